@@ -1,0 +1,229 @@
+//! Arguments → one plain [`Command`]. The only file that knows the argument parser.
+
+use crate::exit;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to do, without a trace of how it was said.
+pub enum Command {
+    Script(Options),
+    Check(Options),
+    Api,
+    Mock { port: u16 },
+}
+
+/// How to run a script.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub source: Source,
+    pub args: Vec<String>,
+    pub timeout: Option<Duration>,
+    pub grace: Duration,
+    pub verbosity: Verbosity,
+    pub keep_logs: bool,
+    pub color: Color,
+    pub include: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Source {
+    File(PathBuf),
+    Stdin,
+    Code(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Run scripts that start background processes, wait until they are really ready, test them, and leave
+/// nothing behind.
+#[derive(Parser)]
+#[command(
+    name = "bgjobs",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Sub,
+}
+
+#[derive(Subcommand)]
+enum Sub {
+    /// Run a script; when it returns, however it ended, nothing that it started is still running
+    #[command(after_help = AFTER_SCRIPT)]
+    Script(ScriptArgs),
+    /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
+    Check {
+        /// The script; `-` for standard input
+        file: PathBuf,
+        /// Where else `import` looks for modules
+        #[arg(short = 'I', value_name = "DIR")]
+        include: Vec<PathBuf>,
+    },
+    /// List every script function with its description
+    Api,
+    /// The server behind `mock(routes)`
+    #[command(hide = true)]
+    Mock {
+        #[arg(long)]
+        port: u16,
+    },
+}
+
+#[derive(Args)]
+struct ScriptArgs {
+    /// The script; `-` for standard input
+    #[arg(required_unless_present = "code", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// What the script gets from args() and param(name); a leading `--` is dropped
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+    /// Run this code instead of a file
+    #[arg(short = 'e', value_name = "CODE")]
+    code: Option<String>,
+    /// Stop the whole run after this time and exit with 124, e.g. 90s or 5m
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    timeout: Option<Duration>,
+    /// How long a job may take to end after its stop signal before SIGKILL
+    #[arg(long, value_parser = duration, value_name = "TIME", default_value = "5s")]
+    grace: Duration,
+    /// Say nothing but failures and the verdict
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Also say what is usually not worth a line
+    #[arg(short, long)]
+    verbose: bool,
+    /// Keep the run directory with all logs also after a success
+    #[arg(long)]
+    keep_logs: bool,
+    /// When to use colour on stderr; NO_COLOR and FORCE_COLOR are honoured
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: Color,
+    /// Where else `import` looks for modules; may be given several times
+    #[arg(short = 'I', value_name = "DIR")]
+    include: Vec<PathBuf>,
+}
+
+const AFTER_SCRIPT: &str = "\
+Exit codes:
+  0         the script ended and every test passed
+  1         an assertion or a test failed, or the script threw
+  N         an uncaught run() failure: that command's own code; exit(N)
+  2         usage, script not found, syntax error
+  124       a wait or the whole run passed its deadline
+  125       a job died, a port was taken, bgjobs itself failed, something leaked
+  126, 127  a command could not be executed, was not found
+  128+n     ended by signal n
+
+Example:
+  bgjobs script -e 'start(\"web\", \"python3 -m http.server 8000\", #{ready: 8000}); run(\"curl -sf localhost:8000\")'
+
+What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
+gracefully; a second one half a second later, or QUIT, kills at once.";
+
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) => Ok(time),
+        Err(_) => {
+            match text.parse::<f64>().map(Duration::try_from_secs_f64) {
+                Ok(Ok(time)) => Ok(time),
+                _ => Err("expected a time with a unit, such as 500ms, 90s or 1m30s, or a number of seconds"
+                    .to_owned()),
+            }
+        }
+    }
+}
+
+/// Reads the command line. `Err` is the exit code after help or a usage error has been printed.
+pub fn parse() -> Result<Command, i32> {
+    let cli = Cli::try_parse().map_err(|e| {
+        let _ = e.print();
+        if e.use_stderr() { exit::USAGE } else { exit::OK }
+    })?;
+    Ok(match cli.command {
+        Sub::Script(args) => Command::Script(args.into()),
+        Sub::Check { file, include } => Command::Check(Options {
+            source: source(file),
+            args: Vec::new(),
+            timeout: None,
+            grace: Duration::ZERO,
+            verbosity: Verbosity::Normal,
+            keep_logs: false,
+            color: Color::Auto,
+            include,
+        }),
+        Sub::Api => Command::Api,
+        Sub::Mock { port } => Command::Mock { port },
+    })
+}
+
+fn source(file: PathBuf) -> Source {
+    if file.as_os_str() == "-" { Source::Stdin } else { Source::File(file) }
+}
+
+impl From<ScriptArgs> for Options {
+    fn from(given: ScriptArgs) -> Self {
+        let mut args = given.args;
+        let source = match (given.code, given.file) {
+            // With -e the first word is the script's first argument, not a file.
+            (Some(code), first) => {
+                args.splice(0..0, first.map(|word| word.to_string_lossy().into_owned()));
+                Source::Code(code)
+            }
+            (None, file) => source(file.unwrap_or_default()),
+        };
+        if args.first().is_some_and(|word| word == "--") {
+            args.remove(0);
+        }
+        let verbosity = match (given.quiet, given.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        Self {
+            source,
+            args,
+            timeout: given.timeout,
+            grace: given.grace,
+            verbosity,
+            keep_logs: given.keep_logs,
+            color: given.color,
+            include: given.include,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_need_no_unit_but_take_one() {
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
+        for bad in ["", "x", "-1", "5 parsecs", "nan", "1e99"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What happened, as plain data, and the one stream that carries it to whoever reports.
+//!
+//! Emitting never blocks and never fails, so the teardown may emit. Only [`Bus::output`] waits, when the
+//! reader of our stdout is slow: the command that prints is slowed down with it, as in a pipe.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Bytes of output that may wait to be written before whoever prints is held up.
+const MOST_PENDING: usize = 1 << 20;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// What the script printed, or a command's stdout: verbatim to stdout.
+    Stdout(Vec<u8>),
+    /// A command's stderr, or `debug`: verbatim to stderr.
+    Stderr(Vec<u8>),
+    JobStarted {
+        job: String,
+        command: String,
+        pid: i32,
+    },
+    JobReady {
+        job: String,
+        what: String,
+        after: Duration,
+    },
+    /// It ended by itself.
+    JobEnded {
+        job: String,
+        status: String,
+        expected: bool,
+    },
+    /// Its leader exited with 0 and left processes behind.
+    JobDaemonised {
+        job: String,
+        left: usize,
+    },
+    JobStopped {
+        job: String,
+        after: Duration,
+        killed: Option<Killed>,
+    },
+    CommandStarted {
+        command: String,
+    },
+    CommandEnded {
+        command: String,
+        status: String,
+        ok: bool,
+        after: Duration,
+    },
+    /// What a command left running.
+    LeftRunning {
+        command: String,
+        processes: Vec<String>,
+    },
+    /// `log(…)` in the script.
+    Log(String),
+    Warning(String),
+    Interrupted(String),
+    /// Ready-made text for stderr: the failure report and the verdict.
+    Text(String),
+}
+
+/// A job that SIGKILL had to end.
+#[derive(Clone, Debug)]
+pub struct Killed {
+    pub ignored: String,
+    pub grace: Duration,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: VecDeque<Event>,
+    pending: usize,
+    closed: bool,
+}
+
+#[derive(Default)]
+pub struct Bus {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Bus {
+    pub fn emit(&self, event: Event) {
+        let mut queue = self.lock();
+        queue.pending += size(&event);
+        queue.events.push_back(event);
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    /// Emits output; first waits until what is pending has been written, or `give_up` says so.
+    pub fn output(&self, event: Event, give_up: impl Fn() -> bool) {
+        let mut queue = self.lock();
+        while queue.pending > MOST_PENDING && !queue.closed && !give_up() {
+            let (guard, _) = self
+                .changed
+                .wait_timeout(queue, Duration::from_millis(50))
+                .unwrap_or_else(PoisonError::into_inner);
+            queue = guard;
+        }
+        drop(queue);
+        self.emit(event);
+    }
+
+    /// No more events will come; the reader ends when it has written all.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The next event, waiting at most `patience`; `Err` when closed and empty.
+    pub fn next(&self, patience: Duration) -> Result<Option<Event>, Closed> {
+        let mut queue = self.lock();
+        if queue.events.is_empty() && !queue.closed {
+            queue = self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match queue.events.pop_front() {
+            Some(event) => Ok(Some(event)),
+            None if queue.closed => Err(Closed),
+            None => Ok(None),
+        }
+    }
+
+    /// The reader has written (or dropped) this many bytes of output.
+    pub fn written(&self, bytes: usize) {
+        let mut queue = self.lock();
+        queue.pending = queue.pending.saturating_sub(bytes);
+        drop(queue);
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub struct Closed;
+
+/// Only output counts against the limit.
+pub fn size(event: &Event) -> usize {
+    match event {
+        Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// Why a run failed, as plain data; `report` words it.
+#[derive(Clone, Debug, Default)]
+pub struct Failure {
+    pub code: i32,
+    /// The first cause: what failed, in one line, or a few.
+    pub message: String,
+    pub place: Option<Place>,
+    /// How the failing line was reached, innermost first: ``in fn `helper`, called at a.rhai:30:1``.
+    pub trail: Vec<String>,
+    /// Why, one fact a line.
+    pub notes: Vec<String>,
+    pub tails: Vec<Tail>,
+    /// The next edit, where one is clear.
+    pub hint: Option<String>,
+}
+
+/// A place in a script, with the line as it stands there.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub file: String,
+    pub line: usize,
+    pub column: usize,
+    pub text: String,
+    /// How many characters to underline.
+    pub width: usize,
+}
+
+/// The end of a log.
+#[derive(Clone, Debug)]
+pub struct Tail {
+    pub title: String,
+    pub lines: Vec<String>,
+    pub path: Option<String>,
+}

@@ -1,0 +1,464 @@
+//! The outer process. It keeps the caller's pid, process group and terminal, forks the host, forwards
+//! signals as orders, and returns only when everything is gone or has been named.
+//!
+//! It runs no script, holds no lock and starts no thread, so that nothing the script does can hang it.
+
+use crate::cli::Options;
+use crate::exit;
+use crate::jobs::{self, Survivor, stop};
+use crate::report;
+use crate::run::{self, Host};
+use crate::rundir::{self, RunDir};
+use crate::sys::fork::{self, Forked};
+use crate::sys::link::{self, Link, Order, Received, Report};
+use crate::sys::page::{self, Page, SlotView};
+use crate::sys::proc::{self, Stat};
+use crate::sys::wait::{self, Change, ExitStatus, Peek};
+use crate::sys::{clock, fd, pidfd, signal, tty};
+use anyhow::Context;
+use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use std::collections::HashMap;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+/// A second signal means "kill now" only this long after the first: `timeout` sends TERM twice, npm and outer
+/// runs forward what the terminal has already delivered.
+const SECOND_SIGNAL: Duration = Duration::from_millis(500);
+/// How much longer than its own bounds the host may take before the guard kills it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What ends a run gracefully.
+const STOPPING: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+
+/// Runs a script in a host process of its own; returns the exit code, or dies of the signal that ended the
+/// run.
+pub fn run(options: &Options) -> i32 {
+    match prepare(options) {
+        Ok(code) => code,
+        Err(error) => {
+            report::plain_error(&format!("{error:#}"));
+            exit::SURROUNDINGS
+        }
+    }
+}
+
+fn prepare(options: &Options) -> anyhow::Result<i32> {
+    // 1. Known surroundings, before anything is opened or forked. An inherited *ignored* SIGCHLD would lose
+    //    the host's status.
+    fd::open_standard();
+    fd::seal_inherited();
+    signal::default(Signal::SIGCHLD);
+    signal::unblock_all().context("cannot set the signal mask")?;
+    fork::no_core_dump();
+    if !rundir::proc_is_there() {
+        anyhow::bail!("/proc is not mounted here, and without it no process can be found or named: mount it");
+    }
+    // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
+    //    orphans: a process in between keeps them apart from those we kill and count.
+    let stranger = std::process::id() == 1 || !matches!(wait::peek_any(), Peek::NoChild);
+    let mut outer = None;
+    if stranger {
+        let parent = std::process::id();
+        let handle = pidfd::open(parent.cast_signed())
+            .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
+        match fork::fork_single_threaded().context("cannot fork")? {
+            Forked::Parent(inner) => return Ok(forward_to(inner)),
+            Forked::Child => outer = Some(handle),
+        }
+    }
+    // 3. Everything that both processes need, then the fork.
+    let page = page::create().context("cannot map shared memory")?;
+    page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    let run_dir = rundir::create()?;
+    let handled = handled_signals();
+    signal::block(&handled).context("cannot block signals")?;
+    let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
+    let myself = pidfd::open(std::process::id().cast_signed())
+        .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
+    let (ours, theirs) = link::pair().context("cannot open a socket pair")?;
+    let modes = tty::save();
+    signal::ignore(Signal::SIGTTOU);
+    fork::become_subreaper().context("cannot become a subreaper")?;
+    match fork::fork_single_threaded().context("cannot fork")? {
+        Forked::Child => {
+            drop((ours, signals));
+            Ok(run::host(
+                options,
+                Host { link: theirs, guard: myself, page, run_dir: run_dir.path().to_owned() },
+            ))
+        }
+        Forked::Parent(host) => {
+            drop((theirs, myself));
+            let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
+            let end = guard.watch();
+            let code = guard.finish(end);
+            modes.restore();
+            Ok(code)
+        }
+    }
+}
+
+/// HUP, INT and QUIT that were ignored when we started stay ignored (nohup, `&` in a shell).
+fn handled_signals() -> Vec<Signal> {
+    let mut list = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGTSTP, Signal::SIGCONT];
+    list.extend(
+        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT].into_iter().filter(|s| !signal::is_ignored(*s)),
+    );
+    list
+}
+
+/// The process in between: passes signals on to the guard proper, and ends as it ended.
+fn forward_to(inner: i32) -> i32 {
+    let handled = handled_signals();
+    let _ = signal::block(&handled);
+    let Ok(signals) = signal::descriptor(&handled) else { return exit::SURROUNDINGS };
+    loop {
+        fd::wait_readable(&[signals.as_fd()], None);
+        while let Ok(Some(info)) = signals.read_signal() {
+            match i32::try_from(info.ssi_signo).unwrap_or(0) {
+                nix::libc::SIGCHLD => {}
+                // The guard proper is in our group: the terminal has told it, and we stop when it has stopped.
+                nix::libc::SIGTSTP => {}
+                number => drop(signal::kill(inner, number)),
+            }
+        }
+        match wait::change(inner) {
+            Change::None => {}
+            Change::Stopped => drop(signal::kill(std::process::id().cast_signed(), SIGSTOP)),
+            Change::Ended(status) => return imitate(status),
+        }
+        if std::process::id() == 1 {
+            // Everybody's orphans are ours to reap; the inner process has not ended, or we would be gone.
+            while let Peek::Ended(pid, _) = wait::peek_any() {
+                if pid == inner {
+                    break;
+                }
+                wait::reap(pid);
+            }
+        }
+    }
+}
+
+/// Ends as the other process did, except by a signal that says that somebody was shot or crashed.
+fn imitate(status: ExitStatus) -> i32 {
+    if let ExitStatus::Signal(number) = status
+        && let Ok(signal) = Signal::try_from(number)
+        && STOPPING.contains(&signal)
+    {
+        signal::die_of(signal);
+    }
+    status.code()
+}
+
+/// How the watch ended.
+enum End {
+    /// The host has reported, and is gone.
+    Reported(Report),
+    /// The host is gone without a report.
+    Died(ExitStatus),
+    /// The host did not keep its bounds and was killed by us.
+    Hung,
+}
+
+struct Guard<'a> {
+    host: i32,
+    link: Link,
+    signals: SignalFd,
+    /// The process in between, if there is one: its death is ours.
+    outer: Option<OwnedFd>,
+    page: &'static Page,
+    run_dir: RunDir,
+    options: &'a Options,
+    started: Duration,
+    first: Option<(Signal, Duration)>,
+    report: Option<Report>,
+    /// When the host is killed for not keeping its bounds, on the run's clock.
+    deadline: Option<Duration>,
+    timed_out: bool,
+}
+
+impl<'a> Guard<'a> {
+    fn new(
+        host: i32,
+        link: Link,
+        signals: SignalFd,
+        outer: Option<OwnedFd>,
+        page: &'static Page,
+        run_dir: RunDir,
+        options: &'a Options,
+    ) -> Self {
+        let started = clock::now();
+        Self {
+            host,
+            link,
+            signals,
+            outer,
+            page,
+            run_dir,
+            options,
+            started,
+            first: None,
+            report: None,
+            deadline: None,
+            timed_out: false,
+        }
+    }
+
+    /// Passes on what arrives until the host is gone.
+    fn watch(&mut self) -> End {
+        loop {
+            let run_end = self.options.timeout.filter(|_| !self.timed_out).map(|time| self.started + time);
+            let next = [self.deadline, run_end].into_iter().flatten().min();
+            let patience = next.map(|at| at.saturating_sub(clock::now()));
+            let mut sources = vec![self.signals.as_fd(), self.link.as_fd()];
+            sources.extend(self.outer.as_ref().map(AsFd::as_fd));
+            let ready = fd::wait_readable(&sources, patience);
+            if ready.get(2) == Some(&true) {
+                self.outer = None;
+                self.stop(Signal::SIGTERM);
+            }
+            while let Ok(Some(info)) = self.signals.read_signal() {
+                if let Ok(signal) = Signal::try_from(i32::try_from(info.ssi_signo).unwrap_or(0)) {
+                    self.on_signal(signal);
+                }
+            }
+            self.read_reports();
+            if let Change::Ended(status) = wait::change(self.host) {
+                self.read_reports();
+                return match self.report {
+                    Some(report) => End::Reported(report),
+                    None => End::Died(status),
+                };
+            }
+            let now = clock::now();
+            if run_end.is_some_and(|at| now >= at) {
+                // The host keeps this deadline itself; should it be stopped or hung, we do.
+                self.timed_out = true;
+                self.wake_host();
+                self.allow(report::ON_EXIT + self.grace());
+            }
+            if self.deadline.is_some_and(|at| now >= at) {
+                let _ = signal::kill(self.host, SIGKILL);
+                self.deadline = None;
+                self.wait_for_host();
+                return End::Hung;
+            }
+        }
+    }
+
+    fn read_reports(&mut self) {
+        while let Received::Message(report) = self.link.next_report() {
+            match report {
+                Report::Stopping(ms) => self.allow(Duration::from_millis(u64::from(ms.unsigned_abs()))),
+                outcome => self.report = Some(outcome),
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) {
+        match signal {
+            Signal::SIGQUIT => self.kill(signal),
+            Signal::SIGTSTP => self.suspend(),
+            Signal::SIGCONT => self.wake_host(),
+            Signal::SIGCHLD => {}
+            _ => match self.first {
+                None => self.stop(signal),
+                Some((_, at)) if clock::raw().saturating_sub(at) >= SECOND_SIGNAL => self.kill(signal),
+                Some(_) => {}
+            },
+        }
+    }
+
+    fn stop(&mut self, signal: Signal) {
+        self.first.get_or_insert((signal, clock::raw()));
+        self.wake_host();
+        self.link.order(Order::Stop(signal as i32));
+        self.allow(report::ON_EXIT + self.grace());
+    }
+
+    fn kill(&mut self, signal: Signal) {
+        self.first.get_or_insert((signal, clock::raw()));
+        self.wake_host();
+        self.link.order(Order::Kill(signal as i32));
+        self.deadline = None;
+        self.allow(stop::AFTER_KILL);
+    }
+
+    /// A stopped host would never read its orders.
+    fn wake_host(&self) {
+        let _ = signal::kill(self.host, SIGCONT);
+    }
+
+    /// Gives the host this long, and some patience; an earlier bound stays.
+    fn allow(&mut self, time: Duration) {
+        let at = clock::now() + time + PATIENCE;
+        self.deadline = Some(self.deadline.map_or(at, |before| before.min(at)));
+    }
+
+    /// The longest grace period of any job.
+    fn grace(&self) -> Duration {
+        let longest = self.page.longest_grace_ms.load(SeqCst).max(self.page.grace_ms.load(SeqCst));
+        Duration::from_millis(longest)
+    }
+
+    /// Ctrl-Z: the host stops first, so that the caller's prompt does not race with its output; the time until
+    /// we are continued counts in no deadline.
+    fn suspend(&mut self) {
+        let since = clock::raw();
+        let _ = signal::kill(self.host, SIGSTOP);
+        let _ = signal::kill(std::process::id().cast_signed(), SIGSTOP);
+        let stopped = clock::raw().saturating_sub(since);
+        self.page.paused_ns.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(0), SeqCst);
+        self.wake_host();
+    }
+
+    fn wait_for_host(&self) {
+        while !matches!(wait::change(self.host), Change::Ended(_)) {
+            fd::wait_readable(&[self.signals.as_fd()], Some(Duration::from_millis(20)));
+            while matches!(self.signals.read_signal(), Ok(Some(_))) {}
+        }
+    }
+
+    /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
+    fn finish(&mut self, end: End) -> i32 {
+        let signal = self.first.map(|(signal, _)| signal);
+        let (code, keep, died_of) = match end {
+            End::Reported(Report::Signalled { signal: number, keep }) => {
+                (exit::signal(number), keep, signal.or(Signal::try_from(number).ok()))
+            }
+            End::Reported(Report::Outcome { code, keep }) => (code, keep, None),
+            End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, signal),
+            End::Hung | End::Died(_) => {
+                let left = self.stop_all();
+                let cause = match end {
+                    End::Died(status) => report::host_died(jobs::describe(status)),
+                    _ => report::HOST_HUNG.to_owned(),
+                };
+                let code = match signal {
+                    Some(signal) if matches!(end, End::Hung) => exit::signal(signal as i32),
+                    _ if self.timed_out => exit::TIMEOUT,
+                    _ => exit::SURROUNDINGS,
+                };
+                let elapsed = clock::now().saturating_sub(self.started);
+                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &left);
+                (code, true, signal.filter(|_| matches!(end, End::Hung)))
+            }
+        };
+        // The host has swept; this only finds something when a process slipped from one to the other.
+        let left = self.sweep();
+        let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
+        report::late_survivors(&left);
+        if !keep {
+            rundir::remove(self.run_dir.path());
+        }
+        if let Some(signal) = died_of.filter(|_| code >= 128) {
+            signal::die_of(signal);
+        }
+        code
+    }
+
+    /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the
+    /// host died; everyone else gets it from us, then each job has its grace.
+    fn stop_all(&mut self) -> Vec<Survivor> {
+        let since = match self.page.stop_since_ns.load(SeqCst) {
+            0 => clock::now(),
+            ns => Duration::from_nanos(ns), // A stop already under way keeps its clock.
+        };
+        let slots = self.page.published();
+        let me = std::process::id().cast_signed();
+        let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
+        let killing = |guard: &Self| guard.first.is_some_and(|(signal, _)| signal == Signal::SIGQUIT);
+        for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
+            if slot.is_none_or(|slot| slot.pid != stat.pid) {
+                signal_one(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
+            }
+            signal_one(&stat, me, SIGCONT);
+        }
+        loop {
+            while let Peek::Ended(..) = wait::reap_any() {}
+            if matches!(wait::reap_any(), Peek::NoChild) {
+                return Vec::new();
+            }
+            let now = clock::now();
+            let mut next: Option<Duration> = None;
+            for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
+                let grace = slot.map_or(default, |slot| Duration::from_millis(u64::from(slot.grace_ms)));
+                let end = if killing(self) { now } else { since + grace };
+                if now >= end {
+                    signal_one(&stat, me, SIGKILL);
+                } else {
+                    next = Some(next.map_or(end, |before| before.min(end)));
+                }
+            }
+            // Without a pending grace period all that is left has been shot: sweep.
+            let Some(next) = next else { return self.sweep() };
+            fd::wait_readable(&[self.signals.as_fd()], Some(next.saturating_sub(now)));
+            while let Ok(Some(info)) = self.signals.read_signal() {
+                let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+                match Signal::try_from(number) {
+                    Ok(Signal::SIGQUIT) => self.first = Some((Signal::SIGQUIT, clock::raw())),
+                    Ok(Signal::SIGTSTP) => self.suspend(),
+                    Ok(signal) if STOPPING.contains(&signal) => {
+                        let (_, at) = *self.first.get_or_insert((signal, clock::raw()));
+                        if clock::raw().saturating_sub(at) >= SECOND_SIGNAL {
+                            self.first = Some((Signal::SIGQUIT, clock::raw()));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// SIGKILL to every child until there is none (ECHILD) or the bound has passed.
+    fn sweep(&self) -> Vec<Survivor> {
+        let me = std::process::id().cast_signed();
+        let until = clock::now() + stop::AFTER_KILL;
+        loop {
+            while let Peek::Ended(..) = wait::reap_any() {}
+            if matches!(wait::reap_any(), Peek::NoChild) {
+                return Vec::new();
+            }
+            for pid in proc::children(me) {
+                let _ = signal::kill(pid, SIGKILL);
+            }
+            if clock::now() >= until {
+                return jobs::survivors();
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Each living descendant with the job that it belongs to, by ancestry, group or session.
+fn attributed<'s>(slots: &'s [SlotView], tree: &[Stat]) -> Vec<(Stat, Option<&'s SlotView>)> {
+    let mut owners: HashMap<i32, &SlotView> = HashMap::new();
+    let mut list = Vec::new();
+    for stat in tree {
+        let own = slots
+            .iter()
+            .find(|slot| slot.pid == stat.pid || slot.pid == stat.pgrp || slot.pid == stat.session);
+        let owner = own.or_else(|| owners.get(&stat.ppid).copied());
+        if let Some(slot) = owner {
+            owners.insert(stat.pid, slot);
+        }
+        if stat.alive() {
+            list.push((*stat, owner));
+        }
+    }
+    list
+}
+
+/// Our children cannot be confused with their successors, since nobody but us reaps them; others can.
+fn signal_one(stat: &Stat, me: i32, number: i32) {
+    if stat.ppid == me {
+        let _ = signal::kill(stat.pid, number);
+    } else if let Ok(handle) = pidfd::open(stat.pid)
+        && proc::stat(stat.pid).is_some_and(|now| now.start == stat.start)
+    {
+        let _ = pidfd::send(&handle, number);
+    }
+}

@@ -1,0 +1,212 @@
+//! What a script can catch: an object with `kind`, `message` and the nouns of its kind. Worded here, once.
+//!
+//! Catchable or fatal is decided here too: everything of this file but [`terminated`] can be caught.
+
+use crate::event::Tail;
+use crate::exit;
+use crate::jobs::ExitStatus;
+use crate::jobs::{self, Job, output};
+use rhai::{Dynamic, EvalAltResult, Map, Position};
+use std::path::Path;
+
+pub type Fallible<T> = Result<T, Box<EvalAltResult>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Timeout,
+    JobDied,
+    CommandFailed,
+    Assertion,
+    PortTaken,
+    Http,
+    Io,
+    Usage,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::JobDied => "job_died",
+            Self::CommandFailed => "command_failed",
+            Self::Assertion => "assertion",
+            Self::PortTaken => "port_taken",
+            Self::Http => "http",
+            Self::Io => "io",
+            Self::Usage => "usage",
+        }
+    }
+
+    /// The exit code of a run that such an error ended.
+    fn code(self) -> i32 {
+        match self {
+            Self::Timeout => exit::TIMEOUT,
+            Self::JobDied | Self::PortTaken => exit::SURROUNDINGS,
+            Self::Usage => exit::USAGE,
+            Self::CommandFailed | Self::Assertion | Self::Http | Self::Io => exit::FAILED,
+        }
+    }
+
+    /// Whether a wait for a condition takes this error for "not yet".
+    pub fn is_not_yet(self) -> bool {
+        matches!(self, Self::CommandFailed | Self::Http | Self::Io | Self::Assertion)
+    }
+}
+
+/// The error object.
+#[derive(Clone, Debug)]
+pub struct ScriptError {
+    pub kind: Kind,
+    pub message: String,
+    /// The exit code when nobody catches it.
+    pub exit: i32,
+    /// What `e.NAME` gives besides `kind` and `message`.
+    pub facts: Map,
+    pub notes: Vec<String>,
+    pub tails: Vec<Tail>,
+    pub hint: Option<String>,
+}
+
+impl ScriptError {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            exit: kind.code(),
+            facts: Map::new(),
+            notes: Vec::new(),
+            tails: Vec::new(),
+            hint: None,
+        }
+    }
+
+    /// A script that asks for something impossible.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// A file, a descriptor, a system call.
+    pub fn io(message: impl Into<String>) -> Self {
+        Self::new(Kind::Io, message)
+    }
+
+    #[must_use]
+    pub fn exit(mut self, code: i32) -> Self {
+        self.exit = code;
+        self
+    }
+
+    #[must_use]
+    pub fn fact(mut self, name: &str, value: impl Into<Dynamic>) -> Self {
+        self.facts.insert(name.into(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    #[must_use]
+    pub fn tail(mut self, tail: Tail) -> Self {
+        self.tails.push(tail);
+        self
+    }
+
+    /// Shows the end of a job's log.
+    #[must_use]
+    pub fn log_of(self, job: &Job) -> Self {
+        match &job.log {
+            Some(path) => self.tail(log_tail(&job.spec.name, path)),
+            None => self,
+        }
+    }
+}
+
+impl From<ScriptError> for Box<EvalAltResult> {
+    fn from(error: ScriptError) -> Self {
+        Self::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE))
+    }
+}
+
+impl std::fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// How many lines of a log an error carries; the report shows fewer when there are several logs.
+const TAIL: usize = 20;
+
+pub fn log_tail(job: &str, path: &Path) -> Tail {
+    Tail {
+        title: format!("last lines of {job}"),
+        lines: output::tail(path, TAIL),
+        path: Some(path.display().to_string()),
+    }
+}
+
+/// The script was stopped from outside: cannot be caught.
+pub fn terminated() -> Box<EvalAltResult> {
+    Box::new(EvalAltResult::ErrorTerminated("stopped".into(), Position::NONE))
+}
+
+/// A job ended that should live. `waiting_for`: what was being waited for.
+pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
+    let name = &job.spec.name;
+    let how = match status {
+        ExitStatus::Code(_) => format!("died ({})", jobs::describe(status)),
+        ExitStatus::Signal(_) => format!("was {}", jobs::describe(status)),
+    };
+    let how = if status.success() { "ended (exit 0)".to_owned() } else { how };
+    let during = waiting_for.map_or_else(String::new, |what| format!(" while waiting for {what}"));
+    let mut error = ScriptError::new(Kind::JobDied, format!("job `{name}` {how}{during}"))
+        .fact("job", name.clone())
+        .fact("code", i64::from(status.code()))
+        .note(format!("command: {}", job.spec.command.display()))
+        .log_of(job);
+    if let ExitStatus::Signal(number) = status {
+        error = error.fact("signal", jobs::signal_name(number)).note(
+            "if the script caused this on purpose, say so before: job.expect_exit(), or the option `expect_exit: true`",
+        );
+    }
+    if let Some(log) = &job.log {
+        error = error.fact("output", output::tail(log, TAIL).join("\n"));
+    }
+    if status.success() {
+        error.note("a server that ends at once may want an open stdin: `stdin: \"pipe\"`")
+    } else {
+        error
+    }
+}
+
+/// `e.kind`, `e.message`, and the nouns of its kind; also in strings.
+pub fn register(engine: &mut rhai::Engine) {
+    engine
+        .register_type_with_name::<ScriptError>("Error")
+        .register_get("kind", |e: &mut ScriptError| e.kind.name())
+        .register_get("message", |e: &mut ScriptError| e.message.clone())
+        .register_indexer_get(|e: &mut ScriptError, name: &str| -> Fallible<Dynamic> {
+            e.facts.get(name).cloned().ok_or_else(|| {
+                let known: Vec<&str> = e.facts.keys().map(rhai::Identifier::as_str).collect();
+                ScriptError::usage(format!(
+                    "an error of kind `{}` has no `{name}`; it has: kind, message{}{}",
+                    e.kind.name(),
+                    if known.is_empty() { "" } else { ", " },
+                    known.join(", ")
+                ))
+                .into()
+            })
+        })
+        .register_fn("to_string", |e: &mut ScriptError| e.message.clone())
+        .register_fn("to_debug", |e: &mut ScriptError| format!("{}: {}", e.kind.name(), e.message))
+        .register_fn("+", |text: &str, e: ScriptError| format!("{text}{e}"))
+        .register_fn("+", |e: ScriptError, text: &str| format!("{e}{text}"));
+}

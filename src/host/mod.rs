@@ -1,0 +1,51 @@
+//! The script functions: convert → call below → convert. The only folder that imports rhai.
+//!
+//! ```text
+//! engine   the registry: which namespaces there are, limits, reserved words
+//! script   load, check, run, `on_exit`
+//! check    what is checked before anything runs
+//! hints    advice for habits from other languages
+//! import   where modules come from
+//! failure  an error of the evaluation → plain data for the report
+//! error    what a script can catch
+//! value    arguments: durations, commands, option maps
+//! runtime  what the functions work on
+//! job, command, wait, http, mock, assert, port, fs, env, flow, text   one namespace a file
+//! ```
+//!
+//! A function that can block checks [`runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
+//! sleep, so that an interrupt gets through.
+
+mod assert;
+mod check;
+mod command;
+mod engine;
+mod env;
+mod error;
+mod failure;
+mod flow;
+mod fs;
+mod hints;
+mod http;
+mod import;
+mod job;
+mod mock;
+mod port;
+mod runtime;
+mod script;
+mod text;
+mod value;
+mod wait;
+
+pub use engine::reference;
+pub use runtime::{Options, Session};
+pub use script::{Script, check};
+
+use crate::event::Failure;
+use crate::jobs::Jobs;
+
+/// A job that died without the script having noticed: the run has failed, even if its last line was reached.
+pub fn untold_death(jobs: &Jobs) -> Option<Failure> {
+    let (job, status) = jobs.death()?;
+    Some(failure::from_error(&error::job_died(&job, status, None)))
+}

@@ -1,0 +1,302 @@
+//! Arguments as scripts write them: durations, ports, commands, option maps. Every wrong one is an error that
+//! names the function, the option, and what would be right.
+
+use super::error::{Fallible, ScriptError};
+use crate::jobs::spec::Command;
+use rhai::{Array, Dynamic, FnPtr, Map};
+use std::time::Duration;
+
+/// A bare number above this is taken for milliseconds written where seconds are meant.
+const MOST_BARE_SECONDS: f64 = 300.0;
+
+/// `"500ms"`, `"2s"`, `"1m30s"`, or a number of seconds.
+pub fn duration(value: &Dynamic, what: &str) -> Fallible<Duration> {
+    let wrong = |shown: &str| {
+        ScriptError::usage(format!("{what}: {shown} is no duration")).note(
+            "a duration is a string such as \"500ms\", \"2s\" or \"1m30s\", or a number of seconds up to 300",
+        )
+    };
+    if let Some(text) = value.read_lock::<rhai::ImmutableString>() {
+        let text = text.trim();
+        return humantime::parse_duration(text).map_err(|_| wrong(&format!("{text:?}")).into());
+    }
+    let seconds = match (value.as_int(), value.as_float()) {
+        (Ok(whole), _) => whole as f64,
+        (_, Ok(float)) => float,
+        _ => return Err(wrong(&show(value)).into()),
+    };
+    if seconds > MOST_BARE_SECONDS {
+        let meant = if seconds >= 1000.0 && seconds % 1000.0 == 0.0 {
+            format!("{}s", seconds / 1000.0)
+        } else {
+            format!("{seconds}ms")
+        };
+        return Err(ScriptError::usage(format!(
+            "{what}: {seconds} s? write \"{meant}\" for milliseconds, \"{seconds}s\" for seconds"
+        ))
+        .into());
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong(&show(value)).into())
+}
+
+/// A value as an error message shows it: with its type, cut short.
+pub fn show(value: &Dynamic) -> String {
+    const MOST: usize = 60;
+    let text = if value.is_unit() { "()".to_owned() } else { format!("{value:?}") };
+    let text =
+        if text.chars().count() > MOST { text.chars().take(MOST).collect::<String>() + "…" } else { text };
+    if value.is_string() || value.is_unit() { text } else { format!("{text} ({})", type_name(value)) }
+}
+
+/// The type as scripts know it.
+pub fn type_name(value: &Dynamic) -> &str {
+    match value.type_name() {
+        "i64" => "integer",
+        "f64" => "float",
+        "()" => "()",
+        "Fn" => "closure",
+        other => other.rsplit("::").next().unwrap_or(other),
+    }
+}
+
+/// A TCP port: 1 to 65535, as a number or a numeric string.
+pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
+    let number = value.as_int().ok().or_else(|| {
+        let text = value.read_lock::<rhai::ImmutableString>()?;
+        text.trim().parse::<i64>().ok()
+    });
+    match number.and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0) {
+        Some(port) => Ok(port),
+        None => Err(ScriptError::usage(format!("{what}: {} is no port (1 to 65535)", show(value))).into()),
+    }
+}
+
+/// A command: a string for the shell, or an array to be executed as it is.
+pub fn command(value: &Dynamic, function: &str) -> Fallible<Command> {
+    if let Some(text) = value.read_lock::<rhai::ImmutableString>() {
+        if text.trim().is_empty() {
+            return Err(ScriptError::usage(format!("{function}: the command is empty")).into());
+        }
+        if has_unit(&text) {
+            return Err(unit_inside(function, &text).into());
+        }
+        return Ok(Command::Shell(text.to_string()));
+    }
+    if let Some(words) = value.read_lock::<Array>() {
+        if words.is_empty() {
+            return Err(ScriptError::usage(format!("{function}: the command is an empty array")).into());
+        }
+        let words: Fallible<Vec<String>> = words.iter().map(|word| self::word(word, function)).collect();
+        return words.map(Command::Argv);
+    }
+    Err(ScriptError::usage(format!("{function}: {} is no command", show(value)))
+        .note("a command is a string, run by /bin/sh, or an array of words, executed directly")
+        .into())
+}
+
+/// `()` in a command is a value that was missing, not text: `f()` in a shell would follow a word.
+fn has_unit(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find("()") {
+        let before = rest[..at].chars().next_back();
+        if !before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            return true;
+        }
+        rest = &rest[at + 2..];
+    }
+    false
+}
+
+/// A text that was built from a value that is not there.
+pub fn unit_inside(function: &str, text: &str) -> ScriptError {
+    ScriptError::usage(format!("{function}: {text:?} contains `()`: a variable in it has no value"))
+}
+
+/// One word of a command, or a value of `env`: text, number or boolean.
+pub fn word(value: &Dynamic, what: &str) -> Fallible<String> {
+    if let Some(text) = value.read_lock::<rhai::ImmutableString>() {
+        return Ok(text.to_string());
+    }
+    if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
+        return Ok(value.to_string());
+    }
+    Err(ScriptError::usage(format!("{what}: {} is no text, number or boolean", show(value))).into())
+}
+
+/// An option map, read key by key. What is unknown is an error before anything is done.
+pub struct Opts {
+    function: String,
+    map: Map,
+}
+
+impl Opts {
+    /// `known` is every key that this function has. Where there is a `timeout`, a bare duration may stand in
+    /// place of the map.
+    pub fn new(function: &str, value: &Dynamic, known: &[&str]) -> Fallible<Self> {
+        let function = function.to_owned();
+        let Some(map) = value.read_lock::<Map>() else {
+            if value.is_unit() {
+                return Ok(Self { function, map: Map::new() });
+            }
+            if known.contains(&"timeout") && (value.is_string() || value.is_int() || value.is_float()) {
+                duration(value, &function)?;
+                let map = Map::from([("timeout".into(), value.clone())]);
+                return Ok(Self { function, map });
+            }
+            return Err(ScriptError::usage(format!("{function}: {} is no option map", show(value)))
+                .note(format!("options: #{{{}: …}}", known.join(", ")))
+                .into());
+        };
+        for key in map.keys() {
+            if !known.contains(&key.as_str()) {
+                return Err(unknown_option(&function, key, known).into());
+            }
+        }
+        Ok(Self { function, map: map.clone() })
+    }
+
+    pub fn none(function: &str) -> Self {
+        Self { function: function.to_owned(), map: Map::new() }
+    }
+
+    fn what(&self, key: &str) -> String {
+        format!("{}: option `{key}`", self.function)
+    }
+
+    fn wrong(&self, key: &str, value: &Dynamic, wanted: &str) -> Box<rhai::EvalAltResult> {
+        ScriptError::usage(format!("{}: {} is not {wanted}", self.what(key), show(value))).into()
+    }
+
+    /// The raw value; none also for `()`.
+    pub fn get(&self, key: &str) -> Option<&Dynamic> {
+        self.map.get(key).filter(|value| !value.is_unit())
+    }
+
+    pub fn duration(&self, key: &str) -> Fallible<Option<Duration>> {
+        self.get(key).map(|value| duration(value, &self.what(key))).transpose()
+    }
+
+    pub fn bool(&self, key: &str) -> Fallible<Option<bool>> {
+        let read = |value: &Dynamic| value.as_bool().map_err(|_| self.wrong(key, value, "true or false"));
+        self.get(key).map(read).transpose()
+    }
+
+    pub fn int(&self, key: &str) -> Fallible<Option<i64>> {
+        let read = |value: &Dynamic| value.as_int().map_err(|_| self.wrong(key, value, "a whole number"));
+        self.get(key).map(read).transpose()
+    }
+
+    pub fn string(&self, key: &str) -> Fallible<Option<String>> {
+        let read = |value: &Dynamic| {
+            let text = value.read_lock::<rhai::ImmutableString>();
+            text.map(|text| text.to_string()).ok_or_else(|| self.wrong(key, value, "a string"))
+        };
+        self.get(key).map(read).transpose()
+    }
+
+    pub fn port(&self, key: &str) -> Fallible<Option<u16>> {
+        self.get(key).map(|value| port(value, &self.what(key))).transpose()
+    }
+
+    pub fn map(&self, key: &str) -> Fallible<Option<Map>> {
+        let read = |value: &Dynamic| {
+            let map = value.read_lock::<Map>();
+            map.map(|map| map.clone()).ok_or_else(|| self.wrong(key, value, "a map `#{…}`"))
+        };
+        self.get(key).map(read).transpose()
+    }
+
+    pub fn array(&self, key: &str) -> Fallible<Option<Array>> {
+        let read = |value: &Dynamic| {
+            let array = value.read_lock::<Array>();
+            array.map(|array| array.clone()).ok_or_else(|| self.wrong(key, value, "an array `[…]`"))
+        };
+        self.get(key).map(read).transpose()
+    }
+
+    pub fn closure(&self, key: &str) -> Fallible<Option<FnPtr>> {
+        let read = |value: &Dynamic| {
+            value.clone().try_cast::<FnPtr>().ok_or_else(|| self.wrong(key, value, "a closure `|| …`"))
+        };
+        self.get(key).map(read).transpose()
+    }
+
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+}
+
+/// Worded the same whether it is found before the run or during it.
+pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError {
+    let error = ScriptError::usage(format!("{function}: unknown option `{key}`"));
+    match nearest(key, known.iter().copied()) {
+        Some(near) => error.hint(format!("`{near}`   (did you mean `{near}`?)")),
+        None => error.note(format!("it has: {}", known.join(", "))),
+    }
+}
+
+/// The known name that is closest to a mistyped one, if any is close.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (name.chars().count() / 3).max(1) + 1;
+    known
+        .into_iter()
+        .map(|candidate| {
+            (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate)
+        })
+        .filter(|(distance, candidate)| *distance <= most && *distance < candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_every_form() {
+        let ms = |value: Dynamic| duration(&value, "x").map(|time| time.as_millis()).ok();
+        assert_eq!(ms("500ms".into()), Some(500));
+        assert_eq!(ms("1m30s".into()), Some(90_000));
+        assert_eq!(ms(" 2s ".into()), Some(2000));
+        assert_eq!(ms(2.into()), Some(2000));
+        assert_eq!(ms(Dynamic::from(0.25)), Some(250));
+        assert_eq!(ms(300.into()), Some(300_000));
+        for bad in ["", "5", "abc", "-1s", "5 parsec", "99999999999999999999y"] {
+            assert_eq!(ms(bad.into()), None, "{bad}");
+        }
+        for bad in [Dynamic::from(-1_i64), 301.into(), Dynamic::UNIT, true.into(), Dynamic::from(f64::NAN)] {
+            assert_eq!(ms(bad.clone()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_bare_number_that_is_too_large_says_what_to_write() {
+        let error = duration(&5000.into(), "wait_port").expect_err("too large").to_string();
+        assert!(!error.is_empty());
+    }
+
+    #[test]
+    fn ports_are_numbers_or_numeric_strings() {
+        assert_eq!(port(&8080.into(), "x").ok(), Some(8080));
+        assert_eq!(port(&"8080".into(), "x").ok(), Some(8080));
+        for bad in [Dynamic::from(0_i64), 70000.into(), "x".into(), (-1_i64).into(), Dynamic::UNIT] {
+            assert!(port(&bad, "x").is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_typo_finds_its_word_and_nonsense_none() {
+        let known = ["timeout", "interval", "message"];
+        assert_eq!(nearest("timeot", known), Some("timeout"));
+        assert_eq!(nearest("Timeout", known), Some("timeout"));
+        assert_eq!(nearest("zzz", known), None);
+    }
+
+    #[test]
+    fn a_missing_value_in_a_command_is_seen_and_a_shell_function_is_not() {
+        assert!(has_unit("curl localhost:()/x"));
+        assert!(has_unit("echo ()"));
+        assert!(!has_unit("f() { echo; }; f"));
+        assert!(!has_unit("echo hi"));
+    }
+}

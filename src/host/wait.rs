@@ -1,0 +1,5 @@
+//! Waits.
+
+use rhai::Engine;
+
+pub fn register(_engine: &mut Engine) {}

@@ -1,0 +1,522 @@
+//! What runs and who stops it. Knows processes, not scripts: no rhai, no text for people, no unsafe.
+//!
+//! ```text
+//! control  what wakes a wait, and whether the script may go on
+//! spec     what to start: data, and its translation for exec
+//! table    the one table: states, attribution, signals
+//! stop     one job's way out, as a pure step
+//! output   a job's log, a command's pipes
+//! port     free ports, who listens
+//! ```
+//!
+//! Two threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
+//! the forking thread, and the *reaper*, the only one that reaps. Lock order: the table's lock is a leaf;
+//! nothing is waited for and nothing is reported under it.
+
+pub mod control;
+pub mod output;
+pub mod port;
+pub mod spec;
+pub mod stop;
+mod table;
+
+pub use crate::sys::wait::ExitStatus;
+pub use table::{Job, JobId, Kind, State, View};
+
+use crate::event::{Bus, Event, Killed};
+use crate::sys::fork::{self, Exec, Step};
+use crate::sys::proc::{self, Stat};
+use crate::sys::signal;
+use crate::sys::{clock, fd};
+use control::{Control, lock};
+use nix::libc::{SIGCONT, SIGKILL};
+use nix::sys::signal::Signal;
+use output::Capture;
+use spec::{Descriptors, Expect, Output, SpawnError, Spec, Stdin};
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+use stop::{Action, Stage};
+use table::{Phase, Table};
+
+/// All jobs of the run.
+pub struct Jobs {
+    table: Mutex<Table>,
+    pub control: Arc<Control>,
+    bus: Arc<Bus>,
+    run_dir: PathBuf,
+    run: String,
+    next_id: AtomicUsize,
+    spawner: Mutex<mpsc::Sender<Request>>,
+}
+
+struct Request {
+    exec: Exec,
+    job: Arc<Job>,
+    reply: mpsc::Sender<Result<i32, SpawnError>>,
+}
+
+/// A process that nothing could end.
+#[derive(Clone, Debug)]
+pub struct Survivor {
+    pub pid: i32,
+    pub user: String,
+    pub state: char,
+    pub command: String,
+}
+
+/// How a stop was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// Instead of the job's own stop signal.
+    pub signal: Option<i32>,
+    /// Instead of the job's own grace period.
+    pub grace: Option<Duration>,
+}
+
+impl Jobs {
+    /// Starts the two threads. The caller has blocked SIGCHLD, so that all threads have it blocked.
+    pub fn start(
+        control: Arc<Control>,
+        bus: Arc<Bus>,
+        run_dir: PathBuf,
+        run: String,
+    ) -> anyhow::Result<Arc<Self>> {
+        let (sender, requests) = mpsc::channel();
+        let jobs = Arc::new(Self {
+            table: Mutex::new(Table::new(run.clone())),
+            control,
+            bus,
+            run_dir,
+            run,
+            next_id: AtomicUsize::new(1),
+            spawner: Mutex::new(sender),
+        });
+        let children = signal::descriptor(&[Signal::SIGCHLD])?;
+        let spawner = Arc::clone(&jobs);
+        std::thread::Builder::new().name("spawner".into()).spawn(move || spawner.serve(&requests))?;
+        let reaper = Arc::clone(&jobs);
+        std::thread::Builder::new().name("reaper".into()).spawn(move || reaper.reap(&children))?;
+        Ok(jobs)
+    }
+
+    /// The spawner's loop. The lock is held from the fork until the child is in the table, so that a stop
+    /// sees either no child or one that it knows.
+    fn serve(&self, requests: &mpsc::Receiver<Request>) {
+        while let Ok(Request { exec, job, reply }) = requests.recv() {
+            let mut table = lock(&self.table);
+            let result = if table.phase == Phase::Stopping {
+                Err(SpawnError::Stopping)
+            } else {
+                fork::fork_exec(&exec).map_err(|failure| explain(failure, &job.spec))
+            };
+            if let Ok(pid) = result {
+                table.insert(job, pid, clock::now());
+            }
+            drop(table);
+            let _ = reply.send(result);
+        }
+    }
+
+    /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.
+    fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
+        use std::os::fd::AsFd;
+        loop {
+            fd::wait_readable(&[children.as_fd()], None);
+            while matches!(children.read_signal(), Ok(Some(_))) {}
+            self.look();
+        }
+    }
+
+    /// Brings the table up to date, announces what changed, wakes whoever waits.
+    fn look(&self) {
+        let changes = lock(&self.table).look(clock::now());
+        for change in changes {
+            let job = change.job.spec.name.clone();
+            match change.state {
+                _ if change.job.kind == Kind::Command || change.asked => {}
+                State::Ended(status) => {
+                    let status = describe(status);
+                    self.bus.emit(Event::JobEnded { job, status, expected: !change.died });
+                }
+                State::Daemonised => self.bus.emit(Event::JobDaemonised { job, left: change.members }),
+                State::Running => {}
+            }
+        }
+        self.control.bell.ring();
+    }
+
+    /// Starts a job, or a command whose output is captured.
+    ///
+    /// # Errors
+    /// When it can not be executed; nothing runs then.
+    pub fn spawn(&self, spec: Spec, kind: Kind) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
+        let id = self.next_id.fetch_add(1, SeqCst);
+        self.launch(id, spec, kind, false)
+    }
+
+    /// Starts an ended job again: same handle, name, port and log.
+    ///
+    /// # Errors
+    /// As [`Jobs::spawn`].
+    pub fn respawn(&self, job: &Job) -> Result<(), SpawnError> {
+        self.launch(job.id, job.spec.clone(), job.kind, true).map(drop)
+    }
+
+    fn launch(
+        &self,
+        id: JobId,
+        mut spec: Spec,
+        kind: Kind,
+        again: bool,
+    ) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
+        spec.env.insert("BGJOBS_RUN".into(), self.run.clone().into());
+        spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
+        let account = spec.user.as_deref().map(spec::account).transpose()?;
+        if let Some(account) = &account {
+            for (name, value) in
+                [("USER", account.name.clone().into()), ("HOME", account.home.clone().into())]
+            {
+                spec.env.insert(name.into(), value);
+            }
+            spec.env.insert("LOGNAME".into(), account.name.clone().into());
+        }
+        let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
+        let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
+        let (stdout, stderr, log, capture) = self.open_output(&spec.output, owner, again)?;
+        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account)?;
+        let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer) });
+
+        let (reply, answer) = mpsc::channel();
+        let request = Request { exec, job: Arc::clone(&job), reply };
+        let stopping = |_| SpawnError::Stopping;
+        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
+        let pid = answer.recv().map_err(stopping)??;
+        if kind == Kind::Job {
+            let command = job.spec.command.display();
+            self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
+        }
+        Ok((job, capture))
+    }
+
+    #[expect(clippy::type_complexity, reason = "used once, taken apart at once")]
+    fn open_output(
+        &self,
+        output: &Output,
+        owner: Option<(u32, u32)>,
+        again: bool,
+    ) -> Result<(OwnedFd, OwnedFd, Option<PathBuf>, Option<Capture>), SpawnError> {
+        let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: e.desc().to_owned() };
+        match output {
+            Output::Log(path) => {
+                let log_error =
+                    |e: std::io::Error| SpawnError::Log { path: path.clone(), reason: e.to_string() };
+                if !again {
+                    // Not truncated in place: another job of an earlier name may still append to it.
+                    let _ = File::create(path);
+                }
+                let file = OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .mode(0o600)
+                    .custom_flags(nix::libc::O_NOCTTY)
+                    .open(path)
+                    .map_err(log_error)?;
+                let stdout = OwnedFd::from(file);
+                if let Some((uid, gid)) = owner {
+                    fd::give(&stdout, uid, gid);
+                }
+                let stderr = fd::duplicate(&stdout).map_err(os("a descriptor"))?;
+                Ok((stdout, stderr, Some(table::canonical(path)), None))
+            }
+            Output::Captured => {
+                let (out_read, out_write) = fd::pipe().map_err(os("a pipe"))?;
+                let (err_read, err_write) = fd::pipe().map_err(os("a pipe"))?;
+                if let Some((uid, gid)) = owner {
+                    fd::give(&out_write, uid, gid);
+                    fd::give(&err_write, uid, gid);
+                }
+                let capture = Capture::new(out_read, err_read).map_err(os("a pipe"))?;
+                Ok((out_write, err_write, None, Some(capture)))
+            }
+        }
+    }
+
+    /// Where the log of a job of this name is kept.
+    pub fn log_path(&self, name: &str) -> PathBuf {
+        self.run_dir.join("logs").join(format!("{name}.log"))
+    }
+
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
+    /// The jobs started so far, without commands, in order.
+    pub fn list(&self) -> Vec<Arc<Job>> {
+        let table = lock(&self.table);
+        table.entries.iter().filter(|e| e.job.kind == Kind::Job).map(|e| Arc::clone(&e.job)).collect()
+    }
+
+    pub fn view(&self, id: JobId) -> Option<View> {
+        lock(&self.table).entry(id).map(table::Entry::view)
+    }
+
+    pub fn get(&self, id: JobId) -> Option<Arc<Job>> {
+        lock(&self.table).entry(id).map(|entry| Arc::clone(&entry.job))
+    }
+
+    /// A job that died unexpectedly and of which the script has not been told yet.
+    pub fn death(&self) -> Option<(Arc<Job>, ExitStatus)> {
+        let table = lock(&self.table);
+        let entry = table.entries.iter().find(|entry| !entry.told && entry.died())?;
+        let State::Ended(status) = entry.state() else { return None };
+        Some((Arc::clone(&entry.job), status))
+    }
+
+    /// Marks a death as told: its error is being thrown.
+    pub fn told(&self, id: JobId) {
+        if let Some(entry) = lock(&self.table).entry_mut(id) {
+            entry.told = true;
+        }
+    }
+
+    /// Whether there are jobs and every one of them has ended.
+    pub fn all_ended(&self) -> bool {
+        let table = lock(&self.table);
+        let mut jobs = table.entries.iter().filter(|entry| entry.job.kind == Kind::Job).peekable();
+        jobs.peek().is_some() && jobs.all(|entry| matches!(entry.state(), State::Ended(_)))
+    }
+
+    /// From now on the end of this job is no failure.
+    pub fn expect(&self, id: JobId, expect: Expect) {
+        if let Some(entry) = lock(&self.table).entry_mut(id) {
+            entry.expect = expect;
+        }
+    }
+
+    /// Sends a signal on the script's behalf: what ends because of it was asked for.
+    pub fn signal(&self, id: JobId, number: i32, whole_tree: bool) {
+        let mut table = lock(&self.table);
+        if let Some(entry) = table.entry_mut(id) {
+            entry.asked = true;
+        }
+        if whole_tree { table.signal_tree(id, &[number]) } else { table.signal_leader(id, number) }
+    }
+
+    /// The living processes of a job.
+    pub fn processes(&self, id: JobId) -> Vec<Stat> {
+        lock(&self.table).processes(id)
+    }
+
+    /// Whether a process belongs to this run.
+    pub fn is_ours(&self, pid: i32) -> bool {
+        proc::descendants(nix::unistd::getpid().as_raw()).iter().any(|stat| stat.pid == pid)
+    }
+
+    /// Asks these jobs to stop, without waiting.
+    pub fn ask(&self, ids: &[JobId], ask: Ask) {
+        let now = clock::now();
+        let mut table = lock(&self.table);
+        for &id in ids {
+            let Some(entry) = table.entry_mut(id) else { continue };
+            let grace = ask.grace.unwrap_or(entry.job.spec.grace);
+            let number = ask.signal.unwrap_or(entry.job.spec.stop_signal);
+            let first = match entry.stage {
+                Stage::Running => true,
+                // A stop under way keeps its clock; only its patience may shrink.
+                Stage::Asked { since, grace: before } => {
+                    entry.stage = Stage::Asked { since, grace: before.min(grace) };
+                    false
+                }
+                _ => continue,
+            };
+            if first {
+                if !entry.alive() {
+                    continue;
+                }
+                entry.asked = true;
+                entry.stage = Stage::Asked { since: now, grace };
+                // CONT, since a stopped process would only see the signal after it.
+                table.signal_tree(id, &[number, SIGCONT]);
+            }
+        }
+    }
+
+    /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
+    /// up. `abandon` ends the waiting early; the stop goes on.
+    pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
+        self.ask(ids, ask);
+        let mut waiting: Vec<JobId> = ids.to_vec();
+        while !waiting.is_empty() && !abandon() {
+            let seen = self.control.bell.rings();
+            let now = clock::now();
+            let mut wake: Option<Duration> = None;
+            let mut finished = Vec::new();
+            let mut killing = false;
+            let mut table = lock(&self.table);
+            waiting.retain(|&id| {
+                let Some(entry) = table.entry_mut(id) else { return false };
+                let before = entry.stage;
+                let (stage, action) = stop::next(before, entry.alive(), self.control.killing(), now);
+                entry.stage = stage;
+                let job = Arc::clone(&entry.job);
+                match action {
+                    Action::Done => {
+                        finished.push((job, before, stage));
+                        return false;
+                    }
+                    Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
+                    Action::Kill => {
+                        killing = true;
+                        table.signal_tree(id, &[SIGKILL]);
+                    }
+                }
+                true
+            });
+            drop(table);
+            for (job, before, stage) in finished {
+                self.announce_stop(&job, before, stage, now);
+            }
+            if killing {
+                // Whoever forked in the meantime is found by looking again, at once.
+                wake = Some(now + Duration::from_millis(1));
+                self.look();
+            }
+            if !waiting.is_empty() {
+                self.control.bell.wait(seen, wake);
+            }
+        }
+    }
+
+    fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, now: Duration) {
+        let (since, killed) = match (before, stage) {
+            (Stage::Asked { since, .. }, Stage::Gone { .. }) => (since, None),
+            (Stage::Killed { since, grace, .. }, Stage::Gone { .. }) => {
+                (since, Some(Killed { ignored: signal::name(job.spec.stop_signal), grace }))
+            }
+            _ => return,
+        };
+        if job.kind == Kind::Job {
+            let after = now.saturating_sub(since);
+            self.bus.emit(Event::JobStopped { job: job.spec.name.clone(), after, killed });
+        }
+    }
+
+    /// From now on nothing new can start. Returns everything that has not been stopped yet.
+    pub fn close(&self) -> Vec<JobId> {
+        let mut table = lock(&self.table);
+        table.phase = Phase::Stopping;
+        table.entries.iter().filter(|entry| entry.alive()).map(|entry| entry.job.id).collect()
+    }
+
+    /// How many jobs were ended by a stop.
+    pub fn stopped_count(&self) -> usize {
+        let table = lock(&self.table);
+        let stopped = |entry: &&table::Entry| {
+            entry.job.kind == Kind::Job && entry.asked && entry.stage != Stage::Running
+        };
+        table.entries.iter().filter(stopped).count()
+    }
+
+    /// The final sweep: SIGKILL to every descendant, without sleeping, until there is none (ECHILD) or the
+    /// bound has passed. Returns who is left.
+    pub fn sweep(&self) -> Vec<Survivor> {
+        let until = clock::now() + stop::AFTER_KILL;
+        while lock(&self.table).sweep_round() {
+            if clock::now() >= until {
+                return survivors();
+            }
+            std::thread::yield_now();
+        }
+        Vec::new()
+    }
+}
+
+/// Every living descendant of this process.
+pub fn survivors() -> Vec<Survivor> {
+    proc::descendants(nix::unistd::getpid().as_raw())
+        .into_iter()
+        .filter(Stat::alive)
+        .map(|stat| Survivor {
+            pid: stat.pid,
+            user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
+            state: stat.state,
+            command: proc::command(stat.pid),
+        })
+        .collect()
+}
+
+/// The name of a user id, or the number.
+pub fn user_name(uid: u32) -> String {
+    nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// `exit 3`, `killed by SIGSEGV`.
+pub fn describe(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit {code}"),
+        ExitStatus::Signal(number) => format!("killed by SIG{}", signal::name(number)),
+    }
+}
+
+fn open_stdin(stdin: &Stdin) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
+    let os = |what, reason: String| SpawnError::Os { what, reason };
+    match stdin {
+        Stdin::Null => {
+            let file = File::open("/dev/null").map_err(|e| os("/dev/null", e.to_string()))?;
+            Ok((file.into(), None))
+        }
+        Stdin::Pipe => {
+            let (read, write) = fd::pipe().map_err(|e| os("a pipe", e.desc().to_owned()))?;
+            Ok((read, Some(write)))
+        }
+        // A nameless file: a pipe would need a thread of ours to fill it.
+        Stdin::Text(text) => {
+            let mut file = tempfile::tempfile().map_err(|e| os("a temporary file", e.to_string()))?;
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.rewind())
+                .map_err(|e| os("a temporary file", e.to_string()))?;
+            Ok((file.into(), None))
+        }
+    }
+}
+
+/// What the failed step of a fork means for the one who asked for it.
+fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
+    use nix::errno::Errno;
+    let reason = failure.errno.desc().to_owned();
+    let program = spec.command.first_word().map_or_else(|| "/bin/sh".to_owned(), str::to_owned);
+    match failure.step {
+        Step::Cwd => SpawnError::Cwd { cwd: spec.cwd.clone(), reason },
+        Step::User => SpawnError::User { user: spec.user.clone().unwrap_or_default(), reason },
+        Step::Exec if failure.errno == Errno::ENOENT => SpawnError::NotFound { program, path: None },
+        Step::Exec => SpawnError::NotExecutable { program, reason },
+        Step::Fork => SpawnError::Os { what: "a process", reason },
+        Step::Setup => SpawnError::Os { what: "a process group", reason },
+    }
+}
+
+/// `TERM` for 15.
+pub fn signal_name(number: i32) -> String {
+    signal::name(number)
+}
+
+/// The number of `TERM`, `SIGTERM` or `15`.
+pub fn signal_number(name: &str) -> Option<i32> {
+    signal::number(name)
+}
+
+/// Every name that [`signal_number`] knows.
+pub fn signal_names() -> Vec<String> {
+    signal::names()
+}
+
+/// The run's clock: monotonic, standing still while the run is suspended.
+pub fn now() -> Duration {
+    clock::now()
+}

@@ -1,0 +1,108 @@
+//! TCP ports: free ones, and who listens.
+
+use super::control::lock;
+use super::user_name;
+use crate::sys::{proc, socket};
+use std::os::fd::OwnedFd;
+use std::sync::Mutex;
+
+/// A process that listens on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// None when the process may not be seen: another user's, or the kernel's.
+    pub pid: Option<i32>,
+    pub user: String,
+    pub command: String,
+}
+
+/// Who answers on a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listening {
+    Nobody,
+    /// Known processes; the first of each socket.
+    Known(Vec<Owner>),
+    /// Somebody whom we may not see, named by user where the socket tells.
+    Unknown(Owner),
+}
+
+/// Who listens on a local TCP port, on whatever address.
+pub fn listening(port: u16) -> Listening {
+    let sockets: Vec<_> = socket::listeners().into_iter().filter(|l| l.address.port() == port).collect();
+    if sockets.is_empty() {
+        return Listening::Nobody;
+    }
+    let inodes: Vec<u64> = sockets.iter().map(|listener| listener.inode).collect();
+    let (owners, _) = proc::socket_owners(&inodes);
+    let mut known: Vec<Owner> = Vec::new();
+    for pids in owners.values() {
+        for &pid in pids {
+            if !known.iter().any(|owner| owner.pid == Some(pid)) {
+                known.push(owner(pid));
+            }
+        }
+    }
+    known.sort_by_key(|owner| owner.pid);
+    if known.is_empty() {
+        let user = user_name(sockets[0].uid);
+        return Listening::Unknown(Owner { pid: None, user, command: "?".to_owned() });
+    }
+    Listening::Known(known)
+}
+
+fn owner(pid: i32) -> Owner {
+    let user = proc::uid(pid).map_or_else(|| "?".to_owned(), user_name);
+    Owner { pid: Some(pid), user, command: proc::command(pid) }
+}
+
+/// The TCP ports that these processes listen on, in ascending order.
+pub fn ports_of(pids: &[i32]) -> Vec<u16> {
+    let open: Vec<_> = pids.iter().filter_map(|pid| proc::open_files(*pid)).flatten().collect();
+    let is_open = |inode: u64| {
+        let link = std::path::PathBuf::from(format!("socket:[{inode}]"));
+        open.contains(&link)
+    };
+    let mut ports: Vec<u16> =
+        socket::listeners().iter().filter(|l| is_open(l.inode)).map(|l| l.address.port()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// Whether somebody listens on this port.
+pub fn in_use(port: u16) -> bool {
+    socket::listeners().iter().any(|listener| listener.address.port() == port)
+}
+
+/// Free ports, each held for this run against every other run on the machine until the run ends.
+#[derive(Default)]
+pub struct FreePorts {
+    held: Mutex<Vec<OwnedFd>>,
+}
+
+/// The lowest number that is given out.
+const FIRST: u16 = 10_000;
+
+impl FreePorts {
+    /// A port that nobody listens on and that no other run was given. It lies below the ephemeral range: else
+    /// the kernel might give it to an outgoing connection before the server binds it.
+    pub fn take(&self) -> Option<u16> {
+        let end = match socket::ephemeral_start() {
+            start if start > FIRST + 1000 => start,
+            _ => 32768,
+        };
+        let span = u32::from(end - FIRST);
+        // Different runs start at different places, so that they seldom try the same number.
+        let seed = nix::unistd::getpid().as_raw().unsigned_abs().wrapping_mul(2_654_435_761);
+        for step in 0..span {
+            let Ok(offset) = u16::try_from(seed.wrapping_add(step) % span) else { continue };
+            let port = FIRST + offset;
+            if let Some(held) = socket::lock_port(port)
+                && socket::bindable(port)
+            {
+                lock(&self.held).push(held);
+                return Some(port);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,400 @@
+//! What to start and how: plain data, and its translation into something that can be executed.
+
+use crate::sys::fork::{Credentials, Exec};
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A command as the script wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run by `/bin/sh -c`.
+    Shell(String),
+    /// Executed directly.
+    Argv(Vec<String>),
+}
+
+/// Words that only a shell can carry out: `exec` cannot replace the shell by them.
+const SHELL_WORDS: &[&str] = &[
+    "!", ".", ":", "[", "alias", "bg", "break", "case", "cd", "command", "continue", "do", "done", "elif",
+    "else", "esac", "eval", "exec", "exit", "export", "fg", "fi", "for", "function", "getopts", "hash", "if",
+    "jobs", "local", "read", "readonly", "return", "set", "shift", "source", "test", "then", "time", "times",
+    "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while", "{",
+];
+
+impl Command {
+    /// As people read it: the shell text, or the words with quotes where a shell would need them.
+    pub fn display(&self) -> String {
+        match self {
+            Self::Shell(text) => text.trim().to_owned(),
+            Self::Argv(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    /// The program's name, for a job that was given none.
+    pub fn program_name(&self) -> String {
+        let word = match self {
+            Self::Argv(words) => words.first().cloned().unwrap_or_default(),
+            Self::Shell(text) => {
+                let mut words = text.split_ascii_whitespace();
+                words.find(|word| !is_assignment(word) && *word != "exec").unwrap_or("sh").to_owned()
+            }
+        };
+        let base = word.rsplit('/').next().unwrap_or_default();
+        let name: String = base.chars().filter(|c| is_name_char(*c)).collect();
+        if name.is_empty() { "job".to_owned() } else { name }
+    }
+
+    /// The word that will be executed, when that can be told without a shell: the first word of an array, or
+    /// of a string that is one simple command.
+    pub fn first_word(&self) -> Option<&str> {
+        match self {
+            Self::Argv(words) => words.first().map(String::as_str),
+            Self::Shell(text) => simple_command(text),
+        }
+    }
+
+    fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Argv(words) => words.clone(),
+            // `exec` replaces the shell: else its death would hide that of the real program.
+            Self::Shell(text) => {
+                let exec = if simple_command(text).is_some() { "exec " } else { "" };
+                vec!["sh".to_owned(), "-c".to_owned(), format!("{exec}{text}")]
+            }
+        }
+    }
+}
+
+pub fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty()
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+    })
+}
+
+/// The first word of a shell text that is one simple command: no list, pipeline, group or background, and a
+/// plain word that is not the shell's own. In doubt none, which only costs a shell process.
+fn simple_command(text: &str) -> Option<&str> {
+    let first = text.split_ascii_whitespace().next()?;
+    let plain = |c: char| is_name_char(c) || matches!(c, '/' | '+' | '@' | ',' | '%');
+    if !first.chars().all(plain) || SHELL_WORDS.contains(&first) {
+        return None;
+    }
+    let mut chars = text.trim().chars().peekable();
+    let mut quote = None;
+    let mut previous = ' ';
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (Some('\''), _) => {}
+            (_, '\\') => drop(chars.next()),
+            (None, '\'' | '"') => quote = Some(c),
+            // `2>&1` and `>& file` are redirections of a simple command; `&>` and a lone `&` are not portable.
+            (None, '&') if previous == '>' => {}
+            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => return None,
+            (_, '$') if chars.peek() == Some(&'(') => return None,
+            (Some(_), '`') => return None,
+            _ => {}
+        }
+        previous = c;
+    }
+    quote.is_none().then_some(first)
+}
+
+/// Quotes one word for the shell.
+pub fn quote(word: &str) -> String {
+    let safe = |c: char| is_name_char(c) || matches!(c, '/' | ':' | '=' | '@' | '%' | '+' | ',');
+    if !word.is_empty() && word.chars().all(safe) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What a job reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    Null,
+    Pipe,
+    Text(String),
+}
+
+/// Which end of a job is no failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    #[default]
+    Running,
+    AnyEnd,
+    Codes(Vec<i32>),
+}
+
+/// Where a process's output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// A job: directly into its log file.
+    Log(PathBuf),
+    /// A command: two pipes that we read.
+    Captured,
+}
+
+/// Everything about a job that is known before it starts.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    pub name: String,
+    pub command: Command,
+    pub cwd: PathBuf,
+    /// The whole environment, already merged.
+    pub env: BTreeMap<OsString, OsString>,
+    pub user: Option<String>,
+    pub port: Option<u16>,
+    pub stdin: Stdin,
+    pub output: Output,
+    pub stop_signal: i32,
+    pub grace: Duration,
+    pub expect: Expect,
+}
+
+/// Why a job could not be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpawnError {
+    /// The program was not found; where it was looked for, when that was PATH.
+    NotFound {
+        program: String,
+        path: Option<String>,
+    },
+    /// The file is there but its `#!` interpreter is not.
+    NoInterpreter {
+        program: String,
+        interpreter: String,
+    },
+    NotExecutable {
+        program: String,
+        reason: String,
+    },
+    /// The working directory cannot be entered.
+    Cwd {
+        cwd: PathBuf,
+        reason: String,
+    },
+    User {
+        user: String,
+        reason: String,
+    },
+    /// The log file cannot be written.
+    Log {
+        path: PathBuf,
+        reason: String,
+    },
+    /// A text with a NUL byte cannot be passed to a program.
+    Nul {
+        what: String,
+    },
+    Os {
+        what: &'static str,
+        reason: String,
+    },
+    /// The run is being stopped: nothing new may start.
+    Stopping,
+}
+
+/// A user as the system's database has it.
+pub struct Account {
+    pub credentials: Credentials,
+    pub name: String,
+    pub home: PathBuf,
+}
+
+/// Looks a user up by name or number.
+pub fn account(user: &str) -> Result<Account, SpawnError> {
+    let error = |reason: &str| SpawnError::User { user: user.to_owned(), reason: reason.to_owned() };
+    let found = match user.parse::<u32>() {
+        Ok(uid) => nix::unistd::User::from_uid(uid.into()),
+        Err(_) => nix::unistd::User::from_name(user),
+    };
+    let found = found.map_err(|e| error(e.desc()))?.ok_or_else(|| error("there is no such user"))?;
+    let name = CString::new(found.name.clone()).map_err(|_| error("its name has a NUL byte"))?;
+    let groups = nix::unistd::getgrouplist(&name, found.gid).map_err(|e| error(e.desc()))?;
+    Ok(Account {
+        credentials: Credentials {
+            uid: found.uid.as_raw(),
+            gid: found.gid.as_raw(),
+            groups: groups.into_iter().map(nix::unistd::Gid::as_raw).collect(),
+        },
+        name: found.name,
+        home: found.dir,
+    })
+}
+
+/// Where a program would be found: a path as it is (relative to the job's own directory), a bare name along
+/// the job's own PATH. Only files that may be executed count, as in execvp(3).
+pub fn find_program(program: &str, cwd: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
+    let executable =
+        |file: &Path| file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok();
+    candidates(program, cwd, path).into_iter().find(|file| executable(file))
+}
+
+fn candidates(program: &str, cwd: &Path, path: Option<&OsStr>) -> Vec<PathBuf> {
+    if program.is_empty() {
+        return Vec::new();
+    }
+    if program.contains('/') {
+        return vec![cwd.join(program)];
+    }
+    let path = path.unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
+    std::env::split_paths(path).map(|dir| cwd.join(dir).join(program)).collect()
+}
+
+/// The three descriptors of a new process.
+pub struct Descriptors {
+    pub stdin: OwnedFd,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+impl Spec {
+    /// What to execute; an error when it can be told beforehand that it would fail.
+    pub fn prepare(&self, fds: Descriptors, account: Option<Account>) -> Result<Exec, SpawnError> {
+        if !self.cwd.is_dir() {
+            let reason = if self.cwd.exists() { "it is not a directory" } else { "it does not exist" };
+            return Err(SpawnError::Cwd { cwd: self.cwd.clone(), reason: reason.to_owned() });
+        }
+        let path = self.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
+        if let Some(word) = self.command.first_word() {
+            self.check_program(word, path)?;
+        }
+        let argv = self.command.argv();
+        let programs = match &self.command {
+            Command::Shell(_) => vec![PathBuf::from("/bin/sh")],
+            Command::Argv(_) => candidates(argv.first().map_or("", String::as_str), &self.cwd, path),
+        };
+        let text = |what: &str, bytes: &[u8]| {
+            CString::new(bytes).map_err(|_| SpawnError::Nul { what: what.to_owned() })
+        };
+        Ok(Exec {
+            programs: programs
+                .iter()
+                .map(|p| text("the program", p.as_os_str().as_bytes()))
+                .collect::<Result<_, _>>()?,
+            argv: argv.iter().map(|word| text("the command", word.as_bytes())).collect::<Result<_, _>>()?,
+            envp: self
+                .env
+                .iter()
+                .map(|(name, value)| {
+                    let mut entry = name.clone().into_vec();
+                    entry.push(b'=');
+                    entry.extend_from_slice(value.as_bytes());
+                    text(&format!("the variable `{}`", name.to_string_lossy()), &entry)
+                })
+                .collect::<Result<_, _>>()?,
+            cwd: text("the directory", self.cwd.as_os_str().as_bytes())?,
+            stdin: fds.stdin,
+            stdout: fds.stdout,
+            stderr: fds.stderr,
+            credentials: account.map(|account| account.credentials),
+            death_signal: self.stop_signal,
+        })
+    }
+
+    fn check_program(&self, word: &str, path: Option<&OsStr>) -> Result<(), SpawnError> {
+        if let Some(file) = find_program(word, &self.cwd, path) {
+            return match missing_interpreter(&file) {
+                Some(interpreter) => Err(SpawnError::NoInterpreter { program: word.to_owned(), interpreter }),
+                None => Ok(()),
+            };
+        }
+        let found = candidates(word, &self.cwd, path).into_iter().find(|file| file.exists());
+        match found {
+            Some(file) if file.is_dir() => Err(SpawnError::NotExecutable {
+                program: word.to_owned(),
+                reason: "it is a directory".to_owned(),
+            }),
+            Some(_) => Err(SpawnError::NotExecutable {
+                program: word.to_owned(),
+                reason: "permission denied (missing `chmod +x`?)".to_owned(),
+            }),
+            None => Err(SpawnError::NotFound {
+                program: word.to_owned(),
+                path: (!word.contains('/')).then(|| path.unwrap_or_default().to_string_lossy().into_owned()),
+            }),
+        }
+    }
+}
+
+/// The interpreter that a script names in its first line, if that does not exist.
+fn missing_interpreter(file: &Path) -> Option<String> {
+    use std::io::Read;
+    let mut start = [0u8; 256];
+    let n = std::fs::File::open(file).ok()?.read(&mut start).ok()?;
+    let line = start[..n].strip_prefix(b"#!")?;
+    let line = String::from_utf8_lossy(line.split(|b| *b == b'\n').next()?).into_owned();
+    let interpreter = line.split_ascii_whitespace().next()?.to_owned();
+    (!Path::new(&interpreter).exists()).then_some(interpreter)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_simple_command_replaces_its_shell() {
+        for text in [
+            "python3 app.py",
+            "redis-server --port 7000 > out.log 2>&1",
+            "./server --name 'a;b' \"c|d\"",
+            "sleep $SECONDS",
+            "echo a\\;b",
+        ] {
+            assert!(simple_command(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_shell_keeps_it() {
+        for text in [
+            "",
+            "a; b",
+            "a && b",
+            "a | b",
+            "a &",
+            "(a)",
+            "cd x",
+            "A=1 cmd",
+            "echo $(date)",
+            "echo `date`",
+            "$CMD x",
+            "if true; then x; fi",
+            "a\nb",
+            "echo 'unclosed",
+            "exec sleep 1",
+            "echo \"`date`\"",
+            "\"my prog\" x",
+        ] {
+            assert_eq!(simple_command(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_come_from_the_program() {
+        let shell = |text: &str| Command::Shell(text.to_owned()).program_name();
+        assert_eq!(shell("PORT=1 /usr/bin/python3.11 app.py"), "python3.11");
+        assert_eq!(shell("exec sleep 3"), "sleep");
+        assert_eq!(shell("$(x)"), "x");
+        assert_eq!(Command::Argv(vec!["./my server".into()]).program_name(), "myserver");
+        assert_eq!(Command::Argv(vec![]).program_name(), "job");
+    }
+
+    #[test]
+    fn quoted_words_survive_a_shell() {
+        assert_eq!(quote("a-b_c.d/e"), "a-b_c.d/e");
+        assert_eq!(quote(""), "''");
+        assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
+    }
+}

@@ -1,0 +1,85 @@
+//! The decision of how to stop one job: a pure step from (stage, facts, time) to (stage, action).
+//! [`super::Jobs::stop`] takes the actions, for any number of jobs in one loop.
+
+use std::time::Duration;
+
+/// How long after SIGKILL what is left is given up and named.
+pub const AFTER_KILL: Duration = Duration::from_secs(2);
+
+/// Where a job is on its way out. Times are on the run's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nobody asked it to stop.
+    Running,
+    /// The stop signal was sent at `since`; it has `grace` to obey.
+    Asked { since: Duration, grace: Duration },
+    /// SIGKILL was first sent at `at`, and is sent again until nothing is left.
+    Killed { since: Duration, at: Duration, grace: Duration },
+    /// The whole tree is gone. `killed`: SIGKILL was needed.
+    Gone { killed: bool },
+    /// SIGKILL did not end it within [`AFTER_KILL`].
+    Stuck,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing to do until something happens, or until this time.
+    WaitUntil(Option<Duration>),
+    /// SIGKILL to the whole tree, then look again at once.
+    Kill,
+    Done,
+}
+
+pub fn next(stage: Stage, alive: bool, kill_now: bool, now: Duration) -> (Stage, Action) {
+    match stage {
+        Stage::Running if alive => (stage, Action::WaitUntil(None)),
+        Stage::Running | Stage::Asked { .. } if !alive => (Stage::Gone { killed: false }, Action::Done),
+        Stage::Killed { .. } if !alive => (Stage::Gone { killed: true }, Action::Done),
+        Stage::Asked { since, grace } if kill_now || now >= since + grace => {
+            (Stage::Killed { since, at: now, grace }, Action::Kill)
+        }
+        Stage::Asked { since, grace } => (stage, Action::WaitUntil(Some(since + grace))),
+        Stage::Killed { at, .. } if now >= at + AFTER_KILL => (Stage::Stuck, Action::Done),
+        Stage::Killed { .. } => (stage, Action::Kill),
+        Stage::Running | Stage::Gone { .. } | Stage::Stuck => (stage, Action::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn every_step_of_a_stop() {
+        let asked = Stage::Asked { since: at(100), grace: at(50) };
+        let killed = Stage::Killed { since: at(100), at: at(150), grace: at(50) };
+        let table = [
+            // stage, alive, kill now, time → stage, action
+            (Stage::Running, true, false, 0, Stage::Running, Action::WaitUntil(None)),
+            (Stage::Running, false, false, 0, Stage::Gone { killed: false }, Action::Done),
+            (asked, true, false, 149, asked, Action::WaitUntil(Some(at(150)))),
+            (asked, false, false, 149, Stage::Gone { killed: false }, Action::Done),
+            (asked, true, false, 150, killed, Action::Kill),
+            (asked, true, true, 150, killed, Action::Kill),
+            (asked, false, false, 9999, Stage::Gone { killed: false }, Action::Done),
+            (killed, true, false, 151, killed, Action::Kill),
+            (killed, false, false, 151, Stage::Gone { killed: true }, Action::Done),
+            (killed, true, false, 150 + 2000, Stage::Stuck, Action::Done),
+            (Stage::Stuck, true, false, 5000, Stage::Stuck, Action::Done),
+            (Stage::Gone { killed: true }, false, false, 0, Stage::Gone { killed: true }, Action::Done),
+        ];
+        for (stage, alive, kill_now, ms, then, action) in table {
+            assert_eq!(next(stage, alive, kill_now, at(ms)), (then, action), "{stage:?} at {ms} ms");
+        }
+    }
+
+    #[test]
+    fn a_kill_ends_the_grace_early() {
+        let asked = Stage::Asked { since: at(0), grace: at(5000) };
+        assert_eq!(next(asked, true, true, at(1)).1, Action::Kill);
+    }
+}

@@ -1,0 +1,428 @@
+//! The one table of what runs, and to which job each process belongs.
+//!
+//! Whoever holds its lock may signal our own children by number: only the reaper reaps, and only under the
+//! same lock. A job's leader stays a zombie until its group has no other living member, which keeps the
+//! number of its group from being used again.
+
+use super::spec::{Expect, Spec};
+use super::stop::Stage;
+use crate::sys::proc::{self, Stat};
+use crate::sys::wait::{self, ExitStatus, Peek};
+use crate::sys::{page, pidfd, signal};
+use nix::libc::{SIGCONT, SIGKILL};
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+pub type JobId = usize;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Started by `spawn`: lives until it is stopped.
+    Job,
+    /// Started by `run`: expected to end by itself.
+    Command,
+}
+
+/// What about a job never changes.
+pub struct Job {
+    pub id: JobId,
+    pub kind: Kind,
+    pub spec: Spec,
+    /// Its log file; none for a command.
+    pub log: Option<PathBuf>,
+    /// The writing end of its stdin, when that is a pipe.
+    pub stdin: Mutex<Option<OwnedFd>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leader {
+    Running,
+    /// Ended, not reaped: its number is pinned.
+    Zombie(ExitStatus),
+    Reaped(ExitStatus),
+}
+
+/// Whether a job runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Running,
+    /// Its leader exited with 0 and left living processes.
+    Daemonised,
+    Ended(ExitStatus),
+}
+
+/// A job at one moment.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub pid: i32,
+    pub state: State,
+    /// The end of the leader alone, whatever it left running.
+    pub leader: Option<ExitStatus>,
+    pub started: Duration,
+    pub ended: Option<Duration>,
+    pub stage: Stage,
+    /// It ended non-zero or by a signal, and nobody asked for that.
+    pub died: bool,
+    /// Somebody asked for its end, or said that it is expected.
+    pub expected: bool,
+    pub stopped: bool,
+}
+
+pub(super) struct Entry {
+    pub job: Arc<Job>,
+    pub pid: i32,
+    slot: Option<usize>,
+    leader: Leader,
+    /// Living processes of this job besides its leader, as of the last look.
+    members: usize,
+    /// How the last orphan of this job ended: the end of a daemonised job.
+    last_member: Option<ExitStatus>,
+    started: Duration,
+    ended: Option<Duration>,
+    pub stage: Stage,
+    pub expect: Expect,
+    /// The script stopped, killed, signalled or restarted it.
+    pub asked: bool,
+    /// Its unexpected death has been thrown once.
+    pub told: bool,
+    /// A change that the reaper has seen and not yet announced.
+    announced: State,
+}
+
+impl Entry {
+    pub fn alive(&self) -> bool {
+        self.leader == Leader::Running || self.members > 0
+    }
+
+    fn leader_status(&self) -> Option<ExitStatus> {
+        match self.leader {
+            Leader::Running => None,
+            Leader::Zombie(status) | Leader::Reaped(status) => Some(status),
+        }
+    }
+
+    pub fn state(&self) -> State {
+        match self.leader_status() {
+            None => State::Running,
+            Some(status) if self.members == 0 => {
+                let status = if status.success() { self.last_member.unwrap_or(status) } else { status };
+                State::Ended(status)
+            }
+            Some(_) if self.asked && self.stage != Stage::Running => State::Running,
+            Some(status) if status.success() => State::Daemonised,
+            Some(status) => State::Ended(status),
+        }
+    }
+
+    pub fn died(&self) -> bool {
+        let expected = |status: ExitStatus| match &self.expect {
+            Expect::Running => status.success(),
+            Expect::AnyEnd => true,
+            Expect::Codes(codes) => codes.contains(&status.code()),
+        };
+        match self.state() {
+            State::Ended(status) => self.job.kind == Kind::Job && !self.asked && !expected(status),
+            State::Running | State::Daemonised => false,
+        }
+    }
+
+    pub fn view(&self) -> View {
+        View {
+            pid: self.pid,
+            state: self.state(),
+            leader: self.leader_status(),
+            started: self.started,
+            ended: self.ended,
+            stage: self.stage,
+            died: self.died(),
+            expected: self.asked || self.expect != Expect::Running,
+            stopped: self.asked && self.stage != Stage::Running,
+        }
+    }
+}
+
+/// What the reaper noticed, for the event stream.
+pub(super) struct Change {
+    pub job: Arc<Job>,
+    pub state: State,
+    pub died: bool,
+    pub asked: bool,
+    pub members: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Open,
+    /// Nothing new may start.
+    Stopping,
+}
+
+pub(super) struct Table {
+    pub phase: Phase,
+    pub entries: Vec<Entry>,
+    /// Identifies this run in the environment of its processes.
+    run: String,
+    me: i32,
+    /// To which job each descendant belonged when last seen, by (pid, start time).
+    seen: HashMap<(i32, u64), Option<JobId>>,
+}
+
+impl Table {
+    pub fn new(run: String) -> Self {
+        let me = nix::unistd::getpid().as_raw();
+        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
+    }
+
+    pub fn entry(&self, id: JobId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.job.id == id)
+    }
+
+    pub fn entry_mut(&mut self, id: JobId) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.job.id == id)
+    }
+
+    /// Records a process that has just been started; a restarted job replaces its old self.
+    pub fn insert(&mut self, job: Arc<Job>, pid: i32, now: Duration) {
+        let spec = &job.spec;
+        let grace = u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX);
+        let slot = page::get().and_then(|page| page.publish(pid, spec.stop_signal, grace, &spec.name));
+        let entry = Entry {
+            pid,
+            slot,
+            leader: Leader::Running,
+            members: 0,
+            last_member: None,
+            started: now,
+            ended: None,
+            stage: Stage::Running,
+            expect: spec.expect.clone(),
+            asked: false,
+            told: false,
+            announced: State::Running,
+            job,
+        };
+        match self.entries.iter().position(|old| old.job.id == entry.job.id) {
+            Some(index) => self.entries[index] = entry,
+            None => self.entries.push(entry),
+        }
+    }
+
+    /// Looks at every child: notes the leaders that ended, reaps orphans, counts who still lives, lets go of
+    /// the leaders whose group is empty. Returns what has changed.
+    pub fn look(&mut self, now: Duration) -> Vec<Change> {
+        let tree = proc::descendants(self.me);
+        self.take_ended(&tree);
+        self.count(&tree);
+        // A process that forked while the tree was read may be missing from it, so before anyone is declared
+        // gone the tree is read again.
+        if self.entries.iter().any(|entry| entry.ended.is_none() && !entry.alive()) {
+            let tree = proc::descendants(self.me);
+            self.take_ended(&tree);
+            self.count(&tree);
+        }
+        self.release(now)
+    }
+
+    fn take_ended(&mut self, tree: &[Stat]) {
+        let me = self.me;
+        for stat in tree.iter().filter(|stat| stat.ppid == me) {
+            let Peek::Ended(pid, status) = wait::peek(stat.pid) else { continue };
+            match self
+                .entries
+                .iter_mut()
+                .find(|entry| entry.pid == pid && !matches!(entry.leader, Leader::Reaped(_)))
+            {
+                Some(entry) if entry.leader == Leader::Running => entry.leader = Leader::Zombie(status),
+                Some(_) => {}
+                None => {
+                    let owner = self.owner_of_orphan(stat);
+                    if let Some(entry) = owner.and_then(|id| self.entry_mut(id)) {
+                        entry.last_member = Some(status);
+                    }
+                    wait::reap(pid);
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, tree: &[Stat]) {
+        let owners = self.owners(tree);
+        for entry in &mut self.entries {
+            let is_member = |stat: &&Stat| {
+                stat.alive()
+                    && owners.get(&stat.pid) == Some(&Some(entry.job.id))
+                    && !(stat.pid == entry.pid && stat.ppid == self.me)
+            };
+            entry.members = tree.iter().filter(is_member).count();
+        }
+    }
+
+    /// Reaps the leaders whose tree is gone, and collects what has changed.
+    fn release(&mut self, now: Duration) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for entry in &mut self.entries {
+            if let Leader::Zombie(status) = entry.leader
+                && entry.members == 0
+            {
+                wait::reap(entry.pid);
+                entry.leader = Leader::Reaped(status);
+                if let (Some(slot), Some(page)) = (entry.slot.take(), page::get()) {
+                    page.withdraw(slot);
+                }
+            }
+            let state = entry.state();
+            if matches!(state, State::Ended(_)) && entry.ended.is_none() {
+                entry.ended = Some(now);
+            }
+            if state != entry.announced {
+                entry.announced = state;
+                changes.push(Change {
+                    job: Arc::clone(&entry.job),
+                    state,
+                    died: entry.died(),
+                    asked: entry.asked,
+                    members: entry.members,
+                });
+            }
+        }
+        // A command that is over and left nothing needs no place.
+        self.entries.retain(|entry| {
+            entry.job.kind == Kind::Job || entry.alive() || Arc::strong_count(&entry.job) > 1
+        });
+        changes
+    }
+
+    /// Each descendant's job; `None` for one that cannot be told.
+    pub fn owners(&mut self, tree: &[Stat]) -> HashMap<i32, Option<JobId>> {
+        let mut owners: HashMap<i32, Option<JobId>> = HashMap::new();
+        let mut seen = HashMap::new();
+        for stat in tree {
+            let leader = self.leader(stat.pid);
+            let owner = match owners.get(&stat.ppid) {
+                _ if leader.is_some() => leader,
+                Some(Some(parent)) => Some(*parent),
+                _ => self.owner_of_orphan(stat),
+            };
+            owners.insert(stat.pid, owner);
+            seen.insert((stat.pid, stat.start), owner);
+        }
+        self.seen = seen;
+        owners
+    }
+
+    fn leader(&self, pid: i32) -> Option<JobId> {
+        let running = |entry: &&Entry| entry.pid == pid && !matches!(entry.leader, Leader::Reaped(_));
+        self.entries.iter().find(running).map(|entry| entry.job.id)
+    }
+
+    /// The job of a process that has become our child because its parent died, by its group or session, by
+    /// where it was last seen, by the log that it has open, by its environment: in this order.
+    fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
+        let newest_first = || self.entries.iter().rev();
+        let by_group = || {
+            let mut entries = newest_first();
+            entries
+                .find(|entry| entry.pid == stat.pgrp || entry.pid == stat.session)
+                .map(|entry| entry.job.id)
+        };
+        let by_sight = || self.seen.get(&(stat.pid, stat.start)).copied().flatten();
+        let by_log = || {
+            let files: HashSet<PathBuf> = proc::open_files(stat.pid)?.into_iter().collect();
+            let mut entries = newest_first();
+            entries.find(|e| e.job.log.as_ref().is_some_and(|log| files.contains(log))).map(|e| e.job.id)
+        };
+        let by_environment = || {
+            if proc::variable(stat.pid, "BGJOBS_RUN")? != self.run {
+                return None;
+            }
+            let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
+            newest_first().find(|entry| entry.job.spec.name == name).map(|entry| entry.job.id)
+        };
+        by_group().or_else(by_sight).or_else(by_log).or_else(by_environment)
+    }
+
+    /// The living processes of a job, its leader first.
+    pub fn processes(&mut self, id: JobId) -> Vec<Stat> {
+        let tree = proc::descendants(self.me);
+        let owners = self.owners(&tree);
+        let leader = self.entry(id).map(|entry| entry.pid);
+        let mut found: Vec<Stat> = tree
+            .into_iter()
+            .filter(|stat| stat.alive() && owners.get(&stat.pid) == Some(&Some(id)))
+            .collect();
+        found.sort_by_key(|stat| Some(stat.pid) != leader);
+        found
+    }
+
+    /// Sends a signal to a job's whole tree: to the group as a group, to everyone else one by one.
+    pub fn signal_tree(&mut self, id: JobId, signals: &[i32]) {
+        let processes = self.processes(id);
+        let Some(entry) = self.entry(id) else { return };
+        let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
+        for &number in signals {
+            if pinned {
+                let _ = signal::kill(-group, number);
+            }
+            for stat in processes.iter().filter(|stat| !pinned || stat.pgrp != group) {
+                self.signal_one(stat, number);
+            }
+        }
+    }
+
+    /// Sends a signal to the leader, or to everyone once the leader is gone.
+    pub fn signal_leader(&mut self, id: JobId, number: i32) {
+        match self.entry(id) {
+            Some(entry) if entry.leader == Leader::Running => drop(signal::kill(entry.pid, number)),
+            _ => self.signal_tree(id, &[number]),
+        }
+    }
+
+    fn signal_one(&self, stat: &Stat, number: i32) {
+        if stat.ppid == self.me {
+            // Our own child cannot have been replaced by another process while we hold the lock.
+            let _ = signal::kill(stat.pid, number);
+            return;
+        }
+        // Somebody else's child: take hold of it first, then make sure that it is still the one we saw.
+        let Ok(handle) = pidfd::open(stat.pid) else { return };
+        if proc::stat(stat.pid).is_some_and(|now| now.start == stat.start) {
+            let _ = pidfd::send(&handle, number);
+        }
+    }
+
+    /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
+    /// is left: children of the killed become ours, so that round by round the whole tree goes.
+    pub fn sweep_round(&mut self) -> bool {
+        for pid in proc::children(self.me) {
+            let _ = signal::kill(pid, SIGKILL);
+            let _ = signal::kill(pid, SIGCONT);
+        }
+        loop {
+            match wait::reap_any() {
+                Peek::Ended(pid, status) => {
+                    let mut entries = self.entries.iter_mut();
+                    if let Some(entry) = entries.find(|e| e.pid == pid && e.leader == Leader::Running) {
+                        entry.leader = Leader::Reaped(status);
+                    }
+                }
+                Peek::Living => return true,
+                Peek::NoChild => break,
+            }
+        }
+        for entry in &mut self.entries {
+            entry.members = 0;
+            if let Leader::Zombie(status) = entry.leader {
+                entry.leader = Leader::Reaped(status);
+            }
+        }
+        false
+    }
+}
+
+/// The path as the kernel shows it among a process's open files.
+pub(super) fn canonical(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}

@@ -1,0 +1,53 @@
+//! bgjobs: runs Rhai scripts that start background processes, wait until they are ready, test them, and
+//! leave nothing behind.
+//!
+//! # Layout
+//!
+//! ```text
+//! main     this map
+//! cli      arguments → one plain `Command`; the only file that knows the argument parser
+//! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
+//! run      the host process: its threads, and the order of shutdown, told once
+//! rundir   the directory of one run: logs, temporary directories, the lock
+//! mock     the stand-in HTTP server that `mock(routes)` starts as a job
+//! exit     the exit codes
+//! event    what happened, as plain data
+//! report/  all words about a run for people; the only writers of stdout and stderr
+//! host/    the script functions; the only folder that imports rhai
+//! probe/   "is it ready?": each probe is one attempt, the waiting loop is written once
+//! jobs/    what runs and who stops it
+//! sys/     system calls; the only folder with `unsafe`
+//! ```
+//!
+//! Imports point downward only: `main → cli, guard, run`; `guard → run`; `run → host → probe → jobs → sys`;
+//! `run → report → event`; nothing imports `report` but `guard` and `run`; `host` does not touch `sys`,
+//! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers and parent-death signals");
+
+mod cli;
+mod event;
+mod exit;
+mod guard;
+mod host;
+mod jobs;
+mod mock;
+mod probe;
+mod report;
+mod run;
+mod rundir;
+mod sys;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let code = match cli::parse() {
+        Ok(cli::Command::Script(options)) => guard::run(&options),
+        Ok(cli::Command::Check(options)) => run::check(&options),
+        Ok(cli::Command::Api) => report::api(&host::reference()),
+        Ok(cli::Command::Mock { port }) => mock::serve(port),
+        Err(code) => code,
+    };
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}

@@ -1,0 +1,37 @@
+//! An attempt that may block, on a thread of its own: the wait goes on hearing the bell. A thread that is still
+//! blocked when its wait is over is left to its own timeout.
+
+use crate::jobs::control::{Control, lock};
+use std::sync::{Arc, Mutex};
+
+pub struct Background<T> {
+    result: Option<Arc<Mutex<Option<T>>>>,
+    control: Arc<Control>,
+}
+
+impl<T: Send + 'static> Background<T> {
+    pub fn new(control: Arc<Control>) -> Self {
+        Self { result: None, control }
+    }
+
+    /// Starts `work` unless it is under way; its result once it is there.
+    pub fn poll(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+        if let Some(result) = &self.result {
+            let done = lock(result).take();
+            if done.is_some() {
+                self.result = None;
+            }
+            return done;
+        }
+        let result = Arc::new(Mutex::new(None));
+        let (theirs, control) = (Arc::clone(&result), Arc::clone(&self.control));
+        let thread = std::thread::Builder::new().name("probe".into()).spawn(move || {
+            let value = work();
+            *lock(&theirs) = Some(value);
+            control.bell.ring();
+        });
+        // Without a thread nothing is under way, and the next poll tries again.
+        self.result = thread.is_ok().then_some(result);
+        None
+    }
+}

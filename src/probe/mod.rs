@@ -1,0 +1,206 @@
+//! "Is it ready?" Each probe is one attempt that does not block; the waiting loop is written once, here.
+//!
+//! ```text
+//! tcp    does the port accept
+//! log    does the log have a line
+//! file   is the file, the socket there
+//! ```
+//!
+//! The loop wakes early (an event, or a poll about every hundredth of the time already waited), fails early
+//! (a job died, the run was stopped) and remembers what the attempts saw.
+
+pub mod background;
+pub mod log;
+pub mod tcp;
+
+use crate::jobs::control::Control;
+use crate::jobs::{self, ExitStatus, Job, JobId, Jobs, State};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a wait takes when nothing else is said.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const SHORTEST_POLL: Duration = Duration::from_millis(1);
+const LONGEST_POLL: Duration = Duration::from_millis(50);
+
+/// What one attempt found.
+pub enum Attempt<T, E> {
+    Ready(T),
+    /// Not ready; what was seen instead.
+    NotYet(String),
+    /// Still trying; it rings the bell when it knows more.
+    Busy,
+    /// It will never be ready.
+    Never(E),
+}
+
+/// Why a wait ended without success.
+pub enum Failed<E> {
+    Timeout {
+        waited: Duration,
+        seen: Seen,
+    },
+    /// A job died that should live.
+    Died(Arc<Job>, ExitStatus),
+    /// The job that was waited for has ended, with whatever code.
+    Ended(Arc<Job>, ExitStatus),
+    /// Every job of this run has ended.
+    AllEnded,
+    /// The run is being stopped.
+    Halted,
+    Never(E),
+}
+
+/// What the attempts saw, in order, repetitions counted: `connection refused ×41, then 503 ×9`.
+#[derive(Clone, Debug, Default)]
+pub struct Seen(Vec<(String, usize)>);
+
+impl Seen {
+    fn add(&mut self, what: String) {
+        match self.0.last_mut() {
+            Some((last, count)) if *last == what => *count += 1,
+            _ => self.0.push((what, 1)),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn last(&self) -> Option<&str> {
+        self.0.last().map(|(what, _)| what.as_str())
+    }
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        const MOST: usize = 4;
+        let skipped = self.0.len().saturating_sub(MOST);
+        if skipped > 0 {
+            write!(f, "… ")?;
+        }
+        let shown = self.0[skipped..].iter().map(|(what, count)| match count {
+            1 => what.clone(),
+            _ => format!("{what} ×{count}"),
+        });
+        f.write_str(&shown.collect::<Vec<_>>().join(", then "))
+    }
+}
+
+/// One wait.
+pub struct Wait<'a> {
+    pub jobs: &'a Jobs,
+    /// None: for ever.
+    pub timeout: Option<Duration>,
+    /// Instead of the growing poll interval.
+    pub interval: Option<Duration>,
+    /// The job that is waited for: its end, with any code, ends the wait.
+    pub about: Option<JobId>,
+    /// It can only be satisfied by a job of this run: when all have ended, so has the wait.
+    pub needs_jobs: bool,
+    /// Try again at every event, not only at every poll.
+    pub eager: bool,
+    /// Deaths end the wait.
+    pub watch_deaths: bool,
+}
+
+impl<'a> Wait<'a> {
+    pub fn new(jobs: &'a Jobs) -> Self {
+        Self {
+            jobs,
+            timeout: Some(DEFAULT_TIMEOUT),
+            interval: None,
+            about: None,
+            needs_jobs: false,
+            eager: false,
+            watch_deaths: true,
+        }
+    }
+
+    fn control(&self) -> &Control {
+        &self.jobs.control
+    }
+
+    /// The poll interval after having waited this long.
+    fn poll(&self, waited: Duration) -> Duration {
+        self.interval.unwrap_or_else(|| (waited / 100).clamp(SHORTEST_POLL, LONGEST_POLL))
+    }
+
+    /// Tries until it succeeds or cannot any more.
+    ///
+    /// 1. Note the bell. 2. Try. 3. Look for what makes waiting pointless, and then try once more: what was
+    ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
+    pub fn run<T, E>(&self, mut attempt: impl FnMut() -> Attempt<T, E>) -> Result<T, Failed<E>> {
+        let start = jobs::now();
+        let deadline = self.timeout.map(|time| start + time);
+        let mut next_try = start;
+        let mut seen = Seen::default();
+        let mut busy = false;
+        let mut last_chance = false;
+        loop {
+            let rings = self.control().bell.rings();
+            if self.control().halted() {
+                return Err(Failed::Halted);
+            }
+            let now = jobs::now();
+            let expired = deadline.is_some_and(|at| now >= at);
+            if now >= next_try || self.eager || busy || last_chance || expired {
+                busy = false;
+                match attempt() {
+                    Attempt::Ready(value) => return Ok(value),
+                    Attempt::Never(error) => return Err(Failed::Never(error)),
+                    Attempt::NotYet(what) => seen.add(what),
+                    Attempt::Busy => busy = true,
+                }
+                if now >= next_try {
+                    next_try = now + self.poll(now.saturating_sub(start));
+                }
+            }
+            if let Some(hopeless) = self.hopeless() {
+                if last_chance {
+                    if let Failed::Died(job, _) | Failed::Ended(job, _) = &hopeless {
+                        self.jobs.told(job.id);
+                    }
+                    return Err(hopeless);
+                }
+                last_chance = true;
+                continue;
+            }
+            if expired {
+                return Err(Failed::Timeout { waited: now.saturating_sub(start), seen });
+            }
+            let wake = if busy { deadline } else { Some(deadline.map_or(next_try, |at| at.min(next_try))) };
+            self.control().bell.wait(rings, wake);
+        }
+    }
+
+    /// Why going on waiting is pointless, if it is.
+    fn hopeless<E>(&self) -> Option<Failed<E>> {
+        if self.watch_deaths
+            && let Some((job, status)) = self.jobs.death()
+        {
+            return Some(Failed::Died(job, status));
+        }
+        if let Some(id) = self.about
+            && let (Some(view), Some(job)) = (self.jobs.view(id), self.jobs.get(id))
+            && let State::Ended(status) = view.state
+        {
+            return Some(Failed::Ended(job, status));
+        }
+        (self.needs_jobs && self.jobs.all_ended()).then_some(Failed::AllEnded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_counted_and_cut_short() {
+        let mut seen = Seen::default();
+        for what in ["refused", "refused", "503", "refused", "refused", "reset", "503"] {
+            seen.add(what.to_owned());
+        }
+        assert_eq!(seen.to_string(), "… 503, then refused ×2, then reset, then 503");
+    }
+}

@@ -1,0 +1,46 @@
+//! Does a TCP port accept a connection?
+
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// How long one attempt may take; on this machine it takes microseconds.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// Where a host is. `localhost` means both families, whatever /etc/hosts says.
+pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    if host == "localhost" {
+        let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        return Ok(both.map(|ip| SocketAddr::new(ip, port)).to_vec());
+    }
+    let found: Vec<SocketAddr> =
+        (host, port).to_socket_addrs().map_err(|e| format!("cannot resolve `{host}`: {e}"))?.collect();
+    if found.is_empty() { Err(format!("`{host}` has no address")) } else { Ok(found) }
+}
+
+/// Whether all addresses are this machine's, where connecting does not block.
+pub fn is_local(addresses: &[SocketAddr]) -> bool {
+    addresses.iter().all(|address| address.ip().is_loopback() || address.ip().is_unspecified())
+}
+
+/// One attempt at each address in turn; the first failure in words when none accepts.
+pub fn connect(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
+    let mut first = None;
+    for address in addresses {
+        match TcpStream::connect_timeout(address, ATTEMPT) {
+            Ok(_) => return Ok(*address),
+            Err(error) => drop(first.get_or_insert(explain(&error))),
+        }
+    }
+    Err(first.unwrap_or_else(|| "no address".to_owned()))
+}
+
+/// An I/O error as people say it.
+pub fn explain(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer".to_owned(),
+        _ => error.to_string(),
+    }
+}

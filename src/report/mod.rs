@@ -1,0 +1,24 @@
+//! All words about a run for people. The only writers of stdout and stderr.
+
+mod out;
+mod terminal;
+mod text;
+
+pub use out::{Reporter, start};
+pub use terminal::{Style as ReportStyle, Terminal};
+pub use text::{
+    Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, plain_error, print_failure,
+    verdict,
+};
+
+use crate::cli::Verbosity;
+use std::time::Duration;
+
+pub fn terminal(started: Duration, verbosity: Verbosity, style: ReportStyle) -> Terminal {
+    Terminal::new(started, verbosity, style)
+}
+
+/// How long all `on_exit` closures together may take.
+pub const ON_EXIT: Duration = Duration::from_secs(10);
+
+pub const HOST_HUNG: &str = "the host process did not stop in time and was killed";

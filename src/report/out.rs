@@ -1,0 +1,141 @@
+//! The thread that writes: events in, bytes out, in order.
+//!
+//! A reader that stalls must hold up nobody but whoever prints. So writes only happen when the descriptor
+//! takes them, in pieces that a pipe takes at once; the descriptors' flags are never touched, since the
+//! caller shares them. While stdout is stalled, stderr goes on.
+
+use super::terminal::Terminal;
+use crate::event::{Bus, Closed, Event};
+use crate::sys::fd::{self, Written};
+use std::collections::VecDeque;
+use std::io::{stderr, stdout};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long stderr waits for a stalled stdout before it goes first.
+const KEEP_ORDER: Duration = Duration::from_millis(100);
+
+pub struct Reporter {
+    thread: JoinHandle<()>,
+    mute: Arc<AtomicBool>,
+}
+
+/// Starts writing what the bus carries. `stdout_gone` is called once, when nobody reads our stdout any more.
+pub fn start(
+    bus: Arc<Bus>,
+    terminal: Terminal,
+    stdout_gone: impl Fn() + Send + 'static,
+) -> std::io::Result<Reporter> {
+    let mute = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&mute);
+    let work = move || {
+        let mut writer =
+            Writer { bus, terminal, mute: theirs, stdout_gone, backlog: VecDeque::new(), gone: [false; 2] };
+        writer.run();
+    };
+    let thread = std::thread::Builder::new().name("report".into()).spawn(work)?;
+    Ok(Reporter { thread, mute })
+}
+
+impl Reporter {
+    /// The guard is gone, and with it whoever read our stdout: write nothing there, and of the rest only the
+    /// one line that says what happens.
+    pub fn mute(&self) {
+        self.mute.store(true, SeqCst);
+    }
+
+    pub fn mute_switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.mute)
+    }
+
+    /// Waits until all is written, but not longer than `bound`. The bus must have been closed.
+    pub fn finish(self, bound: Duration) {
+        let until = std::time::Instant::now() + bound;
+        while !self.thread.is_finished() && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+struct Writer<F> {
+    bus: Arc<Bus>,
+    terminal: Terminal,
+    mute: Arc<AtomicBool>,
+    stdout_gone: F,
+    /// Output that a stalled stdout has not taken yet.
+    backlog: VecDeque<u8>,
+    gone: [bool; 2],
+}
+
+impl<F: Fn()> Writer<F> {
+    fn run(&mut self) {
+        loop {
+            let patience = if self.backlog.is_empty() { Duration::from_secs(3600) } else { Duration::ZERO };
+            match self.bus.next(patience) {
+                Ok(Some(event)) => self.handle(event),
+                Ok(None) => self.push_backlog(KEEP_ORDER),
+                Err(Closed) if self.backlog.is_empty() => return,
+                Err(Closed) => self.push_backlog(KEEP_ORDER),
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Stdout(bytes) => {
+                if !self.backlog.is_empty() {
+                    self.push_backlog(Duration::ZERO);
+                }
+                self.backlog.extend(bytes);
+                self.push_backlog(KEEP_ORDER);
+            }
+            Event::Stderr(bytes) => {
+                let length = bytes.len();
+                self.write_stderr(&bytes);
+                self.bus.written(length);
+            }
+            other => {
+                if let Some(line) = self.terminal.line(&other) {
+                    self.write_stderr(line.as_bytes());
+                }
+            }
+        }
+    }
+
+    /// Writes what stdout takes, waiting at most `patience` for it to take anything.
+    fn push_backlog(&mut self, patience: Duration) {
+        while !self.backlog.is_empty() {
+            let length = self.backlog.len();
+            if self.gone[0] || self.mute.load(SeqCst) {
+                self.backlog.clear();
+                self.bus.written(length);
+                return;
+            }
+            let chunk: Vec<u8> = self.backlog.iter().copied().take(4096).collect();
+            match fd::write_some(stdout().as_fd(), &chunk, patience) {
+                Written::Bytes(n) => {
+                    self.backlog.drain(..n);
+                    self.bus.written(n);
+                }
+                Written::Stalled => return,
+                Written::Gone => {
+                    self.gone[0] = true;
+                    (self.stdout_gone)();
+                }
+            }
+        }
+    }
+
+    fn write_stderr(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && !self.gone[1] {
+            match fd::write_some(stderr().as_fd(), bytes, Duration::from_secs(3600)) {
+                Written::Bytes(n) => bytes = &bytes[n..],
+                Written::Stalled => {}
+                Written::Gone => self.gone[1] = true, // The run goes on without a word.
+            }
+        }
+    }
+}

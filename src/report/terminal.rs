@@ -1,0 +1,119 @@
+//! Events as lines on stderr: one short line each, prefixed by the time since the start.
+
+use super::text::{duration, sanitize};
+use crate::cli::{Color, Verbosity};
+use crate::event::Event;
+use crate::sys::clock;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+pub struct Terminal {
+    started: Duration,
+    verbosity: Verbosity,
+    style: Style,
+}
+
+/// Colour or none: decided once.
+#[derive(Clone, Copy)]
+pub struct Style {
+    color: bool,
+}
+
+impl Style {
+    /// The option first, then NO_COLOR and FORCE_COLOR (not empty), then whether stderr is a terminal.
+    pub fn choose(option: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let color = match option {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if set("NO_COLOR") => false,
+            Color::Auto if set("FORCE_COLOR") => true,
+            Color::Auto => std::io::stderr().is_terminal(),
+        };
+        Self { color }
+    }
+
+    pub fn paint(self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    pub fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    pub fn good(self, text: &str) -> String {
+        self.paint("1;32", text)
+    }
+
+    pub fn note(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+}
+
+impl Terminal {
+    pub fn new(started: Duration, verbosity: Verbosity, style: Style) -> Self {
+        Self { started, verbosity, style }
+    }
+
+    /// The line of an event, with its newline; none when it is not worth one.
+    pub fn line(&self, event: &Event) -> Option<String> {
+        let style = self.style;
+        let least = match event {
+            Event::Text(text) => return Some(text.clone()),
+            Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
+            Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
+            Event::CommandStarted { .. } => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        };
+        if (self.verbosity as u8) < (least as u8) {
+            return None;
+        }
+        let text = match event {
+            Event::JobStarted { job, command, pid } => {
+                format!("{job} started: {} (pid {pid})", shorten(&sanitize(command)))
+            }
+            Event::JobReady { job, what, after } => format!("{job} ready: {what} ({})", duration(*after)),
+            Event::JobEnded { job, status, expected: true } => format!("{job} ended ({status})"),
+            Event::JobEnded { job, status, expected: false } => style.bad(&format!("{job} died ({status})")),
+            Event::JobDaemonised { job, left } => {
+                format!("{job} went to the background: its first process ended, {left} still run")
+            }
+            Event::JobStopped { job, after, killed: None } => format!("{job} stopped ({})", duration(*after)),
+            Event::JobStopped { job, killed: Some(killed), .. } => {
+                let grace = duration(killed.grace);
+                style.note(&format!("{job} ignored {}, killed after {grace}", killed.ignored))
+            }
+            Event::CommandStarted { command } => format!("run: {}", shorten(&sanitize(command))),
+            Event::CommandEnded { command, status, ok, after } => {
+                let line = format!("run: {} ({status}, {})", shorten(&sanitize(command)), duration(*after));
+                if *ok { line } else { style.note(&line) }
+            }
+            Event::LeftRunning { command, processes } => style.note(&format!(
+                "run: {} left running, to be stopped at the end: {}",
+                shorten(&sanitize(command)),
+                processes.join(", ")
+            )),
+            Event::Log(text) => text.clone(),
+            Event::Warning(text) => style.note(&format!("warning: {text}")),
+            Event::Interrupted(text) => style.note(text),
+            Event::Stdout(_) | Event::Stderr(_) | Event::Text(_) => return None,
+        };
+        let elapsed = clock::now().saturating_sub(self.started);
+        let time = style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));
+        Some(format!("{time} {text}\n"))
+    }
+}
+
+/// One line of a command is enough.
+fn shorten(text: &str) -> String {
+    const MOST: usize = 100;
+    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+    if line.chars().count() <= MOST {
+        return line;
+    }
+    format!("{}…", line.chars().take(MOST - 1).collect::<String>())
+}

@@ -1,0 +1,116 @@
+//! Descriptors: what was inherited, writes that cannot block for ever, pipes.
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Marks every descriptor from 3 on close-on-exec, so that no job inherits what the caller left open
+/// (a test runner's log pipe, a lock). All that we open ourselves is close-on-exec from its birth.
+pub fn seal_inherited() {
+    let Ok(list) = std::fs::read_dir("/proc/self/fd") else { return };
+    for number in list.flatten().filter_map(|e| e.file_name().to_str()?.parse::<RawFd>().ok()) {
+        if number > 2 {
+            // SAFETY: the descriptor is only borrowed for one fcntl; a closed number answers EBADF.
+            let fd = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
+        }
+    }
+}
+
+/// Opens /dev/null on those of 0, 1 and 2 that are closed: else the next file we open would become our
+/// stdout.
+pub fn open_standard() {
+    for number in 0..=2 {
+        // SAFETY: fcntl with F_GETFD only asks; open returns the lowest free number, which is `number`,
+        // and that descriptor is meant to stay open for the life of the process.
+        unsafe {
+            if libc::fcntl(number, libc::F_GETFD) == -1 {
+                libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+            }
+        }
+    }
+}
+
+/// A pipe, both ends close-on-exec.
+pub fn pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
+    nix::unistd::pipe2(OFlag::O_CLOEXEC)
+}
+
+/// Makes *our* end of a pipe non-blocking. Never for an inherited descriptor: the flag belongs to the open
+/// file, which the caller shares.
+pub fn set_nonblocking(fd: &OwnedFd) -> nix::Result<()> {
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// How much a write has got rid of.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Written {
+    Bytes(usize),
+    /// The reader does not read; nothing was written within the time given.
+    Stalled,
+    /// The reader is gone (EPIPE), or the terminal is (EIO).
+    Gone,
+}
+
+/// Writes at most one pipe buffer's worth, and only when it can be written without blocking, waiting at
+/// most `patience` for that. pipe(7): a pipe polls writable when PIPE_BUF (4096) bytes fit.
+pub fn write_some(fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Written {
+    let chunk = &bytes[..bytes.len().min(4096)];
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    match poll(&mut fds, timeout) {
+        Ok(0) | Err(Errno::EINTR | Errno::EAGAIN) => return Written::Stalled,
+        Ok(_) => {}
+        Err(_) => return Written::Gone,
+    }
+    match nix::unistd::write(fd, chunk) {
+        Ok(n) => Written::Bytes(n),
+        Err(Errno::EINTR | Errno::EAGAIN) => Written::Stalled,
+        Err(Errno::ENOSPC) => Written::Bytes(chunk.len()), // A full disk loses output, not the run.
+        Err(_) => Written::Gone,
+    }
+}
+
+/// What reading without blocking found.
+pub enum Read {
+    Bytes(usize),
+    Nothing,
+    End,
+}
+
+pub fn read_some(fd: &OwnedFd, buffer: &mut [u8]) -> Read {
+    match nix::unistd::read(fd, buffer) {
+        Ok(0) => Read::End,
+        Ok(n) => Read::Bytes(n),
+        Err(Errno::EINTR | Errno::EAGAIN) => Read::Nothing,
+        Err(_) => Read::End, // EIO: the other end of a terminal is gone.
+    }
+}
+
+/// Waits until one of the descriptors is readable or hung up; which ones are. None: for ever.
+pub fn wait_readable(fds: &[BorrowedFd], patience: Option<Duration>) -> Vec<bool> {
+    let mut list: Vec<PollFd> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
+    // Rounded up: a poll that returns a fraction of a millisecond early makes its caller spin.
+    let timeout = patience.map_or(PollTimeout::NONE, |time| {
+        PollTimeout::try_from(time + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX)
+    });
+    let _ = poll(&mut list, timeout);
+    list.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect()
+}
+
+/// A second descriptor of the same open file, close-on-exec.
+pub fn duplicate(fd: impl AsFd) -> nix::Result<OwnedFd> {
+    fd.as_fd().try_clone_to_owned().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+}
+
+/// Gives the open file to a user, who may then reopen it by name (`/dev/stderr`).
+pub fn give(fd: &OwnedFd, uid: u32, gid: u32) {
+    let _ = nix::unistd::fchown(fd, Some(uid.into()), Some(gid.into()));
+}
+
+pub fn raw(fd: &OwnedFd) -> RawFd {
+    fd.as_raw_fd()
+}

@@ -1,0 +1,30 @@
+//! System calls, thin and without policy. The only folder with `unsafe`; it imports nothing of ours.
+//!
+//! ```text
+//! clock    monotonic time that stands still while the run is stopped (Ctrl-Z)
+//! fd       descriptors: close-on-exec for what was inherited, bounded writes
+//! fork     the guard's fork of the host, the spawner's fork of a job
+//! link     messages between guard and host
+//! page     the memory that guard and host share
+//! pidfd    a process that cannot be confused with its successor
+//! proc     what /proc says of processes
+//! signal   masks, dispositions, signalfd, names
+//! socket   who listens on which TCP port; port locks
+//! tty      terminal modes
+//! wait     peek at and reap children
+//! watch    one inotify instance
+//! ```
+#![allow(unsafe_code)]
+
+pub mod clock;
+pub mod fd;
+pub mod fork;
+pub mod link;
+pub mod page;
+pub mod pidfd;
+pub mod proc;
+pub mod signal;
+pub mod socket;
+pub mod tty;
+pub mod wait;
+pub mod watch;

@@ -1,0 +1,181 @@
+//! What /proc says of processes. Every answer is a snapshot: the process may be gone, or another one, by
+//! the time it is read, so whoever signals a pid from here checks its start time first.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+/// One line of /proc/PID/stat (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    pub pid: i32,
+    pub ppid: i32,
+    pub pgrp: i32,
+    pub session: i32,
+    pub state: char,
+    pub threads: i64,
+    /// Clock ticks after boot: with the pid it names one process for ever.
+    pub start: u64,
+}
+
+impl Stat {
+    /// Whether any thread still runs. A process whose leading thread has exited while others live reads as
+    /// state Z with more than one thread.
+    pub fn alive(&self) -> bool {
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+    }
+}
+
+pub fn stat(pid: i32) -> Option<Stat> {
+    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The command name may hold spaces and parentheses, so the fields are counted after the *last* `)`.
+fn parse_stat(text: &str) -> Option<Stat> {
+    let pid = text.split(' ').next()?.parse().ok()?;
+    let rest = &text[text.rfind(')')? + 1..];
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    Some(Stat {
+        pid,
+        state: fields.first()?.chars().next()?,
+        ppid: fields.get(1)?.parse().ok()?,
+        pgrp: fields.get(2)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        threads: fields.get(17)?.parse().ok()?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// The children of every thread of a process. /proc/PID/task/TID/children exists with
+/// CONFIG_PROC_CHILDREN, which every common kernel has; where it does not, all of /proc is read.
+pub fn children(pid: i32) -> Vec<i32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut supported = false;
+    for task in tasks.flatten() {
+        if let Ok(text) = fs::read_to_string(task.path().join("children")) {
+            supported = true;
+            found.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+        }
+    }
+    if !supported && stat(pid).is_some() {
+        found = all().into_iter().filter(|child| child.ppid == pid).map(|child| child.pid).collect();
+    }
+    found
+}
+
+/// All descendants of a process, parents before children, without itself.
+pub fn descendants(root: i32) -> Vec<Stat> {
+    let mut found: Vec<Stat> = Vec::new();
+    let mut seen = std::collections::HashSet::from([root]);
+    let mut queue = vec![root];
+    while let Some(parent) = queue.pop() {
+        for pid in children(parent) {
+            if seen.insert(pid)
+                && let Some(stat) = stat(pid)
+            {
+                found.push(stat);
+                queue.push(pid);
+            }
+        }
+    }
+    found
+}
+
+/// Every process that can be seen.
+pub fn all() -> Vec<Stat> {
+    pids().filter_map(stat).collect()
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
+/// The command line, or the name in brackets when there is none.
+pub fn command(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words: Vec<String> = bytes
+        .split(|b| *b == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect();
+    if words.is_empty() { format!("[{}]", name(pid).unwrap_or_default()) } else { words.join(" ") }
+}
+
+/// The short name (`comm`, at most 15 bytes).
+pub fn name(pid: i32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
+/// The user that owns a process.
+pub fn uid(pid: i32) -> Option<u32> {
+    Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
+}
+
+/// A variable of the environment that the process was started with; none also when it may not be read.
+pub fn variable(pid: i32, name: &str) -> Option<String> {
+    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    bytes.split(|b| *b == 0).find_map(|entry| {
+        let entry = String::from_utf8_lossy(entry);
+        entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+    })
+}
+
+/// Where the open descriptors of a process point to; none when they may not be read.
+pub fn open_files(pid: i32) -> Option<Vec<PathBuf>> {
+    let list = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    Some(list.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect())
+}
+
+/// The processes that have one of these sockets open, by inode, and whether every process could be read.
+pub fn socket_owners(inodes: &[u64]) -> (HashMap<u64, Vec<i32>>, bool) {
+    let wanted: HashMap<PathBuf, u64> =
+        inodes.iter().map(|inode| (PathBuf::from(format!("socket:[{inode}]")), *inode)).collect();
+    let mut owners: HashMap<u64, Vec<i32>> = HashMap::new();
+    let mut complete = true;
+    for pid in pids() {
+        match open_files(pid) {
+            Some(files) => {
+                for inode in files.iter().filter_map(|file| wanted.get(file)) {
+                    owners.entry(*inode).or_default().push(pid);
+                }
+            }
+            None => complete = false,
+        }
+    }
+    (owners, complete)
+}
+
+/// Whether /proc is mounted and shows this process.
+pub fn available() -> bool {
+    fs::metadata("/proc/self/stat").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_with_parentheses_does_not_shift_the_fields() {
+        let text = "77 (a) b (c)) S 5 6 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 9876 1 2 3";
+        let stat = parse_stat(text).expect("parses");
+        assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session), (77, 5, 6, 7));
+        assert_eq!((stat.state, stat.threads, stat.start), ('S', 3, 9876));
+    }
+
+    #[test]
+    fn a_truncated_line_is_no_process() {
+        for text in ["", "77", "77 (x", "77 (x) S 1", "x (y) S 1 2 3"] {
+            assert_eq!(parse_stat(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_with_a_dead_leading_thread_is_alive() {
+        let mut stat = parse_stat("1 (x) Z 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 5 0").expect("parses");
+        assert!(!stat.alive());
+        stat.threads = 2;
+        assert!(stat.alive());
+    }
+}

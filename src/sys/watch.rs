@@ -1,0 +1,35 @@
+//! One inotify instance for the whole run: 128 instances a user is the usual limit (inotify(7)).
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+pub struct Watch(Inotify);
+
+/// None where the limit is reached; then whoever waits polls.
+pub fn create() -> Option<Watch> {
+    Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok().map(Watch)
+}
+
+impl Watch {
+    /// Reports what is written, created, moved in or removed in this directory.
+    pub fn directory(&self, path: &Path) -> bool {
+        let flags = AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_CLOSE_WRITE;
+        self.0.add_watch(path, flags).is_ok()
+    }
+
+    /// Takes what has been reported; only that something was matters to us.
+    pub fn drain(&self) {
+        while self.0.read_events().is_ok_and(|events| !events.is_empty()) {}
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,1 @@
+//! Whole error messages: see tests/error.

@@ -1,0 +1,5 @@
+//! One integration binary: every test drives the built `bgjobs` as a user would.
+
+mod error;
+mod script;
+mod support;

@@ -1,0 +1,1 @@
+//! Scripts that assert for themselves: see tests/script.

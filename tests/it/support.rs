@@ -1,0 +1,109 @@
+//! Runs a script with the built binary and gives back all that a user would see.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The built binary.
+pub fn bgjobs() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_bgjobs"))
+}
+
+/// A file of this repository.
+pub fn repo(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A run to be made.
+#[must_use]
+pub struct Script {
+    args: Vec<OsString>,
+    tail: Vec<OsString>,
+    env: Vec<(String, String)>,
+    cwd: PathBuf,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Ran {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+}
+
+impl Script {
+    /// Code, as with `-e`.
+    pub fn code(code: &str) -> Self {
+        Self::with(vec!["-e".into(), code.into()])
+    }
+
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self::with(vec![path.as_ref().into()])
+    }
+
+    fn with(tail: Vec<OsString>) -> Self {
+        Self { args: Vec::new(), tail, env: Vec::new(), cwd: repo("") }
+    }
+
+    /// An option of `bgjobs script`.
+    pub fn option(mut self, option: &str) -> Self {
+        self.args.push(option.into());
+        self
+    }
+
+    /// An argument of the script.
+    pub fn arg(mut self, arg: &str) -> Self {
+        self.tail.push(arg.into());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn cwd(mut self, cwd: impl AsRef<Path>) -> Self {
+        self.cwd = cwd.as_ref().to_owned();
+        self
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(bgjobs());
+        command.arg("script").args(&self.args).args(&self.tail).current_dir(&self.cwd);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.env_remove("NO_COLOR").env_remove("FORCE_COLOR");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(self) -> Ran {
+        let Output { status, stdout, stderr } = self.command().output().expect("bgjobs starts");
+        Ran {
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            code: status.code(),
+            signal: std::os::unix::process::ExitStatusExt::signal(&status),
+        }
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "exit code; stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn stdout(self, text: &str) -> Self {
+        assert_eq!(self.stdout, text, "stdout; stderr:\n{}", self.stderr);
+        self
+    }
+
+    #[track_caller]
+    pub fn stderr_has(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "no {text:?} in stderr:\n{}", self.stderr);
+        self
+    }
+}

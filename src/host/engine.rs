@@ -39,6 +39,8 @@ pub fn engine(include: &[PathBuf]) -> Engine {
         .set_max_string_size(LARGEST_STRING)
         .set_max_array_size(MOST_ITEMS)
         .set_max_map_size(MOST_ITEMS)
+        // Otherwise rhai joins `()` to a string as nothing, without asking anybody.
+        .set_fast_operators(false)
         // Rhai's optimiser has removed statements with side effects before (1.26); scripts are short.
         .set_optimization_level(rhai::OptimizationLevel::None);
     hints::install(&mut engine);

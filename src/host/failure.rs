@@ -6,7 +6,7 @@ use super::{engine, hints};
 use crate::event::{Failure, Place};
 use crate::exit;
 use crate::jobs::control::lock;
-use rhai::{Dynamic, EvalAltResult, Map, ParseErrorType, Position};
+use rhai::{AST, Dynamic, EvalAltResult, Map, ParseErrorType, Position};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -18,6 +18,18 @@ fn texts() -> &'static Mutex<HashMap<String, Arc<str>>> {
 
 pub fn remember(name: &str, text: &str) {
     lock(texts()).insert(name.to_owned(), text.into());
+}
+
+/// In which script a closure is written. Rhai reports the script that calls it; its name is unique.
+fn closures() -> &'static Mutex<HashMap<String, String>> {
+    static CLOSURES: OnceLock<Mutex<HashMap<String, String>>> = OnceLock::new();
+    CLOSURES.get_or_init(Mutex::default)
+}
+
+pub fn remember_closures(ast: &AST) {
+    let Some(source) = ast.source() else { return };
+    let names = ast.iter_functions().map(|function| function.name).filter(|name| name.starts_with("anon$"));
+    lock(closures()).extend(names.map(|name| (name.to_owned(), source.to_owned())));
 }
 
 /// What failed, where, and how the script got there. `main` is the name of the main script.
@@ -37,7 +49,9 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
                     Some(place) => format!("in {name}, called at {place}"),
                     None => format!("in {name}"),
                 });
-                if !callee_source.is_empty() {
+                if let Some(home) = lock(closures()).get(function) {
+                    source.clone_from(home);
+                } else if !callee_source.is_empty() {
                     source.clone_from(callee_source);
                 }
                 error = inner;
@@ -176,7 +190,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
             let text = other.to_string();
             // Rhai appends the position, which has its own line here.
             let text = text.rsplit_once(" (line ").map_or(text.as_str(), |(message, _)| message);
-            plain(text.replace('\'', "`"))
+            plain(hints::lower_first(&text.replace('\'', "`")))
         }
     }
 }
@@ -208,7 +222,12 @@ fn thrown(value: &Dynamic) -> String {
     if let Some(map) = value.read_lock::<Map>()
         && let Some(message) = map.get("message")
     {
-        return message.to_string();
+        // What `catch` gives for an error of the evaluation carries rhai's words.
+        return if map.contains_key("error") {
+            hints::lower_first(&message.to_string())
+        } else {
+            message.to_string()
+        };
     }
     value.to_string()
 }
@@ -216,6 +235,11 @@ fn thrown(value: &Dynamic) -> String {
 fn at(source: &str, position: Position) -> Option<String> {
     let (line, column) = (position.line()?, position.position().unwrap_or(1));
     Some(format!("{source}:{line}:{column}"))
+}
+
+/// Whether a string at a place stands in double quotes, not in backticks.
+pub fn starts_with_quote(source: &str, position: Position) -> bool {
+    place(source, position).is_some_and(|place| place.text.chars().nth(place.column - 1) == Some('"'))
 }
 
 /// The line with the token that an error points to.

@@ -93,9 +93,12 @@ pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advi
         ParseErrorType::FnMissingBody(_) if here.rest.starts_with(':') => {
             Some(Advice::new("a function body stands in braces").hint("`fn name(a, b) { … }`"))
         }
+        ParseErrorType::FnMissingName if !here.word().is_empty() => Some(Advice::new(format!(
+            "`{0}` is a reserved word: no function can be called `{0}`",
+            here.word()
+        ))),
         ParseErrorType::FnMissingName => Some(
-            Advice::new("a function needs a name that is not reserved")
-                .hint("`fn name(a, b) { … }`, or a closure: `|a, b| …`"),
+            Advice::new("a function needs a name").hint("`fn name(a, b) { … }`, or a closure: `|a, b| …`"),
         ),
         ParseErrorType::WrongFnDefinition => Some(
             Advice::new("a function can only be defined at the top level of the script")
@@ -142,7 +145,7 @@ fn plain(text: &str) -> String {
     text.replace('\'', "`")
 }
 
-fn lower_first(text: &str) -> String {
+pub fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),
@@ -284,6 +287,22 @@ fn habit(word: &str, here: &Here) -> Option<Advice> {
         _ => return None,
     };
     Some(advice)
+}
+
+/// Advice for calls of what is no function in any script.
+pub fn foreign_call(name: &str) -> Option<String> {
+    let hint = match name {
+        "require" | "include" | "source" => "`import \"path/to/file\" as name;`",
+        "range" => "`0..10`",
+        "wait_all" => "`wait_ready([a, b])` or `wait_exit([a, b])`",
+        "Some" | "Ok" => "the value itself",
+        "Err" | "Error" => "`throw \"what went wrong\";`",
+        "function" | "def" => "`fn name(a, b) { … }`",
+        "setTimeout" => "`sleep(\"1s\")`",
+        "format" | "sprintf" => "`` `text ${value}` ``",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 fn undefined(name: &str, here: &Here) -> Option<Advice> {

@@ -115,6 +115,7 @@ fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     signature::known(engine);
     let mut ast = engine.compile(text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
+    failure::remember_closures(&ast);
     checks::check(engine, &ast, &loaded.name)?;
     Ok(ast)
 }

@@ -126,6 +126,7 @@ const OBJECTS: &[&str] = &["Job", "Result", "Response", "Error", "Mock"];
 pub fn kind_name(rust: &str) -> String {
     let bare = rust.trim().trim_start_matches("&mut ").trim_start_matches('&').trim();
     let bare = bare.strip_prefix("mut ").unwrap_or(bare);
+    let bare = bare.split(" | ").next().unwrap_or(bare);
     let last = bare.rsplit("::").next().unwrap_or(bare);
     match last {
         "str" | "String" | "ImmutableString" | "SmartString" => "string",
@@ -339,9 +340,15 @@ impl Known {
         if let Some(ours) = synonym.filter(|ours| self.has(ours) || is_keyword(ours)) {
             return Some(ours);
         }
+        let near_synonym = || {
+            let foreign = SYNONYMS.iter().map(|(foreign, _)| *foreign).filter(|foreign| foreign.len() > 4);
+            let foreign = value::nearest(name, foreign)?;
+            let ours = SYNONYMS.iter().find(|(known, _)| *known == foreign)?.1;
+            (self.has(ours) && strsim::damerau_levenshtein(name, foreign) == 1).then_some(ours)
+        };
         // Names of one or two letters are near to everything.
         let names = also.into_iter().chain(self.names()).filter(|known| known.len() > 2);
-        value::nearest(name, names)
+        value::nearest(name, names).or_else(near_synonym)
     }
 
     /// The ways to call a function, one a line, without what differs only in a number type.
@@ -349,7 +356,12 @@ impl Known {
         let mut forms: Vec<(usize, String)> = self
             .get(name)
             .iter()
-            .filter(|form| !form.params.iter().any(|param| param.kind == "f32" || param.kind == "blob"))
+            .filter(|form| {
+                !form
+                    .params
+                    .iter()
+                    .any(|param| param.kind == "f32" || param.kind == "blob" || param.kind.contains('<'))
+            })
             .map(|form| (form.params.len(), form.call()))
             .collect();
         forms.sort();
@@ -371,7 +383,11 @@ pub fn unknown(known: &Known, name: &str, method: bool, near: Option<&str>) -> C
     let what = if method { "method" } else { "function" };
     let message = format!("there is no {what} `{name}`");
     let hint = near.map(|near| {
-        let form = known.forms(near).into_iter().next().unwrap_or_else(|| format!("{near}(…)"));
+        let forms = known.forms(near);
+        let form = match forms.as_slice() {
+            [one] => one.clone(),
+            _ => format!("{near}(…)"),
+        };
         format!("`{near}`   (did you mean `{form}`?)")
     });
     CallAdvice { message, notes: Vec::new(), hint }

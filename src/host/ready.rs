@@ -63,7 +63,7 @@ impl Condition {
             Self::Cmd(command) => format!("`{}`", command.display()),
             Self::Listening => "a listening port".to_owned(),
             Self::Settled(time) => {
-                format!("a listening port, or {} of life", humantime::format_duration(*time))
+                format!("a listening port, or {} of life", value::show_duration(*time))
             }
             Self::Closure(_) => "the condition".to_owned(),
             Self::Ended => "its end".to_owned(),
@@ -513,7 +513,7 @@ impl Starting {
                 return Attempt::Never(error::job_died(&self.job.0, status, Some(&what)).into());
             }
             if jobs::now() >= self.deadline {
-                let waited = jobs::now().saturating_sub(self.since);
+                let waited = self.deadline.saturating_sub(self.since);
                 let facts = waits::TimeoutFacts {
                     what: &waiting_for,
                     waited,

@@ -619,13 +619,11 @@ pub struct TimeoutFacts<'a> {
 
 /// The error of a wait whose time is up: what was seen, what the jobs do, the likely cause.
 pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
-    let waited = humantime::format_duration(Duration::from_millis(
-        u64::try_from(facts.waited.as_millis()).unwrap_or(u64::MAX),
-    ));
     let said = facts.message.map_or_else(String::new, |message| format!("{message}: "));
+    let waited = value::show_duration(facts.waited);
     let mut error = ScriptError::new(
         Kind::Timeout,
-        format!("{said}{function}: no {} within {waited}", article(facts.what)),
+        format!("{said}{function}: timed out after {waited} waiting for {}", facts.what),
     )
     .fact("waited_ms", i64::try_from(facts.waited.as_millis()).unwrap_or(i64::MAX));
     if facts.seen.is_empty() {
@@ -667,11 +665,6 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
         error = error.log_of(&job.0);
     }
     error
-}
-
-/// `no port 80` reads well; `no a log line` does not.
-fn article(what: &str) -> &str {
-    what.strip_prefix("a ").or_else(|| what.strip_prefix("the ")).unwrap_or(what)
 }
 
 /// What a job does now, in one line.

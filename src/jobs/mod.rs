@@ -196,19 +196,27 @@ impl Jobs {
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let (stdout, stderr, log, capture) = self.open_output(&spec.output, owner, again)?;
-        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account)?;
+        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account);
         let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer) });
-
-        let (reply, answer) = mpsc::channel();
-        let request = Request { exec, job: Arc::clone(&job), reply };
-        let stopping = |_| SpawnError::Stopping;
-        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
-        let pid = answer.recv().map_err(stopping)??;
+        let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
+            // The empty log of what never ran would only mislead.
+            if let (Some(log), false) = (&job.log, again) {
+                let _ = std::fs::remove_file(log);
+            }
+        })?;
         if kind == Kind::Job {
             let command = job.spec.command.display();
             self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
         }
         Ok((job, capture))
+    }
+
+    /// Has the spawner fork it; its pid once the exec has succeeded.
+    fn fork(&self, exec: Exec, job: &Arc<Job>) -> Result<i32, SpawnError> {
+        let (reply, answer) = mpsc::channel();
+        let request = Request { exec, job: Arc::clone(job), reply };
+        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
+        answer.recv().map_err(|_| SpawnError::Stopping)?
     }
 
     #[expect(clippy::type_complexity, reason = "used once, taken apart at once")]

@@ -170,7 +170,7 @@ impl<'a> Wait<'a> {
                 continue;
             }
             if expired {
-                return Err(Failed::Timeout { waited: now.saturating_sub(start), seen });
+                return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
             let wake = if busy { deadline } else { Some(deadline.map_or(next_try, |at| at.min(next_try))) };
             self.control().bell.wait(rings, wake);

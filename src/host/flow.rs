@@ -11,9 +11,6 @@ use rhai::plugin::*;
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
 use std::time::Duration;
 
-/// Longer than any run, and short enough to be added to any time.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
@@ -206,6 +203,7 @@ fn leave(code: i64) -> Fallible<()> {
     Err(terminated())
 }
 
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
 fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
     rt().checkpoint()?;
     let given = closure.curry().len();
@@ -268,7 +266,6 @@ fn caught(error: &EvalAltResult) -> Dynamic {
 /// Waits, but not beyond the death of a job or the end of the run.
 fn rest(time: Duration, what: &str) -> Fallible<()> {
     rt().checkpoint()?;
-    let time = time.min(LONGEST);
     let mut wait = Wait::new(&rt().jobs);
     wait.timeout = Some(time);
     wait.interval = Some(time);

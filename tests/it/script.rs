@@ -6,11 +6,12 @@
 //! //@ stdout: some text        occurs in stdout; may be given several times
 //! //@ stderr: some text        occurs in stderr; may be given several times
 //! //@ args: --port 80 file     the script's arguments, separated by spaces
+//! //@ needs: redis-server      programs; where one is missing the script is skipped, in CI that is a failure
 //! ```
 //!
 //! `SCRIPT=fs/read cargo test --test it scripts` runs only those whose path contains that text.
 
-use crate::support::{Script, repo};
+use crate::support::{Script, repo, search_path, which};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -23,6 +24,7 @@ struct Expected {
     stdout: Vec<String>,
     stderr: Vec<String>,
     args: Vec<String>,
+    needs: Vec<String>,
 }
 
 impl Expected {
@@ -36,6 +38,7 @@ impl Expected {
                 "stdout" => expected.stdout.push(value.to_owned()),
                 "stderr" => expected.stderr.push(value.to_owned()),
                 "args" => expected.args = value.split_whitespace().map(str::to_owned).collect(),
+                "needs" => expected.needs = value.split_whitespace().map(str::to_owned).collect(),
                 other => return Err(format!("unknown header `{other}`")),
             }
         }
@@ -63,8 +66,15 @@ fn check(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     let expected = Expected::of(&text)?;
     let shown = path.strip_prefix(repo("")).unwrap_or(path);
+    if let Some(missing) = expected.needs.iter().find(|program| which(program).is_none()) {
+        if std::env::var_os("CI").is_some() {
+            return Err(format!("`{missing}` is not installed"));
+        }
+        println!("skipped: {} needs `{missing}`, which is not installed", shown.display());
+        return Ok(());
+    }
     // A script that hangs must not hang the suite.
-    let script = Script::file(shown).option("--timeout").option("60s");
+    let script = Script::file(shown).option("--timeout").option("60s").env("PATH", &search_path());
     let ran = expected.args.iter().fold(script, |script, arg| script.arg(arg)).run();
     let mut wrong = Vec::new();
     if ran.code != Some(expected.exit) {

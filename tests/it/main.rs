@@ -3,5 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "no reaper runs in the tests' own process")]
 
 mod error;
+mod http;
 mod script;
 mod support;

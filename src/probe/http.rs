@@ -82,9 +82,13 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = split_port(authority);
-        let default = if tls { 443 } else { 80 };
         let port = match port {
-            None => default,
+            None if tls => 443,
+            None => 80,
+            Some("") => {
+                let message = format!("{text:?}: no port after the colon (a variable without a value?)");
+                return bad(message, None);
+            }
             Some(digits) => match digits.parse::<u16>().ok().filter(|port| *port != 0) {
                 Some(port) => port,
                 None => return bad(format!("{text:?}: bad port `{digits}` (1 to 65535)"), None),
@@ -824,7 +828,7 @@ mod tests {
         assert_eq!(bad("/health").1, None);
         assert_eq!(bad("").1, None);
         assert!(bad("ftp://x").0.contains("unsupported scheme `ftp`"));
-        for port in ["0", "65536", "x", "", "-1", "80 "] {
+        for port in ["0", "65536", "x", "-1", "80 "] {
             assert!(bad(&format!("http://localhost:{port}/x")).0.contains("bad port"), "{port}");
         }
         assert!(Url::parse("http://a b/").is_err());

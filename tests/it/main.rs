@@ -4,5 +4,6 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod error;
+mod http;
 mod script;
 mod support;

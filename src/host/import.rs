@@ -79,10 +79,11 @@ impl ModuleResolver for Resolver {
     }
 }
 
-/// `#!…` in the first line is a comment: same length, same lines.
+/// `#!…` in the first line is blanked: the lines keep their numbers. (As `//` it could become a `///`, which
+/// rhai takes for the documentation of a function.)
 pub fn without_shebang(text: &str) -> String {
     match text.strip_prefix("#!") {
-        Some(rest) => format!("//{rest}"),
+        Some(rest) => rest[rest.find('\n').unwrap_or(rest.len())..].to_owned(),
         None => text.to_owned(),
     }
 }

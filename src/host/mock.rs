@@ -89,7 +89,7 @@ fn start(name: &str, routes: &Map) -> Fallible<Job> {
     let Some(port) = rt.ports.take() else {
         return Err(ScriptError::new(ErrorKind::PortTaken, "mock: there is no free port").into());
     };
-    let name = unused(name);
+    let name = rt.jobs.unique_name(name);
     let words = ["mock", "--port", &port.to_string()].map(str::to_owned);
     let spec = Spec {
         output: Output::Log(rt.jobs.log_path(&name)),
@@ -105,7 +105,7 @@ fn start(name: &str, routes: &Map) -> Fallible<Job> {
         expect: Expect::Running,
     };
     let since = jobs::now();
-    let (job, _) = rt.jobs.spawn(spec, Kind::Job).map_err(|e| job::spawn_error("mock", &e))?;
+    let (job, _) = rt.jobs.spawn(spec, Kind::Job).map_err(|e| job::spawn_error("mock", &e, None))?;
     lock(&rt.mocks).insert(job.id);
     listening(&job)?;
     rt.emit(Event::JobReady {
@@ -139,13 +139,6 @@ fn listening(job: &Inner) -> Fallible<()> {
         Err(Failed::Halted | Failed::AllEnded) => Err(error::terminated()),
         Err(Failed::Never(never)) => match never {},
     }
-}
-
-/// The name, or with a number when another job has it.
-fn unused(name: &str) -> String {
-    let numbered = (2..).map(|number| format!("{name}-{number}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    names.find(|name| job::by_name(name).is_none()).unwrap_or_else(|| name.to_owned())
 }
 
 fn route(key: &str, value: &Dynamic) -> Fallible<Route> {

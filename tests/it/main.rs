@@ -5,5 +5,6 @@
 
 mod error;
 mod http;
+mod readme;
 mod script;
 mod support;

@@ -14,7 +14,7 @@ use crate::sys::link::{self, Link, Order, Received, Report};
 use crate::sys::page::{self, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
-use crate::sys::{clock, fd, pidfd, signal, tty};
+use crate::sys::{clock, fd, pidfd, signal, testing, tty};
 use anyhow::Context;
 use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use nix::sys::signal::Signal;
@@ -415,6 +415,9 @@ impl<'a> Guard<'a> {
 
     /// SIGKILL to every child until there is none (ECHILD) or the bound has passed.
     fn sweep(&self) -> Vec<Survivor> {
+        if testing::off("sweep") {
+            return Vec::new();
+        }
         let me = std::process::id().cast_signed();
         let until = clock::now() + stop::AFTER_KILL;
         loop {

@@ -27,7 +27,7 @@ use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
-use crate::sys::{clock, fd, fork, pidfd, signal};
+use crate::sys::{clock, fd, fork, pidfd, signal, testing};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -135,6 +135,7 @@ fn watch(
     let follow = move || {
         let mut deadline = deadline;
         loop {
+            testing::may_panic();
             let patience = deadline.map(|at| at.saturating_sub(clock::now()));
             let ready = fd::wait_readable(&[link.as_fd(), guard.as_fd()], patience);
             while let Received::Message(order) = link.next_order() {
@@ -217,6 +218,7 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<(Finished
 fn wait_for_script(control: &Control, finished: &Finished, closing: &Closing) -> Option<Failure> {
     let mut closing_since = None;
     loop {
+        testing::may_panic();
         let seen = control.bell.rings();
         match finished.try_recv() {
             Ok(failure) => return failure,

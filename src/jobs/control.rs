@@ -1,6 +1,6 @@
 //! What wakes whoever waits, and why the script must stop. No processes here.
 
-use crate::sys::clock;
+use crate::sys::{clock, testing};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -93,6 +93,7 @@ impl Control {
 
     /// What script code asks at every operation.
     pub fn halted(&self) -> bool {
+        testing::may_panic();
         self.halted.load(SeqCst) && !(self.on_exit.load(SeqCst) && !self.killing())
     }
 

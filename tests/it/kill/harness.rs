@@ -160,7 +160,6 @@ pub struct Plan {
     after: String,
     wrapper: Vec<String>,
     stdout: Option<Stdio>,
-    rounds_of_the_loop: Option<u64>,
 }
 
 impl Plan {
@@ -178,7 +177,6 @@ impl Plan {
             after: "loop { sleep(0.003); }".to_owned(),
             wrapper: Vec::new(),
             stdout: None,
-            rounds_of_the_loop: None,
         }
     }
 

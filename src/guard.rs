@@ -101,12 +101,11 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     }
 }
 
-/// HUP, INT and QUIT that were ignored when we started stay ignored (nohup, `&` in a shell).
+/// HUP, INT, QUIT and TSTP that were ignored when we started stay ignored (nohup, `&` in a shell).
 fn handled_signals() -> Vec<Signal> {
-    let mut list = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGTSTP, Signal::SIGCONT];
-    list.extend(
-        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT].into_iter().filter(|s| !signal::is_ignored(*s)),
-    );
+    let mut list = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGCONT];
+    let kept = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP];
+    list.extend(kept.into_iter().filter(|signal| !signal::is_ignored(*signal)));
     list
 }
 
@@ -164,7 +163,8 @@ enum End {
 }
 
 struct Guard<'a> {
-    host: i32,
+    /// None once it has been reaped.
+    host: Option<i32>,
     link: Link,
     signals: SignalFd,
     /// The process in between, if there is one: its death is ours.
@@ -192,7 +192,7 @@ impl<'a> Guard<'a> {
     ) -> Self {
         let started = clock::now();
         Self {
-            host,
+            host: Some(host),
             link,
             signals,
             outer,
@@ -226,7 +226,7 @@ impl<'a> Guard<'a> {
                 }
             }
             self.read_reports();
-            if let Change::Ended(status) = wait::change(self.host) {
+            if let Some(status) = self.host_ended() {
                 self.read_reports();
                 return match self.report {
                     Some(report) => End::Reported(report),
@@ -241,7 +241,7 @@ impl<'a> Guard<'a> {
                 self.allow(report::ON_EXIT + self.grace());
             }
             if self.deadline.is_some_and(|at| now >= at) {
-                let _ = signal::kill(self.host, SIGKILL);
+                self.signal_host(SIGKILL);
                 self.deadline = None;
                 self.wait_for_host();
                 return End::Hung;
@@ -289,7 +289,21 @@ impl<'a> Guard<'a> {
 
     /// A stopped host would never read its orders.
     fn wake_host(&self) {
-        let _ = signal::kill(self.host, SIGCONT);
+        self.signal_host(SIGCONT);
+    }
+
+    /// Once the host has been reaped its number may be anybody's.
+    fn signal_host(&self, number: i32) {
+        if let Some(host) = self.host {
+            let _ = signal::kill(host, number);
+        }
+    }
+
+    /// Whether the host has ended (and been reaped) since the last look.
+    fn host_ended(&mut self) -> Option<ExitStatus> {
+        let Change::Ended(status) = wait::change(self.host?) else { return None };
+        self.host = None;
+        Some(status)
     }
 
     /// Gives the host this long, and some patience; an earlier bound stays.
@@ -308,15 +322,15 @@ impl<'a> Guard<'a> {
     /// we are continued counts in no deadline.
     fn suspend(&mut self) {
         let since = clock::raw();
-        let _ = signal::kill(self.host, SIGSTOP);
-        let _ = signal::kill(std::process::id().cast_signed(), SIGSTOP);
+        self.signal_host(SIGSTOP);
+        signal::stop_myself();
         let stopped = clock::raw().saturating_sub(since);
         self.page.paused_ns.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(0), SeqCst);
         self.wake_host();
     }
 
-    fn wait_for_host(&self) {
-        while !matches!(wait::change(self.host), Change::Ended(_)) {
+    fn wait_for_host(&mut self) {
+        while self.host_ended().is_none() {
             fd::wait_readable(&[self.signals.as_fd()], Some(Duration::from_millis(20)));
             while matches!(self.signals.read_signal(), Ok(Some(_))) {}
         }

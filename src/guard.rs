@@ -174,6 +174,8 @@ struct Guard<'a> {
     options: &'a Options,
     started: Duration,
     first: Option<(Signal, Duration)>,
+    /// Told to kill everything now.
+    killing: bool,
     report: Option<Report>,
     /// When the host is killed for not keeping its bounds, on the run's clock.
     deadline: Option<Duration>,
@@ -201,6 +203,7 @@ impl<'a> Guard<'a> {
             options,
             started,
             first: None,
+            killing: false,
             report: None,
             deadline: None,
             timed_out: false,
@@ -283,7 +286,7 @@ impl<'a> Guard<'a> {
         self.first.get_or_insert((signal, clock::raw()));
         self.wake_host();
         self.link.order(Order::Kill(signal as i32));
-        self.deadline = None;
+        self.killing = true;
         self.allow(stop::AFTER_KILL);
     }
 
@@ -384,7 +387,6 @@ impl<'a> Guard<'a> {
         let slots = self.page.published();
         let me = std::process::id().cast_signed();
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
-        let killing = |guard: &Self| guard.first.is_some_and(|(signal, _)| signal == Signal::SIGQUIT);
         for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
             if slot.is_none_or(|slot| slot.pid != stat.pid) {
                 signal_one(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
@@ -400,7 +402,7 @@ impl<'a> Guard<'a> {
             let mut next: Option<Duration> = None;
             for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
                 let grace = slot.map_or(default, |slot| Duration::from_millis(u64::from(slot.grace_ms)));
-                let end = if killing(self) { now } else { since + grace };
+                let end = if self.killing { now } else { since + grace };
                 if now >= end {
                     signal_one(&stat, me, SIGKILL);
                 } else {
@@ -413,13 +415,11 @@ impl<'a> Guard<'a> {
             while let Ok(Some(info)) = self.signals.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);
                 match Signal::try_from(number) {
-                    Ok(Signal::SIGQUIT) => self.first = Some((Signal::SIGQUIT, clock::raw())),
+                    Ok(Signal::SIGQUIT) => self.killing = true,
                     Ok(Signal::SIGTSTP) => self.suspend(),
                     Ok(signal) if STOPPING.contains(&signal) => {
                         let (_, at) = *self.first.get_or_insert((signal, clock::raw()));
-                        if clock::raw().saturating_sub(at) >= SECOND_SIGNAL {
-                            self.first = Some((Signal::SIGQUIT, clock::raw()));
-                        }
+                        self.killing |= clock::raw().saturating_sub(at) >= SECOND_SIGNAL;
                     }
                     _ => {}
                 }

@@ -72,7 +72,6 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     // 3. Everything that both processes need, then the fork.
     let page = page::create().context("cannot map shared memory")?;
     page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
-    let run_dir = rundir::create()?;
     let handled = handled_signals();
     signal::block(&handled).context("cannot block signals")?;
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
@@ -82,13 +81,13 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     let modes = tty::save();
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
+    // The last thing that can fail but the fork, with signals blocked: else it would be left behind.
+    let run_dir = rundir::create()?;
     match fork::fork_single_threaded().context("cannot fork")? {
         Forked::Child => {
             drop((ours, signals));
-            Ok(run::host(
-                options,
-                Host { link: theirs, guard: myself, page, run_dir: run_dir.path().to_owned() },
-            ))
+            let run_dir = run_dir.keep_locked();
+            Ok(run::host(options, Host { link: theirs, guard: myself, page, run_dir }))
         }
         Forked::Parent(host) => {
             drop((theirs, myself));

@@ -52,7 +52,6 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     fd::seal_inherited();
     signal::default(Signal::SIGCHLD);
     signal::unblock_all().context("cannot set the signal mask")?;
-    fork::no_core_dump();
     if !rundir::proc_is_there() {
         anyhow::bail!("/proc is not mounted here, and without it no process can be found or named: mount it");
     }
@@ -66,7 +65,11 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
         match fork::fork_single_threaded().context("cannot fork")? {
             Forked::Parent(inner) => return Ok(forward_to(inner)),
-            Forked::Child => outer = Some(handle),
+            Forked::Child => {
+                // CONT, so that a guard that Ctrl-Z has stopped wakes and sees the end of its outer process.
+                fork::on_parent_death(Signal::SIGCONT).context("cannot watch the outer process")?;
+                outer = Some(handle);
+            }
         }
     }
     // 3. Everything that both processes need, then the fork.
@@ -91,6 +94,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
+            fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
             let end = guard.watch();
             let code = guard.finish(end);

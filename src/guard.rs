@@ -53,7 +53,10 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     signal::default(Signal::SIGCHLD);
     signal::unblock_all().context("cannot set the signal mask")?;
     if !rundir::proc_is_there() {
-        anyhow::bail!("/proc is not mounted here, and without it no process can be found or named: mount it");
+        anyhow::bail!(
+            "/proc is not mounted here or belongs to another PID namespace, and without it no process can be \
+             found or named: mount it"
+        );
     }
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
     //    orphans: a process in between keeps them apart from those we kill and count.

@@ -168,12 +168,21 @@ pub(super) struct Table {
     me: i32,
     /// To which job each descendant belonged when last seen, by (pid, start time).
     seen: HashMap<(i32, u64), Option<JobId>>,
+    /// Whose leader ended with 0 since the last look.
+    just_ended: Vec<JobId>,
 }
 
 impl Table {
     pub fn new(run: String) -> Self {
         let me = nix::unistd::getpid().as_raw();
-        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
+        Self {
+            phase: Phase::Open,
+            entries: Vec::new(),
+            run,
+            me,
+            seen: HashMap::new(),
+            just_ended: Vec::new(),
+        }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
@@ -213,6 +222,7 @@ impl Table {
     /// Looks at every child: notes the leaders that ended, reaps orphans, counts who still lives, lets go of
     /// the leaders whose group is empty. Returns what has changed.
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
+        self.just_ended.clear();
         let tree = proc::descendants(self.me);
         self.take_ended(&tree);
         self.count(&tree);
@@ -235,7 +245,12 @@ impl Table {
                 .iter_mut()
                 .find(|entry| entry.pid == pid && !matches!(entry.leader, Leader::Reaped(_)))
             {
-                Some(entry) if entry.leader == Leader::Running => entry.leader = Leader::Zombie(status),
+                Some(entry) if entry.leader == Leader::Running => {
+                    entry.leader = Leader::Zombie(status);
+                    if status.success() {
+                        self.just_ended.push(entry.job.id);
+                    }
+                }
                 Some(_) => {}
                 None => {
                     let owner = self.owner_of_orphan(stat);
@@ -319,7 +334,9 @@ impl Table {
     }
 
     /// The job of a process that has become our child because its parent died, by its group or session, by
-    /// where it was last seen, by the log that it has open, by its environment: in this order.
+    /// where it was last seen, by the log that it has open, by its environment: in this order. A daemon that
+    /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
+    /// one job whose first process has just ended with 0, if there is one such job.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
         let newest_first = || self.entries.iter().rev();
         let by_group = || {
@@ -341,7 +358,11 @@ impl Table {
             let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
             newest_first().find(|entry| entry.job.spec.name == name).map(|entry| entry.job.id)
         };
-        by_group().or_else(by_sight).or_else(by_log).or_else(by_environment)
+        let by_elimination = || match self.just_ended.as_slice() {
+            [only] if !self.seen.contains_key(&(stat.pid, stat.start)) => Some(*only),
+            _ => None,
+        };
+        by_group().or_else(by_sight).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
     /// The living processes of a job, its leader first.

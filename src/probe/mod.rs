@@ -3,13 +3,16 @@
 //! ```text
 //! tcp    does the port accept
 //! log    does the log have a line
-//! file   is the file, the socket there
+//! cmd    does a command succeed
+//! http   does a URL answer as wanted
 //! ```
 //!
 //! The loop wakes early (an event, or a poll about every hundredth of the time already waited), fails early
 //! (a job died, the run was stopped) and remembers what the attempts saw.
 
 pub mod background;
+pub mod cmd;
+pub mod http;
 pub mod log;
 pub mod tcp;
 
@@ -56,7 +59,7 @@ pub enum Failed<E> {
 pub struct Seen(Vec<(String, usize)>);
 
 impl Seen {
-    fn add(&mut self, what: String) {
+    pub fn add(&mut self, what: String) {
         match self.0.last_mut() {
             Some((last, count)) if *last == what => *count += 1,
             _ => self.0.push((what, 1)),
@@ -167,7 +170,7 @@ impl<'a> Wait<'a> {
                 continue;
             }
             if expired {
-                return Err(Failed::Timeout { waited: now.saturating_sub(start), seen });
+                return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
             let wake = if busy { deadline } else { Some(deadline.map_or(next_try, |at| at.min(next_try))) };
             self.control().bell.wait(rings, wake);

@@ -38,6 +38,9 @@ use std::time::Duration;
 
 /// How long the writers have at the end.
 const WRITERS: Duration = Duration::from_secs(1);
+/// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
+/// grace period and a second.
+const ORPHANED_ON_EXIT: Duration = Duration::from_millis(500);
 /// Rhai evaluates recursively: room for the deepest script that its limits allow. Virtual memory only.
 const SCRIPT_STACK: usize = 256 << 20;
 
@@ -147,7 +150,7 @@ fn watch(
             }
             if ready[1] {
                 mute.store(true, SeqCst);
-                watched.halt(Halt::GuardGone);
+                watched.lose_guard();
                 return;
             }
         }
@@ -229,7 +232,8 @@ fn wait_for_script(control: &Control, finished: &Finished, closing: &Closing) ->
         if closing_since.is_none() && (closing.try_recv().is_ok() || control.reason().is_some()) {
             closing_since = Some(now);
         }
-        let until = closing_since.map(|since: Duration| since + report::ON_EXIT);
+        let bound = if control.guard_gone() { ORPHANED_ON_EXIT } else { report::ON_EXIT };
+        let until = closing_since.map(|since: Duration| since + bound);
         if control.killing() {
             return None;
         }

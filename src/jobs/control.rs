@@ -69,6 +69,7 @@ pub struct Control {
     reason: Mutex<Option<Halt>>,
     halted: AtomicBool,
     kill_now: AtomicBool,
+    guard_gone: AtomicBool,
     /// `on_exit` closures run although the script was halted.
     on_exit: AtomicBool,
 }
@@ -79,6 +80,16 @@ impl Control {
         lock(&self.reason).get_or_insert(reason);
         self.halted.store(true, SeqCst);
         self.bell.ring();
+    }
+
+    /// The guard was killed, perhaps after something else has stopped the script.
+    pub fn lose_guard(&self) {
+        self.guard_gone.store(true, SeqCst);
+        self.halt(Halt::GuardGone);
+    }
+
+    pub fn guard_gone(&self) -> bool {
+        self.guard_gone.load(SeqCst)
     }
 
     /// Stops the script and whatever is being stopped gracefully: no more patience.

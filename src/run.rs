@@ -27,7 +27,7 @@ use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
-use crate::sys::{clock, fd, fork, pidfd, signal, testing};
+use crate::sys::{clock, fd, fork, signal, testing};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -108,15 +108,19 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     };
     let (finished, closing) = start_script(options, session)?;
     let failure = wait_for_script(&control, &finished, &closing);
+    let halted = control.reason().is_some();
 
     // From here on: the teardown.
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
     link.report(Report::Stopping(i32::try_from(bound).unwrap_or(i32::MAX)));
     host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);
     let left = stop_everything(&jobs);
+    // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
+    let too_late = |reason: &Halt| !halted && matches!(reason, Halt::Deadline | Halt::GuardGone);
+    let reason = control.reason().filter(|reason| !too_late(reason));
     Ok(conclude(
         options,
-        &Ending { started, style, control, bus, jobs, link, failure, left, run_dir: host.run_dir },
+        &Ending { started, style, reason, bus, jobs, link, failure, left, run_dir: host.run_dir },
         reporter,
     ))
 }
@@ -256,7 +260,8 @@ fn stop_everything(jobs: &Jobs) -> Vec<Survivor> {
 struct Ending {
     started: Duration,
     style: ReportStyle,
-    control: Arc<Control>,
+    /// Why the script was stopped; read once, since a signal may still come.
+    reason: Option<Halt>,
     bus: Arc<Bus>,
     jobs: Arc<Jobs>,
     link: Arc<Link>,
@@ -267,11 +272,11 @@ struct Ending {
 
 fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     let mut failure = ending.failure.clone();
-    let (mut code, cause) = outcome(ending.control.reason(), failure.as_ref(), options);
-    if ending.control.reason().is_some_and(|reason| !matches!(reason, Halt::Deadline)) {
+    let (mut code, cause) = outcome(ending.reason, failure.as_ref(), options);
+    if ending.reason.is_some_and(|reason| !matches!(reason, Halt::Deadline)) {
         failure = None; // It failed because it was stopped.
     }
-    if ending.control.reason().is_none()
+    if ending.reason.is_none()
         && failure.is_none()
         && let Some(death) = host::untold_death(&ending.jobs)
     {
@@ -282,7 +287,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         code = exit::SURROUNDINGS;
     }
     let keep = code != exit::OK || options.keep_logs;
-    let broken_pipe = ending.control.reason() == Some(Halt::StdoutGone);
+    let broken_pipe = ending.reason == Some(Halt::StdoutGone);
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }
@@ -307,16 +312,11 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     if keep {
         rundir::prune(&ending.run_dir);
     }
-    if pidfd::open(std::process::id().cast_signed()).is_err()
-        || ending.control.reason() == Some(Halt::GuardGone)
-    {
-        // The last of the two alive cleans up.
-        if !keep {
-            rundir::remove(&ending.run_dir);
-        }
-        return code;
+    if !keep {
+        // The guard does this too, should a late process have written; but the guard may be gone.
+        rundir::remove(&ending.run_dir);
     }
-    ending.link.report(match ending.control.reason() {
+    ending.link.report(match ending.reason {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep },
         _ => Report::Outcome { code, keep },
     });

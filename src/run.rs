@@ -72,8 +72,11 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     fork::become_subreaper().context("cannot become a subreaper")?;
     // CONT, so that even a stopped host wakes and sees that its guard is gone.
     fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
-    signal::unblock_all().context("cannot set the signal mask")?;
-    signal::block(&[Signal::SIGCHLD]).context("cannot block SIGCHLD")?;
+    // Until `ctrlc` catches them, signals to the host itself have to wait: they would end it.
+    let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+    let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+    signal::block_only(&[Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM])
+        .context("cannot set the signal mask")?;
     signal::default(Signal::SIGTTOU);
     for ignored in [Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGPIPE] {
         signal::ignore(ignored);
@@ -91,6 +94,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     };
     let link = Arc::new(host.link);
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
+    signal::unblock(&stopping).context("cannot unblock signals")?;
     panics_halt_the_run(&control, &bus);
 
     let run_name = host.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();

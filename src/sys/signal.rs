@@ -21,6 +21,11 @@ pub fn unblock_all() -> nix::Result<()> {
     signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
+/// Blocks these signals and no others in the calling thread.
+pub fn block_only(signals: &[Signal]) -> nix::Result<()> {
+    signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set(signals)), None)
+}
+
 /// A descriptor that reads these (blocked) signals; non-blocking, close-on-exec.
 pub fn descriptor(signals: &[Signal]) -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set(signals), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)

@@ -428,10 +428,11 @@ impl Jobs {
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
     /// up. `abandon` ends the waiting early; the stop goes on.
     pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
-        self.ask(ids, ask);
         let mut waiting: Vec<JobId> = ids.to_vec();
         while !waiting.is_empty() && !abandon() {
             let seen = self.control.bell.rings();
+            // In every round: a job that looked dead in the first may have been between two of its processes.
+            self.ask(&waiting, ask);
             let now = clock::now();
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();

@@ -400,6 +400,7 @@ impl Jobs {
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
         let now = clock::now();
         let mut table = lock(&self.table);
+        let mut orders = Vec::new();
         for &id in ids {
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
@@ -420,9 +421,10 @@ impl Jobs {
                 entry.asked = true;
                 entry.stage = Stage::Asked { since: now, grace };
                 // CONT, since a stopped process would only see the signal after it.
-                table.signal_tree(id, &[number, SIGCONT]);
+                orders.push((id, vec![number, SIGCONT]));
             }
         }
+        table.signal_trees(&orders);
     }
 
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
@@ -436,7 +438,7 @@ impl Jobs {
             let now = clock::now();
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
-            let mut killing = false;
+            let mut kills = Vec::new();
             let mut table = lock(&self.table);
             waiting.retain(|&id| {
                 let Some(entry) = table.entry_mut(id) else { return false };
@@ -450,18 +452,16 @@ impl Jobs {
                         return false;
                     }
                     Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
-                    Action::Kill => {
-                        killing = true;
-                        table.signal_tree(id, &[SIGKILL]);
-                    }
+                    Action::Kill => kills.push((id, vec![SIGKILL])),
                 }
                 true
             });
+            table.signal_trees(&kills);
             drop(table);
             for (job, before, stage) in finished {
                 self.announce_stop(&job, before, stage, now);
             }
-            if killing {
+            if !kills.is_empty() {
                 // Whoever forked in the meantime is found by looking again, at once.
                 wake = Some(now + Duration::from_millis(1));
                 self.look();

@@ -27,8 +27,9 @@ use std::time::Duration;
 /// A second signal means "kill now" only this long after the first: `timeout` sends TERM twice, npm and outer
 /// runs forward what the terminal has already delivered.
 const SECOND_SIGNAL: Duration = Duration::from_millis(500);
-/// How much longer than its own bounds the host may take before the guard kills it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer than the grace period the host may take before the guard kills it: as long as it waits for
+/// what SIGKILL does not end, and for its writers, and a second.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What ends a run gracefully.
 const STOPPING: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
@@ -293,7 +294,7 @@ impl<'a> Guard<'a> {
         self.wake_host();
         self.link.order(Order::Kill(signal as i32));
         self.killing = true;
-        self.allow(stop::AFTER_KILL);
+        self.allow(Duration::ZERO);
     }
 
     /// A stopped host would never read its orders.

@@ -508,7 +508,9 @@ impl Jobs {
         if testing::off("sweep") {
             return Vec::new();
         }
-        let until = clock::now() + stop::AFTER_KILL;
+        // A job that outlived its SIGKILL has had its time.
+        let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
+        let until = clock::now() + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         while lock(&self.table).sweep_round() {
             if clock::now() >= until {
                 return survivors();

@@ -349,12 +349,12 @@ impl<'a> Guard<'a> {
     /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
     fn finish(&mut self, end: End) -> i32 {
         let signal = self.first.map(|(signal, _)| signal);
-        let (code, keep, died_of) = match end {
-            End::Reported(Report::Signalled { signal: number, keep }) => {
-                (exit::signal(number), keep, signal.or(Signal::try_from(number).ok()))
+        let (code, keep, named, died_of) = match end {
+            End::Reported(Report::Signalled { signal: number, keep, left }) => {
+                (exit::signal(number), keep, left, signal.or(Signal::try_from(number).ok()))
             }
-            End::Reported(Report::Outcome { code, keep }) => (code, keep, None),
-            End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, signal),
+            End::Reported(Report::Outcome { code, keep, left }) => (code, keep, left, None),
+            End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, false, signal),
             End::Hung | End::Died(_) => {
                 let left = self.stop_all();
                 let cause = match end {
@@ -368,13 +368,16 @@ impl<'a> Guard<'a> {
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
                 report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &left);
-                (code, true, signal.filter(|_| matches!(end, End::Hung)))
+                (code, true, !left.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };
-        // The host has swept; this only finds something when a process slipped from one to the other.
-        let left = self.sweep();
+        // All has been swept; this only finds something when a process slipped from one to the other. What has
+        // been named already has had its time, too.
+        let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
         let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
-        report::late_survivors(&left);
+        if !named {
+            report::late_survivors(&left);
+        }
         if !keep {
             rundir::remove(self.run_dir.path());
         }
@@ -417,7 +420,7 @@ impl<'a> Guard<'a> {
                 }
             }
             // Without a pending grace period all that is left has been shot: sweep.
-            let Some(next) = next else { return self.sweep() };
+            let Some(next) = next else { return self.sweep(stop::AFTER_KILL) };
             fd::wait_readable(&[self.signals.as_fd()], Some(next.saturating_sub(now)));
             while let Ok(Some(info)) = self.signals.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);
@@ -435,12 +438,12 @@ impl<'a> Guard<'a> {
     }
 
     /// SIGKILL to every child until there is none (ECHILD) or the bound has passed.
-    fn sweep(&self) -> Vec<Survivor> {
+    fn sweep(&self, bound: Duration) -> Vec<Survivor> {
         if testing::off("sweep") {
             return Vec::new();
         }
         let me = std::process::id().cast_signed();
-        let until = clock::now() + stop::AFTER_KILL;
+        let until = clock::now() + bound;
         loop {
             while let Peek::Ended(..) = wait::reap_any() {}
             if matches!(wait::reap_any(), Peek::NoChild) {

@@ -320,9 +320,10 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         // The guard does this too, should a late process have written; but the guard may be gone.
         rundir::remove(&ending.run_dir);
     }
+    let left = !ending.left.is_empty();
     ending.link.report(match ending.reason {
-        Some(Halt::Signal(signal)) => Report::Signalled { signal, keep },
-        _ => Report::Outcome { code, keep },
+        Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
+        _ => Report::Outcome { code, keep, left },
     });
     code
 }

@@ -28,8 +28,7 @@ pub use table::{Job, JobId, Kind, State, View};
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Step};
 use crate::sys::proc::{self, Stat};
-use crate::sys::signal;
-use crate::sys::{clock, fd};
+use crate::sys::{clock, fd, signal, testing};
 use control::{Control, lock};
 use files::Files;
 use nix::libc::{SIGCONT, SIGKILL};
@@ -118,6 +117,7 @@ impl Jobs {
     fn serve(&self, requests: &mpsc::Receiver<Request>) {
         while let Ok(Request { exec, job, reply }) = requests.recv() {
             let mut table = lock(&self.table);
+            testing::may_panic();
             let result = if table.phase == Phase::Stopping {
                 Err(SpawnError::Stopping)
             } else {
@@ -142,6 +142,7 @@ impl Jobs {
 
     /// Brings the table up to date, announces what changed, wakes whoever waits.
     fn look(&self) {
+        testing::may_panic();
         let changes = lock(&self.table).look(clock::now());
         for change in changes {
             let job = change.job.spec.name.clone();
@@ -399,6 +400,7 @@ impl Jobs {
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
         let now = clock::now();
         let mut table = lock(&self.table);
+        let mut orders = Vec::new();
         for &id in ids {
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
@@ -419,22 +421,24 @@ impl Jobs {
                 entry.asked = true;
                 entry.stage = Stage::Asked { since: now, grace };
                 // CONT, since a stopped process would only see the signal after it.
-                table.signal_tree(id, &[number, SIGCONT]);
+                orders.push((id, vec![number, SIGCONT]));
             }
         }
+        table.signal_trees(&orders);
     }
 
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
     /// up. `abandon` ends the waiting early; the stop goes on.
     pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
-        self.ask(ids, ask);
         let mut waiting: Vec<JobId> = ids.to_vec();
         while !waiting.is_empty() && !abandon() {
             let seen = self.control.bell.rings();
+            // In every round: a job that looked dead in the first may have been between two of its processes.
+            self.ask(&waiting, ask);
             let now = clock::now();
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
-            let mut killing = false;
+            let mut kills = Vec::new();
             let mut table = lock(&self.table);
             waiting.retain(|&id| {
                 let Some(entry) = table.entry_mut(id) else { return false };
@@ -448,18 +452,16 @@ impl Jobs {
                         return false;
                     }
                     Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
-                    Action::Kill => {
-                        killing = true;
-                        table.signal_tree(id, &[SIGKILL]);
-                    }
+                    Action::Kill => kills.push((id, vec![SIGKILL])),
                 }
                 true
             });
+            table.signal_trees(&kills);
             drop(table);
             for (job, before, stage) in finished {
                 self.announce_stop(&job, before, stage, now);
             }
-            if killing {
+            if !kills.is_empty() {
                 // Whoever forked in the meantime is found by looking again, at once.
                 wake = Some(now + Duration::from_millis(1));
                 self.look();
@@ -503,7 +505,12 @@ impl Jobs {
     /// The final sweep: SIGKILL to every descendant, without sleeping, until there is none (ECHILD) or the
     /// bound has passed. Returns who is left.
     pub fn sweep(&self) -> Vec<Survivor> {
-        let until = clock::now() + stop::AFTER_KILL;
+        if testing::off("sweep") {
+            return Vec::new();
+        }
+        // A job that outlived its SIGKILL has had its time.
+        let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
+        let until = clock::now() + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         while lock(&self.table).sweep_round() {
             if clock::now() >= until {
                 return survivors();

@@ -380,15 +380,33 @@ impl Table {
 
     /// Sends a signal to a job's whole tree: to the group as a group, to everyone else one by one.
     pub fn signal_tree(&mut self, id: JobId, signals: &[i32]) {
-        let processes = self.processes(id);
-        let Some(entry) = self.entry(id) else { return };
-        let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
-        for &number in signals {
-            if pinned {
-                let _ = signal::kill(-group, number);
+        self.signal_trees(&[(id, signals.to_vec())]);
+    }
+
+    /// The same for many jobs. /proc is read once, not once a job: hundreds of jobs must stop in the time of one.
+    pub fn signal_trees(&mut self, orders: &[(JobId, Vec<i32>)]) {
+        if orders.is_empty() {
+            return;
+        }
+        let tree = proc::descendants(self.me);
+        let owners = self.owners(&tree);
+        let mut processes: HashMap<JobId, Vec<&Stat>> = HashMap::new();
+        for stat in tree.iter().filter(|stat| stat.alive()) {
+            if let Some(Some(id)) = owners.get(&stat.pid) {
+                processes.entry(*id).or_default().push(stat);
             }
-            for stat in processes.iter().filter(|stat| !pinned || stat.pgrp != group) {
-                self.signal_one(stat, number);
+        }
+        for (id, signals) in orders {
+            let Some(entry) = self.entry(*id) else { continue };
+            let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
+            let others = processes.remove(id).unwrap_or_default();
+            for &number in signals {
+                if pinned {
+                    let _ = signal::kill(-group, number);
+                }
+                for stat in others.iter().filter(|stat| !pinned || stat.pgrp != group) {
+                    self.signal_one(stat, number);
+                }
             }
         }
     }

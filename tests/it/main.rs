@@ -5,6 +5,7 @@
 
 mod error;
 mod http;
+mod kill;
 mod readme;
 mod script;
 mod support;

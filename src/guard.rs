@@ -14,7 +14,7 @@ use crate::sys::link::{self, Link, Order, Received, Report};
 use crate::sys::page::{self, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
-use crate::sys::{clock, fd, pidfd, signal, tty};
+use crate::sys::{clock, fd, pidfd, signal, testing, tty};
 use anyhow::Context;
 use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use nix::sys::signal::Signal;
@@ -27,8 +27,9 @@ use std::time::Duration;
 /// A second signal means "kill now" only this long after the first: `timeout` sends TERM twice, npm and outer
 /// runs forward what the terminal has already delivered.
 const SECOND_SIGNAL: Duration = Duration::from_millis(500);
-/// How much longer than its own bounds the host may take before the guard kills it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How much longer than the grace period the host may take before the guard kills it: as long as it waits for
+/// what SIGKILL does not end, and for its writers, and a second.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What ends a run gracefully.
 const STOPPING: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
@@ -52,9 +53,11 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     fd::seal_inherited();
     signal::default(Signal::SIGCHLD);
     signal::unblock_all().context("cannot set the signal mask")?;
-    fork::no_core_dump();
     if !rundir::proc_is_there() {
-        anyhow::bail!("/proc is not mounted here, and without it no process can be found or named: mount it");
+        anyhow::bail!(
+            "/proc is not mounted here or belongs to another PID namespace, and without it no process can be \
+             found or named: mount it"
+        );
     }
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
     //    orphans: a process in between keeps them apart from those we kill and count.
@@ -66,13 +69,16 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
         match fork::fork_single_threaded().context("cannot fork")? {
             Forked::Parent(inner) => return Ok(forward_to(inner)),
-            Forked::Child => outer = Some(handle),
+            Forked::Child => {
+                // CONT, so that a guard that Ctrl-Z has stopped wakes and sees the end of its outer process.
+                fork::on_parent_death(Signal::SIGCONT).context("cannot watch the outer process")?;
+                outer = Some(handle);
+            }
         }
     }
     // 3. Everything that both processes need, then the fork.
     let page = page::create().context("cannot map shared memory")?;
     page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
-    let run_dir = rundir::create()?;
     let handled = handled_signals();
     signal::block(&handled).context("cannot block signals")?;
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
@@ -82,16 +88,17 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     let modes = tty::save();
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
+    // The last thing that can fail but the fork, with signals blocked: else it would be left behind.
+    let run_dir = rundir::create()?;
     match fork::fork_single_threaded().context("cannot fork")? {
         Forked::Child => {
             drop((ours, signals));
-            Ok(run::host(
-                options,
-                Host { link: theirs, guard: myself, page, run_dir: run_dir.path().to_owned() },
-            ))
+            let run_dir = run_dir.keep_locked();
+            Ok(run::host(options, Host { link: theirs, guard: myself, page, run_dir }))
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
+            fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
             let end = guard.watch();
             let code = guard.finish(end);
@@ -101,12 +108,11 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     }
 }
 
-/// HUP, INT and QUIT that were ignored when we started stay ignored (nohup, `&` in a shell).
+/// HUP, INT, QUIT and TSTP that were ignored when we started stay ignored (nohup, `&` in a shell).
 fn handled_signals() -> Vec<Signal> {
-    let mut list = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGTSTP, Signal::SIGCONT];
-    list.extend(
-        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT].into_iter().filter(|s| !signal::is_ignored(*s)),
-    );
+    let mut list = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGCONT];
+    let kept = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTSTP];
+    list.extend(kept.into_iter().filter(|signal| !signal::is_ignored(*signal)));
     list
 }
 
@@ -164,7 +170,8 @@ enum End {
 }
 
 struct Guard<'a> {
-    host: i32,
+    /// None once it has been reaped.
+    host: Option<i32>,
     link: Link,
     signals: SignalFd,
     /// The process in between, if there is one: its death is ours.
@@ -174,6 +181,8 @@ struct Guard<'a> {
     options: &'a Options,
     started: Duration,
     first: Option<(Signal, Duration)>,
+    /// Told to kill everything now.
+    killing: bool,
     report: Option<Report>,
     /// When the host is killed for not keeping its bounds, on the run's clock.
     deadline: Option<Duration>,
@@ -192,7 +201,7 @@ impl<'a> Guard<'a> {
     ) -> Self {
         let started = clock::now();
         Self {
-            host,
+            host: Some(host),
             link,
             signals,
             outer,
@@ -201,6 +210,7 @@ impl<'a> Guard<'a> {
             options,
             started,
             first: None,
+            killing: false,
             report: None,
             deadline: None,
             timed_out: false,
@@ -226,7 +236,7 @@ impl<'a> Guard<'a> {
                 }
             }
             self.read_reports();
-            if let Change::Ended(status) = wait::change(self.host) {
+            if let Some(status) = self.host_ended() {
                 self.read_reports();
                 return match self.report {
                     Some(report) => End::Reported(report),
@@ -241,7 +251,7 @@ impl<'a> Guard<'a> {
                 self.allow(report::ON_EXIT + self.grace());
             }
             if self.deadline.is_some_and(|at| now >= at) {
-                let _ = signal::kill(self.host, SIGKILL);
+                self.signal_host(SIGKILL);
                 self.deadline = None;
                 self.wait_for_host();
                 return End::Hung;
@@ -283,13 +293,27 @@ impl<'a> Guard<'a> {
         self.first.get_or_insert((signal, clock::raw()));
         self.wake_host();
         self.link.order(Order::Kill(signal as i32));
-        self.deadline = None;
-        self.allow(stop::AFTER_KILL);
+        self.killing = true;
+        self.allow(Duration::ZERO);
     }
 
     /// A stopped host would never read its orders.
     fn wake_host(&self) {
-        let _ = signal::kill(self.host, SIGCONT);
+        self.signal_host(SIGCONT);
+    }
+
+    /// Once the host has been reaped its number may be anybody's.
+    fn signal_host(&self, number: i32) {
+        if let Some(host) = self.host {
+            let _ = signal::kill(host, number);
+        }
+    }
+
+    /// Whether the host has ended (and been reaped) since the last look.
+    fn host_ended(&mut self) -> Option<ExitStatus> {
+        let Change::Ended(status) = wait::change(self.host?) else { return None };
+        self.host = None;
+        Some(status)
     }
 
     /// Gives the host this long, and some patience; an earlier bound stays.
@@ -308,15 +332,15 @@ impl<'a> Guard<'a> {
     /// we are continued counts in no deadline.
     fn suspend(&mut self) {
         let since = clock::raw();
-        let _ = signal::kill(self.host, SIGSTOP);
-        let _ = signal::kill(std::process::id().cast_signed(), SIGSTOP);
+        self.signal_host(SIGSTOP);
+        signal::stop_myself();
         let stopped = clock::raw().saturating_sub(since);
         self.page.paused_ns.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(0), SeqCst);
         self.wake_host();
     }
 
-    fn wait_for_host(&self) {
-        while !matches!(wait::change(self.host), Change::Ended(_)) {
+    fn wait_for_host(&mut self) {
+        while self.host_ended().is_none() {
             fd::wait_readable(&[self.signals.as_fd()], Some(Duration::from_millis(20)));
             while matches!(self.signals.read_signal(), Ok(Some(_))) {}
         }
@@ -325,12 +349,12 @@ impl<'a> Guard<'a> {
     /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
     fn finish(&mut self, end: End) -> i32 {
         let signal = self.first.map(|(signal, _)| signal);
-        let (code, keep, died_of) = match end {
-            End::Reported(Report::Signalled { signal: number, keep }) => {
-                (exit::signal(number), keep, signal.or(Signal::try_from(number).ok()))
+        let (code, keep, named, died_of) = match end {
+            End::Reported(Report::Signalled { signal: number, keep, left }) => {
+                (exit::signal(number), keep, left, signal.or(Signal::try_from(number).ok()))
             }
-            End::Reported(Report::Outcome { code, keep }) => (code, keep, None),
-            End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, signal),
+            End::Reported(Report::Outcome { code, keep, left }) => (code, keep, left, None),
+            End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, false, signal),
             End::Hung | End::Died(_) => {
                 let left = self.stop_all();
                 let cause = match end {
@@ -344,13 +368,16 @@ impl<'a> Guard<'a> {
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
                 report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &left);
-                (code, true, signal.filter(|_| matches!(end, End::Hung)))
+                (code, true, !left.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };
-        // The host has swept; this only finds something when a process slipped from one to the other.
-        let left = self.sweep();
+        // All has been swept; this only finds something when a process slipped from one to the other. What has
+        // been named already has had its time, too.
+        let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
         let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
-        report::late_survivors(&left);
+        if !named {
+            report::late_survivors(&left);
+        }
         if !keep {
             rundir::remove(self.run_dir.path());
         }
@@ -370,7 +397,6 @@ impl<'a> Guard<'a> {
         let slots = self.page.published();
         let me = std::process::id().cast_signed();
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
-        let killing = |guard: &Self| guard.first.is_some_and(|(signal, _)| signal == Signal::SIGQUIT);
         for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
             if slot.is_none_or(|slot| slot.pid != stat.pid) {
                 signal_one(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
@@ -386,7 +412,7 @@ impl<'a> Guard<'a> {
             let mut next: Option<Duration> = None;
             for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
                 let grace = slot.map_or(default, |slot| Duration::from_millis(u64::from(slot.grace_ms)));
-                let end = if killing(self) { now } else { since + grace };
+                let end = if self.killing { now } else { since + grace };
                 if now >= end {
                     signal_one(&stat, me, SIGKILL);
                 } else {
@@ -394,18 +420,16 @@ impl<'a> Guard<'a> {
                 }
             }
             // Without a pending grace period all that is left has been shot: sweep.
-            let Some(next) = next else { return self.sweep() };
+            let Some(next) = next else { return self.sweep(stop::AFTER_KILL) };
             fd::wait_readable(&[self.signals.as_fd()], Some(next.saturating_sub(now)));
             while let Ok(Some(info)) = self.signals.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);
                 match Signal::try_from(number) {
-                    Ok(Signal::SIGQUIT) => self.first = Some((Signal::SIGQUIT, clock::raw())),
+                    Ok(Signal::SIGQUIT) => self.killing = true,
                     Ok(Signal::SIGTSTP) => self.suspend(),
                     Ok(signal) if STOPPING.contains(&signal) => {
                         let (_, at) = *self.first.get_or_insert((signal, clock::raw()));
-                        if clock::raw().saturating_sub(at) >= SECOND_SIGNAL {
-                            self.first = Some((Signal::SIGQUIT, clock::raw()));
-                        }
+                        self.killing |= clock::raw().saturating_sub(at) >= SECOND_SIGNAL;
                     }
                     _ => {}
                 }
@@ -414,9 +438,12 @@ impl<'a> Guard<'a> {
     }
 
     /// SIGKILL to every child until there is none (ECHILD) or the bound has passed.
-    fn sweep(&self) -> Vec<Survivor> {
+    fn sweep(&self, bound: Duration) -> Vec<Survivor> {
+        if testing::off("sweep") {
+            return Vec::new();
+        }
         let me = std::process::id().cast_signed();
-        let until = clock::now() + stop::AFTER_KILL;
+        let until = clock::now() + bound;
         loop {
             while let Peek::Ended(..) = wait::reap_any() {}
             if matches!(wait::reap_any(), Peek::NoChild) {

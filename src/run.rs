@@ -27,7 +27,7 @@ use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
-use crate::sys::{clock, fd, fork, pidfd, signal};
+use crate::sys::{clock, fd, fork, signal, testing};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -38,6 +38,9 @@ use std::time::Duration;
 
 /// How long the writers have at the end.
 const WRITERS: Duration = Duration::from_secs(1);
+/// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
+/// grace period and a second.
+const ORPHANED_ON_EXIT: Duration = Duration::from_millis(500);
 /// Rhai evaluates recursively: room for the deepest script that its limits allow. Virtual memory only.
 const SCRIPT_STACK: usize = 256 << 20;
 
@@ -69,8 +72,11 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     fork::become_subreaper().context("cannot become a subreaper")?;
     // CONT, so that even a stopped host wakes and sees that its guard is gone.
     fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
-    signal::unblock_all().context("cannot set the signal mask")?;
-    signal::block(&[Signal::SIGCHLD]).context("cannot block SIGCHLD")?;
+    // Until `ctrlc` catches them, signals to the host itself have to wait: they would end it.
+    let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+    let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+    signal::block_only(&[Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM])
+        .context("cannot set the signal mask")?;
     signal::default(Signal::SIGTTOU);
     for ignored in [Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGPIPE] {
         signal::ignore(ignored);
@@ -88,6 +94,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     };
     let link = Arc::new(host.link);
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
+    signal::unblock(&stopping).context("cannot unblock signals")?;
     panics_halt_the_run(&control, &bus);
 
     let run_name = host.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -105,15 +112,19 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     };
     let (finished, closing) = start_script(options, session)?;
     let failure = wait_for_script(&control, &finished, &closing);
+    let halted = control.reason().is_some();
 
     // From here on: the teardown.
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
     link.report(Report::Stopping(i32::try_from(bound).unwrap_or(i32::MAX)));
     host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);
     let left = stop_everything(&jobs);
+    // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
+    let too_late = |reason: &Halt| !halted && matches!(reason, Halt::Deadline | Halt::GuardGone);
+    let reason = control.reason().filter(|reason| !too_late(reason));
     Ok(conclude(
         options,
-        &Ending { started, style, control, bus, jobs, link, failure, left, run_dir: host.run_dir },
+        &Ending { started, style, reason, bus, jobs, link, failure, left, run_dir: host.run_dir },
         reporter,
     ))
 }
@@ -135,6 +146,7 @@ fn watch(
     let follow = move || {
         let mut deadline = deadline;
         loop {
+            testing::may_panic();
             let patience = deadline.map(|at| at.saturating_sub(clock::now()));
             let ready = fd::wait_readable(&[link.as_fd(), guard.as_fd()], patience);
             while let Received::Message(order) = link.next_order() {
@@ -146,7 +158,7 @@ fn watch(
             }
             if ready[1] {
                 mute.store(true, SeqCst);
-                watched.halt(Halt::GuardGone);
+                watched.lose_guard();
                 return;
             }
         }
@@ -217,6 +229,7 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<(Finished
 fn wait_for_script(control: &Control, finished: &Finished, closing: &Closing) -> Option<Failure> {
     let mut closing_since = None;
     loop {
+        testing::may_panic();
         let seen = control.bell.rings();
         match finished.try_recv() {
             Ok(failure) => return failure,
@@ -227,7 +240,8 @@ fn wait_for_script(control: &Control, finished: &Finished, closing: &Closing) ->
         if closing_since.is_none() && (closing.try_recv().is_ok() || control.reason().is_some()) {
             closing_since = Some(now);
         }
-        let until = closing_since.map(|since: Duration| since + report::ON_EXIT);
+        let bound = if control.guard_gone() { ORPHANED_ON_EXIT } else { report::ON_EXIT };
+        let until = closing_since.map(|since: Duration| since + bound);
         if control.killing() {
             return None;
         }
@@ -250,7 +264,8 @@ fn stop_everything(jobs: &Jobs) -> Vec<Survivor> {
 struct Ending {
     started: Duration,
     style: ReportStyle,
-    control: Arc<Control>,
+    /// Why the script was stopped; read once, since a signal may still come.
+    reason: Option<Halt>,
     bus: Arc<Bus>,
     jobs: Arc<Jobs>,
     link: Arc<Link>,
@@ -261,11 +276,11 @@ struct Ending {
 
 fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     let mut failure = ending.failure.clone();
-    let (mut code, cause) = outcome(ending.control.reason(), failure.as_ref(), options);
-    if ending.control.reason().is_some_and(|reason| !matches!(reason, Halt::Deadline)) {
+    let (mut code, cause) = outcome(ending.reason, failure.as_ref(), options);
+    if ending.reason.is_some_and(|reason| !matches!(reason, Halt::Deadline)) {
         failure = None; // It failed because it was stopped.
     }
-    if ending.control.reason().is_none()
+    if ending.reason.is_none()
         && failure.is_none()
         && let Some(death) = host::untold_death(&ending.jobs)
     {
@@ -276,7 +291,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         code = exit::SURROUNDINGS;
     }
     let keep = code != exit::OK || options.keep_logs;
-    let broken_pipe = ending.control.reason() == Some(Halt::StdoutGone);
+    let broken_pipe = ending.reason == Some(Halt::StdoutGone);
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }
@@ -301,18 +316,14 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     if keep {
         rundir::prune(&ending.run_dir);
     }
-    if pidfd::open(std::process::id().cast_signed()).is_err()
-        || ending.control.reason() == Some(Halt::GuardGone)
-    {
-        // The last of the two alive cleans up.
-        if !keep {
-            rundir::remove(&ending.run_dir);
-        }
-        return code;
+    if !keep {
+        // The guard does this too, should a late process have written; but the guard may be gone.
+        rundir::remove(&ending.run_dir);
     }
-    ending.link.report(match ending.control.reason() {
-        Some(Halt::Signal(signal)) => Report::Signalled { signal, keep },
-        _ => Report::Outcome { code, keep },
+    let left = !ending.left.is_empty();
+    ending.link.report(match ending.reason {
+        Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
+        _ => Report::Outcome { code, keep, left },
     });
     code
 }

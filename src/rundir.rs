@@ -47,6 +47,12 @@ fn base() -> PathBuf {
 }
 
 impl RunDir {
+    /// For the host: the lock is the guard's too, and dropping ours would unlock both. Ends with the process.
+    pub fn keep_locked(self) -> PathBuf {
+        std::mem::forget(self._lock);
+        self.path
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,5 +1,411 @@
-//! Commands: `run`, `try_run`, `output`.
+//! Commands: `run`, `try_run`, `output`, and the `Result` that they give.
 
-use rhai::Engine;
+use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
+use super::job::{COMMAND_OPTIONS, Launch, spawn_error};
+use super::runtime::rt;
+use super::value::{self, Opts};
+use crate::event::{Event, Tail};
+use crate::exit;
+use crate::jobs::output::{self as capture, Captured, Stream};
+use crate::jobs::spec::SpawnError;
+use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind};
+use crate::probe::{Attempt, Failed, Wait};
+use rhai::plugin::*;
+use rhai::{Dynamic, Engine};
+use std::sync::Arc;
+use std::time::Duration;
 
-pub fn register(_engine: &mut Engine) {}
+/// How long a command has to end after INT when a job of the run has died: a test runner prints its partial
+/// report.
+const PARTIAL_REPORT: Duration = Duration::from_secs(2);
+
+/// How a command or a job ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub code: i64,
+    pub signal: Option<String>,
+    pub timed_out: bool,
+    pub stdout: String,
+    pub stderr: String,
+    pub output: String,
+    pub ms: i64,
+}
+
+pub fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Outcome>("Result");
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+#[export_module]
+mod functions {
+    /// Runs a command in the foreground, streams its output, and returns its `Result`. Throws
+    /// `command_failed` when it ends with another code than 0 or by a signal.
+    ///
+    /// A string is run by `/bin/sh -c`, an array is executed directly. It returns when the command itself
+    /// ends; what it leaves running is named and stopped at the end of the run.
+    ///
+    /// ```rhai
+    /// run("echo hello");
+    /// run(["ls", "-l", cwd()]);
+    /// ```
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run(cmd: Dynamic) -> Fallible<Outcome> {
+        checked("run", &cmd, &Dynamic::UNIT)
+    }
+
+    /// As `run(cmd)`, with options: `cwd`, `env` (map; `()` unsets), `clear_env`, `user` (as root), `stdin`
+    /// (`"null"`, `#{text: "…"}`), `timeout` (default: none; code 124), `grace` (default 5 s), `echo` (true,
+    /// false, `"on_fail"`), `check` (false: never throws).
+    ///
+    /// ```rhai
+    /// run("cat", #{stdin: #{text: "hello\n"}, timeout: "10s"});
+    /// ```
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_with(cmd: Dynamic, opts: Dynamic) -> Fallible<Outcome> {
+        checked("run", &cmd, &opts)
+    }
+
+    /// Runs a command as `run` does, but never throws for anything that the command did.
+    ///
+    /// ```rhai
+    /// if !try_run("test -e /etc/passwd").ok { fail("no users here"); }
+    /// ```
+    #[rhai_fn(name = "try_run", return_raw)]
+    pub fn try_run(cmd: Dynamic) -> Fallible<Outcome> {
+        execute("try_run", &cmd, &Dynamic::UNIT).map(|done| done.outcome)
+    }
+
+    /// As `try_run(cmd)`, with the options of `run`.
+    ///
+    /// ```rhai
+    /// let result = try_run("exit 3", #{echo: false});
+    /// assert_eq(result.code, 3);
+    /// ```
+    #[rhai_fn(name = "try_run", return_raw)]
+    pub fn try_run_with(cmd: Dynamic, opts: Dynamic) -> Fallible<Outcome> {
+        execute("try_run", &cmd, &opts).map(|done| done.outcome)
+    }
+
+    /// Runs a command silently and returns its stdout without the trailing newline. Throws `command_failed`
+    /// when it fails, and `io` when it prints more than 64 MiB.
+    ///
+    /// ```rhai
+    /// let user = output("id -un");
+    /// ```
+    #[rhai_fn(name = "output", return_raw)]
+    pub fn output(cmd: Dynamic) -> Fallible<String> {
+        silent(&cmd, &Dynamic::UNIT)
+    }
+
+    /// As `output(cmd)`, with the options of `run` but `echo` and `check`.
+    ///
+    /// ```rhai
+    /// assert_eq(output("pwd", #{cwd: "/"}), "/");
+    /// ```
+    #[rhai_fn(name = "output", return_raw)]
+    pub fn output_with(cmd: Dynamic, opts: Dynamic) -> Fallible<String> {
+        silent(&cmd, &opts)
+    }
+
+    /// Its exit code: 128 + n after signal n, 127 when it was not found, 124 after its timeout.
+    #[rhai_fn(get = "code", pure)]
+    pub fn code(result: &mut Outcome) -> i64 {
+        result.code
+    }
+
+    /// The same as `.code`.
+    #[rhai_fn(get = "exit_code", pure)]
+    pub fn exit_code(result: &mut Outcome) -> i64 {
+        result.code
+    }
+
+    /// Whether it ended with 0.
+    #[rhai_fn(get = "ok", pure)]
+    pub fn ok(result: &mut Outcome) -> bool {
+        result.code == 0
+    }
+
+    /// The same as `.ok`.
+    #[rhai_fn(get = "success", pure)]
+    pub fn success(result: &mut Outcome) -> bool {
+        result.code == 0
+    }
+
+    /// The signal that ended it, such as `"KILL"`, or `()`.
+    #[rhai_fn(get = "signal", pure)]
+    pub fn signal(result: &mut Outcome) -> Dynamic {
+        result.signal.clone().map_or(Dynamic::UNIT, Dynamic::from)
+    }
+
+    /// Whether it was ended because of its `timeout`.
+    #[rhai_fn(get = "timed_out", pure)]
+    pub fn timed_out(result: &mut Outcome) -> bool {
+        result.timed_out
+    }
+
+    /// What it wrote to stdout.
+    #[rhai_fn(get = "stdout", pure)]
+    pub fn stdout(result: &mut Outcome) -> String {
+        result.stdout.clone()
+    }
+
+    /// What it wrote to stderr.
+    #[rhai_fn(get = "stderr", pure)]
+    pub fn stderr(result: &mut Outcome) -> String {
+        result.stderr.clone()
+    }
+
+    /// What it wrote to stdout and stderr, in the order in which it came.
+    #[rhai_fn(get = "output", pure)]
+    pub fn all_output(result: &mut Outcome) -> String {
+        result.output.clone()
+    }
+
+    /// How long it ran, in milliseconds.
+    #[rhai_fn(get = "ms", pure)]
+    pub fn ms(result: &mut Outcome) -> i64 {
+        result.ms
+    }
+
+    /// Always an error: a time has its unit in its name.
+    #[rhai_fn(get = "duration", pure, return_raw)]
+    pub fn duration(_result: &mut Outcome) -> Fallible<i64> {
+        Err(ScriptError::usage("a Result has no `.duration`").hint("`.ms`   (milliseconds)").into())
+    }
+
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn to_string(result: &mut Outcome) -> String {
+        format!("Result(code: {}, {} ms)", result.code, result.ms)
+    }
+}
+
+/// A finished command, with what an error about it needs.
+struct Done {
+    outcome: Outcome,
+    command: String,
+    echoed: bool,
+    check: bool,
+    dropped: usize,
+}
+
+fn checked(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Outcome> {
+    let done = execute(function, cmd, opts)?;
+    if done.check && done.outcome.code != 0 {
+        return Err(failed(function, &done).into());
+    }
+    Ok(done.outcome)
+}
+
+fn silent(cmd: &Dynamic, opts: &Dynamic) -> Fallible<String> {
+    let done = execute("output", cmd, opts)?;
+    if done.outcome.code != 0 {
+        return Err(failed("output", &done).into());
+    }
+    if done.dropped > 0 {
+        let limit = capture::CAPTURE_LIMIT >> 20;
+        return Err(
+            ScriptError::io(format!("output: `{}` printed more than {limit} MiB", done.command)).into()
+        );
+    }
+    let text = done.outcome.stdout;
+    Ok(text
+        .strip_suffix('\n')
+        .map(|text| text.strip_suffix('\r').unwrap_or(text))
+        .unwrap_or(&text)
+        .to_owned())
+}
+
+/// The error of a command that failed.
+fn failed(function: &str, done: &Done) -> ScriptError {
+    let outcome = &done.outcome;
+    let how = match &outcome.signal {
+        _ if outcome.timed_out => "timed out".to_owned(),
+        Some(signal) => format!("was killed by SIG{signal}"),
+        None => format!("failed (exit {})", outcome.code),
+    };
+    let kind = if outcome.timed_out { ErrorKind::Timeout } else { ErrorKind::CommandFailed };
+    let mut error = ScriptError::new(kind, format!("{function}: `{}` {how}", one_line(&done.command)))
+        .exit(i32::try_from(outcome.code).unwrap_or(exit::FAILED))
+        .fact("code", outcome.code)
+        .fact("stdout", outcome.stdout.clone())
+        .fact("stderr", outcome.stderr.clone())
+        .fact("output", outcome.output.clone())
+        .fact("command", done.command.clone());
+    if outcome.code == i64::from(exit::NOT_FOUND) && outcome.signal.is_none() {
+        error = error.note("exit 127 is the shell's way to say that a command was not found");
+    }
+    if done.echoed {
+        return error;
+    }
+    let lines = capture::last_lines(outcome.output.as_bytes(), 20);
+    error.tail(Tail { title: format!("output of `{}`", one_line(&done.command)), lines, path: None })
+}
+
+/// The first line of a command, for a message.
+fn one_line(command: &str) -> String {
+    const MOST: usize = 80;
+    let line = command.lines().next().unwrap_or_default();
+    let cut = line.chars().count() > MOST || command.lines().count() > 1;
+    if cut { line.chars().take(MOST).collect::<String>() + "…" } else { line.to_owned() }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    Yes,
+    No,
+    OnFail,
+}
+
+/// Runs a command to its end, or to that of the run.
+fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
+    let rt = rt();
+    rt.checkpoint()?;
+    let command = value::command(cmd, function)?;
+    let opts = Opts::new(function, opts, COMMAND_OPTIONS)?;
+    let timeout = opts.duration("timeout")?;
+    let echo = echo(function, &opts)?;
+    let check = opts.bool("check")?.unwrap_or(true);
+    let text = command.display();
+    let spec = Launch::new(function, None, command, &opts)?.command_spec();
+    let (job, pump) = match start(spec, echo == Echo::Yes) {
+        Ok(started) => started,
+        Err(SpawnError::Stopping) => return Err(error::terminated()),
+        Err(
+            e @ (SpawnError::NotFound { .. }
+            | SpawnError::NoInterpreter { .. }
+            | SpawnError::NotExecutable { .. }),
+        ) if function == "try_run" || !check => {
+            return Ok(not_started(&e, text));
+        }
+        Err(e) => return Err(spawn_error(function, &e, None)),
+    };
+    rt.emit(Event::CommandStarted { command: text.clone() });
+    let started = jobs::now();
+
+    let mut wait = Wait::new(&rt.jobs);
+    wait.timeout = timeout;
+    wait.interval = Some(Duration::from_secs(1));
+    wait.eager = true;
+    let ended = || match rt.jobs.view(job.id).and_then(|view| view.leader) {
+        Some(status) => Attempt::Ready(status),
+        None => Attempt::NotYet(String::new()),
+    };
+    let mut timed_out = false;
+    let status = match wait.run::<ExitStatus, ()>(ended) {
+        Ok(status) => status,
+        Err(Failed::Timeout { .. }) => {
+            timed_out = true;
+            stop(&job, Ask::default())
+        }
+        Err(Failed::Died(dead, dead_status)) => {
+            stop(&job, Ask { signal: jobs::signal_number("INT"), grace: Some(PARTIAL_REPORT) });
+            pump.finish(&|| rt.control().halted());
+            return Err(error::job_died(&dead, dead_status, Some(&format!("`{}`", one_line(&text)))).into());
+        }
+        Err(_) => {
+            // The run is being stopped: tell the command at once, the teardown waits for it.
+            rt.jobs.ask(&[job.id], Ask::default());
+            return Err(error::terminated());
+        }
+    };
+    let after = jobs::now().saturating_sub(started);
+    let captured = pump.finish(&|| rt.control().halted());
+    let outcome = outcome(status, timed_out, &captured, after);
+    let ok = outcome.code == 0;
+    if echo == Echo::OnFail && !ok {
+        rt.bus.output(Event::Stdout(outcome.output.clone().into_bytes()), || rt.control().halted());
+    }
+    let status = if timed_out { "timed out".to_owned() } else { jobs::describe(status) };
+    rt.emit(Event::CommandEnded { command: text.clone(), status, ok, after });
+    name_left_running(&job, &text);
+    rt.checkpoint()?;
+    let echoed = echo == Echo::Yes || (echo == Echo::OnFail && !ok);
+    Ok(Done { outcome, command: text, echoed, check, dropped: captured.dropped })
+}
+
+fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
+    let Some(value) = opts.get("echo") else {
+        return Ok(if function == "output" { Echo::No } else { Echo::Yes });
+    };
+    if let Ok(on) = value.as_bool() {
+        return Ok(if on { Echo::Yes } else { Echo::No });
+    }
+    if value.clone().into_string().is_ok_and(|text| text == "on_fail") {
+        return Ok(Echo::OnFail);
+    }
+    let shown = value::show(value);
+    Err(ScriptError::usage(format!("{function}: option `echo`: {shown} is not true, false or \"on_fail\""))
+        .into())
+}
+
+fn start(spec: jobs::spec::Spec, echo: bool) -> Result<(Arc<Inner>, capture::Pump), SpawnError> {
+    let rt = rt();
+    let os = |reason: String| SpawnError::Os { what: "a pipe", reason };
+    let (job, pipes) = rt.jobs.spawn(spec, Kind::Command)?;
+    let pipes = pipes.ok_or_else(|| os("no output".to_owned()))?;
+    let pump = rt.jobs.pump(pipes, echo).map_err(|e| os(e.to_string()))?;
+    Ok((job, pump))
+}
+
+/// Stops a command that has taken too long; how it ended.
+fn stop(job: &Arc<Inner>, ask: Ask) -> ExitStatus {
+    let rt = rt();
+    rt.jobs.stop(&[job.id], ask, &|| rt.control().killing());
+    rt.jobs.view(job.id).and_then(|view| view.leader).unwrap_or(ExitStatus::Signal(9))
+}
+
+fn outcome(status: ExitStatus, timed_out: bool, captured: &Captured, after: Duration) -> Outcome {
+    Outcome {
+        code: i64::from(if timed_out { exit::TIMEOUT } else { status.code() }),
+        signal: signal_of(status),
+        timed_out,
+        stdout: captured.text(Some(Stream::Stdout)),
+        stderr: captured.text(Some(Stream::Stderr)),
+        output: captured.text(None),
+        ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+    }
+}
+
+pub fn signal_of(status: ExitStatus) -> Option<String> {
+    match status {
+        ExitStatus::Signal(number) => Some(jobs::signal_name(number)),
+        ExitStatus::Code(_) => None,
+    }
+}
+
+/// The result of a command that could not even be started.
+fn not_started(error: &SpawnError, command: String) -> Done {
+    let (code, message) = match error {
+        SpawnError::NotExecutable { program, reason } => {
+            (exit::NOT_EXECUTABLE, format!("{program}: cannot be executed: {reason}"))
+        }
+        SpawnError::NoInterpreter { program, interpreter } => {
+            (exit::NOT_FOUND, format!("{program}: interpreter {interpreter} not found"))
+        }
+        SpawnError::NotFound { program, .. } => (exit::NOT_FOUND, format!("{program}: not found")),
+        _ => (exit::SURROUNDINGS, "could not be started".to_owned()),
+    };
+    let outcome = Outcome {
+        code: i64::from(code),
+        signal: None,
+        timed_out: false,
+        stdout: String::new(),
+        output: message.clone(),
+        stderr: message,
+        ms: 0,
+    };
+    Done { outcome, command, echoed: false, check: false, dropped: 0 }
+}
+
+/// What a command left running belongs to the run: said in one line.
+fn name_left_running(job: &Inner, command: &str) {
+    let processes: Vec<String> = rt()
+        .jobs
+        .processes(job.id)
+        .iter()
+        .map(|stat| format!("{} (pid {})", jobs::process_name(stat.pid), stat.pid))
+        .collect();
+    if !processes.is_empty() {
+        rt().emit(Event::LeftRunning { command: command.to_owned(), processes });
+    }
+}

@@ -10,6 +10,9 @@
 //! failure  an error of the evaluation → plain data for the report
 //! error    what a script can catch
 //! value    arguments: durations, commands, option maps
+//! ready    conditions, and waiting until a job is ready
+//! services `start([…])`
+//! owner    whose port is it
 //! runtime  what the functions work on
 //! job, command, wait, http, mock, assert, port, fs, env, flow, text   one namespace a file
 //! ```
@@ -31,9 +34,12 @@ mod http;
 mod import;
 mod job;
 mod mock;
+mod owner;
 mod port;
+mod ready;
 mod runtime;
 mod script;
+mod services;
 mod signature;
 mod text;
 mod value;

@@ -49,6 +49,8 @@ pub struct Runtime {
     pub script_dir: Mutex<PathBuf>,
     /// The parameters that the script has asked for.
     pub asked: Mutex<BTreeSet<String>>,
+    /// When each job is ready, by id.
+    pub readiness: Mutex<BTreeMap<usize, Arc<super::ready::Readiness>>>,
     /// Jobs started by `mock`, by id.
     pub mocks: Mutex<BTreeSet<usize>>,
 }
@@ -80,6 +82,7 @@ pub fn install(session: Session) -> &'static Runtime {
         hooks: Mutex::default(),
         script_dir: Mutex::new(cwd),
         asked: Mutex::default(),
+        readiness: Mutex::default(),
         mocks: Mutex::default(),
     })
 }

@@ -3,7 +3,7 @@
 use super::engine::engine;
 use super::import::without_shebang;
 use super::runtime::{self, Runtime, Session};
-use super::{check as checks, failure, signature};
+use super::{check as checks, env, failure, signature};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
@@ -35,6 +35,8 @@ impl Script {
             dir.clone_into(&mut lock(&self.rt.script_dir));
         }
         let ast = compile(&self.engine, &loaded)?;
+        env::declare(env::declared(&ast), &self.rt.options.args)
+            .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
         if self.rt.control().reason().is_some() {
             return Ok(()); // Whatever the evaluation says, it was stopped.

@@ -39,6 +39,17 @@ pub fn duration(value: &Dynamic, what: &str) -> Fallible<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong(&show(value)).into())
 }
 
+/// A time as an error message shows it, no finer than tenths of a second where it has seconds.
+pub fn show_duration(time: Duration) -> String {
+    let ms = time.as_millis();
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..60_000 if ms % 1000 < 100 => format!("{} s", ms / 1000),
+        1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
+        _ => format!("{} min {} s", ms / 60_000, ms / 1000 % 60),
+    }
+}
+
 /// A value as an error message shows it: with its type, cut short.
 pub fn show(value: &Dynamic) -> String {
     const MOST: usize = 60;
@@ -228,10 +239,12 @@ impl Opts {
 
 /// Worded the same whether it is found before the run or during it.
 pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError {
-    let error = ScriptError::usage(format!("{function}: unknown option `{key}`"));
     match nearest(key, known.iter().copied()) {
-        Some(near) => error.hint(format!("`{near}`   (did you mean `{near}`?)")),
-        None => error.note(format!("it has: {}", known.join(", "))),
+        Some(near) => {
+            ScriptError::usage(format!("{function}: unknown option `{key}`; did you mean `{near}`?"))
+        }
+        None => ScriptError::usage(format!("{function}: unknown option `{key}`"))
+            .note(format!("options: {}", known.join(", "))),
     }
 }
 

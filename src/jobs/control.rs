@@ -1,6 +1,6 @@
 //! What wakes whoever waits, and why the script must stop. No processes here.
 
-use crate::sys::clock;
+use crate::sys::{clock, testing};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -69,6 +69,7 @@ pub struct Control {
     reason: Mutex<Option<Halt>>,
     halted: AtomicBool,
     kill_now: AtomicBool,
+    guard_gone: AtomicBool,
     /// `on_exit` closures run although the script was halted.
     on_exit: AtomicBool,
 }
@@ -79,6 +80,16 @@ impl Control {
         lock(&self.reason).get_or_insert(reason);
         self.halted.store(true, SeqCst);
         self.bell.ring();
+    }
+
+    /// The guard was killed, perhaps after something else has stopped the script.
+    pub fn lose_guard(&self) {
+        self.guard_gone.store(true, SeqCst);
+        self.halt(Halt::GuardGone);
+    }
+
+    pub fn guard_gone(&self) -> bool {
+        self.guard_gone.load(SeqCst)
     }
 
     /// Stops the script and whatever is being stopped gracefully: no more patience.
@@ -93,7 +104,13 @@ impl Control {
 
     /// What script code asks at every operation.
     pub fn halted(&self) -> bool {
+        testing::may_panic();
         self.halted.load(SeqCst) && !(self.on_exit.load(SeqCst) && !self.killing())
+    }
+
+    /// Whether the `on_exit` closures run: the script itself has ended.
+    pub fn closing(&self) -> bool {
+        self.on_exit.load(SeqCst)
     }
 
     pub fn killing(&self) -> bool {

@@ -6,6 +6,7 @@
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
 //! output   a job's log, a command's pipes
+//! files    directories whose changes ring the bell
 //! port     free ports, who listens
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! nothing is waited for and nothing is reported under it.
 
 pub mod control;
+mod files;
 pub mod output;
 pub mod port;
 pub mod spec;
@@ -26,16 +28,16 @@ pub use table::{Job, JobId, Kind, State, View};
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Step};
 use crate::sys::proc::{self, Stat};
-use crate::sys::signal;
-use crate::sys::{clock, fd};
+use crate::sys::{clock, fd, signal, testing};
 use control::{Control, lock};
+use files::Files;
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::sys::signal::Signal;
-use output::Capture;
+use output::{Capture, Pump};
 use spec::{Descriptors, Expect, Output, SpawnError, Spec, Stdin};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -52,6 +54,7 @@ pub struct Jobs {
     run_dir: PathBuf,
     run: String,
     next_id: AtomicUsize,
+    files: Files,
     spawner: Mutex<mpsc::Sender<Request>>,
 }
 
@@ -60,6 +63,9 @@ struct Request {
     job: Arc<Job>,
     reply: mpsc::Sender<Result<i32, SpawnError>>,
 }
+
+/// A job's stdin is not ours to write.
+pub struct NoStdin;
 
 /// A process that nothing could end.
 #[derive(Clone, Debug)]
@@ -95,6 +101,7 @@ impl Jobs {
             run_dir,
             run,
             next_id: AtomicUsize::new(1),
+            files: Files::default(),
             spawner: Mutex::new(sender),
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
@@ -110,6 +117,7 @@ impl Jobs {
     fn serve(&self, requests: &mpsc::Receiver<Request>) {
         while let Ok(Request { exec, job, reply }) = requests.recv() {
             let mut table = lock(&self.table);
+            testing::may_panic();
             let result = if table.phase == Phase::Stopping {
                 Err(SpawnError::Stopping)
             } else {
@@ -125,7 +133,6 @@ impl Jobs {
 
     /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.
     fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
-        use std::os::fd::AsFd;
         loop {
             fd::wait_readable(&[children.as_fd()], None);
             while matches!(children.read_signal(), Ok(Some(_))) {}
@@ -135,6 +142,7 @@ impl Jobs {
 
     /// Brings the table up to date, announces what changed, wakes whoever waits.
     fn look(&self) {
+        testing::may_panic();
         let changes = lock(&self.table).look(clock::now());
         for change in changes {
             let job = change.job.spec.name.clone();
@@ -189,19 +197,27 @@ impl Jobs {
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let (stdout, stderr, log, capture) = self.open_output(&spec.output, owner, again)?;
-        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account)?;
+        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account);
         let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer) });
-
-        let (reply, answer) = mpsc::channel();
-        let request = Request { exec, job: Arc::clone(&job), reply };
-        let stopping = |_| SpawnError::Stopping;
-        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
-        let pid = answer.recv().map_err(stopping)??;
+        let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
+            // The empty log of what never ran would only mislead.
+            if let (Some(log), false) = (&job.log, again) {
+                let _ = std::fs::remove_file(log);
+            }
+        })?;
         if kind == Kind::Job {
             let command = job.spec.command.display();
             self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
         }
         Ok((job, capture))
+    }
+
+    /// Has the spawner fork it; its pid once the exec has succeeded.
+    fn fork(&self, exec: Exec, job: &Arc<Job>) -> Result<i32, SpawnError> {
+        let (reply, answer) = mpsc::channel();
+        let request = Request { exec, job: Arc::clone(job), reply };
+        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
+        answer.recv().map_err(|_| SpawnError::Stopping)?
     }
 
     #[expect(clippy::type_complexity, reason = "used once, taken apart at once")]
@@ -245,6 +261,55 @@ impl Jobs {
                 Ok((out_write, err_write, None, Some(capture)))
             }
         }
+    }
+
+    /// Reads a command's output; `echo` passes it on to the event stream.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn pump(&self, capture: Capture, echo: bool) -> std::io::Result<Pump> {
+        capture.pump(echo, Arc::clone(&self.bus), Arc::clone(&self.control))
+    }
+
+    /// From now on, changes in this directory wake whoever waits.
+    pub fn watch(&self, directory: &Path) {
+        self.files.watch(directory, &self.control);
+    }
+
+    /// Writes to a job's stdin. `Ok(false)`: nobody reads it, or `give_up` said so.
+    ///
+    /// # Errors
+    /// When its stdin is no pipe, or was closed.
+    pub fn send(&self, id: JobId, text: &[u8], give_up: &dyn Fn() -> bool) -> Result<bool, NoStdin> {
+        let job = self.get(id).ok_or(NoStdin)?;
+        let stdin = lock(&job.stdin);
+        let pipe = stdin.as_ref().ok_or(NoStdin)?;
+        let mut rest = text;
+        while !rest.is_empty() {
+            match fd::write_some(pipe.as_fd(), rest, Duration::from_millis(50)) {
+                fd::Written::Bytes(n) => rest = &rest[n..],
+                fd::Written::Gone => return Ok(false),
+                fd::Written::Stalled if give_up() => return Ok(false),
+                fd::Written::Stalled => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Closes a job's stdin: it reads end of file.
+    pub fn close_stdin(&self, id: JobId) {
+        if let Some(job) = self.get(id) {
+            lock(&job.stdin).take();
+        }
+    }
+
+    /// A name that no job has: the one wanted, or with `-2`, `-3`, …
+    pub fn unique_name(&self, wanted: &str) -> String {
+        let table = lock(&self.table);
+        let taken =
+            |name: &str| table.entries.iter().any(|e| e.job.kind == Kind::Job && e.job.spec.name == name);
+        let numbered = (2..).map(|n| format!("{wanted}-{n}"));
+        std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
     }
 
     /// Where the log of a job of this name is kept.
@@ -308,9 +373,22 @@ impl Jobs {
         if whole_tree { table.signal_tree(id, &[number]) } else { table.signal_leader(id, number) }
     }
 
+    /// Suspends or continues all processes of a job.
+    pub fn pause(&self, id: JobId, on: bool) {
+        let number = if on { nix::libc::SIGSTOP } else { SIGCONT };
+        lock(&self.table).signal_tree(id, &[number]);
+    }
+
     /// The living processes of a job.
     pub fn processes(&self, id: JobId) -> Vec<Stat> {
         lock(&self.table).processes(id)
+    }
+
+    /// Whether a process of this run listens on a TCP port.
+    pub fn listens(&self, port: u16) -> bool {
+        let ours = proc::descendants(nix::unistd::getpid().as_raw());
+        let pids: Vec<i32> = ours.iter().map(|stat| stat.pid).collect();
+        port::ports_of(&pids).contains(&port)
     }
 
     /// Whether a process belongs to this run.
@@ -322,6 +400,7 @@ impl Jobs {
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
         let now = clock::now();
         let mut table = lock(&self.table);
+        let mut orders = Vec::new();
         for &id in ids {
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
@@ -342,22 +421,24 @@ impl Jobs {
                 entry.asked = true;
                 entry.stage = Stage::Asked { since: now, grace };
                 // CONT, since a stopped process would only see the signal after it.
-                table.signal_tree(id, &[number, SIGCONT]);
+                orders.push((id, vec![number, SIGCONT]));
             }
         }
+        table.signal_trees(&orders);
     }
 
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
     /// up. `abandon` ends the waiting early; the stop goes on.
     pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
-        self.ask(ids, ask);
         let mut waiting: Vec<JobId> = ids.to_vec();
         while !waiting.is_empty() && !abandon() {
             let seen = self.control.bell.rings();
+            // In every round: a job that looked dead in the first may have been between two of its processes.
+            self.ask(&waiting, ask);
             let now = clock::now();
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
-            let mut killing = false;
+            let mut kills = Vec::new();
             let mut table = lock(&self.table);
             waiting.retain(|&id| {
                 let Some(entry) = table.entry_mut(id) else { return false };
@@ -371,18 +452,16 @@ impl Jobs {
                         return false;
                     }
                     Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
-                    Action::Kill => {
-                        killing = true;
-                        table.signal_tree(id, &[SIGKILL]);
-                    }
+                    Action::Kill => kills.push((id, vec![SIGKILL])),
                 }
                 true
             });
+            table.signal_trees(&kills);
             drop(table);
             for (job, before, stage) in finished {
                 self.announce_stop(&job, before, stage, now);
             }
-            if killing {
+            if !kills.is_empty() {
                 // Whoever forked in the meantime is found by looking again, at once.
                 wake = Some(now + Duration::from_millis(1));
                 self.look();
@@ -426,7 +505,12 @@ impl Jobs {
     /// The final sweep: SIGKILL to every descendant, without sleeping, until there is none (ECHILD) or the
     /// bound has passed. Returns who is left.
     pub fn sweep(&self) -> Vec<Survivor> {
-        let until = clock::now() + stop::AFTER_KILL;
+        if testing::off("sweep") {
+            return Vec::new();
+        }
+        // A job that outlived its SIGKILL has had its time.
+        let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
+        let until = clock::now() + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         while lock(&self.table).sweep_round() {
             if clock::now() >= until {
                 return survivors();
@@ -519,4 +603,14 @@ pub fn signal_names() -> Vec<String> {
 /// The run's clock: monotonic, standing still while the run is suspended.
 pub fn now() -> Duration {
     clock::now()
+}
+
+/// The short name of a process.
+pub fn process_name(pid: i32) -> String {
+    proc::name(pid).unwrap_or_else(|| "?".to_owned())
+}
+
+/// The command line of a process.
+pub fn process_command(pid: i32) -> String {
+    proc::command(pid)
 }

@@ -182,9 +182,12 @@ impl LogReader {
         Self { path: path.to_owned(), offset: 0, truncated: false, partial: Vec::new() }
     }
 
-    pub fn from_now(path: &Path) -> Self {
-        let offset = std::fs::metadata(path).map_or(0, |meta| meta.size());
+    pub fn from_offset(path: &Path, offset: u64) -> Self {
         Self { offset, ..Self::from_start(path) }
+    }
+
+    pub fn from_now(path: &Path) -> Self {
+        Self::from_offset(path, size(path))
     }
 
     /// The lines that came since the last call, without colour codes. The last one may still be incomplete;
@@ -220,6 +223,11 @@ impl LogReader {
 pub fn plain(bytes: &[u8]) -> String {
     let stripped = anstream::adapter::strip_bytes(bytes).into_vec();
     String::from_utf8_lossy(&stripped).trim_end_matches('\r').to_owned()
+}
+
+/// How long a log is now.
+pub fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.size())
 }
 
 /// The whole log.

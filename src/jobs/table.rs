@@ -168,12 +168,21 @@ pub(super) struct Table {
     me: i32,
     /// To which job each descendant belonged when last seen, by (pid, start time).
     seen: HashMap<(i32, u64), Option<JobId>>,
+    /// Whose leader ended with 0 since the last look.
+    just_ended: Vec<JobId>,
 }
 
 impl Table {
     pub fn new(run: String) -> Self {
         let me = nix::unistd::getpid().as_raw();
-        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
+        Self {
+            phase: Phase::Open,
+            entries: Vec::new(),
+            run,
+            me,
+            seen: HashMap::new(),
+            just_ended: Vec::new(),
+        }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
@@ -213,6 +222,7 @@ impl Table {
     /// Looks at every child: notes the leaders that ended, reaps orphans, counts who still lives, lets go of
     /// the leaders whose group is empty. Returns what has changed.
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
+        self.just_ended.clear();
         let tree = proc::descendants(self.me);
         self.take_ended(&tree);
         self.count(&tree);
@@ -235,7 +245,12 @@ impl Table {
                 .iter_mut()
                 .find(|entry| entry.pid == pid && !matches!(entry.leader, Leader::Reaped(_)))
             {
-                Some(entry) if entry.leader == Leader::Running => entry.leader = Leader::Zombie(status),
+                Some(entry) if entry.leader == Leader::Running => {
+                    entry.leader = Leader::Zombie(status);
+                    if status.success() {
+                        self.just_ended.push(entry.job.id);
+                    }
+                }
                 Some(_) => {}
                 None => {
                     let owner = self.owner_of_orphan(stat);
@@ -319,7 +334,9 @@ impl Table {
     }
 
     /// The job of a process that has become our child because its parent died, by its group or session, by
-    /// where it was last seen, by the log that it has open, by its environment: in this order.
+    /// where it was last seen, by the log that it has open, by its environment: in this order. A daemon that
+    /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
+    /// one job whose first process has just ended with 0, if there is one such job.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
         let newest_first = || self.entries.iter().rev();
         let by_group = || {
@@ -341,7 +358,11 @@ impl Table {
             let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
             newest_first().find(|entry| entry.job.spec.name == name).map(|entry| entry.job.id)
         };
-        by_group().or_else(by_sight).or_else(by_log).or_else(by_environment)
+        let by_elimination = || match self.just_ended.as_slice() {
+            [only] if !self.seen.contains_key(&(stat.pid, stat.start)) => Some(*only),
+            _ => None,
+        };
+        by_group().or_else(by_sight).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
     /// The living processes of a job, its leader first.
@@ -359,15 +380,33 @@ impl Table {
 
     /// Sends a signal to a job's whole tree: to the group as a group, to everyone else one by one.
     pub fn signal_tree(&mut self, id: JobId, signals: &[i32]) {
-        let processes = self.processes(id);
-        let Some(entry) = self.entry(id) else { return };
-        let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
-        for &number in signals {
-            if pinned {
-                let _ = signal::kill(-group, number);
+        self.signal_trees(&[(id, signals.to_vec())]);
+    }
+
+    /// The same for many jobs. /proc is read once, not once a job: hundreds of jobs must stop in the time of one.
+    pub fn signal_trees(&mut self, orders: &[(JobId, Vec<i32>)]) {
+        if orders.is_empty() {
+            return;
+        }
+        let tree = proc::descendants(self.me);
+        let owners = self.owners(&tree);
+        let mut processes: HashMap<JobId, Vec<&Stat>> = HashMap::new();
+        for stat in tree.iter().filter(|stat| stat.alive()) {
+            if let Some(Some(id)) = owners.get(&stat.pid) {
+                processes.entry(*id).or_default().push(stat);
             }
-            for stat in processes.iter().filter(|stat| !pinned || stat.pgrp != group) {
-                self.signal_one(stat, number);
+        }
+        for (id, signals) in orders {
+            let Some(entry) = self.entry(*id) else { continue };
+            let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
+            let others = processes.remove(id).unwrap_or_default();
+            for &number in signals {
+                if pinned {
+                    let _ = signal::kill(-group, number);
+                }
+                for stat in others.iter().filter(|stat| !pinned || stat.pgrp != group) {
+                    self.signal_one(stat, number);
+                }
             }
         }
     }

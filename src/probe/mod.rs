@@ -3,13 +3,16 @@
 //! ```text
 //! tcp    does the port accept
 //! log    does the log have a line
-//! file   is the file, the socket there
+//! cmd    does a command succeed
+//! http   does a URL answer as wanted
 //! ```
 //!
 //! The loop wakes early (an event, or a poll about every hundredth of the time already waited), fails early
 //! (a job died, the run was stopped) and remembers what the attempts saw.
 
 pub mod background;
+pub mod cmd;
+pub mod http;
 pub mod log;
 pub mod tcp;
 
@@ -56,7 +59,7 @@ pub enum Failed<E> {
 pub struct Seen(Vec<(String, usize)>);
 
 impl Seen {
-    fn add(&mut self, what: String) {
+    pub fn add(&mut self, what: String) {
         match self.0.last_mut() {
             Some((last, count)) if *last == what => *count += 1,
             _ => self.0.push((what, 1)),
@@ -132,7 +135,7 @@ impl<'a> Wait<'a> {
     ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
     pub fn run<T, E>(&self, mut attempt: impl FnMut() -> Attempt<T, E>) -> Result<T, Failed<E>> {
         let start = jobs::now();
-        let deadline = self.timeout.map(|time| start + time);
+        let deadline = self.timeout.map(|time| start.saturating_add(time));
         let mut next_try = start;
         let mut seen = Seen::default();
         let mut busy = false;
@@ -153,7 +156,7 @@ impl<'a> Wait<'a> {
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    next_try = now + self.poll(now.saturating_sub(start));
+                    next_try = now.saturating_add(self.poll(now.saturating_sub(start)));
                 }
             }
             if let Some(hopeless) = self.hopeless() {
@@ -167,7 +170,7 @@ impl<'a> Wait<'a> {
                 continue;
             }
             if expired {
-                return Err(Failed::Timeout { waited: now.saturating_sub(start), seen });
+                return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
             let wake = if busy { deadline } else { Some(deadline.map_or(next_try, |at| at.min(next_try))) };
             self.control().bell.wait(rings, wake);

@@ -93,7 +93,7 @@ impl Terminal {
                 if *ok { line } else { style.note(&line) }
             }
             Event::LeftRunning { command, processes } => style.note(&format!(
-                "run: {} left running, to be stopped at the end: {}",
+                "run: {} left running: {}; stopped at the end of the run",
                 shorten(&sanitize(command)),
                 processes.join(", ")
             )),

@@ -4,6 +4,7 @@
 //! calls are made and nothing is allocated: another thread may have held the allocator's lock when we
 //! forked (signal-safety(7)).
 
+use super::testing;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
@@ -26,11 +27,17 @@ pub fn fork_single_threaded() -> nix::Result<Forked> {
 
 /// Orphaned descendants become children of this process (prctl(2), PR_SET_CHILD_SUBREAPER, Linux 3.4).
 pub fn become_subreaper() -> nix::Result<()> {
+    if testing::off("subreaper") {
+        return Ok(());
+    }
     prctl::set_child_subreaper(true)
 }
 
 /// Asks for `signal` when the parent dies (prctl(2), PR_SET_PDEATHSIG): when the *thread* that forked us does.
 pub fn on_parent_death(signal: nix::sys::signal::Signal) -> nix::Result<()> {
+    if testing::off("pdeathsig") {
+        return Ok(());
+    }
     prctl::set_pdeathsig(signal)
 }
 

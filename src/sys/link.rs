@@ -19,10 +19,11 @@ pub enum Order {
 pub enum Report {
     /// The script is over and the stop has begun; it will take this many milliseconds at most.
     Stopping(i32),
-    /// Everything is over: the exit code, and whether the run directory is to be kept.
-    Outcome { code: i32, keep: bool },
+    /// Everything is over: the exit code, whether the run directory is to be kept, and whether processes are left
+    /// that nothing could end and that the host has named.
+    Outcome { code: i32, keep: bool, left: bool },
     /// As `Outcome`, for a run that a signal ended.
-    Signalled { signal: i32, keep: bool },
+    Signalled { signal: i32, keep: bool, left: bool },
 }
 
 /// One end. SOCK_SEQPACKET: a message arrives whole or not at all, and the other end's death reads as end.
@@ -40,6 +41,10 @@ pub fn pair() -> nix::Result<(Link, Link)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let (a, b) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
     Ok((Link(a), Link(b)))
+}
+
+fn flags(keep: bool, left: bool) -> i32 {
+    i32::from(keep) | i32::from(left) << 1
 }
 
 impl Link {
@@ -60,16 +65,19 @@ impl Link {
     pub fn report(&self, report: Report) {
         match report {
             Report::Stopping(ms) => self.send([1, ms, 0]),
-            Report::Outcome { code, keep } => self.send([2, code, i32::from(keep)]),
-            Report::Signalled { signal, keep } => self.send([3, signal, i32::from(keep)]),
+            Report::Outcome { code, keep, left } => self.send([2, code, flags(keep, left)]),
+            Report::Signalled { signal, keep, left } => self.send([3, signal, flags(keep, left)]),
         }
     }
 
     pub fn next_report(&self) -> Received<Report> {
-        self.receive(|[kind, value, keep]| match kind {
-            1 => Report::Stopping(value),
-            3 => Report::Signalled { signal: value, keep: keep != 0 },
-            _ => Report::Outcome { code: value, keep: keep != 0 },
+        self.receive(|[kind, value, flags]| {
+            let (keep, left) = (flags & 1 != 0, flags & 2 != 0);
+            match kind {
+                1 => Report::Stopping(value),
+                3 => Report::Signalled { signal: value, keep, left },
+                _ => Report::Outcome { code: value, keep, left },
+            }
         })
     }
 

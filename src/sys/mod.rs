@@ -10,6 +10,7 @@
 //! proc     what /proc says of processes
 //! signal   masks, dispositions, signalfd, names
 //! socket   who listens on which TCP port; port locks
+//! testing  switches for the project's own tests
 //! tty      terminal modes
 //! wait     peek at and reap children
 //! watch    one inotify instance
@@ -25,6 +26,7 @@ pub mod pidfd;
 pub mod proc;
 pub mod signal;
 pub mod socket;
+pub mod testing;
 pub mod tty;
 pub mod wait;
 pub mod watch;

@@ -147,9 +147,10 @@ pub fn socket_owners(inodes: &[u64]) -> (HashMap<u64, Vec<i32>>, bool) {
     (owners, complete)
 }
 
-/// Whether /proc is mounted and shows this process.
+/// Whether /proc is mounted and shows this process under the number that it knows itself by. In a PID namespace
+/// that kept the /proc of the outer one, every number there is somebody else's.
 pub fn available() -> bool {
-    fs::metadata("/proc/self/stat").is_ok()
+    fs::read_link("/proc/self").is_ok_and(|link| link == PathBuf::from(std::process::id().to_string()))
 }
 
 #[cfg(test)]

@@ -11,9 +11,19 @@ pub fn block(signals: &[Signal]) -> nix::Result<()> {
     signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set(signals)), None)
 }
 
+/// Unblocks these signals in the calling thread.
+pub fn unblock(signals: &[Signal]) -> nix::Result<()> {
+    signal::sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set(signals)), None)
+}
+
 /// Empties the mask of the calling thread.
 pub fn unblock_all() -> nix::Result<()> {
     signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// Blocks these signals and no others in the calling thread.
+pub fn block_only(signals: &[Signal]) -> nix::Result<()> {
+    signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&set(signals)), None)
 }
 
 /// A descriptor that reads these (blocked) signals; non-blocking, close-on-exec.
@@ -56,11 +66,20 @@ pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
 }
 
 /// Ends this process by `signal`, as if it had never been caught. Returns only when the signal does not
-/// end it: pid 1 survives its own signals.
+/// end it: pid 1 survives its own signals. Other pending signals stay blocked, or one of them would win.
 pub fn die_of(signal: Signal) {
     default(signal);
-    let _ = unblock_all();
     let _ = signal::kill(Pid::this(), signal);
+    let _ = unblock(&[signal]);
+}
+
+/// Stops this process as a terminal does, with its default action: in an orphaned process group, which nobody
+/// could continue, the kernel ignores it (setpgid(2)). Returns after the SIGCONT, with SIGTSTP blocked again.
+pub fn stop_myself() {
+    default(Signal::SIGTSTP);
+    let _ = signal::kill(Pid::this(), Signal::SIGTSTP);
+    let _ = unblock(&[Signal::SIGTSTP]);
+    let _ = block(&[Signal::SIGTSTP]);
 }
 
 /// `TERM` for 15; real-time signals as `RTMIN+n`; the number for what has no name.

@@ -1,0 +1,69 @@
+//! Whose port is it? A wait that is satisfied by somebody else's server is worse than one that fails.
+
+use super::error::{Fallible, Kind, ScriptError};
+use super::runtime::rt;
+use crate::exit;
+use crate::jobs::port::{self, Listening, Owner};
+
+/// Processes that stand in for one that cannot be seen from here: a container's published port.
+const FORWARDERS: &[&str] =
+    &["docker-proxy", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "gvproxy", "conmon"];
+
+/// A free port, held for this run.
+pub fn take(function: &str) -> Fallible<u16> {
+    rt().ports.take().ok_or_else(|| {
+        ScriptError::io(format!("{function}: no TCP port below the ephemeral range is free"))
+            .exit(exit::SURROUNDINGS)
+            .into()
+    })
+}
+
+/// Who listens on a port, in words.
+pub fn who(port: u16) -> String {
+    match port::listening(port) {
+        Listening::Nobody => "nobody".to_owned(),
+        Listening::Known(owners) => owners.iter().map(describe).collect::<Vec<_>>().join(", "),
+        Listening::Unknown(owner) => format!("a process of user {} that cannot be seen", owner.user),
+    }
+}
+
+fn describe(owner: &Owner) -> String {
+    let pid = owner.pid.unwrap_or(0);
+    let command: String = owner.command.chars().take(80).collect();
+    format!("pid {pid} ({command})")
+}
+
+/// Passes when a process of this run listens on this local port, or when it cannot be told who does (then with
+/// a warning). Throws `port_taken` when it is known to be somebody else.
+pub fn check_owner(number: u16) -> Fallible<()> {
+    let rt = rt();
+    // Our own few processes first: reading everybody's descriptors takes milliseconds.
+    if rt.jobs.listens(number) {
+        return Ok(());
+    }
+    let accept = |why: &str| {
+        rt.warn(format!("port {number} answers, but {why}: whether this run started it cannot be told"));
+        Ok(())
+    };
+    match port::listening(number) {
+        Listening::Nobody => accept("no local process listens on it"),
+        Listening::Unknown(owner) => accept(&format!("it belongs to user {}", owner.user)),
+        Listening::Known(owners) => {
+            if owners.iter().any(|owner| owner.pid.is_some_and(|pid| rt.jobs.is_ours(pid))) {
+                return Ok(());
+            }
+            let forwards = |owner: &Owner| FORWARDERS.iter().any(|name| owner.command.contains(name));
+            if owners.iter().any(forwards) {
+                return accept("a container engine forwards it");
+            }
+            let who = owners.first().map(describe).unwrap_or_default();
+            Err(ScriptError::new(
+                Kind::PortTaken,
+                format!("port {number} is answered by {who}, which this run did not start; `external: true` accepts it"),
+            )
+            .fact("port", i64::from(number))
+            .fact("pid", i64::from(owners.first().and_then(|owner| owner.pid).unwrap_or(0)))
+            .into())
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `start([…])`: a list of services, in parallel and in the order of their needs.
+
+use super::error::{Fallible, ScriptError};
+use super::job::{Job, SPAWN_OPTIONS, launch_with};
+use super::ready::Starting;
+use super::runtime::rt;
+use super::value::{self, Opts};
+use super::wait as waits;
+use crate::probe::{Attempt, Wait};
+use rhai::{Array, Dynamic, EvalAltResult, Map, NativeCallContext};
+
+struct Service {
+    name: String,
+    command: crate::jobs::spec::Command,
+    needs: Vec<String>,
+    opts: Opts,
+    starting: Option<Starting>,
+}
+
+impl Service {
+    fn ready(&self) -> bool {
+        self.starting.as_ref().is_some_and(|starting| starting.ready)
+    }
+}
+
+/// Starts all of them; returns the jobs by name.
+pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
+    let rt = rt();
+    rt.checkpoint()?;
+    let mut services =
+        list.iter().enumerate().map(|(i, value)| read(i, value)).collect::<Fallible<Vec<_>>>()?;
+    check_needs(&services)?;
+    let mut wait = Wait::new(&rt.jobs);
+    wait.timeout = None; // Each service has its own deadline.
+    wait.eager = true;
+    wait.run(|| match step(ctx, &mut services) {
+        Ok(true) => Attempt::Ready(()),
+        Ok(false) => Attempt::NotYet("not all are ready".to_owned()),
+        Err(error) => Attempt::Never(error),
+    })
+    .map_err(|failed| {
+        waits::failed("start", "the services", failed, &Opts::none("start"), &[], |error| error)
+    })?;
+    let job = |service: Service| {
+        let starting = service.starting?;
+        Some((service.name.into(), Dynamic::from(starting.job)))
+    };
+    Ok(services.into_iter().filter_map(job).collect())
+}
+
+fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
+    let known: Vec<&str> = SPAWN_OPTIONS.iter().copied().chain(["cmd", "needs"]).collect();
+    let place = format!("start: service {}", index + 1);
+    if !value.is_map() {
+        return Err(ScriptError::usage(format!(
+            "{place}: {} is no map `#{{name: …, cmd: …}}`",
+            value::show(value)
+        ))
+        .into());
+    }
+    let opts = Opts::new(&place, value, &known)?;
+    let missing = |key: &str| ScriptError::usage(format!("{place}: `{key}` is missing"));
+    let name = opts.string("name")?.ok_or_else(|| missing("name"))?;
+    let place = format!("start: service `{name}`");
+    let opts = Opts::new(&place, value, &known)?;
+    let command = value::command(opts.get("cmd").ok_or_else(|| missing("cmd"))?, &place)?;
+    let needs = match opts.get("needs") {
+        Some(one) if one.is_string() => vec![value::word(one, &place)?],
+        Some(_) => {
+            let list = opts.array("needs")?.unwrap_or_default();
+            list.iter().map(|need| value::word(need, &place)).collect::<Fallible<_>>()?
+        }
+        None => Vec::new(),
+    };
+    Ok(Service { name, command, needs, opts, starting: None })
+}
+
+/// Names are unique, needs exist, and nobody needs itself through others.
+fn check_needs(services: &[Service]) -> Fallible<()> {
+    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    for (i, name) in names.iter().enumerate() {
+        if names[..i].contains(name) {
+            return Err(ScriptError::usage(format!("start: two services are named `{name}`")).into());
+        }
+    }
+    for service in services {
+        if let Some(unknown) = service.needs.iter().find(|need| !names.contains(&need.as_str())) {
+            let error = ScriptError::usage(format!(
+                "start: service `{}` needs `{unknown}`, which is not in the list",
+                service.name
+            ));
+            return Err(match value::nearest(unknown, names.iter().copied()) {
+                Some(near) => error.hint(format!("needs: [\"{near}\"]")),
+                None => error,
+            }
+            .into());
+        }
+    }
+    let mut done: Vec<&str> = Vec::new();
+    while done.len() < services.len() {
+        let ready = |s: &&Service| {
+            !done.contains(&s.name.as_str()) && s.needs.iter().all(|n| done.contains(&n.as_str()))
+        };
+        let next: Vec<&str> = services.iter().filter(ready).map(|service| service.name.as_str()).collect();
+        if next.is_empty() {
+            let circle: Vec<&str> = names.iter().copied().filter(|name| !done.contains(name)).collect();
+            return Err(ScriptError::usage(format!(
+                "start: these services need each other in a circle: {}",
+                circle.join(", ")
+            ))
+            .into());
+        }
+        done.extend(next);
+    }
+    Ok(())
+}
+
+/// Starts what can start, looks at what has started; true when all are ready.
+fn step(ctx: &NativeCallContext, services: &mut [Service]) -> Result<bool, Box<EvalAltResult>> {
+    for i in 0..services.len() {
+        let (before, rest) = services.split_at_mut(i);
+        let Some((service, after)) = rest.split_first_mut() else { continue };
+        if service.starting.is_none() {
+            let needed: Vec<&Service> = before
+                .iter()
+                .chain(after.iter())
+                .filter(|other| service.needs.contains(&other.name))
+                .collect();
+            if needed.iter().all(|other| other.ready()) {
+                let extra = needed.iter().flat_map(|other| addresses(other)).collect::<Vec<_>>();
+                let job = launch_with(
+                    "start",
+                    Some(&service.name),
+                    service.command.clone(),
+                    &service.opts,
+                    &extra,
+                )?;
+                service.starting = Some(Starting::new(&job, &waits::Common::default()));
+            }
+        }
+        if let Some(starting) = &mut service.starting
+            && !starting.ready
+            && let Attempt::Never(error) = starting.step(ctx, "start")
+        {
+            return Err(error);
+        }
+    }
+    Ok(services.iter().all(Service::ready))
+}
+
+/// Where a service is, as variables for those that need it: `DB_PORT`, `DB_URL`.
+fn addresses(service: &Service) -> Vec<(String, String)> {
+    let Some(port) = service.starting.as_ref().and_then(|starting: &Starting| port_of(&starting.job)) else {
+        return Vec::new();
+    };
+    let upper: String = service
+        .name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
+        .collect();
+    vec![
+        (format!("{upper}_PORT"), port.to_string()),
+        (format!("{upper}_URL"), format!("http://127.0.0.1:{port}")),
+    ]
+}
+
+fn port_of(job: &Job) -> Option<u16> {
+    job.0.spec.port
+}

@@ -1,0 +1,896 @@
+//! One HTTP request, and one attempt of "does this URL answer as it should?"
+//!
+//! A small layer over `ureq` that says in words what went wrong and that a wait can rely on:
+//!
+//! * every request has a connection of its own: no pool hands out one that the server has just closed;
+//! * everything is bounded: the time of the whole request with its redirects and its body, and the body's size;
+//! * `localhost` means 127.0.0.1 and ::1, whatever the resolver says, and loopback never goes through a proxy;
+//! * a status is an answer, never an error.
+//!
+//! Redirects are followed here and not by `ureq`, which does not send a body a second time (307, 308).
+
+use super::tcp;
+use crate::jobs::now;
+use regex::Regex;
+use serde_json::Value;
+use std::io::{self, ErrorKind, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use ureq::tls::TlsConfig;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, DefaultConnector, Either, LazyBuffers, NextTimeout, Transport,
+};
+use ureq::{Agent, Proxy};
+
+/// How long a request takes at most when nothing else is said.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
+/// How many redirects a request follows when nothing else is said.
+pub const REDIRECTS: u32 = 5;
+/// The largest body that is read.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// Where a request goes: checked, encoded, without fragment and without a password in its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    tls: bool,
+    /// As the Host header has it.
+    authority: String,
+    host: String,
+    port: u16,
+    /// With the query; never empty.
+    path: String,
+    /// `user:password`, decoded.
+    userinfo: Option<String>,
+}
+
+/// Why a text is no URL, and what would be one where that is clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadUrl {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Url {
+    /// # Errors
+    /// Anything but `http://` or `https://`, a host and a port from 1 to 65535.
+    pub fn parse(text: &str) -> Result<Self, BadUrl> {
+        let bad = |message: String, hint: Option<String>| Err(BadUrl { message, hint });
+        let text = text.trim();
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return bad(format!("{text:?} is no URL: it has no `http://`"), with_scheme(text));
+        };
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            // `localhost:80/go?to=http://…` has no scheme of its own.
+            other if !other.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) => {
+                return bad(format!("{text:?} is no URL: it has no `http://`"), with_scheme(text));
+            }
+            other => {
+                return bad(format!("{text:?}: unsupported scheme `{other}` (http and https are)"), None);
+            }
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (userinfo, authority) = match authority.rsplit_once('@') {
+            Some((userinfo, authority)) => (Some(decode(userinfo)), authority),
+            None => (None, authority),
+        };
+        let (host, port) = split_port(authority);
+        let port = match port {
+            None if tls => 443,
+            None => 80,
+            Some("") => {
+                let message = format!("{text:?}: no port after the colon (a variable without a value?)");
+                return bad(message, None);
+            }
+            Some(digits) => match digits.parse::<u16>().ok().filter(|port| *port != 0) {
+                Some(port) => port,
+                None => return bad(format!("{text:?}: bad port `{digits}` (1 to 65535)"), None),
+            },
+        };
+        if host.is_empty() {
+            let hint = format!("\"{scheme}://localhost{authority}{path}\"");
+            return bad(format!("{text:?} is no URL: it has no host"), Some(hint));
+        }
+        let path = encode(path.split('#').next().unwrap_or_default());
+        let path = if path.starts_with('/') { path } else { format!("/{path}") };
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let url = Self { tls, authority: authority.to_owned(), host, port, path, userinfo };
+        match url.to_string().parse::<Uri>() {
+            Ok(_) => Ok(url),
+            Err(e) => bad(format!("{text:?} is no URL: {e}"), None),
+        }
+    }
+
+    /// The port, when the host is this machine's loopback.
+    pub fn local_port(&self) -> Option<u16> {
+        let local = self.host == "localhost"
+            || self.host.ends_with(".localhost")
+            || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified());
+        local.then_some(self.port)
+    }
+
+    /// Where a `Location` header of this URL's answer leads.
+    fn join(&self, location: &str) -> Result<Self, BadUrl> {
+        let scheme = if self.tls { "https" } else { "http" };
+        let origin = format!("{scheme}://{}", self.authority);
+        let path = self.path.split('?').next().unwrap_or_default();
+        let scheme_end = location.find("://").unwrap_or(usize::MAX);
+        if location.find(['/', '?', '#']).is_some_and(|at| at > scheme_end) {
+            return Self::parse(location);
+        }
+        if let Some(rest) = location.strip_prefix("//") {
+            return Self::parse(&format!("{scheme}://{rest}"));
+        }
+        if location.starts_with(['?', '#']) || location.is_empty() {
+            return Self::parse(&format!("{origin}{path}{location}"));
+        }
+        if location.starts_with('/') {
+            return Self::parse(&format!("{origin}{location}"));
+        }
+        let directory = path.rfind('/').map_or("/", |at| &path[..=at]);
+        Self::parse(&format!("{origin}{}", without_dots(&format!("{directory}{location}"))))
+    }
+
+    fn same_origin(&self, other: &Self) -> bool {
+        (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
+    }
+}
+
+impl std::fmt::Display for Url {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)
+    }
+}
+
+/// What a URL without scheme was probably meant to be.
+fn with_scheme(text: &str) -> Option<String> {
+    let text = text.trim_start_matches("http:").trim_start_matches("https:").trim_start_matches('/');
+    let (host, port) = split_port(text.split('/').next().unwrap_or_default());
+    if text.chars().all(|c| c.is_ascii_digit()) {
+        return (!text.is_empty()).then(|| format!("\"http://localhost:{text}\""));
+    }
+    if host.is_empty() && port.is_some() {
+        return Some(format!("\"http://localhost{text}\""));
+    }
+    let is_host = port.is_some() || host == "localhost" || host.contains('.');
+    is_host.then(|| format!("\"http://{text}\""))
+}
+
+/// `host:port`, with IPv6 addresses in brackets.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rfind(':') {
+        Some(at) if !authority[at..].contains(']') => (&authority[..at], Some(&authority[at + 1..])),
+        _ => (authority, None),
+    }
+}
+
+/// Removes `.` and `..` from a path; a query stays as it is.
+fn without_dots(path: &str) -> String {
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        match segment {
+            "." => {}
+            ".." => drop(kept.pop()),
+            other => kept.push(other),
+        }
+        if last && matches!(segment, "." | "..") {
+            kept.push("");
+        }
+    }
+    let query = query.map_or_else(String::new, |query| format!("?{query}"));
+    format!("/{}{query}", kept.join("/"))
+}
+
+/// Encodes what may not stand in a path or query; leaves `%` alone, which is taken for an escape.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..=0x20 | 0x7f.. => {
+                encoded.push_str(&format!("%{byte:02X}"));
+            }
+            _ => encoded.push(char::from(byte)),
+        }
+    }
+    encoded
+}
+
+/// Encodes one name or value of a form.
+pub fn encode_form(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'*' => {
+                encoded.push(char::from(byte));
+            }
+            b' ' => encoded.push('+'),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// `%41` → `A`; what is no escape stays.
+pub fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = (bytes[at] == b'%').then(|| text.get(at + 1..at + 3)).flatten();
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// The value of an Authorization header for a user and a password.
+pub fn basic(user_and_password: &str) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::from("Basic ");
+    for chunk in user_and_password.as_bytes().chunks(3) {
+        let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for i in 0..4 {
+            let sextet = (bits >> (18 - 6 * i)) & 63;
+            let padding = i > chunk.len();
+            encoded.push(if padding { '=' } else { char::from(ALPHABET[sextet as usize]) });
+        }
+    }
+    encoded
+}
+
+/// What to send.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    pub body: Option<Vec<u8>>,
+    /// For everything: connecting, redirects, the whole body.
+    pub timeout: Duration,
+    /// How many to follow; 0 gives the redirect itself.
+    pub redirects: u32,
+    /// Accept every certificate.
+    pub insecure: bool,
+    /// Connect to this socket, whatever the URL's host.
+    pub unix_socket: Option<PathBuf>,
+}
+
+impl Request {
+    /// A plain GET.
+    pub fn get(url: Url) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: None,
+            timeout: TIMEOUT,
+            redirects: REDIRECTS,
+            insecure: false,
+            unix_socket: None,
+        }
+    }
+
+    /// Adds a header.
+    ///
+    /// # Errors
+    /// What is wrong with the name or the value.
+    pub fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let name: HeaderName = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header"))?;
+        let value = HeaderValue::from_bytes(value.trim().as_bytes())
+            .map_err(|_| format!("{value:?} is no value of a header (line breaks?)"))?;
+        self.headers.insert(name, value);
+        Ok(())
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+    pub ms: u64,
+    /// Where the answer came from, after redirects.
+    pub url: Url,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Refused,
+    TimedOut,
+    Other,
+}
+
+/// Why there is no response, in words that stand after `GET http://…: `.
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub reason: Reason,
+    pub message: String,
+    /// What to write instead, where that is clear.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    fn other(message: impl Into<String>) -> Self {
+        Self { reason: Reason::Other, message: message.into(), hint: None }
+    }
+}
+
+/// Sends a request and reads the whole answer. Blocks, at most for the request's timeout.
+///
+/// # Errors
+/// When there is no complete answer; never for a status.
+pub fn send(request: &Request) -> Result<Response, Error> {
+    let start = now();
+    let mut hop = request.clone();
+    let mut followed = 0;
+    loop {
+        hop.timeout = request.timeout.saturating_sub(now().saturating_sub(start));
+        let mut answer = exchange(&hop, request.timeout)?;
+        let status = answer.status();
+        if request.redirects > 0
+            && matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+            && let Some(location) = answer.headers().get(http::header::LOCATION)
+        {
+            let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
+            if followed == request.redirects {
+                let often = if followed == 1 { "redirect" } else { "redirects" };
+                return Err(Error::other(format!(
+                    "more than {followed} {often}; the last one leads to {location}"
+                )));
+            }
+            followed += 1;
+            redirect(&mut hop, status, &location)?;
+            continue;
+        }
+        let body = read_body(&mut answer, request.timeout, start)?;
+        let ms = u64::try_from(now().saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
+        let (head, _) = answer.into_parts();
+        return Ok(Response { status: status.as_u16(), headers: head.headers, body, ms, url: hop.url });
+    }
+}
+
+/// Turns a request into the one that a redirect asks for, as browsers do.
+fn redirect(hop: &mut Request, status: StatusCode, location: &str) -> Result<(), Error> {
+    let url = hop.url.join(location);
+    let url = url.map_err(|e| Error::other(format!("redirected to nowhere: {}", e.message)))?;
+    if status == StatusCode::SEE_OTHER && hop.method != Method::HEAD
+        || status.as_u16() < 303 && hop.method == Method::POST
+    {
+        hop.method = Method::GET;
+        hop.body = None;
+        hop.headers.remove(http::header::CONTENT_TYPE);
+    }
+    if hop.url.same_origin(&url) {
+        let userinfo = hop.url.userinfo.take();
+        hop.url = Url { userinfo: url.userinfo.clone().or(userinfo), ..url };
+    } else {
+        hop.headers.remove(http::header::AUTHORIZATION);
+        hop.headers.remove(http::header::COOKIE);
+        hop.url = url;
+    }
+    hop.headers.remove(http::header::HOST);
+    Ok(())
+}
+
+/// One request on one connection, up to the head of its answer. `whole`: the timeout to speak of.
+fn exchange(request: &Request, whole: Duration) -> Result<http::Response<ureq::Body>, Error> {
+    if request.timeout.is_zero() {
+        return Err(no_answer(whole));
+    }
+    let local = request.url.local_port().is_some() || request.unix_socket.is_some();
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .allow_non_standard_methods(true)
+        .max_redirects(0)
+        .max_idle_connections(0)
+        .user_agent(concat!("bgjobs/", env!("CARGO_PKG_VERSION")))
+        // What a server sends is what a test wants to see: nothing is compressed unless it asks for that.
+        .accept_encoding("")
+        .timeout_global(Some(request.timeout))
+        .tls_config(TlsConfig::builder().disable_verification(request.insecure).build())
+        .proxy(if local { None } else { Proxy::try_from_env() })
+        .build();
+    let agent = match &request.unix_socket {
+        None => Agent::with_parts(config, DefaultConnector::default(), Addresses::default()),
+        Some(_) if request.url.tls => {
+            return Err(Error::other("https over a Unix socket is not supported"));
+        }
+        Some(path) => Agent::with_parts(config, UnixConnector(path.clone()), Addresses { none: true }),
+    };
+    let mut message = http::Request::new(());
+    *message.method_mut() = request.method.clone();
+    *message.uri_mut() =
+        request.url.to_string().parse().map_err(|e| Error::other(format!("bad URL: {e}")))?;
+    *message.headers_mut() = request.headers.clone();
+    if let Some(userinfo) = &request.url.userinfo
+        && let Ok(value) = HeaderValue::from_str(&basic(userinfo))
+    {
+        message.headers_mut().entry(http::header::AUTHORIZATION).or_insert(value);
+    }
+    let needs_length = matches!(request.method, Method::POST | Method::PUT | Method::PATCH);
+    let answer = match &request.body {
+        Some(body) => agent.run(message.map(|()| body.as_slice())),
+        None if needs_length => agent.run(message.map(|()| &[] as &[u8])),
+        None => agent.run(message),
+    };
+    answer.map_err(|error| explain(error, request, whole))
+}
+
+fn no_answer(timeout: Duration) -> Error {
+    Error { reason: Reason::TimedOut, message: format!("no answer within {}", words(timeout)), hint: None }
+}
+
+/// `2 s`, `1.5 s`, `250 ms`.
+fn words(time: Duration) -> String {
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else {
+        format!("{} s", (time.as_secs_f64() * 100.0).round() / 100.0)
+    }
+}
+
+/// Why there was no head of an answer.
+fn explain(error: ureq::Error, request: &Request, whole: Duration) -> Error {
+    let url = &request.url;
+    let garbage = || {
+        let mut error = Error::other("the server answered garbage (not HTTP)");
+        error.hint = (!url.tls).then(|| "\"https://…\"   (if the server speaks TLS)".to_owned());
+        error
+    };
+    match error {
+        ureq::Error::Timeout(_) => no_answer(whole),
+        ureq::Error::Protocol(_) => garbage(),
+        ureq::Error::HostNotFound => Error::other(format!("cannot resolve `{}`", url.host)),
+        ureq::Error::LargeResponseHeader(..) => Error::other("the head of the answer is too large"),
+        ureq::Error::Io(e) => explain_io(&e, request, whole),
+        ureq::Error::Rustls(e) => explain_tls(&e.to_string()),
+        ureq::Error::Tls(text) => explain_tls(text),
+        other => Error::other(other.to_string()),
+    }
+}
+
+fn explain_io(error: &io::Error, request: &Request, whole: Duration) -> Error {
+    let url = &request.url;
+    let text = error.to_string();
+    let local = url.local_port().is_some();
+    match error.kind() {
+        // On a machine without IPv6 the second address of `localhost` cannot be reached at all.
+        ErrorKind::AddrNotAvailable | ErrorKind::NetworkUnreachable if local => refused(),
+        ErrorKind::ConnectionRefused => refused(),
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => no_answer(whole),
+        ErrorKind::NotFound if request.unix_socket.is_some() => Error::other("there is no such Unix socket"),
+        ErrorKind::UnexpectedEof
+        | ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe => Error::other("the server closed the connection without an answer"),
+        _ if text.contains("lookup address") => Error::other(format!("cannot resolve `{}`", url.host)),
+        _ if url.tls && error.get_ref().is_some() => explain_tls(&text),
+        _ => Error::other(tcp::explain(error)),
+    }
+}
+
+fn refused() -> Error {
+    Error { reason: Reason::Refused, message: "connection refused".to_owned(), hint: None }
+}
+
+fn explain_tls(text: &str) -> Error {
+    let mut error = Error::other(format!("TLS: {text}"));
+    if text.contains("corrupt message") {
+        error.message = "the server does not speak TLS".to_owned();
+        error.hint = Some("\"http://…\"".to_owned());
+    } else if text.contains("certificate") {
+        error.message = format!("its certificate is not trusted: {text}");
+        error.hint = Some("`insecure: true`   (accepts every certificate)".to_owned());
+    }
+    error
+}
+
+fn read_body(
+    answer: &mut http::Response<ureq::Body>,
+    timeout: Duration,
+    start: Duration,
+) -> Result<Vec<u8>, Error> {
+    let mut reader = answer.body_mut().with_config().limit(u64::MAX).reader();
+    let mut body = Vec::new();
+    let mut buffer = vec![0u8; 64 << 10];
+    let late = |got: usize| Error {
+        reason: Reason::TimedOut,
+        message: format!("the body did not end within {} ({got} bytes came)", words(timeout)),
+        hint: None,
+    };
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(body),
+            Ok(n) => body.extend_from_slice(&buffer[..n]),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => {
+                let got = body.len();
+                return Err(match ureq::Error::from(e) {
+                    ureq::Error::Timeout(_) => late(got),
+                    ureq::Error::Io(e) if e.kind() == ErrorKind::TimedOut => late(got),
+                    ureq::Error::Protocol(e) => {
+                        Error::other(format!("the body is broken after {got} bytes: {e}"))
+                    }
+                    _ => Error::other(format!(
+                        "the connection ended in the middle of the body ({got} bytes came)"
+                    )),
+                });
+            }
+        }
+        if body.len() > LARGEST_BODY {
+            return Err(Error::other(format!("the body is larger than {} MiB", LARGEST_BODY >> 20)));
+        }
+        // A server that never stops sending never lets a read run into the timeout.
+        if now().saturating_sub(start) >= timeout {
+            return Err(late(body.len()));
+        }
+    }
+}
+
+/// Resolves names; `localhost` is both families.
+#[derive(Debug, Default)]
+struct Addresses {
+    /// The connector needs none.
+    none: bool,
+}
+
+impl Resolver for Addresses {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let loopback = host.eq_ignore_ascii_case("localhost")
+            || host.len() > 10 && host.to_ascii_lowercase().ends_with(".localhost");
+        if !loopback && !self.none {
+            return DefaultResolver::default().resolve(uri, config, timeout);
+        }
+        let mut addresses = self.empty();
+        for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            addresses.push(SocketAddr::new(ip, port));
+        }
+        Ok(addresses)
+    }
+}
+
+/// Connects to a Unix socket.
+#[derive(Debug)]
+struct UnixConnector(PathBuf);
+
+impl<In: Transport> Connector<In> for UnixConnector {
+    type Out = Either<In, UnixTransport>;
+
+    fn connect(&self, details: &ConnectionDetails, _: Option<In>) -> Result<Option<Self::Out>, ureq::Error> {
+        let stream = UnixStream::connect(&self.0)?;
+        let buffers =
+            LazyBuffers::new(details.config.input_buffer_size(), details.config.output_buffer_size());
+        Ok(Some(Either::B(UnixTransport { stream, buffers })))
+    }
+}
+
+#[derive(Debug)]
+struct UnixTransport {
+    stream: UnixStream,
+    buffers: LazyBuffers,
+}
+
+impl Transport for UnixTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        use std::io::Write;
+        self.stream.set_write_timeout(timeout.not_zero().map(|time| *time))?;
+        Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.set_read_timeout(timeout.not_zero().map(|time| *time))?;
+        let amount = loop {
+            match self.stream.read(self.buffers.input_append_buf()) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        false // Never used twice.
+    }
+}
+
+/// Which statuses mean ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want(Vec<RangeInclusive<u16>>);
+
+impl Default for Want {
+    /// Any 2xx or 3xx.
+    fn default() -> Self {
+        Self(vec![200..=399])
+    }
+}
+
+impl Want {
+    pub fn codes(codes: &[u16]) -> Self {
+        Self(codes.iter().map(|code| *code..=*code).collect())
+    }
+
+    /// `"200"` or `"2xx"`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if let Some(class) = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX")) {
+            let class = class.parse::<u16>().ok().filter(|class| (1..=5).contains(class))?;
+            return Some(Self(vec![class * 100..=class * 100 + 99]));
+        }
+        text.parse::<u16>().ok().filter(|code| (100..=999).contains(code)).map(|code| Self(vec![code..=code]))
+    }
+
+    /// Any of these.
+    pub fn any(several: impl IntoIterator<Item = Self>) -> Self {
+        Self(several.into_iter().flat_map(|want| want.0).collect())
+    }
+
+    pub fn accepts(&self, status: u16) -> bool {
+        self.0.iter().any(|range| range.contains(&status))
+    }
+}
+
+/// What a URL must answer to be ready.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub request: Request,
+    pub want: Want,
+    pub contains: Option<String>,
+    pub matches: Option<Regex>,
+    /// Must be part of the body.
+    pub json: Option<Value>,
+}
+
+impl Target {
+    /// Any 2xx or 3xx. A redirect is an answer and is not followed.
+    pub fn new(url: Url) -> Self {
+        let request = Request { redirects: 0, ..Request::get(url) };
+        Self { request, want: Want::default(), contains: None, matches: None, json: None }
+    }
+
+    /// The port, when a process of this machine must own it.
+    pub fn local_port(&self) -> Option<u16> {
+        if self.request.unix_socket.is_some() { None } else { self.request.url.local_port() }
+    }
+
+    fn needs_body(&self) -> bool {
+        self.contains.is_some() || self.matches.is_some() || self.json.is_some()
+    }
+}
+
+/// The answer of a target that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    pub ms: u64,
+}
+
+/// One attempt. Blocks, at most for `timeout`.
+///
+/// # Errors
+/// What was seen instead: `connection refused`, `503`, ``200 but the body does not contain `ok` ``.
+pub fn attempt(target: &Target, timeout: Duration) -> Result<Answer, String> {
+    let start = now();
+    let request = Request { timeout, ..target.request.clone() };
+    let mut answer = exchange(&request, timeout).map_err(|e| e.message)?;
+    let status = answer.status().as_u16();
+    if !target.want.accepts(status) {
+        return Err(status.to_string());
+    }
+    // Only the head is waited for unless the body matters: it may be a stream without an end.
+    if target.needs_body() {
+        let body =
+            read_body(&mut answer, timeout, start).map_err(|e| format!("{status} but {}", e.message))?;
+        check_body(target, &body).map_err(|what| format!("{status} but {what}"))?;
+    }
+    let ms = u64::try_from(now().saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
+    Ok(Answer { status, ms })
+}
+
+fn check_body(target: &Target, body: &[u8]) -> Result<(), String> {
+    let text = String::from_utf8_lossy(body);
+    if let Some(wanted) = &target.contains
+        && !text.contains(wanted.as_str())
+    {
+        return Err(format!("the body does not contain `{wanted}`"));
+    }
+    if let Some(pattern) = &target.matches
+        && !pattern.is_match(&text)
+    {
+        return Err(format!("the body does not match `{pattern}`"));
+    }
+    if let Some(wanted) = &target.json {
+        let got: Value = serde_json::from_slice(body).map_err(|_| "the body is no JSON".to_owned())?;
+        subset(wanted, &got, "")?;
+    }
+    Ok(())
+}
+
+/// Whether all of `wanted` is in `got`: more keys are fine, an array must have the same length.
+fn subset(wanted: &Value, got: &Value, path: &str) -> Result<(), String> {
+    let name = |path: &str| if path.is_empty() { "the body".to_owned() } else { format!("`{path}`") };
+    match (wanted, got) {
+        (Value::Object(wanted), Value::Object(got)) => {
+            for (key, value) in wanted {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match got.get(key) {
+                    Some(got) => subset(value, got, &path)?,
+                    None => return Err(format!("the body has no `{path}`")),
+                }
+            }
+            Ok(())
+        }
+        (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => {
+            let mut pairs = wanted.iter().zip(got).enumerate();
+            pairs.try_for_each(|(i, (wanted, got))| subset(wanted, got, &format!("{path}[{i}]")))
+        }
+        (Value::Number(wanted), Value::Number(got)) if wanted.as_f64() == got.as_f64() => Ok(()),
+        _ if wanted == got => Ok(()),
+        _ => Err(format!("{} is {}, not {}", name(path), short(got), short(wanted))),
+    }
+}
+
+fn short(value: &Value) -> String {
+    const MOST: usize = 60;
+    let text = value.to_string();
+    if text.chars().count() > MOST { text.chars().take(MOST).collect::<String>() + "…" } else { text }
+}
+
+/// The path of a Unix socket, when it can be connected to at all.
+pub fn socket_path(path: &Path) -> Result<PathBuf, String> {
+    const LONGEST: usize = 107;
+    let length = path.as_os_str().len();
+    if length > LONGEST {
+        return Err(format!("the path of a Unix socket has at most {LONGEST} bytes, not {length}"));
+    }
+    Ok(path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).expect(text)
+    }
+
+    fn bad(text: &str) -> (String, Option<String>) {
+        let bad = Url::parse(text).expect_err(text);
+        (bad.message, bad.hint)
+    }
+
+    #[test]
+    fn urls_are_completed_and_encoded() {
+        assert_eq!(url("http://localhost:80").to_string(), "http://localhost:80/");
+        assert_eq!(url("http://h?q=a b").to_string(), "http://h/?q=a%20b");
+        assert_eq!(url("HTTPS://h/ä#x").to_string(), "https://h/%C3%A4");
+        assert_eq!(url("http://u:p%40@h/").userinfo.as_deref(), Some("u:p@"));
+        assert_eq!(url("http://u:p@h/").to_string(), "http://h/");
+    }
+
+    #[test]
+    fn the_port_of_this_machine_is_known() {
+        for (text, port) in [
+            ("http://localhost:8080/x", Some(8080)),
+            ("http://LOCALHOST", Some(80)),
+            ("https://127.0.0.2", Some(443)),
+            ("http://[::1]:3000", Some(3000)),
+            ("http://0.0.0.0:1", Some(1)),
+            ("http://api.localhost:1", Some(1)),
+            ("http://example.com", None),
+            ("http://10.0.0.1:80", None),
+        ] {
+            assert_eq!(url(text).local_port(), port, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_url_says_what_would_be_one() {
+        let hint = |text: &str| bad(text).1.unwrap_or_default();
+        assert_eq!(hint("localhost:8080"), "\"http://localhost:8080\"");
+        assert_eq!(hint("127.0.0.1:8080/x"), "\"http://127.0.0.1:8080/x\"");
+        assert_eq!(hint("8080"), "\"http://localhost:8080\"");
+        assert_eq!(hint(":8080/x"), "\"http://localhost:8080/x\"");
+        assert_eq!(hint("http:localhost:1"), "\"http://localhost:1\"");
+        assert_eq!(hint("http://:8080/x"), "\"http://localhost:8080/x\"");
+        assert_eq!(hint("localhost:80/go?to=http://x"), "\"http://localhost:80/go?to=http://x\"");
+        assert_eq!(bad("/health").1, None);
+        assert_eq!(bad("").1, None);
+        assert!(bad("ftp://x").0.contains("unsupported scheme `ftp`"));
+        for port in ["0", "65536", "x", "-1", "80 "] {
+            assert!(bad(&format!("http://localhost:{port}/x")).0.contains("bad port"), "{port}");
+        }
+        assert!(Url::parse("http://a b/").is_err());
+    }
+
+    #[test]
+    fn redirects_lead_where_a_browser_would_go() {
+        let base = url("http://h:1/a/b?q=1");
+        for (location, target) in [
+            ("/x?y", "http://h:1/x?y"),
+            ("c", "http://h:1/a/c"),
+            ("../c/./d", "http://h:1/c/d"),
+            ("?z", "http://h:1/a/b?z"),
+            ("//other/x", "http://other/x"),
+            ("https://other/x", "https://other/x"),
+            ("/login?next=http://h", "http://h:1/login?next=http://h"),
+        ] {
+            assert_eq!(base.join(location).map(|url| url.to_string()), Ok(target.to_owned()), "{location}");
+        }
+    }
+
+    #[test]
+    fn passwords_are_encoded_as_the_rfc_has_it() {
+        assert_eq!(basic("Aladdin:open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(basic("a:b"), "Basic YTpi");
+        assert_eq!(basic(""), "Basic ");
+        assert_eq!(encode_form("a b&c=ä"), "a+b%26c%3D%C3%A4");
+        assert_eq!(decode("%41%zz%"), "A%zz%");
+    }
+
+    #[test]
+    fn wanted_statuses_in_every_form() {
+        let want = Want::default();
+        assert!(want.accepts(200) && want.accepts(302) && !want.accepts(404) && !want.accepts(101));
+        let class = Want::parse("2xx").expect("class");
+        assert!(class.accepts(299) && !class.accepts(300));
+        assert!(Want::parse("204").expect("code").accepts(204));
+        let any = Want::any([Want::codes(&[401]), class]);
+        assert!(any.accepts(401) && any.accepts(201) && !any.accepts(403));
+        for text in ["", "x", "9xx", "2x", "0", "-200"] {
+            assert_eq!(Want::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_subset_says_where_it_differs() {
+        let check = |wanted: &str, got: &str| {
+            let parse = |text: &str| serde_json::from_str::<Value>(text).expect(text);
+            subset(&parse(wanted), &parse(got), "")
+        };
+        assert_eq!(check(r#"{"a":{"b":1}}"#, r#"{"a":{"b":1.0,"c":2},"d":3}"#), Ok(()));
+        assert_eq!(check(r#"{"a":{"b":1}}"#, r#"{"a":{"b":"x"}}"#), Err("`a.b` is \"x\", not 1".into()));
+        assert_eq!(check(r#"{"a":1}"#, "{}"), Err("the body has no `a`".into()));
+        assert_eq!(check(r#"[{"a":1}]"#, r#"[{"a":2}]"#), Err("`[0].a` is 2, not 1".into()));
+        assert_eq!(check("[1]", "[1,2]"), Err("the body is [1,2], not [1]".into()));
+    }
+
+    #[test]
+    fn a_refused_connection_is_one_on_both_families() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address");
+        let request = Request::get(url(&format!("http://localhost:{}", free.port())));
+        let error = send(&request).expect_err("refused");
+        assert_eq!((error.reason, error.message.as_str()), (Reason::Refused, "connection refused"));
+    }
+}

@@ -1,0 +1,520 @@
+//! The promise: when `bgjobs script` returns, however it ended, nothing that it started is still running.
+//!
+//! `harness` says how a case works. Each test here is one way to end; the victims are in tests/fixture.
+
+// The tests are not the product: here nobody else reaps.
+#![expect(clippy::disallowed_methods, reason = "the harness starts and awaits its processes itself")]
+
+mod harness;
+
+use harness::{Case, Plan, Run, case, children, descendants, eventually, pipe, signal_of, state};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+/// Every kind of victim at once.
+const ALL: &[&str] =
+    &["plain", "stubborn", "quick", "daemon", "leaver", "stopped", "bare", "nameless", "headless", "hopper"];
+/// The grace period where it is not the point.
+const GRACE: Duration = Duration::from_millis(500);
+const SECOND: Duration = Duration::from_secs(1);
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn everyone() -> Plan {
+    Plan::victims(ALL).grace("500ms")
+}
+
+// ---- SIGKILL ----------------------------------------------------------------------------------------------
+
+/// After SIGKILL of the guard its caller sees it end at once; the rest follows.
+fn guard_killed(case: &mut Case, frozen: bool) {
+    case.rounds(|case, round| {
+        let mut run = everyone().start();
+        case.random_moment(&run, round);
+        if frozen {
+            run.freeze_host();
+        }
+        let killed = Instant::now();
+        run.signal(Signal::SIGKILL);
+        run.wait();
+        let took = run.assert_gone_within(GRACE + SECOND, killed);
+        case.measured(took);
+    });
+}
+
+case!(nothing_is_left_when_the_guard_is_killed, |case| guard_killed(case, false));
+case!(nothing_is_left_when_the_guard_of_a_stopped_host_is_killed, |case| guard_killed(case, true));
+
+/// After SIGKILL of the host the guard returns when all are gone, within the same bound.
+fn host_killed(case: &mut Case, frozen: bool) {
+    case.rounds(|case, round| {
+        let mut run = everyone().start();
+        case.random_moment(&run, round);
+        if frozen {
+            run.freeze_host();
+        }
+        let Some(host) = run.await_host() else { return };
+        let killed = Instant::now();
+        let _ = kill(Pid::from_raw(host), Signal::SIGKILL);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(killed.elapsed());
+        assert!(killed.elapsed() <= GRACE + SECOND, "{:?}\n{}", killed.elapsed(), run.stderr());
+        assert_eq!(status.code(), Some(125), "{}", run.stderr());
+        assert!(run.stderr().contains("killed by SIGKILL"), "{}", run.stderr());
+    });
+}
+
+case!(nothing_is_left_when_the_host_is_killed, |case| host_killed(case, false));
+case!(nothing_is_left_when_a_stopped_host_is_killed, |case| host_killed(case, true));
+
+/// The caller's whole process group: a shell, perhaps `timeout`, the guard. No job is in it.
+fn group_killed(case: &mut Case, frozen: bool) {
+    case.rounds(|case, round| {
+        let mut run = everyone().under(&["sh", "-c", "\"$@\"; :", "sh"]).start();
+        case.random_moment(&run, round);
+        if frozen {
+            run.freeze_host();
+        }
+        let killed = Instant::now();
+        run.signal_group(Signal::SIGKILL);
+        run.wait();
+        let took = run.assert_gone_within(GRACE + SECOND, killed);
+        case.measured(took);
+    });
+}
+
+case!(nothing_is_left_when_the_group_of_the_caller_is_killed, |case| group_killed(case, false));
+case!(nothing_is_left_when_the_group_of_a_stopped_host_is_killed, |case| group_killed(case, true));
+
+// ---- Negative controls: without these parts the checker must find somebody ----------------------------------
+
+/// Runs with a part of the containment left out; the victims that are left.
+fn leaves(part: &str, victims: &[&str], end: impl Fn(&mut Run)) -> Vec<harness::Found> {
+    let mut run = Plan::victims(victims).grace("300ms").env("BGJOBS_TEST_OFF", part).start();
+    run.wait_ready();
+    end(&mut run);
+    run.wait();
+    std::thread::sleep(GRACE + SECOND); // Nobody would come late; the time is that of the promise.
+    let found = run.carriers();
+    run.clean_up();
+    found
+}
+
+case!(without_a_subreaper_a_daemon_survives_and_is_found, |_| {
+    let left = leaves("subreaper", &["daemon"], |run| run.signal(Signal::SIGTERM));
+    assert!(!left.is_empty());
+});
+
+case!(without_the_sweep_an_unknown_process_survives_and_is_found, |_| {
+    let left = leaves("sweep", &["bare"], |run| run.signal(Signal::SIGTERM));
+    assert!(!left.is_empty());
+});
+
+case!(without_the_death_signal_a_stopped_host_survives_its_guard_and_is_found, |_| {
+    let left = leaves("pdeathsig", &["plain"], |run| {
+        run.freeze_host();
+        run.signal(Signal::SIGKILL);
+    });
+    assert!(!left.is_empty());
+});
+
+// ---- Signals ----------------------------------------------------------------------------------------------
+
+/// Stops gracefully, and dies of the very signal; at whatever moment it comes.
+fn stopped_by(case: &mut Case, signal: Signal) {
+    case.rounds(|case, round| {
+        let mut run = everyone().start();
+        case.random_moment(&run, round);
+        let sent = Instant::now();
+        run.signal(signal);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(sent.elapsed());
+        assert_eq!(signal_of(status), Some(signal), "{status:?}\n{}", run.stderr());
+        assert!(sent.elapsed() <= GRACE + SECOND, "{:?}\n{}", sent.elapsed(), run.stderr());
+    });
+}
+
+case!(an_interrupt_stops_all_and_the_guard_dies_of_it, |case| stopped_by(case, Signal::SIGINT));
+case!(a_termination_stops_all_and_the_guard_dies_of_it, |case| stopped_by(case, Signal::SIGTERM));
+case!(a_hangup_stops_all_and_the_guard_dies_of_it, |case| stopped_by(case, Signal::SIGHUP));
+
+case!(a_stopped_host_is_woken_to_stop, |case| {
+    case.rounds(|case, round| {
+        let mut run = everyone().start();
+        case.random_moment(&run, round);
+        run.freeze_host();
+        let sent = Instant::now();
+        run.signal(Signal::SIGTERM);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(sent.elapsed());
+        assert_eq!(signal_of(status), Some(Signal::SIGTERM), "{status:?}\n{}", run.stderr());
+        assert!(sent.elapsed() <= GRACE + SECOND, "{:?}\n{}", sent.elapsed(), run.stderr());
+    });
+});
+
+case!(a_quit_kills_all_at_once, |case| {
+    case.rounds(|case, round| {
+        let mut run = Plan::victims(ALL).grace("60s").start();
+        case.random_moment(&run, round);
+        let sent = Instant::now();
+        run.signal(Signal::SIGQUIT);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(sent.elapsed());
+        assert_eq!(signal_of(status), Some(Signal::SIGQUIT), "{status:?}\n{}", run.stderr());
+        assert!(sent.elapsed() <= SECOND, "{:?}\n{}", sent.elapsed(), run.stderr());
+    });
+});
+
+case!(a_second_signal_half_a_second_later_kills_all_at_once, |case| {
+    case.rounds(|case, _| {
+        let mut run = Plan::victims(ALL).grace("60s").start();
+        case.moment_after_ready(&run);
+        run.signal(Signal::SIGINT);
+        // The pause is the point here: a second signal counts from 500 ms on.
+        std::thread::sleep(ms(520) + case.random_time(ms(200)));
+        assert!(state(run.pid()).is_some_and(|state| state != 'Z'), "{}", run.stderr());
+        let second = Instant::now();
+        run.signal(Signal::SIGTERM);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(second.elapsed());
+        assert_eq!(signal_of(status), Some(Signal::SIGINT), "{status:?}\n{}", run.stderr());
+        assert!(second.elapsed() <= SECOND, "{:?}\n{}", second.elapsed(), run.stderr());
+    });
+});
+
+/// A job that needs 1.5 s after TERM gets them, however the stop is said.
+fn time_to_stop(case: &mut Case, wrapper: &[&str], stop: fn(&mut Case, &Run), check: fn(ExitStatus)) {
+    let mut run = Plan::victims(&["graceful:1.5", "daemon", "leaver"]).under(wrapper).start();
+    if wrapper.first() != Some(&"timeout") {
+        case.moment_after_ready(&run);
+    }
+    let sent = Instant::now();
+    stop(case, &run);
+    let status = run.wait();
+    run.assert_nothing_left();
+    case.measured(sent.elapsed());
+    assert!(run.marker(), "no marker after {:?}\n{}", sent.elapsed(), run.stderr());
+    assert!(run.stderr().contains("0 leaked"), "{}", run.stderr());
+    check(status);
+}
+
+case!(the_timeout_command_leaves_jobs_their_time, |case| {
+    let check = |status: ExitStatus| assert_eq!(status.code(), Some(124));
+    time_to_stop(case, &["timeout", "1"], |_, _| (), check);
+});
+
+case!(the_timeout_command_in_the_foreground_leaves_jobs_their_time, |case| {
+    let check = |status: ExitStatus| assert_eq!(status.code(), Some(124));
+    time_to_stop(case, &["timeout", "--foreground", "1"], |_, _| (), check);
+});
+
+case!(a_termination_of_guard_host_and_jobs_at_once_leaves_jobs_their_time, |case| {
+    let stop = |case: &mut Case, run: &Run| {
+        let mut all = descendants(run.pid());
+        all.push(run.pid());
+        while !all.is_empty() {
+            let which = usize::try_from(case.random(all.len() as u64)).expect("small");
+            let _ = kill(Pid::from_raw(all.swap_remove(which)), Signal::SIGTERM);
+        }
+    };
+    let check = |status: ExitStatus| assert_eq!(signal_of(status), Some(Signal::SIGTERM));
+    case.rounds(|case, _| time_to_stop(case, &[], stop, check));
+});
+
+case!(an_interrupt_of_the_group_and_a_forwarded_one_leave_jobs_their_time, |case| {
+    let stop = |case: &mut Case, run: &Run| {
+        run.signal_group(Signal::SIGINT);
+        std::thread::sleep(case.random_time(ms(300)));
+        run.signal(Signal::SIGINT);
+    };
+    let check = |status: ExitStatus| assert_eq!(signal_of(status), Some(Signal::SIGINT));
+    case.rounds(|case, _| time_to_stop(case, &[], stop, check));
+});
+
+case!(a_termination_of_everybody_at_any_moment_ends_the_run_by_it, |case| {
+    case.rounds(|case, round| {
+        let mut run = everyone().start();
+        case.random_moment(&run, round * 2 + 2);
+        let sent = Instant::now();
+        run.signal(Signal::SIGTERM);
+        if let Some(host) = run.host() {
+            let _ = kill(Pid::from_raw(host), Signal::SIGTERM);
+        }
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(sent.elapsed());
+        assert_eq!(signal_of(status), Some(Signal::SIGTERM), "{status:?}\n{}", run.stderr());
+    });
+});
+
+case!(an_interrupt_that_was_ignored_at_the_start_stays_ignored, |case| {
+    let mut run = Plan::victims(&["plain"]).under(&["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]).start();
+    case.moment_after_ready(&run);
+    for _ in 0..10 {
+        run.signal_group(Signal::SIGINT);
+        std::thread::sleep(ms(10));
+    }
+    assert!(state(run.pid()).is_some_and(|state| state != 'Z'), "{}", run.stderr());
+    assert!(!run.stderr().contains("INT"), "{}", run.stderr());
+    run.signal(Signal::SIGTERM);
+    assert_eq!(signal_of(run.wait()), Some(Signal::SIGTERM));
+    run.assert_nothing_left();
+});
+
+// ---- Ends from within -------------------------------------------------------------------------------------
+
+/// A script that goes on for a random while and then ends by `code`.
+fn ends_by(case: &mut Case, code: &str, options: &[&str], exit: i32) {
+    case.rounds(|case, _| {
+        let turns = case.random(60);
+        let code = format!("for turn in 0..{turns} {{ sleep(0.003); }}\n{code}");
+        let mut plan = everyone().then(&code);
+        for option in options {
+            plan = plan.option(option);
+        }
+        let mut run = plan.start();
+        let status = run.wait();
+        run.assert_nothing_left();
+        assert_eq!(status.code(), Some(exit), "{status:?}\n{}", run.stderr());
+        assert!(run.stderr().contains("0 leaked"), "{}", run.stderr());
+        case.measured(GRACE);
+        if exit == 0 {
+            run.assert_no_directory();
+        }
+    });
+}
+
+case!(nothing_is_left_at_the_end_of_the_script, |case| ends_by(case, "", &[], 0));
+case!(nothing_is_left_after_an_error, |case| ends_by(case, "let x = 1 / 0;", &[], 1));
+case!(nothing_is_left_after_a_throw, |case| ends_by(case, "throw \"enough\";", &[], 1));
+case!(nothing_is_left_after_the_deadline, |case| {
+    ends_by(case, "loop { sleep(0.003); }", &["--timeout", "300ms"], 124);
+});
+
+case!(nothing_is_left_when_stdout_is_closed, |case| {
+    case.rounds(|case, _| {
+        let (read, write) = pipe();
+        let mut run = everyone().stdout(write).then("loop { print(\"x\"); sleep(0.003); }").start();
+        case.moment_after_ready(&run);
+        let closed = Instant::now();
+        drop(read);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(closed.elapsed());
+        assert_eq!(status.code(), Some(141), "{status:?}\n{}", run.stderr());
+        assert!(!run.stderr().contains("error") && !run.stderr().contains("bgjobs:"), "{}", run.stderr());
+        assert!(closed.elapsed() <= GRACE + SECOND, "{:?}\n{}", closed.elapsed(), run.stderr());
+    });
+});
+
+/// A reader that never reads holds up nobody but whoever prints: not the teardown.
+fn reader_stalls(case: &mut Case, signal: Signal) {
+    case.rounds(|case, _| {
+        let (read, write) = pipe();
+        let code = "let line = \"x\"; line.pad(4000, 'x'); loop { print(line); }";
+        let mut run = everyone().stdout(write).then(code).start();
+        case.moment_after_ready(&run);
+        let sent = Instant::now();
+        run.signal(signal);
+        let status = run.wait();
+        // The writers have a second at the end.
+        let bound = GRACE + SECOND + SECOND;
+        if signal == Signal::SIGKILL {
+            case.measured(run.assert_gone_within(GRACE + SECOND, sent));
+        } else {
+            run.assert_nothing_left();
+            case.measured(sent.elapsed());
+            assert!(sent.elapsed() <= bound, "{:?}\n{}", sent.elapsed(), run.stderr());
+        }
+        assert_eq!(signal_of(status), Some(signal), "{status:?}\n{}", run.stderr());
+        drop(read);
+    });
+}
+
+case!(a_reader_that_stalls_does_not_hold_up_the_stop, |case| reader_stalls(case, Signal::SIGTERM));
+case!(a_reader_that_stalls_does_not_hold_up_the_host_of_a_killed_guard, |case| {
+    reader_stalls(case, Signal::SIGKILL);
+});
+
+/// A panic in one of the host's threads stops the run like any other failure.
+fn panics(case: &mut Case, thread: &str, victims: &[&str], nudge: fn(&Run)) {
+    case.rounds(|case, _| {
+        let switch = format!("{thread}:{{dir}}/panic");
+        let mut run = Plan::victims(victims).grace("500ms").env("BGJOBS_TEST_PANIC", &switch).start();
+        case.moment_after_ready(&run);
+        let thrown = Instant::now();
+        std::fs::write(run.file("panic"), "").expect("a file");
+        nudge(&run);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(thrown.elapsed());
+        assert!(thrown.elapsed() <= GRACE + SECOND, "{:?}\n{}", thrown.elapsed(), run.stderr());
+        assert_eq!(status.code(), Some(125), "{status:?}\n{}", run.stderr());
+    });
+}
+
+case!(nothing_is_left_after_a_panic_of_the_script_thread, |case| panics(case, "script", ALL, |_| ()));
+case!(nothing_is_left_after_a_panic_of_the_reaper, |case| {
+    // The burst victim ends, which wakes the reaper.
+    let nudge = |run: &Run| std::fs::write(run.file("burst"), "").expect("a file");
+    panics(case, "reaper", &["burst", "stubborn", "daemon", "bare", "plain"], nudge);
+});
+case!(nothing_is_left_after_a_panic_of_the_control_thread, |case| {
+    panics(case, "control", ALL, |run| run.signal(Signal::SIGTERM));
+});
+case!(nothing_is_left_after_a_panic_of_the_main_thread, |case| {
+    panics(case, "main", &["burst", "stubborn", "daemon", "bare"], |run| {
+        std::fs::write(run.file("burst"), "").expect("a file");
+    });
+});
+
+// ---- How long it takes --------------------------------------------------------------------------------------
+
+case!(jobs_that_end_at_once_are_gone_at_once, |case| {
+    case.rounds(|case, _| {
+        let mut run = Plan::victims(&["quick", "plain", "leaver", "daemon"]).start();
+        case.moment_after_ready(&run);
+        let sent = Instant::now();
+        run.signal(Signal::SIGTERM);
+        run.wait();
+        let took = sent.elapsed();
+        run.assert_nothing_left();
+        case.measured(took);
+        assert!(took < ms(400), "{took:?}\n{}", run.stderr());
+    });
+});
+
+case!(jobs_that_ignore_their_signal_are_killed_together_after_one_grace, |case| {
+    let victims: Vec<String> = (0..20).map(|n| format!("stubborn{n}")).collect();
+    let victims: Vec<&str> = victims.iter().map(String::as_str).collect();
+    let mut run = Plan::victims(&victims).grace("1s").start();
+    case.moment_after_ready(&run);
+    let sent = Instant::now();
+    run.signal(Signal::SIGTERM);
+    run.wait();
+    let took = sent.elapsed();
+    run.assert_nothing_left();
+    case.measured(took);
+    assert!((ms(990)..ms(1900)).contains(&took), "{took:?}\n{}", run.stderr());
+});
+
+// ---- Two misfortunes ----------------------------------------------------------------------------------------
+
+/// The guard is killed while a stop is under way: the stop keeps its clock, and the directory goes too.
+fn guard_killed_during(case: &mut Case, first: fn(&Run), code: &str) {
+    case.rounds(|case, _| {
+        let mut run = everyone().then(code).start();
+        case.moment_after_ready(&run);
+        let asked = Instant::now();
+        first(&run);
+        std::thread::sleep(case.random_time(ms(550)));
+        run.signal(Signal::SIGKILL);
+        run.wait();
+        let took = run.assert_gone_within(GRACE + SECOND, asked);
+        case.measured(took);
+    });
+}
+
+case!(a_guard_killed_during_a_stop_changes_nothing, |case| {
+    guard_killed_during(case, |run| run.signal(Signal::SIGTERM), "loop { sleep(0.003); }");
+});
+
+case!(a_host_killed_during_a_stop_keeps_its_clock, |case| {
+    case.rounds(|case, _| {
+        let mut run = everyone().start();
+        case.moment_after_ready(&run);
+        let asked = Instant::now();
+        run.signal(Signal::SIGTERM);
+        std::thread::sleep(case.random_time(ms(550)));
+        if let Some(host) = run.host() {
+            let _ = kill(Pid::from_raw(host), Signal::SIGKILL);
+        }
+        run.wait();
+        run.assert_nothing_left();
+        case.measured(asked.elapsed());
+        assert!(asked.elapsed() <= GRACE + SECOND, "{:?}\n{}", asked.elapsed(), run.stderr());
+    });
+});
+
+case!(a_script_stuck_in_native_code_does_not_keep_the_host_of_a_killed_guard, |case| {
+    let mut run = everyone().then("sleep(60.0);").start();
+    case.moment_after_ready(&run);
+    let killed = Instant::now();
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    case.measured(run.assert_gone_within(GRACE + SECOND, killed));
+});
+
+case!(the_host_of_a_killed_guard_removes_the_directory_of_a_run_that_passed, |case| {
+    case.rounds(|case, _| {
+        // The script is over and `stubborn` holds up the end when the guard is killed.
+        let mut run = Plan::victims(&["stubborn"]).grace("500ms").then("sleep(0.3);").start();
+        run.wait_ready();
+        eventually(|| "the stop has begun".to_owned(), || run.started.elapsed() > ms(450));
+        let killed = Instant::now();
+        run.signal(Signal::SIGKILL);
+        run.wait();
+        case.measured(run.assert_gone_within(GRACE + SECOND, killed));
+    });
+});
+
+// ---- Surroundings -------------------------------------------------------------------------------------------
+
+case!(a_child_that_the_caller_had_before_survives, |case| {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        // `sleep 7` becomes a child of bgjobs by exec, without being one of its jobs.
+        let shell = "env -u KILL_TOKEN sleep 7 & echo $! >\"$TMPDIR/../foreign\"; exec \"$@\"";
+        let mut run = everyone().under(&["sh", "-c", shell, "sh"]).start();
+        case.moment_after_ready(&run);
+        let foreign: i32 =
+            std::fs::read_to_string(run.file("foreign")).expect("a pid").trim().parse().expect("a pid");
+        let sent = Instant::now();
+        run.signal(signal);
+        let status = run.wait();
+        assert_eq!(signal_of(status), Some(signal), "{}", run.stderr());
+        if signal == Signal::SIGTERM {
+            assert!(run.carriers().is_empty(), "{:?}\n{}", run.carriers(), run.stderr());
+        }
+        eventually(
+            || "only the foreign child is left".to_owned(),
+            || {
+                let _ = nix::sys::wait::waitpid(None, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+                run.carriers().is_empty() && children(std::process::id().cast_signed()) == [foreign]
+            },
+        );
+        case.measured(sent.elapsed());
+        assert!(sent.elapsed() <= GRACE + SECOND, "{:?}\n{}", sent.elapsed(), run.stderr());
+    }
+});
+
+case!(as_pid_1_of_a_namespace_it_stops_all_the_same, |case| {
+    let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    let allowed = Command::new(unshare[0]).args(&unshare[1..]).arg("true").output();
+    if !allowed.is_ok_and(|output| output.status.success()) {
+        println!("kill case skipped: unshare is not allowed here");
+        return;
+    }
+    let mut run = Plan::victims(&["graceful:0.3", "stubborn", "daemon", "bare", "leaver"])
+        .grace("1s")
+        .under(&unshare)
+        .start();
+    case.moment_after_ready(&run);
+    let guard = run.guard().expect("the guard");
+    let sent = Instant::now();
+    let _ = kill(Pid::from_raw(guard), Signal::SIGTERM);
+    let status = run.wait();
+    run.assert_nothing_left();
+    case.measured(sent.elapsed());
+    assert!(run.marker(), "{}", run.stderr());
+    assert_eq!(status.code(), Some(143), "{status:?}\n{}", run.stderr());
+    assert!(sent.elapsed() <= SECOND * 2, "{:?}", sent.elapsed());
+});

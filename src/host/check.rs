@@ -806,7 +806,8 @@ fn root(expr: &Expr) -> Option<&str> {
 /// The statements of one function. Rhai hides the type of a function's body; a walk over a script that has
 /// nothing else shows them.
 fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
-    let only = ast.clone_functions_only_filtered(|_, _, _, other, number| other == name && number == *params);
+    let mut only = ast.clone_functions_only();
+    only.retain_functions(|_, _, other, number| other == name && number == *params);
     let mut statements = Vec::new();
     only.walk(&mut |path: &[ASTNode]| {
         if let [ASTNode::Stmt(stmt)] = path {

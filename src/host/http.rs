@@ -8,8 +8,7 @@ use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::jobs;
 use crate::probe::background::Background;
-use crate::probe::http::{self, Reason, Request, Target, Url, Want};
-use regex::Regex;
+use crate::probe::http::{self, Reason, Request, Url};
 use rhai::plugin::*;
 use rhai::{Array, Blob, Dynamic, Engine, ImmutableString, Map};
 use serde_json::Value;
@@ -19,10 +18,6 @@ use std::time::Duration;
 /// Everything that a request can be told.
 pub const OPTIONS: &[&str] =
     &["headers", "json", "form", "body", "timeout", "redirects", "insecure", "auth", "unix_socket"];
-/// What an HTTP probe can be told, besides what every wait can.
-pub const TARGET_OPTIONS: &[&str] =
-    &["status", "contains", "matches", "json", "headers", "method", "insecure", "auth", "unix_socket"];
-
 /// What a request was answered, as scripts hold it.
 #[derive(Clone)]
 pub struct Response(Arc<Answered>);
@@ -460,45 +455,6 @@ pub fn url(function: &str, text: &str) -> Fallible<Url> {
     })
 }
 
-/// What a URL must answer, from the options of a wait ([`TARGET_OPTIONS`]).
-pub fn target(function: &str, text: &str, opts: &Opts) -> Fallible<Target> {
-    let what = |key: &str| format!("{function}: option `{key}`");
-    let mut target = Target::new(url(function, text)?);
-    common(function, opts, &mut target.request)?;
-    if let Some(method) = opts.string("method")? {
-        target.request.method = parse_method(function, &method)?;
-    }
-    if let Some(status) = opts.get("status") {
-        target.want = want(status, &what("status"))?;
-    }
-    target.contains = opts.string("contains")?;
-    if let Some(pattern) = opts.string("matches")? {
-        let regex = Regex::new(&pattern)
-            .map_err(|e| ScriptError::usage(format!("{}: {pattern:?} is no regex: {e}", what("matches"))))?;
-        target.matches = Some(regex);
-    }
-    if let Some(json) = opts.get("json") {
-        let json = to_json(json)
-            .map_err(|e| ScriptError::usage(format!("{}: cannot become JSON: {e}", what("json"))))?;
-        target.json = Some(json);
-    }
-    Ok(target)
-}
-
-/// `200`, `"2xx"`, or an array of these.
-fn want(value: &Dynamic, what: &str) -> Fallible<Want> {
-    if let Some(several) = value.read_lock::<Array>() {
-        let several: Fallible<Vec<Want>> = several.iter().map(|value| want(value, what)).collect();
-        return several.map(Want::any);
-    }
-    let text = if value.is_int() || value.is_string() { value.to_string() } else { String::new() };
-    Want::parse(&text).ok_or_else(|| {
-        ScriptError::usage(format!("{what}: {} is no status", value::show(value)))
-            .note("a status is a number such as 200, a string such as \"2xx\", or an array of these")
-            .into()
-    })
-}
-
 fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
     let error = ScriptError::usage(format!("{function}: {text:?} is no HTTP method"));
     if text.contains("://") {
@@ -510,7 +466,7 @@ fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
     }
 }
 
-/// The options that a request and a probe share.
+/// What else than a body a request can be told.
 fn common(function: &str, opts: &Opts, request: &mut Request) -> Fallible<()> {
     let usage = |message: String| ScriptError::usage(format!("{function}: {message}"));
     if let Some(headers) = opts.map("headers")? {

@@ -537,7 +537,7 @@ fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
     if readiness.is_empty() {
         Ok(())
     } else {
-        ready::wait(ctx, "restart", &[job.clone()], &Opts::none("restart"))
+        ready::wait(ctx, "restart", std::slice::from_ref(job), &Opts::none("restart"))
     }
 }
 

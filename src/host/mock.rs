@@ -1,27 +1,22 @@
 //! Mocks: `mock(routes)` starts a stand-in HTTP server as an ordinary job, by executing this program again.
 
-use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
+use super::error::{Fallible, ScriptError};
 use super::http::{from_json, to_json};
-use super::job::{self, Job};
+use super::job::{self, Job, SPAWN_OPTIONS};
 use super::runtime::rt;
 use super::value::{self, Opts};
-use crate::event::Event;
+use super::{owner, ready};
+use crate::jobs::Job as Inner;
 use crate::jobs::control::lock;
-use crate::jobs::output::{self, LogReader};
-use crate::jobs::spec::{Command, Expect, Output, Spec, Stdin};
-use crate::jobs::{self, Job as Inner, Kind};
+use crate::jobs::output;
+use crate::jobs::spec::Command;
 use crate::mock::{self, Answer, Content, Route};
-use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
-use std::convert::Infallible;
 use std::time::Duration;
 
 /// What an answer can be told.
 const OPTIONS: &[&str] = &["status", "json", "body", "file", "headers", "delay"];
-/// It takes milliseconds; this is for a machine that is very busy.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
@@ -45,8 +40,8 @@ mod functions {
     /// assert_eq(http_get(`${pay.url}/flaky`).status, 200);
     /// ```
     #[rhai_fn(name = "mock", return_raw)]
-    pub fn mock(routes: Map) -> Fallible<Job> {
-        super::start("mock", &routes)
+    pub fn mock(ctx: NativeCallContext, routes: Map) -> Fallible<Job> {
+        super::start(&ctx, None, &routes)
     }
 
     /// The same with a name for the job.
@@ -55,8 +50,8 @@ mod functions {
     /// assert_eq(pay.name, "payments");
     /// ```
     #[rhai_fn(name = "mock", return_raw)]
-    pub fn mock_named(name: &str, routes: Map) -> Fallible<Job> {
-        super::start(name, &routes)
+    pub fn mock_named(ctx: NativeCallContext, name: &str, routes: Map) -> Fallible<Job> {
+        super::start(&ctx, Some(name), &routes)
     }
 
     /// The requests that a mock got so far, in order, as an array of maps: `method`, `path`, `query` (a map),
@@ -77,68 +72,26 @@ mod functions {
     }
 }
 
-fn start(name: &str, routes: &Map) -> Fallible<Job> {
+fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<Job> {
     let rt = rt();
     rt.checkpoint()?;
-    if name.is_empty() || !name.chars().all(jobs::spec::is_name_char) {
-        return Err(ScriptError::usage(format!("mock: {name:?} is no name for a job"))
-            .note("a name has letters, digits, `_`, `.` and `-`")
-            .into());
-    }
     let routes = routes.iter().map(|(key, value)| route(key, value)).collect::<Fallible<Vec<_>>>()?;
-    let Some(port) = rt.ports.take() else {
-        return Err(ScriptError::new(ErrorKind::PortTaken, "mock: there is no free port").into());
-    };
-    let name = rt.jobs.unique_name(name);
-    let words = ["mock", "--port", &port.to_string()].map(str::to_owned);
-    let spec = Spec {
-        output: Output::Log(rt.jobs.log_path(&name)),
-        name,
-        command: Command::Own(words.to_vec()),
-        cwd: rt.cwd(),
-        env: rt.env(),
-        user: None,
-        port: Some(port),
-        stdin: Stdin::Text(mock::encode(&routes)),
-        stop_signal: 15,
-        grace: rt.options.grace,
-        expect: Expect::Running,
-    };
-    let since = jobs::now();
-    let (job, _) = rt.jobs.spawn(spec, Kind::Job).map_err(|e| job::spawn_error("mock", &e, None))?;
-    lock(&rt.mocks).insert(job.id);
-    listening(&job)?;
-    rt.emit(Event::JobReady {
-        job: job.spec.name.clone(),
-        what: format!("http://127.0.0.1:{port}"),
-        after: jobs::now().saturating_sub(since),
-    });
-    Ok(Job(job))
-}
-
-/// Waits until the mock's log says that it listens: unlike a connection, nobody else can say that for it.
-fn listening(job: &Inner) -> Fallible<()> {
-    let rt = rt();
-    let Some(log) = &job.log else { return Ok(()) };
-    let mut reader = LogReader::from_start(log);
-    let wait = Wait { about: Some(job.id), timeout: Some(TIMEOUT), ..Wait::new(&rt.jobs) };
-    let result = wait.run(|| -> Attempt<(), Infallible> {
-        let listens = reader.new_lines().iter().any(|line| mock::is_listening(line));
-        if listens { Attempt::Ready(()) } else { Attempt::NotYet("not listening".to_owned()) }
-    });
-    let what = format!("mock `{}`", job.spec.name);
-    match result {
-        Ok(()) => Ok(()),
-        Err(Failed::Died(job, status) | Failed::Ended(job, status)) => {
-            Err(error::job_died(&job, status, Some(&what)).into())
-        }
-        Err(Failed::Timeout { waited, .. }) => {
-            let message = format!("{what} does not listen after {} s", waited.as_secs());
-            Err(ScriptError::new(ErrorKind::Timeout, message).log_of(job).into())
-        }
-        Err(Failed::Halted | Failed::AllEnded) => Err(error::terminated()),
-        Err(Failed::Never(never)) => match never {},
-    }
+    let port = owner::take("mock")?;
+    let command = Command::Own(["mock", "--port", &port.to_string()].map(str::to_owned).to_vec());
+    // Its own log says first that it listens: somebody else may accept connections on the port.
+    let map = |key: &str, value: Dynamic| Dynamic::from_map(Map::from([(key.into(), value)]));
+    let listens = map("log", mock::listening(port).into());
+    let opts = Map::from([
+        ("port".into(), i64::from(port).into()),
+        // Routes are larger than arguments may be.
+        ("stdin".into(), map("text", mock::encode(&routes).into())),
+        ("ready".into(), listens),
+    ]);
+    let opts = Opts::new("mock", &opts.into(), SPAWN_OPTIONS)?;
+    let job = job::launch_with("mock", name, command, &opts, &[])?;
+    lock(&rt.mocks).insert(job.0.id);
+    ready::wait(ctx, "mock", std::slice::from_ref(&job), &Opts::none("mock"))?;
+    Ok(job)
 }
 
 fn route(key: &str, value: &Dynamic) -> Fallible<Route> {

@@ -49,12 +49,15 @@ fn is_function(forms: &[Signature]) -> bool {
     forms.iter().any(|form| is_documented(&form) && form.object().is_none() && !form.name.contains('$'))
 }
 
+/// A name and its forms.
+type Entry<'a> = (&'a str, Vec<&'a Signature>);
+
 fn group(text: &mut String, title: &str, known: &Known) {
     if !known.all().any(|(_, forms)| forms.iter().any(|form| is_documented(&form))) {
         return;
     }
     let _ = writeln!(text, "\n## {title}");
-    let mut objects: BTreeMap<&str, [Vec<(&str, Vec<&Signature>)>; 2]> = BTreeMap::new();
+    let mut objects: BTreeMap<&str, [Vec<Entry>; 2]> = BTreeMap::new();
     for (name, forms) in known.all() {
         let plain: Vec<&Signature> =
             forms.iter().filter(is_documented).filter(|form| form.object().is_none()).collect();

@@ -1,8 +1,8 @@
 //! Which functions there are, from the engine's own metadata: for the check, for messages, for the reference.
 
-use super::value;
+use super::{engine, value};
 use rhai::Engine;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 /// One overload.
@@ -29,23 +29,39 @@ pub struct Known {
     functions: BTreeMap<String, Vec<Signature>>,
 }
 
-/// What the engine of this process knows. Read when first asked for, which must be after all are registered.
-pub fn known(engine: &Engine) -> &'static Known {
-    KNOWN.get_or_init(|| Known::read(engine))
+/// Everything about every function. Read when an error needs it: it takes longer than a short script.
+pub fn known() -> &'static Known {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    KNOWN.get_or_init(|| Known::of(&engine::engine(&[]), true))
 }
 
-/// The same, for whoever has no engine at hand.
-pub fn known_already() -> Option<&'static Known> {
-    KNOWN.get()
-}
+/// The names, and how many parameters each form takes: all that a script without mistakes needs.
+pub struct Names(HashMap<rhai::Identifier, Vec<usize>>);
 
-static KNOWN: OnceLock<Known> = OnceLock::new();
-
-impl Known {
-    fn read(engine: &Engine) -> Self {
-        Self::of(engine, true)
+impl Names {
+    pub fn of(engine: &Engine) -> Self {
+        let all = engine.collect_fn_metadata(
+            None,
+            |info| Some((info.metadata.name.clone(), info.metadata.num_params)),
+            true,
+        );
+        let mut names: HashMap<rhai::Identifier, Vec<usize>> = HashMap::with_capacity(all.len());
+        for (name, params) in all {
+            names.entry(name).or_default().push(params);
+        }
+        Self(names)
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub fn params(&self, name: &str) -> &[usize] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
+impl Known {
     /// What an engine has, with or without the functions of rhai itself.
     pub fn of(engine: &Engine, standard: bool) -> Self {
         let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), standard);
@@ -428,7 +444,7 @@ pub fn not_found(call: &str) -> CallAdvice {
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(name, &given);
     }
-    let Some(known) = known_already() else { return plain(format!("there is no function `{name}`")) };
+    let known = known();
     if !known.has(name) {
         return unknown(known, name, false, known.suggest(name, []));
     }
@@ -484,7 +500,7 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
     let kind = kind_name(rust_type);
     let mut advice =
         CallAdvice { message: format!("{kind} has no property `{name}`"), notes: Vec::new(), hint: None };
-    let Some(known) = known_already() else { return advice };
+    let known = known();
     let properties: Vec<&str> = known.properties(&kind).collect();
     if written && properties.contains(&name) {
         advice.message = format!("the property `{name}` of {kind} cannot be set");

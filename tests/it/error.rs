@@ -6,30 +6,48 @@
 use crate::support::{Ran, Script, repo};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 #[test]
 fn every_bad_script_gets_its_whole_message() {
     let update = std::env::var_os("BGJOBS_UPDATE").is_some();
-    let mut wrong = Vec::new();
     let scripts = scripts();
     assert!(!scripts.is_empty(), "no script in tests/error");
-    for script in scripts {
-        let ran = run(&script);
-        let said = redact(&ran.stderr);
-        let golden = script.with_extension("stderr");
-        if update {
-            fs::write(&golden, &said).expect("golden file is writable");
+    let queue = Mutex::new(scripts.iter());
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(script) = queue.lock().expect("not poisoned").next() else { return };
+                    let found = differences(script, update);
+                    wrong.lock().expect("not poisoned").extend(found);
+                }
+            });
         }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        let code: i32 = header(&script, "exit").first().and_then(|code| code.parse().ok()).unwrap_or(1);
-        if said != expected {
-            wrong.push(format!("{}:\n--- expected\n{expected}--- but was\n{said}", script.display()));
-        }
-        if ran.code != Some(code) {
-            wrong.push(format!("{}: exit code {:?}, expected {code}\n{said}", script.display(), ran.code));
-        }
-    }
+    });
+    let wrong = wrong.into_inner().expect("not poisoned");
     assert!(wrong.is_empty(), "{} differ (BGJOBS_UPDATE=1 rewrites)\n\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What is not as it should be.
+fn differences(script: &Path, update: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let ran = run(script);
+    let said = redact(&ran.stderr);
+    let golden = script.with_extension("stderr");
+    if update {
+        fs::write(&golden, &said).expect("golden file is writable");
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    let code: i32 = header(script, "exit").first().and_then(|code| code.parse().ok()).unwrap_or(1);
+    if said != expected {
+        wrong.push(format!("{}:\n--- expected\n{expected}--- but was\n{said}", script.display()));
+    }
+    if ran.code != Some(code) {
+        wrong.push(format!("{}: exit code {:?}, expected {code}\n{said}", script.display(), ran.code));
+    }
+    wrong
 }
 
 #[test]

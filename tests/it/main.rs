@@ -9,3 +9,4 @@ mod kill;
 mod readme;
 mod script;
 mod support;
+mod tidy;

@@ -1,7 +1,7 @@
 //! Arguments → one plain [`Command`]. The only file that knows the argument parser.
 
 use crate::exit;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Sub {
     /// Run a script; when it returns, however it ended, nothing that it started is still running
-    #[command(after_help = AFTER_SCRIPT)]
+    #[command(after_help = AFTER_SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
     Script(ScriptArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
@@ -87,12 +87,10 @@ enum Sub {
 
 #[derive(Args)]
 struct ScriptArgs {
-    /// The script; `-` for standard input
-    #[arg(required_unless_present = "code", value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// What the script gets from args() and param(name); a leading `--` is dropped
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    args: Vec<String>,
+    /// The script (`-` for standard input), then what it gets from args() and param(name): all options of
+    /// bgjobs come before FILE
+    #[arg(required_unless_present = "code", value_names = ["FILE", "ARGS"], num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
     /// Run this code instead of a file
     #[arg(short = 'e', value_name = "CODE")]
     code: Option<String>,
@@ -156,7 +154,17 @@ pub fn parse() -> Result<Command, i32> {
         if e.use_stderr() { exit::USAGE } else { exit::OK }
     })?;
     Ok(match cli.command {
-        Sub::Script(args) => Command::Script(args.into()),
+        Sub::Script(args) => {
+            if let (None, Some(first)) =
+                (&args.code, args.rest.first().filter(|word| word.len() > 1 && word.starts_with('-')))
+            {
+                let message =
+                    format!("unexpected argument '{first}' before the script; see `bgjobs script --help`\n");
+                let _ = Cli::command().error(clap::error::ErrorKind::UnknownArgument, message).print();
+                return Err(exit::USAGE);
+            }
+            Command::Script(args.into())
+        }
         Sub::Check { file, include } => Command::Check(Options {
             source: source(file),
             args: Vec::new(),
@@ -178,14 +186,10 @@ fn source(file: PathBuf) -> Source {
 
 impl From<ScriptArgs> for Options {
     fn from(given: ScriptArgs) -> Self {
-        let mut args = given.args;
-        let source = match (given.code, given.file) {
-            // With -e the first word is the script's first argument, not a file.
-            (Some(code), first) => {
-                args.splice(0..0, first.map(|word| word.to_string_lossy().into_owned()));
-                Source::Code(code)
-            }
-            (None, file) => source(file.unwrap_or_default()),
+        let mut args = given.rest;
+        let source = match given.code {
+            Some(code) => Source::Code(code),
+            None => source(if args.is_empty() { PathBuf::new() } else { args.remove(0).into() }),
         };
         if args.first().is_some_and(|word| word == "--") {
             args.remove(0);
@@ -211,7 +215,6 @@ impl From<ScriptArgs> for Options {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -1,9 +1,846 @@
-//! What is checked before anything runs.
+//! What is checked before anything runs: the whole script and the modules it imports, dead branches and
+//! closures included, so that a typo in line 90 costs no started process.
+//!
+//! The rule is to stay silent when in doubt: a valid script must never be refused. Types are not known here,
+//! so calls are judged by name and number of arguments, and arguments only where they are written out.
 
+use super::signature::{self, CallAdvice, Known};
+use super::value::{self, nearest};
+use super::{failure, hints};
 use crate::event::Failure;
-use rhai::{AST, Engine};
+use crate::exit;
+use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks a compiled script.
-pub fn check(_engine: &Engine, _ast: &AST, _source: &str) -> Result<(), Failure> {
-    Ok(())
+const WAIT: &[&str] = &["timeout", "interval", "message"];
+const SPAWN: &[&str] = &[
+    "name",
+    "cwd",
+    "env",
+    "clear_env",
+    "user",
+    "port",
+    "stdin",
+    "pty",
+    "log",
+    "stop_signal",
+    "stop_cmd",
+    "grace",
+    "ready",
+    "timeout",
+    "interval",
+    "message",
+    "fail_on",
+    "expect_exit",
+    "max_log",
+];
+const SERVICE: &[&str] = &["cmd", "needs"];
+const RUN: &[&str] = &["cwd", "env", "clear_env", "user", "stdin", "timeout", "echo", "check", "pty"];
+const WAIT_HTTP: &[&str] =
+    &["status", "contains", "matches", "json", "headers", "method", "insecure", "external"];
+const HTTP: &[&str] =
+    &["headers", "json", "form", "body", "timeout", "redirects", "insecure", "auth", "unix_socket"];
+const EXTERNAL: &[&str] = &["external"];
+const FROM: &[&str] = &["from"];
+const READY: &[&str] =
+    &["port", "http", "log", "file", "socket", "cmd", "listening", "settled", "host", "from"];
+
+/// The option keys of every function that has some: name, how many arguments come before the map at least
+/// (with the receiver of a method), keys.
+const OPTIONS: &[(&str, usize, &[&[&str]])] = &[
+    ("spawn", 1, &[SPAWN]),
+    ("start", 1, &[SPAWN]),
+    ("run", 1, &[RUN]),
+    ("try_run", 1, &[RUN]),
+    ("output", 1, &[RUN]),
+    ("wait_http", 1, &[WAIT, WAIT_HTTP]),
+    ("wait_port", 1, &[WAIT, EXTERNAL]),
+    ("wait_port_free", 1, &[WAIT]),
+    ("wait_log", 2, &[WAIT, FROM]),
+    ("wait_file", 1, &[WAIT]),
+    ("wait_socket", 1, &[WAIT]),
+    ("wait_cmd", 1, &[WAIT]),
+    ("wait_until", 1, &[WAIT]),
+    ("wait_ready", 1, &[WAIT]),
+    ("wait_exit", 1, &[WAIT]),
+    ("wait_listening", 1, &[WAIT, EXTERNAL]),
+    ("eventually", 1, &[WAIT]),
+    ("http_get", 1, &[HTTP]),
+    ("http_delete", 1, &[HTTP]),
+    ("http_post", 2, &[HTTP]),
+    ("http_put", 2, &[HTTP]),
+    ("http_patch", 2, &[HTTP]),
+    ("http", 2, &[HTTP]),
+];
+
+/// Options whose value is a duration.
+const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
+/// Functions whose first argument is a port when it is a number.
+const PORTS: &[&str] = &["wait_port", "wait_port_free", "port_in_use", "port_owner", "kill_port"];
+/// Functions that run a closure whose errors they catch.
+const CATCHING: &[&str] = &["attempt", "assert_throws"];
+
+/// Checks a compiled script and what it imports.
+pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
+    let known = signature::known(engine);
+    let mut project = Project::default();
+    project.add(engine, ast, source, &mut Vec::new())?;
+    project.read_words();
+    let mut found = Vec::new();
+    for file in project.files.values() {
+        let mut walk = Walk::new(known, &project, file);
+        walk.file();
+        found.extend(walk.found.into_iter().map(|(position, advice)| (&file.name, position, advice)));
+    }
+    // The script itself first, then its modules; each from top to bottom.
+    found.sort_by_key(|(name, position, _)| (name.as_str() != source, name.to_owned(), *position));
+    found.dedup_by(|a, b| a.0 == b.0 && a.1 == b.1);
+    let Some((name, position, advice)) = found.first() else { return Ok(()) };
+    let mut failure = Failure {
+        code: exit::USAGE,
+        message: advice.message.clone(),
+        place: failure::place(name, *position),
+        notes: advice.notes.clone(),
+        hint: advice.hint.clone(),
+        ..Failure::default()
+    };
+    const MOST: usize = 8;
+    for (name, position, advice) in found.iter().skip(1).take(MOST) {
+        let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
+        let hint = advice.hint.as_ref().map_or_else(String::new, |hint| format!("; try {hint}"));
+        failure.notes.push(format!("also {name}:{line}:{column}: {}{hint}", advice.message));
+    }
+    if found.len() > MOST + 1 {
+        failure.notes.push(format!("and {} more", found.len() - MOST - 1));
+    }
+    Err(failure)
+}
+
+/// A script or a module.
+struct File {
+    name: String,
+    ast: AST,
+    /// What an alias of `import` stands for; none when it stands for several or for something unknown.
+    imports: BTreeMap<String, Option<String>>,
+    /// How many parameters the functions of a name take, and whether another file sees it.
+    functions: BTreeMap<String, Vec<(usize, bool)>>,
+}
+
+/// All files of a run, and the words in them.
+#[derive(Default)]
+struct Project {
+    files: BTreeMap<String, File>,
+    /// Map keys, properties and strings: the names that a closure in a map can have.
+    words: BTreeSet<String>,
+    /// Strings, and the keys of `env` maps: the names that a variable of the shell can have.
+    shell: BTreeSet<String>,
+    /// Code is made at run time: functions may exist that are written nowhere.
+    dynamic: bool,
+}
+
+impl Project {
+    fn add(
+        &mut self,
+        engine: &Engine,
+        ast: &AST,
+        name: &str,
+        chain: &mut Vec<String>,
+    ) -> Result<(), Failure> {
+        let mut functions: BTreeMap<String, Vec<(usize, bool)>> = BTreeMap::new();
+        for function in ast.iter_functions() {
+            if !function.name.starts_with("anon$") {
+                let public = function.access == FnAccess::Public;
+                functions.entry(function.name.to_owned()).or_default().push((function.params.len(), public));
+            }
+        }
+        let mut file = File { name: name.to_owned(), ast: ast.clone(), imports: BTreeMap::new(), functions };
+        // Registered before its imports are followed, so that a circle ends.
+        self.files.insert(
+            name.to_owned(),
+            File {
+                imports: BTreeMap::new(),
+                functions: BTreeMap::new(),
+                name: name.to_owned(),
+                ast: AST::empty(),
+            },
+        );
+        chain.push(name.to_owned());
+        let mut imports = Vec::new();
+        // What stands after the first call may depend on what it did: a module that is not there yet.
+        let mut certain: BTreeSet<Position> = BTreeSet::new();
+        for stmt in ast.statements() {
+            match stmt {
+                Stmt::Import(import, _) => drop(certain.insert(import.0.position())),
+                Stmt::Var(..) | Stmt::Noop(..) => {}
+                _ => break,
+            }
+        }
+        ast.walk(&mut |path: &[ASTNode]| {
+            if let Some(ASTNode::Stmt(Stmt::Import(import, _))) = path.last() {
+                match &import.0 {
+                    Expr::StringConstant(path, position) => {
+                        imports.push((path.to_string(), import.1.name.to_string(), *position));
+                    }
+                    _ => self.dynamic = true,
+                }
+            }
+            true
+        });
+        for (path, alias, position) in imports {
+            let resolved = engine.module_resolver().resolve_ast(engine, Some(name), &path, position);
+            let target = match resolved {
+                Some(Ok(module)) => {
+                    let target = module.source().unwrap_or(&path).to_owned();
+                    if chain.contains(&target) {
+                        return Err(circle(chain, &target, name, position));
+                    }
+                    if !self.files.contains_key(&target) {
+                        self.add(engine, &module, &target, chain)?;
+                    }
+                    Some(target)
+                }
+                Some(Err(error)) => {
+                    let missing = matches!(*error, EvalAltResult::ErrorModuleNotFound(..));
+                    if !missing || certain.contains(&position) {
+                        return Err(failure::describe(&error, name));
+                    }
+                    self.dynamic = true;
+                    None
+                }
+                None => None,
+            };
+            let known = file.imports.entry(alias).or_insert_with(|| target.clone());
+            if *known != target {
+                *known = None;
+            }
+        }
+        chain.pop();
+        self.files.insert(name.to_owned(), file);
+        Ok(())
+    }
+
+    fn read_words(&mut self) {
+        let mut words = BTreeSet::new();
+        let mut shell = BTreeSet::new();
+        let mut dynamic = self.dynamic;
+        for file in self.files.values() {
+            file.ast.walk(&mut |path: &[ASTNode]| {
+                match path.last() {
+                    Some(ASTNode::Expr(Expr::Map(map, _))) => {
+                        words.extend(map.0.iter().map(|(key, _)| key.name.to_string()));
+                        for (key, value) in &map.0 {
+                            if let (true, Expr::Map(env, _)) = (key.name == "env", value) {
+                                shell.extend(env.0.iter().map(|(key, _)| key.name.to_string()));
+                            }
+                        }
+                    }
+                    Some(ASTNode::Expr(Expr::Property(property, _))) => {
+                        drop(words.insert(property.2.to_string()))
+                    }
+                    Some(ASTNode::Expr(Expr::StringConstant(text, _))) => {
+                        words.insert(text.to_string());
+                        shell.insert(text.to_string());
+                    }
+                    Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
+                        dynamic |= call.name == "eval";
+                    }
+                    _ => {}
+                }
+                true
+            });
+        }
+        self.words = words;
+        self.shell = shell;
+        self.dynamic = dynamic;
+    }
+}
+
+fn circle(chain: &[String], target: &str, importer: &str, position: Position) -> Failure {
+    let start = chain.iter().position(|name| name == target).unwrap_or(0);
+    let names: Vec<String> = chain[start..].iter().map(|name| format!("`{name}`")).collect();
+    Failure {
+        code: exit::USAGE,
+        message: format!("modules import each other in a circle: {} → `{target}`", names.join(" → ")),
+        place: failure::place(importer, position),
+        hint: Some("move what both need into a module of its own".to_owned()),
+        ..Failure::default()
+    }
+}
+
+/// A variable in scope.
+struct Variable {
+    name: String,
+    /// Set anew in every round of a `for`.
+    of_loop: bool,
+    /// The loop variable that the closure in it has captured.
+    captured: Option<String>,
+}
+
+/// One pass over one file.
+struct Walk<'a> {
+    known: &'static Known,
+    project: &'a Project,
+    file: &'a File,
+    scope: Vec<Variable>,
+    /// How many `try` blocks and catching functions are around: there, an error may be what is wanted.
+    guarded: usize,
+    bodies: BTreeMap<(String, usize), Vec<Stmt>>,
+    found: Vec<(Position, CallAdvice)>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(known: &'static Known, project: &'a Project, file: &'a File) -> Self {
+        let mut walk = Self {
+            known,
+            project,
+            file,
+            scope: Vec::new(),
+            guarded: 0,
+            bodies: BTreeMap::new(),
+            found: Vec::new(),
+        };
+        for function in file.ast.iter_functions() {
+            let key = (function.name.to_owned(), function.params.len());
+            walk.bodies.insert(key.clone(), body(&file.ast, &key));
+        }
+        walk
+    }
+
+    fn file(&mut self) {
+        let ast = &self.file.ast;
+        self.block(ast.statements());
+        for function in ast.iter_functions().filter(|function| !function.name.starts_with("anon$")) {
+            self.body((function.name.to_owned(), function.params.len()), &function.params, false);
+        }
+    }
+
+    /// The body of a function, or of a closure, which sees what is around it.
+    fn body(&mut self, key: (String, usize), params: &[&str], sees_outside: bool) {
+        let Some(body) = self.bodies.remove(&key) else { return };
+        let outside = if sees_outside { Vec::new() } else { std::mem::take(&mut self.scope) };
+        let mark = self.scope.len();
+        // A captured variable is a parameter of the closure and still the same variable.
+        for name in params {
+            if self.index_of(name).is_none() || !sees_outside {
+                self.declare(name, false);
+            }
+        }
+        self.block(&body);
+        self.scope.truncate(mark);
+        if !sees_outside {
+            self.scope = outside;
+        }
+    }
+
+    fn declare(&mut self, name: &str, of_loop: bool) {
+        self.scope.push(Variable { name: name.to_owned(), of_loop, captured: None });
+    }
+
+    fn index_of(&self, name: &str) -> Option<usize> {
+        self.scope.iter().rposition(|variable| variable.name == name)
+    }
+
+    fn report(&mut self, position: Position, advice: CallAdvice) {
+        self.found.push((position, advice));
+    }
+
+    fn block(&mut self, statements: &[Stmt]) {
+        let mark = self.scope.len();
+        for stmt in statements {
+            self.stmt(stmt);
+        }
+        self.scope.truncate(mark);
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        match stmt {
+            Stmt::Var(var, _, _) => {
+                self.expr(&var.1);
+                let captured = self.kept(&var.1).map(|(_, name)| name);
+                self.scope.push(Variable { name: var.0.name.to_string(), of_loop: false, captured });
+            }
+            Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) => {
+                self.expr(&flow.expr);
+                self.block(flow.body.statements());
+                self.block(flow.branch.statements());
+            }
+            Stmt::For(inner, _) => {
+                let (item, counter, flow) = &**inner;
+                self.expr(&flow.expr);
+                let mark = self.scope.len();
+                self.declare(&item.name, true);
+                if let Some(counter) = counter {
+                    self.declare(&counter.name, true);
+                }
+                self.block(flow.body.statements());
+                self.scope.truncate(mark);
+            }
+            Stmt::TryCatch(flow, _) => {
+                self.guarded += 1;
+                self.block(flow.body.statements());
+                self.guarded -= 1;
+                let mark = self.scope.len();
+                if let Expr::Variable(variable, _, _) = &flow.expr {
+                    self.declare(&variable.1, false);
+                }
+                self.block(flow.branch.statements());
+                self.scope.truncate(mark);
+            }
+            Stmt::Switch(switch, _) => {
+                self.expr(&switch.0);
+                for case in &switch.1.expressions {
+                    self.expr(&case.lhs);
+                    self.expr(&case.rhs);
+                }
+            }
+            Stmt::Assignment(assignment) => {
+                let sides = &assignment.1;
+                self.expr(&sides.lhs);
+                self.expr(&sides.rhs);
+                if let Some(root) = root(&sides.lhs) {
+                    self.storing(root, &sides.rhs);
+                }
+            }
+            Stmt::FnCall(call, position) => self.call(call, *position, None),
+            Stmt::Block(block) => self.block(block.statements()),
+            Stmt::Expr(expr) => self.expr(expr),
+            Stmt::Return(Some(expr), ..) | Stmt::BreakLoop(Some(expr), ..) => self.expr(expr),
+            _ => {}
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::StringConstant(text, position) => self.text(text, *position),
+            Expr::InterpolatedString(parts, _) => {
+                for part in parts.iter().filter(|part| !matches!(part, Expr::StringConstant(..))) {
+                    self.expr(part);
+                }
+            }
+            Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
+            Expr::Map(map, _) => map.0.iter().for_each(|(_, value)| self.expr(value)),
+            Expr::Stmt(block) => self.block(block.statements()),
+            Expr::FnCall(call, position) => self.call(call, *position, None),
+            Expr::Dot(sides, _, _) => {
+                self.expr(&sides.lhs);
+                self.chained(&sides.rhs, &sides.lhs);
+            }
+            Expr::Index(sides, _, _) => {
+                self.expr(&sides.lhs);
+                self.expr(&sides.rhs);
+            }
+            Expr::And(parts, _) | Expr::Or(parts, _) | Expr::Coalesce(parts, _) => {
+                parts.iter().for_each(|part| self.expr(part));
+            }
+            Expr::DynamicConstant(value, _) => {
+                if let Some(closure) = value.read_lock::<FnPtr>() {
+                    self.closure(&closure);
+                }
+            }
+            Expr::MethodCall(call, position) => self.call(call, *position, Some(None)),
+            _ => {}
+        }
+    }
+
+    /// What stands behind a dot: `a.b.c()` is `a . (b . c())`.
+    fn chained(&mut self, expr: &Expr, receiver: &Expr) {
+        match expr {
+            Expr::MethodCall(call, position) => self.call(call, *position, Some(root(receiver))),
+            Expr::Dot(sides, _, _) | Expr::Index(sides, _, _) => {
+                self.chained(&sides.lhs, receiver);
+                match expr {
+                    Expr::Dot(..) => self.chained(&sides.rhs, receiver),
+                    _ => self.expr(&sides.rhs),
+                }
+            }
+            other => self.expr(other),
+        }
+    }
+
+    fn closure(&mut self, closure: &FnPtr) {
+        let name = closure.fn_name();
+        if !name.starts_with("anon$") {
+            return;
+        }
+        let file = self.file;
+        let Some(function) = file.ast.iter_functions().find(|function| function.name == name) else { return };
+        self.body((name.to_owned(), function.params.len()), &function.params, true);
+    }
+
+    /// `receiver`: none for `f(x)`; for `a.f(x)` the variable that `a` starts with, where it is one.
+    fn call(&mut self, call: &FnCallExpr, position: Position, receiver: Option<Option<&str>>) {
+        let catching = CATCHING.contains(&call.name.as_str());
+        self.guarded += usize::from(catching);
+        call.args.iter().for_each(|arg| self.expr(arg));
+        self.guarded -= usize::from(catching);
+        if let Some(path) = call.namespace.path.first() {
+            if call.namespace.path.len() == 1 {
+                self.qualified(&path.name, call, position);
+            }
+            return;
+        }
+        let name = call.name.as_str();
+        if call.op_token.is_some() || !rhai::is_valid_identifier(name) || signature::is_keyword(name) {
+            return;
+        }
+        let own = self.file.functions.contains_key(name);
+        let is_known = match receiver {
+            None => self.function(name, call, position),
+            Some(_) => self.method(name, call, position),
+        };
+        if is_known && !own && self.guarded == 0 {
+            self.arguments(name, call, usize::from(receiver.is_some()));
+        }
+        let stored = match receiver {
+            None if name == "on_exit" => Some(None),
+            None if matches!(name, "push" | "insert" | "append") => {
+                call.args.first().and_then(root).map(Some)
+            }
+            Some(Some(root)) if matches!(name, "push" | "insert" | "append") => Some(Some(root)),
+            _ => None,
+        };
+        match stored {
+            Some(Some(root)) => call.args.iter().for_each(|arg| self.storing(root, arg)),
+            Some(None) => {
+                for arg in &call.args {
+                    if let Some((position, name)) = self.kept(arg) {
+                        self.report(position, kept_closure(&name));
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// A call without a receiver. Whether the name is one of ours.
+    fn function(&mut self, name: &str, call: &FnCallExpr, position: Position) -> bool {
+        if self.project.dynamic || call.capture_parent_scope {
+            return self.known.has(name);
+        }
+        let is_main = |file: &&File| !self.project.files.values().any(|other| imports(other, &file.name));
+        let main = self.project.files.values().find(is_main);
+        let mut arities: BTreeSet<usize> =
+            self.known.get(name).iter().map(|form| form.params.len()).collect();
+        // A module may call what the script that imports it defines.
+        for file in [Some(self.file), main].into_iter().flatten() {
+            arities.extend(file.functions.get(name).into_iter().flatten().map(|(params, _)| *params));
+        }
+        if arities.is_empty() {
+            self.unknown_function(name, call, position);
+            return false;
+        }
+        if !arities.contains(&call.args.len()) && self.guarded == 0 {
+            self.wrong_number(name, call.args.len(), 0, position);
+        }
+        self.known.has(name)
+    }
+
+    fn unknown_function(&mut self, name: &str, call: &FnCallExpr, position: Position) {
+        if self.index_of(name).is_some() {
+            let dots = if call.args.is_empty() { "" } else { "…" };
+            self.report(
+                position,
+                CallAdvice {
+                    message: format!("`{name}` is a variable, not a function"),
+                    notes: Vec::new(),
+                    hint: Some(format!("`{name}.call({dots})`   (calls the closure in it)")),
+                },
+            );
+            return;
+        }
+        for (alias, target) in &self.file.imports {
+            let module = target.as_ref().and_then(|target| self.project.files.get(target));
+            if module.is_some_and(|module| module.functions.contains_key(name)) {
+                let hint = Some(format!("`{alias}::{name}(…)`"));
+                let message = format!("`{name}` is a function of the module `{alias}`");
+                self.report(position, CallAdvice { message, notes: Vec::new(), hint });
+                return;
+            }
+        }
+        let own = self.file.functions.keys().map(String::as_str);
+        let near = self.known.suggest(name, own);
+        let mut advice = signature::unknown(self.known, name, false, near);
+        if let Some(own) = near.and_then(|near| self.form_of_own(near)) {
+            advice.hint = near.map(|near| format!("`{near}`   (did you mean `{own}`?)"));
+        }
+        if advice.hint.is_none() {
+            advice.hint = hints::foreign_call(name);
+        }
+        self.report(position, advice);
+    }
+
+    fn form_of_own(&self, name: &str) -> Option<String> {
+        let function = self.file.ast.iter_functions().find(|function| function.name == name)?;
+        Some(format!("{name}({})", function.params.join(", ")))
+    }
+
+    fn wrong_number(&mut self, name: &str, given: usize, receiver: usize, position: Position) {
+        let mut forms: Vec<String> = self.known.forms(name);
+        if receiver == 0 {
+            for function in self.file.ast.iter_functions().filter(|function| function.name == name) {
+                forms.push(format!("{name}({})", function.params.join(", ")));
+            }
+        }
+        let given = match given {
+            0 => "no argument".to_owned(),
+            1 => "1 argument".to_owned(),
+            n => format!("{n} arguments"),
+        };
+        let receiver = if receiver == 1 { " after the dot" } else { "" };
+        self.report(
+            position,
+            CallAdvice {
+                message: format!("no form of `{name}` takes {given}{receiver}"),
+                notes: signature::form_notes(&forms),
+                hint: None,
+            },
+        );
+    }
+
+    /// `x.f(…)`: what `x` is nobody knows. Whether the name is one of ours.
+    fn method(&mut self, name: &str, call: &FnCallExpr, position: Position) -> bool {
+        let in_script = self.project.files.values().any(|file| file.functions.contains_key(name));
+        if self.project.dynamic || in_script || self.project.words.contains(name) {
+            return false;
+        }
+        if !self.known.has(name) {
+            let near = self.known.suggest(name, []);
+            self.report(position, signature::unknown(self.known, name, true, near));
+            return false;
+        }
+        let fits = self.known.get(name).iter().any(|form| form.params.len() == call.args.len() + 1);
+        if !fits && self.guarded == 0 {
+            self.wrong_number(name, call.args.len(), 1, position);
+        }
+        true
+    }
+
+    /// `module::f(…)`.
+    fn qualified(&mut self, alias: &str, call: &FnCallExpr, position: Position) {
+        let Some(Some(target)) = self.file.imports.get(alias) else { return };
+        let Some(module) = self.project.files.get(target) else { return };
+        if self.project.dynamic {
+            return;
+        }
+        let name = call.name.as_str();
+        let public: Vec<&str> = module
+            .functions
+            .iter()
+            .filter(|(_, forms)| forms.iter().any(|(_, public)| *public))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !public.contains(&name) {
+            let private = module.functions.contains_key(name);
+            let what = if private { "is private in" } else { "is not in" };
+            let message = format!("the function `{name}` {what} the module `{target}`");
+            let hint = nearest(name, public.iter().copied())
+                .map(|near| format!("`{alias}::{near}`   (did you mean `{near}`?)"));
+            let notes = if hint.is_none() && !public.is_empty() {
+                vec![format!("it has: {}", public.join(", "))]
+            } else {
+                Vec::new()
+            };
+            self.report(position, CallAdvice { message, notes, hint });
+            return;
+        }
+        let fits = module.functions[name].iter().any(|(params, _)| *params == call.args.len());
+        if !fits && self.guarded == 0 {
+            let forms = module.ast.iter_functions().filter(|function| function.name == name);
+            let forms: Vec<String> =
+                forms.map(|function| format!("{alias}::{name}({})", function.params.join(", "))).collect();
+            let message = format!("no form of `{alias}::{name}` takes {} arguments", call.args.len());
+            self.report(position, CallAdvice { message, notes: signature::form_notes(&forms), hint: None });
+        }
+    }
+
+    /// Arguments that are written out. `receiver`: how many arguments stand before the dot.
+    fn arguments(&mut self, name: &str, call: &FnCallExpr, receiver: usize) {
+        if name == "sleep"
+            && let Some(arg) = call.args.first()
+        {
+            self.duration(arg, "sleep");
+        }
+        if PORTS.contains(&name)
+            && receiver == 0
+            && let Some(arg) = call.args.first()
+        {
+            self.port(arg, name);
+        }
+        if name == "start"
+            && receiver == 0
+            && let [Expr::Array(services, _)] = &*call.args
+        {
+            for service in services {
+                self.options(name, service, &[SPAWN, SERVICE]);
+            }
+        }
+        let Some((_, before, known)) = OPTIONS.iter().find(|(function, _, _)| *function == name) else {
+            return;
+        };
+        if let Some(last) = call.args.last()
+            && call.args.len() - 1 + receiver >= *before
+        {
+            self.options(name, last, known);
+        }
+    }
+
+    fn options(&mut self, function: &str, options: &Expr, known: &[&[&str]]) {
+        let Expr::Map(map, _) = options else { return };
+        let known: Vec<&str> = known.iter().flat_map(|keys| keys.iter().copied()).collect();
+        for (key, value) in &map.0 {
+            let name = key.name.as_str();
+            if !known.contains(&name) {
+                let error = value::unknown_option(function, name, &known);
+                self.report(
+                    key.pos,
+                    CallAdvice { message: error.message, notes: error.notes, hint: error.hint },
+                );
+            } else if DURATIONS.contains(&name) {
+                self.duration(value, &format!("{function}: option `{name}`"));
+            } else if name == "port" {
+                self.port(value, &format!("{function}: option `port`"));
+            } else if name == "ready" {
+                self.ready(function, value);
+            }
+        }
+    }
+
+    fn ready(&mut self, function: &str, ready: &Expr) {
+        match ready {
+            Expr::IntegerConstant(..) => self.port(ready, &format!("{function}: option `ready`")),
+            Expr::Map(..) => self.options(&format!("{function}: ready"), ready, &[READY, WAIT, WAIT_HTTP]),
+            Expr::Array(items, _) => items.iter().for_each(|item| self.ready(function, item)),
+            _ => {}
+        }
+    }
+
+    fn duration(&mut self, value: &Expr, what: &str) {
+        if let Expr::StringConstant(..) | Expr::IntegerConstant(..) = value {
+            self.literal(value, |value| value::duration(value, what).map(drop));
+        }
+    }
+
+    fn port(&mut self, value: &Expr, what: &str) {
+        if let Expr::IntegerConstant(..) = value {
+            self.literal(value, |value| value::port(value, what).map(drop));
+        }
+    }
+
+    /// What the function itself would say about a value, said before it is called.
+    fn literal(&mut self, value: &Expr, read: impl Fn(&rhai::Dynamic) -> Result<(), Box<EvalAltResult>>) {
+        let Some(constant) = value.get_literal_value(None) else { return };
+        if let Err(error) = read(&constant) {
+            let failure = failure::describe(&error, &self.file.name);
+            let advice = CallAdvice { message: failure.message, notes: failure.notes, hint: failure.hint };
+            self.report(value.position(), advice);
+        }
+    }
+
+    /// `"…${port}…"` in double quotes, where `port` is a variable: the text would hold `${port}`.
+    fn text(&mut self, text: &str, position: Position) {
+        if !text.contains("${") || !failure::starts_with_quote(&self.file.name, position) {
+            return;
+        }
+        for part in text.split("${").skip(1) {
+            let Some((inside, _)) = part.split_once('}') else { continue };
+            let end = inside.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(inside.len());
+            let name = &inside[..end];
+            if name.is_empty() || self.index_of(name).is_none() || self.is_of_the_shell(name, text) {
+                continue;
+            }
+            self.report(
+                position,
+                CallAdvice {
+                    message: format!("`${{{name}}}` in double quotes is not replaced by the variable `{name}`"),
+                    notes: Vec::new(),
+                    hint: Some(format!(
+                        "backticks instead of the quotes: `` `…${{{name}}}…` ``   (`${name}` if the shell's variable is meant)"
+                    )),
+                },
+            );
+            return;
+        }
+    }
+
+    /// Whether the shell may well know the name: it is set in the text itself, or handed over in `env`.
+    fn is_of_the_shell(&self, name: &str, text: &str) -> bool {
+        let set_in_text =
+            [format!("{name}="), format!("for {name} "), format!("read {name}"), format!("read -r {name}")]
+                .iter()
+                .any(|setting| text.contains(setting.as_str()));
+        set_in_text || self.project.shell.contains(name) || std::env::var_os(name).is_some()
+    }
+
+    /// Keeps a value in something that starts with the variable `root`.
+    fn storing(&mut self, root: &str, value: &Expr) {
+        let Some((position, name)) = self.kept(value) else { return };
+        // What is declared in the loop is gone before the variable changes.
+        if self.index_of(root) < self.index_of(&name) {
+            self.report(position, kept_closure(&name));
+        }
+    }
+
+    /// The loop variable that a closure in a value has captured.
+    fn kept(&self, value: &Expr) -> Option<(Position, String)> {
+        match value {
+            Expr::FnCall(call, position) if call.name == "curry" => {
+                call.args.iter().skip(1).find_map(|arg| {
+                    let Expr::Variable(variable, _, _) = arg else { return None };
+                    let index = self.index_of(&variable.1)?;
+                    self.scope[index].of_loop.then(|| (*position, variable.1.to_string()))
+                })
+            }
+            // The captured variables are shared first, in a block around the closure.
+            Expr::Stmt(block) => match block.statements() {
+                [Stmt::Share(_), Stmt::Expr(closure)] => self.kept(closure),
+                [Stmt::Share(_), Stmt::FnCall(call, position)] => {
+                    self.kept(&Expr::FnCall(call.clone(), *position))
+                }
+                _ => None,
+            },
+            Expr::Array(items, _) => items.iter().find_map(|item| self.kept(item)),
+            Expr::Map(map, _) => map.0.iter().find_map(|(_, value)| self.kept(value)),
+            Expr::Variable(variable, _, position) => {
+                let index = self.index_of(&variable.1)?;
+                let captured = self.scope[index].captured.clone()?;
+                Some((*position, captured))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn kept_closure(name: &str) -> CallAdvice {
+    CallAdvice {
+        message: format!("this closure is kept beyond the loop: it would see the last `{name}` only"),
+        notes: vec![format!("a closure shares `{name}` with the loop, which sets it anew in every round")],
+        hint: Some(format!("`let own = {name};` in the loop, and `own` in the closure")),
+    }
+}
+
+fn imports(file: &File, name: &str) -> bool {
+    file.imports.values().flatten().any(|target| target == name)
+}
+
+/// The variable that `a`, `a.b`, `a[0].b` start with.
+fn root(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Variable(variable, _, _) => Some(&variable.1),
+        Expr::Dot(sides, _, _) | Expr::Index(sides, _, _) => root(&sides.lhs),
+        _ => None,
+    }
+}
+
+/// The statements of one function. Rhai hides the type of a function's body; a walk over a script that has
+/// nothing else shows them.
+fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
+    let only = ast.clone_functions_only_filtered(|_, _, _, other, number| other == name && number == *params);
+    let mut statements = Vec::new();
+    only.walk(&mut |path: &[ASTNode]| {
+        if let [ASTNode::Stmt(stmt)] = path {
+            statements.push((*stmt).clone());
+        }
+        true
+    });
+    statements
 }

@@ -23,17 +23,24 @@ fn register(engine: &mut Engine) {
     error::register(engine);
 }
 
+pub const MOST_CALLS: usize = 1000;
+pub const LARGEST_STRING: usize = 64 << 20;
+/// Of an array or a map.
+pub const MOST_ITEMS: usize = 1_000_000;
+
 /// An engine with every script function. Limits are set explicitly: rhai's own differ between debug and
 /// release builds.
 pub fn engine(include: &[PathBuf]) -> Engine {
     let mut engine = Engine::new();
     engine
         .set_strict_variables(true)
-        .set_max_call_levels(1000)
+        .set_max_call_levels(MOST_CALLS)
         .set_max_expr_depths(512, 512)
-        .set_max_string_size(64 << 20)
-        .set_max_array_size(1_000_000)
-        .set_max_map_size(1_000_000)
+        .set_max_string_size(LARGEST_STRING)
+        .set_max_array_size(MOST_ITEMS)
+        .set_max_map_size(MOST_ITEMS)
+        // Otherwise rhai joins `()` to a string as nothing, without asking anybody.
+        .set_fast_operators(false)
         // Rhai's optimiser has removed statements with side effects before (1.26); scripts are short.
         .set_optimization_level(rhai::OptimizationLevel::None);
     hints::install(&mut engine);

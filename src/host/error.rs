@@ -21,6 +21,8 @@ pub enum Kind {
     Http,
     Io,
     Usage,
+    /// Not ours: the script's own mistake, or what it threw, as `attempt` returns it.
+    Script,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Self::Http => "http",
             Self::Io => "io",
             Self::Usage => "usage",
+            Self::Script => "script",
         }
     }
 
@@ -43,7 +46,7 @@ impl Kind {
             Self::Timeout => exit::TIMEOUT,
             Self::JobDied | Self::PortTaken => exit::SURROUNDINGS,
             Self::Usage => exit::USAGE,
-            Self::CommandFailed | Self::Assertion | Self::Http | Self::Io => exit::FAILED,
+            Self::CommandFailed | Self::Assertion | Self::Http | Self::Io | Self::Script => exit::FAILED,
         }
     }
 

@@ -1,10 +1,12 @@
 //! An error of the evaluation → plain data for the report: message, place, the path to it.
 
 use super::error::ScriptError;
+use super::signature::{self, CallAdvice};
+use super::{engine, hints};
 use crate::event::{Failure, Place};
 use crate::exit;
 use crate::jobs::control::lock;
-use rhai::{Dynamic, EvalAltResult, Map, Position};
+use rhai::{AST, Dynamic, EvalAltResult, Map, ParseErrorType, Position};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -16,6 +18,18 @@ fn texts() -> &'static Mutex<HashMap<String, Arc<str>>> {
 
 pub fn remember(name: &str, text: &str) {
     lock(texts()).insert(name.to_owned(), text.into());
+}
+
+/// In which script a closure is written. Rhai reports the script that calls it; its name is unique.
+fn closures() -> &'static Mutex<HashMap<String, String>> {
+    static CLOSURES: OnceLock<Mutex<HashMap<String, String>>> = OnceLock::new();
+    CLOSURES.get_or_init(Mutex::default)
+}
+
+pub fn remember_closures(ast: &AST) {
+    let Some(source) = ast.source() else { return };
+    let names = ast.iter_functions().map(|function| function.name).filter(|name| name.starts_with("anon$"));
+    lock(closures()).extend(names.map(|name| (name.to_owned(), source.to_owned())));
 }
 
 /// What failed, where, and how the script got there. `main` is the name of the main script.
@@ -31,14 +45,22 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
                 } else {
                     format!("`{function}`")
                 };
-                frames.push(format!("in {name}, called at {}", at(&source, *position)));
-                if !callee_source.is_empty() {
+                frames.push(match at(&source, *position) {
+                    Some(place) => format!("in {name}, called at {place}"),
+                    None => format!("in {name}"),
+                });
+                if let Some(home) = lock(closures()).get(function) {
+                    source.clone_from(home);
+                } else if !callee_source.is_empty() {
                     source.clone_from(callee_source);
                 }
                 error = inner;
             }
             EvalAltResult::ErrorInModule(module, inner, position) => {
-                frames.push(format!("in module `{module}`, imported at {}", at(&source, *position)));
+                frames.push(match at(&source, *position) {
+                    Some(place) => format!("in module `{module}`, imported at {place}"),
+                    None => format!("in module `{module}`"),
+                });
                 source.clone_from(module);
                 error = inner;
             }
@@ -46,10 +68,41 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
         }
     }
     frames.reverse();
-    let mut failure = leaf(error);
-    failure.place = place(&source, error.position());
-    failure.trail = frames;
+    let mut failure = leaf(error, &source);
+    if failure.place.is_none() {
+        failure.place = place(&source, error.position());
+    }
+    failure.trail = fold(frames);
     failure
+}
+
+/// A trail that fits on a screen: a runaway recursion has a thousand frames.
+fn fold(mut frames: Vec<String>) -> Vec<String> {
+    const FIRST: usize = 4;
+    const LAST: usize = 3;
+    if frames.len() > FIRST + LAST + 1 {
+        let left_out = frames.len() - FIRST - LAST;
+        frames.splice(FIRST..FIRST + left_out, [format!("… {left_out} more calls")]);
+    }
+    frames
+}
+
+/// A parser error in a text that was remembered under a name.
+pub fn syntax(kind: &ParseErrorType, source: &str, position: Position) -> Failure {
+    let text = text_of(source);
+    let advice = hints::explain(kind, &text, position);
+    Failure {
+        code: exit::USAGE,
+        message: advice.message,
+        place: place(source, advice.at.unwrap_or(position)),
+        notes: advice.note.into_iter().collect(),
+        hint: advice.hint,
+        ..Failure::default()
+    }
+}
+
+fn text_of(source: &str) -> Arc<str> {
+    lock(texts()).get(source).cloned().unwrap_or_else(|| "".into())
 }
 
 /// An error object that was never thrown in a script.
@@ -65,19 +118,100 @@ pub fn from_error(error: &ScriptError) -> Failure {
     }
 }
 
-fn leaf(error: &EvalAltResult) -> Failure {
-    let text = match error {
+fn leaf(error: &EvalAltResult, source: &str) -> Failure {
+    let plain = |message: String| Failure { code: exit::FAILED, message, ..Failure::default() };
+    let of_call =
+        |advice: CallAdvice| Failure { notes: advice.notes, hint: advice.hint, ..plain(advice.message) };
+    match error {
         EvalAltResult::ErrorRuntime(value, _) => match value.read_lock::<ScriptError>() {
-            Some(error) => return from_error(&error),
-            None => thrown(value),
+            Some(error) => from_error(&error),
+            None => plain(thrown(value)),
+        },
+        EvalAltResult::ErrorParsing(kind, position) => syntax(kind, source, *position),
+        EvalAltResult::ErrorFunctionNotFound(call, _) => of_call(signature::not_found(call)),
+        EvalAltResult::ErrorDotExpr(text, _) => match unknown_property(text) {
+            Some(advice) => of_call(advice),
+            None => plain(text.replace('\'', "`")),
+        },
+        EvalAltResult::ErrorVariableNotFound(name, position) => {
+            let failure = syntax(&ParseErrorType::VariableUndefined(name.clone()), source, *position);
+            Failure { code: exit::FAILED, ..failure }
+        }
+        EvalAltResult::ErrorStackOverflow(_) => Failure {
+            notes: vec!["does a function call itself without an end?".to_owned()],
+            ..plain(format!("more than {} calls inside each other", engine::MOST_CALLS))
+        },
+        EvalAltResult::ErrorDataTooLarge(what, _) => plain(too_large(what)),
+        EvalAltResult::ErrorModuleNotFound(message, _) => {
+            let (module, tried) = message.split_once('\n').unwrap_or((message, ""));
+            Failure {
+                code: exit::USAGE,
+                notes: tried.lines().map(|path| format!("tried {path}")).collect(),
+                ..plain(format!("there is no module `{module}`"))
+            }
+        }
+        EvalAltResult::ErrorArrayBounds(len, index, _) => plain(format!(
+            "there is no item {index} in an array of {len}{}",
+            if *len == 0 { "" } else { " (the first is 0)" }
+        )),
+        EvalAltResult::ErrorStringBounds(len, index, _) => {
+            plain(format!("there is no character {index} in a string of {len}"))
+        }
+        EvalAltResult::ErrorIndexNotFound(key, _) => plain(format!("there is no `{key}` in it")),
+        EvalAltResult::ErrorMismatchDataType(wanted, given, _) => {
+            let (wanted, given) = (signature::kind_name(wanted), signature::kind_name(given));
+            let hint =
+                (wanted == "bool" && given == "()").then(|| "`x != ()` tests for a missing value".to_owned());
+            Failure { hint, ..plain(format!("expected {wanted}, got {given}")) }
+        }
+        EvalAltResult::ErrorMismatchOutputType(wanted, given, _) => {
+            plain(format!("expected {}, got {}", signature::kind_name(wanted), signature::kind_name(given)))
+        }
+        EvalAltResult::ErrorFor(_) => Failure {
+            hint: Some("`for key in map.keys()`, `for i in 0..10`, `for (item, i) in array`".to_owned()),
+            ..plain("`for` goes through arrays, ranges and strings only".to_owned())
+        },
+        EvalAltResult::ErrorNonPureMethodCallOnConstant(name, _) => {
+            let name = name.trim_start_matches("set$");
+            Failure {
+                hint: Some("`let` instead of `const`".to_owned()),
+                ..plain(format!("`{name}` would change a constant"))
+            }
+        }
+        EvalAltResult::ErrorAssignmentToConstant(name, position) => {
+            let failure = syntax(&ParseErrorType::AssignmentToConstant(name.clone()), source, *position);
+            Failure { code: exit::FAILED, ..failure }
+        }
+        EvalAltResult::ErrorDataRace(..) => Failure {
+            hint: Some("`let copy = value;` before the closure, and use the copy in it".to_owned()),
+            ..plain("a value is used by two closures at the same time".to_owned())
         },
         other => {
             let text = other.to_string();
             // Rhai appends the position, which has its own line here.
-            text.rsplit_once(" (line ").map_or(text.clone(), |(message, _)| message.to_owned())
+            let text = text.rsplit_once(" (line ").map_or(text.as_str(), |(message, _)| message);
+            plain(hints::lower_first(&text.replace('\'', "`")))
         }
-    };
-    Failure { code: exit::FAILED, message: text, ..Failure::default() }
+    }
+}
+
+/// Rhai's words for a property that a type has not.
+fn unknown_property(text: &str) -> Option<CallAdvice> {
+    let mut quoted = text.split('\'').skip(1).step_by(2);
+    let (property, kind) = (quoted.next()?, quoted.next()?);
+    (text.contains("getter") || text.contains("setter") || text.contains("property"))
+        .then(|| signature::no_property(property, kind, text.contains("setter")))
+}
+
+fn too_large(what: &str) -> String {
+    let what = what.to_lowercase();
+    if what.contains("string") {
+        format!("a string grew beyond {} MiB", engine::LARGEST_STRING >> 20)
+    } else if what.contains("map") {
+        format!("a map grew beyond {} entries", engine::MOST_ITEMS)
+    } else {
+        format!("an array grew beyond {} items", engine::MOST_ITEMS)
+    }
 }
 
 /// What `throw value` threw.
@@ -88,14 +222,24 @@ fn thrown(value: &Dynamic) -> String {
     if let Some(map) = value.read_lock::<Map>()
         && let Some(message) = map.get("message")
     {
-        return message.to_string();
+        // What `catch` gives for an error of the evaluation carries rhai's words.
+        return if map.contains_key("error") {
+            hints::lower_first(&message.to_string())
+        } else {
+            message.to_string()
+        };
     }
     value.to_string()
 }
 
-fn at(source: &str, position: Position) -> String {
-    let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
-    format!("{source}:{line}:{column}")
+fn at(source: &str, position: Position) -> Option<String> {
+    let (line, column) = (position.line()?, position.position().unwrap_or(1));
+    Some(format!("{source}:{line}:{column}"))
+}
+
+/// Whether a string at a place stands in double quotes, not in backticks.
+pub fn starts_with_quote(source: &str, position: Position) -> bool {
+    place(source, position).is_some_and(|place| place.text.chars().nth(place.column - 1) == Some('"'))
 }
 
 /// The line with the token that an error points to.
@@ -114,6 +258,7 @@ fn token_width(rest: &str) -> usize {
     match rest.chars().next() {
         Some('"') => rest[1..].find('"').map_or(1, |end| rest[..end + 2].chars().count()),
         Some(c) if word(&c) => rest.chars().take_while(word).count(),
+        Some(c) if "+-=!<>&|".contains(c) => rest.chars().take_while(|c| "+-=!<>&|".contains(*c)).count(),
         _ => 1,
     }
 }

@@ -1,3 +1,342 @@
-use rhai::Engine;
+//! The flow of the script itself: messages, time, ending, trying again.
 
-pub fn register(_engine: &mut Engine) {}
+use super::error::{self, Fallible, Kind, ScriptError, terminated};
+use super::runtime::{Hook, rt};
+use super::{failure, value};
+use crate::event::Event;
+use crate::jobs;
+use crate::jobs::control::Halt;
+use crate::probe::{Attempt, Failed, Wait};
+use rhai::plugin::*;
+use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
+use std::time::Duration;
+
+pub fn register(engine: &mut Engine) {
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+#[export_module]
+mod functions {
+    /// Writes a line to stderr, among the events of the run.
+    ///
+    /// ```rhai
+    /// log("loading the fixtures");
+    /// ```
+    #[rhai_fn(name = "log", return_raw)]
+    pub fn log(ctx: NativeCallContext, msg: Dynamic) -> Fallible<()> {
+        rt().checkpoint()?;
+        rt().emit(Event::Log(super::text(&ctx, &msg)));
+        Ok(())
+    }
+
+    /// Writes a warning to stderr; the run goes on and its result is not changed.
+    ///
+    /// ```rhai
+    /// warn("no cache: this will be slow");
+    /// ```
+    #[rhai_fn(name = "warn", return_raw)]
+    pub fn warn(ctx: NativeCallContext, msg: Dynamic) -> Fallible<()> {
+        rt().checkpoint()?;
+        rt().warn(super::text(&ctx, &msg));
+        Ok(())
+    }
+
+    /// Ends the run with exit code 0: `on_exit` closures run, jobs are stopped. It cannot be caught, and works the
+    /// same in functions, closures and modules.
+    ///
+    /// ```rhai
+    /// if args().is_empty() { exit(); }
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit() -> Fallible<()> {
+        super::leave(0)
+    }
+
+    /// Ends the run with this exit code, 0 to 255.
+    ///
+    /// ```rhai
+    /// if cwd() == "/" { exit(3); }
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_code(code: i64) -> Fallible<()> {
+        super::leave(code)
+    }
+
+    /// Ends the run: true is exit code 0, false is 1.
+    ///
+    /// ```rhai
+    /// let ok = 1 + 1 == 2;
+    /// exit(ok);
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_bool(ok: bool) -> Fallible<()> {
+        super::leave(i64::from(!ok))
+    }
+
+    // Rhai's own takes any value, and would be found for what the others do not take.
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_wrong(code: Dynamic) -> Fallible<()> {
+        Err(super::no_exit_code(&code).into())
+    }
+
+    /// Runs a closure without parameters at the end of the run, however it ends, before the jobs are stopped; the
+    /// last one first. All of them together have 10 s.
+    ///
+    /// ```rhai
+    /// on_exit(|| log("cleaning up"));
+    /// ```
+    #[rhai_fn(name = "on_exit", return_raw)]
+    pub fn on_exit(ctx: NativeCallContext, closure: FnPtr) -> Fallible<()> {
+        super::at_end(&ctx, closure)
+    }
+
+    /// Calls a closure and returns `#{ok, value, error}`: what it returned, or the error that it threw, with
+    /// `.error.kind` and `.error.message`. `exit` and an interrupt pass through.
+    ///
+    /// ```rhai
+    /// let r = attempt(|| read_file("/no/such/file"));
+    /// if !r.ok { log(r.error.message); }
+    /// ```
+    #[rhai_fn(name = "attempt", return_raw)]
+    pub fn attempt(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Map> {
+        super::attempted(&ctx, &closure)
+    }
+
+    /// Calls a closure up to `n` times, waiting for `delay` in between, until it neither throws nor returns
+    /// `false` or `()`; returns its value. After the last attempt its error is thrown. A mistake in the script,
+    /// or a job that dies, ends it at once.
+    ///
+    /// ```rhai
+    /// let tries = 0;
+    /// let value = retry(5, "1ms", || {
+    ///     tries += 1;
+    ///     if tries < 3 { fail("not yet") }
+    ///     "done"
+    /// });
+    /// assert_eq(value, "done");
+    /// ```
+    #[rhai_fn(name = "retry", return_raw)]
+    pub fn retry(ctx: NativeCallContext, n: i64, delay: Dynamic, closure: FnPtr) -> Fallible<Dynamic> {
+        super::again(&ctx, n, &delay, &closure)
+    }
+
+    /// Waits for a time such as `"500ms"`, or a number of seconds. A job that dies meanwhile ends it with an error
+    /// of kind `job_died`.
+    ///
+    /// ```rhai
+    /// sleep("5ms");
+    /// ```
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep(duration: Dynamic) -> Fallible<()> {
+        super::rest(value::duration(&duration, "sleep")?, "`sleep`")
+    }
+
+    // Rhai's own take exactly these two types, and an exact match is found first.
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep_seconds(seconds: i64) -> Fallible<()> {
+        super::rest(value::duration(&seconds.into(), "sleep")?, "`sleep`")
+    }
+
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep_fraction(seconds: f64) -> Fallible<()> {
+        super::rest(value::duration(&seconds.into(), "sleep")?, "`sleep`")
+    }
+
+    /// Milliseconds since the run started.
+    ///
+    /// ```rhai
+    /// let before = elapsed_ms();
+    /// sleep("2ms");
+    /// assert(elapsed_ms() - before >= 2);
+    /// ```
+    #[rhai_fn(name = "elapsed_ms")]
+    pub fn elapsed_ms() -> i64 {
+        let since = jobs::now().saturating_sub(rt().options.started);
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    #[rhai_fn(name = "elapsed", return_raw)]
+    pub fn elapsed() -> Fallible<i64> {
+        Err(ScriptError::usage("there is no `elapsed()`: a time has its unit in the name")
+            .hint("elapsed_ms()   (milliseconds since the run started)")
+            .into())
+    }
+
+    #[rhai_fn(get = "duration", return_raw)]
+    pub fn duration(value: &mut Dynamic) -> Fallible<i64> {
+        let what = value::type_name(value).to_owned();
+        Err(ScriptError::usage("there is no `.duration`: a time has its unit in the name")
+            .note(format!("asked of a value of type {what}"))
+            .hint(".ms   (milliseconds; of a job: .uptime_ms)")
+            .into())
+    }
+}
+
+/// A value as `print` shows it.
+fn text(ctx: &NativeCallContext, value: &Dynamic) -> String {
+    if value.is_string() {
+        return value.to_string();
+    }
+    if value.is_unit() {
+        return "()".to_owned();
+    }
+    let own = ctx.call_native_fn::<ImmutableString>("to_string", (value.clone(),));
+    own.map_or_else(|_| value.to_string(), |text| text.to_string())
+}
+
+fn no_exit_code(code: &Dynamic) -> ScriptError {
+    ScriptError::usage(format!("exit: {} is no exit code", value::show(code)))
+        .note("an exit code is a whole number from 0 to 255, or true (0) or false (1)")
+}
+
+fn leave(code: i64) -> Fallible<()> {
+    rt().checkpoint()?;
+    let code = i32::from(u8::try_from(code).map_err(|_| no_exit_code(&code.into()))?);
+    if rt().control().closing() {
+        // The script has ended, perhaps by an error: nothing may turn that into a success.
+        return Err(ScriptError::usage(format!(
+            "exit({code}) comes too late in an on_exit closure: the run's exit code is decided"
+        ))
+        .into());
+    }
+    rt().control().halt(Halt::Exit(code));
+    Err(terminated())
+}
+
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
+    rt().checkpoint()?;
+    let given = closure.curry().len();
+    let takes = |params: usize| {
+        ctx.iter_namespaces().any(|module| module.get_script_fn(closure.fn_name(), params).is_some())
+    };
+    if closure.is_anonymous()
+        && let Some(params) = (1..=16).find(|params| takes(given + params))
+    {
+        let plural = if params == 1 { "a parameter" } else { "parameters" };
+        return Err(ScriptError::usage(format!("on_exit: its closure takes {plural}, but gets none"))
+            .hint("on_exit(|| …)")
+            .into());
+    }
+    let hook = Hook { closure, context: ctx.store_data() };
+    jobs::control::lock(&rt().hooks).push(hook);
+    Ok(())
+}
+
+/// Whether nothing in the script may stop this error on its way.
+fn passes_through(error: &EvalAltResult) -> bool {
+    rt().control().halted() || !error.unwrap_inner().is_catchable()
+}
+
+fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
+    rt().checkpoint()?;
+    let (ok, value, error) = match closure.call_within_context::<Dynamic>(ctx, ()) {
+        Ok(value) => (true, value, Dynamic::UNIT),
+        Err(error) if passes_through(&error) => return Err(error),
+        Err(error) => (false, Dynamic::UNIT, caught(&error)),
+    };
+    Ok(Map::from([("ok".into(), ok.into()), ("value".into(), value), ("error".into(), error)]))
+}
+
+/// An error as a value on which `.kind` and `.message` always work: what was thrown if it has them, an error object
+/// otherwise.
+fn caught(error: &EvalAltResult) -> Dynamic {
+    let thrown = match error.unwrap_inner() {
+        EvalAltResult::ErrorRuntime(value, _) => value.flatten_clone(),
+        _ => Dynamic::UNIT,
+    };
+    if thrown.is::<ScriptError>() {
+        return thrown;
+    }
+    let failure = failure::describe(error, "");
+    if let Some(mut map) = thrown.clone().try_cast::<Map>() {
+        map.entry("message".into()).or_insert_with(|| failure.message.into());
+        return map.into();
+    }
+    let mut object = ScriptError::new(Kind::Script, failure.message);
+    if let Some(place) = &failure.place {
+        object = object.fact("line", i64::try_from(place.line).unwrap_or(0));
+    }
+    if !thrown.is_unit() {
+        object = object.fact("value", thrown);
+    }
+    Dynamic::from(object)
+}
+
+/// Waits, but not beyond the death of a job or the end of the run.
+fn rest(time: Duration, what: &str) -> Fallible<()> {
+    rt().checkpoint()?;
+    let mut wait = Wait::new(&rt().jobs);
+    wait.timeout = Some(time);
+    wait.interval = Some(time);
+    match wait.run::<(), ()>(|| Attempt::NotYet(String::new())) {
+        Ok(()) | Err(Failed::Timeout { .. }) => Ok(()),
+        Err(Failed::Died(job, status) | Failed::Ended(job, status)) => {
+            Err(error::job_died(&job, status, Some(what)).into())
+        }
+        Err(Failed::Halted | Failed::AllEnded | Failed::Never(())) => Err(terminated()),
+    }
+}
+
+fn again(ctx: &NativeCallContext, n: i64, delay: &Dynamic, closure: &FnPtr) -> Fallible<Dynamic> {
+    rt().checkpoint()?;
+    let delay = value::duration(delay, "retry")?;
+    if n < 1 {
+        return Err(ScriptError::usage(format!("retry: {n} attempts? at least 1")).into());
+    }
+    let mut attempt = 1;
+    loop {
+        let last = attempt == n;
+        match closure.call_within_context::<Dynamic>(ctx, ()) {
+            Err(error) if last && is_not_yet(&error) => return Err(after(error, n)),
+            Err(error) if !is_not_yet(&error) => return Err(error),
+            Ok(value) if !value.is_unit() && value.as_bool() != Ok(false) => return Ok(value),
+            Ok(value) if last => {
+                let attempts =
+                    if n == 1 { "its attempt".to_owned() } else { format!("the last of {n} attempts") };
+                let error = ScriptError::new(
+                    Kind::Assertion,
+                    format!("retry: {attempts} returned {}", value::show(&value)),
+                );
+                let error = if value.is_unit() {
+                    error.note("the closure's last expression is its value; `true` says that it succeeded")
+                } else {
+                    error
+                };
+                return Err(error.into());
+            }
+            Ok(_) | Err(_) => {}
+        }
+        rest(delay, "the next attempt of `retry`")?;
+        attempt += 1;
+    }
+}
+
+/// Whether an attempt that ended so may be repeated: not after a mistake in the script, nor after a job died.
+fn is_not_yet(error: &EvalAltResult) -> bool {
+    if passes_through(error) {
+        return false;
+    }
+    match error.unwrap_inner() {
+        EvalAltResult::ErrorRuntime(thrown, _) => {
+            thrown.read_lock::<ScriptError>().is_none_or(|error| error.kind.is_not_yet())
+        }
+        _ => false,
+    }
+}
+
+/// The last error, with the number of attempts.
+fn after(mut error: Box<EvalAltResult>, attempts: i64) -> Box<EvalAltResult> {
+    let mut inner = &mut *error;
+    while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) =
+        inner
+    {
+        inner = next;
+    }
+    if let EvalAltResult::ErrorRuntime(thrown, _) = inner
+        && let Some(mut error) = thrown.write_lock::<ScriptError>()
+    {
+        error.notes.push(format!("retry: all {attempts} attempts failed; this is the last one"));
+    }
+    error
+}

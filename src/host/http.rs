@@ -1,3 +1,657 @@
-use rhai::Engine;
+//! The HTTP client: `http_get` and its kin, and what they give back.
+//!
+//! A request runs on a thread of its own while the script's thread listens to the bell, so that an interrupt
+//! gets through at once.
 
-pub fn register(_engine: &mut Engine) {}
+use super::error::{Fallible, Kind, ScriptError};
+use super::runtime::rt;
+use super::value::{self, Opts};
+use crate::jobs;
+use crate::probe::background::Background;
+use crate::probe::http::{self, Reason, Request, Url};
+use rhai::plugin::*;
+use rhai::{Array, Blob, Dynamic, Engine, ImmutableString, Map};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that a request can be told.
+const OPTIONS: &[&str] =
+    &["headers", "json", "form", "body", "timeout", "redirects", "insecure", "auth", "unix_socket"];
+/// What a request was answered, as scripts hold it.
+#[derive(Clone)]
+pub struct Response(Arc<Answered>);
+
+struct Answered {
+    method: String,
+    response: http::Response,
+}
+
+/// The headers of a response: names in any case.
+#[derive(Clone)]
+pub struct Headers(Arc<Answered>);
+
+pub fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Response>("Response");
+    engine.register_type_with_name::<Headers>("Headers");
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+#[export_module]
+mod functions {
+    /// Sends a GET request and returns the `Response`. A 4xx or 5xx does not throw; a refused or timed-out
+    /// request throws an error of kind `http`. Takes at most 10 s and follows 5 redirects.
+    /// ```rhai
+    /// let web = mock(#{"GET /health": #{json: #{status: "ok"}}});
+    /// let answer = http_get(`${web.url}/health`);
+    /// assert_eq(answer.status, 200);
+    /// assert_eq(answer.json.status, "ok");
+    /// ```
+    #[rhai_fn(name = "http_get", return_raw)]
+    pub fn http_get(url: &str) -> Fallible<Response> {
+        super::request("http_get", "GET", url, None, &Dynamic::UNIT)
+    }
+
+    /// The same with options: `headers` (a map), `timeout` (default 10 s; a bare duration may stand in place
+    /// of the map), `redirects` (how many to follow, default 5; 0 returns the redirect itself), `auth`
+    /// (`"user:password"`, `#{user, password}` or `#{bearer}`), `insecure` (true accepts every certificate),
+    /// `unix_socket` (the path of a socket to connect to), and one of `json`, `form` and `body`.
+    /// ```rhai
+    /// let web = mock(#{"/": "hello"});
+    /// let answer = http_get(web.url, #{headers: #{accept: "text/plain"}, timeout: "2s"});
+    /// assert_eq(answer.body, "hello");
+    /// ```
+    #[rhai_fn(name = "http_get", return_raw)]
+    pub fn http_get_with(url: &str, opts: Dynamic) -> Fallible<Response> {
+        super::request("http_get", "GET", url, None, &opts)
+    }
+
+    /// Sends a POST request without a body.
+    /// ```rhai
+    /// let web = mock(#{"POST /reset": 204});
+    /// assert_eq(http_post(`${web.url}/reset`).status, 204);
+    /// ```
+    #[rhai_fn(name = "http_post", return_raw)]
+    pub fn http_post(url: &str) -> Fallible<Response> {
+        super::request("http_post", "POST", url, None, &Dynamic::UNIT)
+    }
+
+    /// Sends a POST request. A map or an array is sent as JSON, a string as it is, `()` means no body.
+    /// ```rhai
+    /// let web = mock(#{"POST /users": #{status: 201}});
+    /// let answer = http_post(`${web.url}/users`, #{name: "Ada"});
+    /// assert_eq(answer.status, 201);
+    /// assert_eq(web.requests()[0].json.name, "Ada");
+    /// ```
+    #[rhai_fn(name = "http_post", return_raw)]
+    pub fn http_post_body(url: &str, body: Dynamic) -> Fallible<Response> {
+        super::request("http_post", "POST", url, Some(&body), &Dynamic::UNIT)
+    }
+
+    /// The same with options, which are those of `http_get`.
+    /// ```rhai
+    /// let web = mock(#{"POST /login": 200});
+    /// http_post(`${web.url}/login`, (), #{form: #{user: "ada", password: "x"}});
+    /// assert_eq(web.requests()[0].body, "password=x&user=ada");
+    /// ```
+    #[rhai_fn(name = "http_post", return_raw)]
+    pub fn http_post_with(url: &str, body: Dynamic, opts: Dynamic) -> Fallible<Response> {
+        super::request("http_post", "POST", url, Some(&body), &opts)
+    }
+
+    /// Sends a PUT request. A map or an array is sent as JSON, a string as it is, `()` means no body.
+    /// ```rhai
+    /// let web = mock(#{"PUT /users/1": 204});
+    /// assert(http_put(`${web.url}/users/1`, #{name: "Ada"}).ok);
+    /// ```
+    #[rhai_fn(name = "http_put", return_raw)]
+    pub fn http_put(url: &str, body: Dynamic) -> Fallible<Response> {
+        super::request("http_put", "PUT", url, Some(&body), &Dynamic::UNIT)
+    }
+
+    /// The same with options, which are those of `http_get`.
+    /// ```rhai
+    /// let web = mock(#{"PUT /users/1": 204});
+    /// assert(http_put(`${web.url}/users/1`, "Ada", #{headers: #{"content-type": "text/csv"}}).ok);
+    /// ```
+    #[rhai_fn(name = "http_put", return_raw)]
+    pub fn http_put_with(url: &str, body: Dynamic, opts: Dynamic) -> Fallible<Response> {
+        super::request("http_put", "PUT", url, Some(&body), &opts)
+    }
+
+    /// Sends a PATCH request. A map or an array is sent as JSON, a string as it is, `()` means no body.
+    /// ```rhai
+    /// let web = mock(#{"PATCH /users/1": 200});
+    /// assert(http_patch(`${web.url}/users/1`, #{name: "Ada"}).ok);
+    /// ```
+    #[rhai_fn(name = "http_patch", return_raw)]
+    pub fn http_patch(url: &str, body: Dynamic) -> Fallible<Response> {
+        super::request("http_patch", "PATCH", url, Some(&body), &Dynamic::UNIT)
+    }
+
+    /// The same with options, which are those of `http_get`.
+    /// ```rhai
+    /// let web = mock(#{"PATCH /users/1": 200});
+    /// assert(http_patch(`${web.url}/users/1`, #{name: "Ada"}, "2s").ok);
+    /// ```
+    #[rhai_fn(name = "http_patch", return_raw)]
+    pub fn http_patch_with(url: &str, body: Dynamic, opts: Dynamic) -> Fallible<Response> {
+        super::request("http_patch", "PATCH", url, Some(&body), &opts)
+    }
+
+    /// Sends a DELETE request.
+    /// ```rhai
+    /// let web = mock(#{"DELETE /users/1": 204});
+    /// assert_eq(http_delete(`${web.url}/users/1`).status, 204);
+    /// ```
+    #[rhai_fn(name = "http_delete", return_raw)]
+    pub fn http_delete(url: &str) -> Fallible<Response> {
+        super::request("http_delete", "DELETE", url, None, &Dynamic::UNIT)
+    }
+
+    /// The same with options, which are those of `http_get`.
+    /// ```rhai
+    /// let web = mock(#{"DELETE /users": 204});
+    /// assert(http_delete(`${web.url}/users`, #{json: [1, 2]}).ok);
+    /// ```
+    #[rhai_fn(name = "http_delete", return_raw)]
+    pub fn http_delete_with(url: &str, opts: Dynamic) -> Fallible<Response> {
+        super::request("http_delete", "DELETE", url, None, &opts)
+    }
+
+    /// Sends a request with any method.
+    /// ```rhai
+    /// let web = mock(#{"OPTIONS /": 204});
+    /// assert_eq(http("OPTIONS", web.url).status, 204);
+    /// ```
+    #[rhai_fn(name = "http", return_raw)]
+    pub fn http(method: &str, url: &str) -> Fallible<Response> {
+        super::request("http", method, url, None, &Dynamic::UNIT)
+    }
+
+    /// The same with options, which are those of `http_get`.
+    /// ```rhai
+    /// let web = mock(#{"PURGE /cache": 200});
+    /// assert(http("PURGE", `${web.url}/cache`, #{headers: #{"x-token": "secret"}}).ok);
+    /// ```
+    #[rhai_fn(name = "http", return_raw)]
+    pub fn http_with(method: &str, url: &str, opts: Dynamic) -> Fallible<Response> {
+        super::request("http", method, url, None, &opts)
+    }
+
+    /// The status code, such as 200.
+    /// ```rhai
+    /// assert_eq(http_get(mock(#{}).url).status, 404);
+    /// ```
+    #[rhai_fn(get = "status", pure)]
+    pub fn status(response: &mut Response) -> i64 {
+        i64::from(response.0.response.status)
+    }
+
+    /// Whether the status is 200 to 299.
+    /// ```rhai
+    /// assert(!http_get(mock(#{}).url).ok);
+    /// ```
+    #[rhai_fn(get = "ok", pure)]
+    pub fn ok(response: &mut Response) -> bool {
+        (200..300).contains(&response.0.response.status)
+    }
+
+    /// The headers: `headers["content-type"]`, a name in any case, `()` when there is none.
+    /// ```rhai
+    /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
+    /// assert_eq(answer.headers["Content-Type"], "application/json");
+    /// ```
+    #[rhai_fn(get = "headers", pure)]
+    pub fn headers(response: &mut Response) -> Headers {
+        Headers(Arc::clone(&response.0))
+    }
+
+    /// One header, its name in any case; `()` when there is none. Several of one name are joined by `, `.
+    /// ```rhai
+    /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
+    /// assert_eq(answer.header("content-type"), "application/json");
+    /// ```
+    #[rhai_fn(pure)]
+    pub fn header(response: &mut Response, name: &str) -> Dynamic {
+        super::header(&response.0.response, name)
+    }
+
+    /// The body as text. Bytes that are not UTF-8 become `�`; `.bytes` has them as they are.
+    /// ```rhai
+    /// assert_eq(http_get(mock(#{"/": "hello"}).url).body, "hello");
+    /// ```
+    #[rhai_fn(get = "body", pure)]
+    pub fn body(response: &mut Response) -> String {
+        super::lossy(&response.0.response.body)
+    }
+
+    /// The same as `.body`.
+    /// ```rhai
+    /// assert_eq(http_get(mock(#{"/": "hello"}).url).text, "hello");
+    /// ```
+    #[rhai_fn(get = "text", pure)]
+    pub fn text(response: &mut Response) -> String {
+        super::lossy(&response.0.response.body)
+    }
+
+    /// The body as a blob.
+    /// ```rhai
+    /// assert_eq(http_get(mock(#{"/": "hello"}).url).bytes.len(), 5);
+    /// ```
+    #[rhai_fn(get = "bytes", pure)]
+    pub fn bytes(response: &mut Response) -> Blob {
+        response.0.response.body.clone()
+    }
+
+    /// The body, read as JSON: a map, an array, a string, a number, true, false or `()` for null. Throws an
+    /// error of kind `http` when it is none, with the status and its first 200 characters.
+    /// ```rhai
+    /// let answer = http_get(mock(#{"/": #{json: #{users: [#{name: "Ada"}]}}}).url);
+    /// assert_eq(answer.json.users[0].name, "Ada");
+    /// ```
+    #[rhai_fn(get = "json", name = "json", pure, return_raw)]
+    pub fn json(response: &mut Response) -> Fallible<Dynamic> {
+        super::json(&response.0)
+    }
+
+    /// How long the request took, in milliseconds, with redirects and the whole body.
+    /// ```rhai
+    /// assert(http_get(mock(#{"/": #{delay: "20ms"}}).url).ms >= 20);
+    /// ```
+    #[rhai_fn(get = "ms", pure)]
+    pub fn ms(response: &mut Response) -> i64 {
+        i64::try_from(response.0.response.ms).unwrap_or(i64::MAX)
+    }
+
+    /// Where the answer came from, after redirects.
+    /// ```rhai
+    /// let web = mock(#{"/old": #{status: 302, headers: #{location: "/new"}}, "/new": "here"});
+    /// assert_eq(http_get(`${web.url}/old`).url, `${web.url}/new`);
+    /// ```
+    #[rhai_fn(get = "url", pure)]
+    pub fn url(response: &mut Response) -> String {
+        response.0.response.url.to_string()
+    }
+
+    /// The response in one line, for `print`: status, size, time and the start of the body.
+    /// ```rhai
+    /// print(http_get(mock(#{"/": "hello"}).url));
+    /// ```
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn to_string(response: &mut Response) -> String {
+        super::one_line(&response.0)
+    }
+
+    /// One header, its name in any case; `()` when there is none. Several of one name are joined by `, `.
+    /// ```rhai
+    /// let headers = http_get(mock(#{}).url).headers;
+    /// assert_eq(headers["x-missing"], ());
+    /// ```
+    #[rhai_fn(index_get, pure)]
+    pub fn headers_index(headers: &mut Headers, name: &str) -> Dynamic {
+        super::header(&headers.0.response, name)
+    }
+
+    /// Whether there is a header of this name, in any case; also `"etag" in headers`.
+    /// ```rhai
+    /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
+    /// assert("Content-Type" in answer.headers);
+    /// ```
+    #[rhai_fn(name = "contains", pure)]
+    pub fn headers_contain(headers: &mut Headers, name: &str) -> bool {
+        headers.0.response.headers.contains_key(name)
+    }
+
+    /// Every value of a header, in order: an array, empty when there is none.
+    /// ```rhai
+    /// let answer = http_get(mock(#{"/": #{headers: #{"x-a": "1"}}}).url);
+    /// assert_eq(answer.headers.all("x-a"), ["1"]);
+    /// ```
+    #[rhai_fn(pure)]
+    pub fn all(headers: &mut Headers, name: &str) -> Array {
+        let values = headers.0.response.headers.get_all(name);
+        values.iter().map(|value| super::lossy(value.as_bytes()).into()).collect()
+    }
+
+    /// The names of the headers, in small letters.
+    /// ```rhai
+    /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
+    /// assert("content-type" in answer.headers.keys());
+    /// ```
+    #[rhai_fn(name = "keys", pure)]
+    pub fn headers_keys(headers: &mut Headers) -> Array {
+        headers.0.response.headers.keys().map(|name| name.as_str().to_owned().into()).collect()
+    }
+
+    /// The headers, one a line, for `print`.
+    /// ```rhai
+    /// print(http_get(mock(#{}).url).headers);
+    /// ```
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn headers_to_string(headers: &mut Headers) -> String {
+        let lines = headers.0.response.headers.iter();
+        let lines = lines.map(|(name, value)| format!("{name}: {}", super::lossy(value.as_bytes())));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn header(response: &http::Response, name: &str) -> Dynamic {
+    let values: Vec<String> =
+        response.headers.get_all(name).iter().map(|value| lossy(value.as_bytes())).collect();
+    if values.is_empty() { Dynamic::UNIT } else { values.join(", ").into() }
+}
+
+/// The first characters of a body, for an error or a line.
+fn start_of(body: &[u8]) -> String {
+    const MOST: usize = 200;
+    let text = lossy(&body[..body.len().min(4 * MOST)]);
+    let start: String = text.chars().take(MOST).collect();
+    let cut = start.len() < body.len();
+    format!("{}{}", start.trim_end(), if cut { "…" } else { "" })
+}
+
+fn one_line(answered: &Answered) -> String {
+    let response = &answered.response;
+    let body = if response.body.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", start_of(&response.body).replace(['\r', '\n'], " "))
+    };
+    format!("{} ({} bytes, {} ms){body}", response.status, response.body.len(), response.ms)
+}
+
+fn json(answered: &Answered) -> Fallible<Dynamic> {
+    let response = &answered.response;
+    match serde_json::from_slice(&response.body) {
+        Ok(value) => Ok(from_json(&value)),
+        Err(error) => {
+            let what = format!("{} {}", answered.method, response.url);
+            let (status, start) = (response.status, start_of(&response.body));
+            let message = if response.body.is_empty() {
+                format!("{what}: the body is empty, not JSON (status {status})")
+            } else {
+                format!("{what}: the body is not JSON (status {status}): {start}")
+            };
+            Err(ScriptError::new(Kind::Http, message)
+                .fact("url", response.url.to_string())
+                .fact("method", answered.method.clone())
+                .fact("status", i64::from(status))
+                .fact("body", start)
+                .note(format!("not JSON because: {error}"))
+                .into())
+        }
+    }
+}
+
+/// A value of a script as JSON.
+///
+/// # Errors
+/// What has no JSON form, such as a closure or a job; in words that stand after "cannot become JSON: ".
+pub fn to_json(value: &Dynamic) -> Result<Value, String> {
+    if value.is_unit() {
+        return Ok(Value::Null);
+    }
+    if let Ok(bool) = value.as_bool() {
+        return Ok(bool.into());
+    }
+    if let Ok(int) = value.as_int() {
+        return Ok(int.into());
+    }
+    if let Ok(float) = value.as_float() {
+        let number = serde_json::Number::from_f64(float);
+        return number.map(Value::Number).ok_or_else(|| format!("the number {float}"));
+    }
+    if value.is_string() || value.is_char() {
+        return Ok(value.to_string().into());
+    }
+    if let Some(array) = value.read_lock::<Array>() {
+        return array.iter().map(to_json).collect();
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        let pairs = map.iter().map(|(key, value)| {
+            let value = to_json(value).map_err(|what| format!("{what} at `{key}`"))?;
+            Ok((key.to_string(), value))
+        });
+        return pairs.collect::<Result<_, _>>().map(Value::Object);
+    }
+    Err(format!("a {}", value::type_name(value)))
+}
+
+/// JSON as a value of a script. A number that is no i64 becomes a float.
+pub fn from_json(value: &Value) -> Dynamic {
+    match value {
+        Value::Null => Dynamic::UNIT,
+        Value::Bool(bool) => (*bool).into(),
+        Value::Number(number) => match number.as_i64() {
+            Some(int) => int.into(),
+            None => number.as_f64().unwrap_or(f64::NAN).into(),
+        },
+        Value::String(text) => text.as_str().into(),
+        Value::Array(array) => array.iter().map(from_json).collect::<Array>().into(),
+        Value::Object(object) => {
+            let pairs = object.iter().map(|(key, value)| (key.as_str().into(), from_json(value)));
+            pairs.collect::<Map>().into()
+        }
+    }
+}
+
+/// A URL as a script wrote it.
+pub fn url(function: &str, text: &str) -> Fallible<Url> {
+    if text.contains("()") {
+        return Err(value::unit_inside(function, text).into());
+    }
+    Url::parse(text).map_err(|bad| {
+        let error = ScriptError::usage(format!("{function}: {}", bad.message));
+        match bad.hint {
+            Some(hint) => error.hint(hint),
+            None => error.note("a URL looks like \"http://localhost:8080/health\""),
+        }
+        .into()
+    })
+}
+
+fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
+    let error = ScriptError::usage(format!("{function}: {text:?} is no HTTP method"));
+    if text.contains("://") {
+        return Err(error.note("the method comes first, then the URL").into());
+    }
+    match text.trim().to_ascii_uppercase().parse() {
+        Ok(method) => Ok(method),
+        Err(_) => Err(error.note("a method is a word such as GET").into()),
+    }
+}
+
+/// What else than a body a request can be told.
+fn common(function: &str, opts: &Opts, request: &mut Request) -> Fallible<()> {
+    let usage = |message: String| ScriptError::usage(format!("{function}: {message}"));
+    if let Some(headers) = opts.map("headers")? {
+        for (name, value) in &headers {
+            let value = value::word(value, &format!("{function}: header `{name}`"))?;
+            request.header(name, &value).map_err(|e| usage(format!("option `headers`: {e}")))?;
+        }
+    }
+    if let Some(insecure) = opts.bool("insecure")? {
+        request.insecure = insecure;
+    }
+    if let Some(auth) = opts.get("auth") {
+        let value = authorization(function, auth)?;
+        request.header("authorization", &value).map_err(|e| usage(format!("option `auth`: {e}")))?;
+    }
+    if let Some(path) = opts.string("unix_socket")? {
+        let path = http::socket_path(&rt().path(&path));
+        request.unix_socket = Some(path.map_err(|e| usage(format!("option `unix_socket`: {e}")))?);
+    }
+    Ok(())
+}
+
+/// `"user:password"`, `#{user, password}` or `#{bearer}`.
+fn authorization(function: &str, auth: &Dynamic) -> Fallible<String> {
+    let what = format!("{function}: option `auth`");
+    let wrong = || {
+        ScriptError::usage(format!("{what}: {} is no login", value::type_name(auth)))
+            .note("write \"user:password\", #{user: …, password: …} or #{bearer: …}")
+    };
+    if let Some(text) = auth.read_lock::<ImmutableString>() {
+        return if text.contains(':') { Ok(http::basic(&text)) } else { Err(wrong().into()) };
+    }
+    if !auth.is_map() {
+        return Err(wrong().into());
+    }
+    let opts = Opts::new(&what, auth, &["user", "password", "bearer"])?;
+    match (opts.string("user")?, opts.string("password")?, opts.string("bearer")?) {
+        (None, None, Some(token)) => Ok(format!("Bearer {token}")),
+        (Some(user), password, None) => Ok(http::basic(&format!("{user}:{}", password.unwrap_or_default()))),
+        _ => Err(wrong().into()),
+    }
+}
+
+/// Puts a body in, with its type unless the script named one.
+fn set_body(request: &mut Request, body: Vec<u8>, content_type: &str) {
+    request.body = Some(body);
+    if !request.headers.contains_key("content-type") {
+        // Only constants come here, which are valid.
+        let _ = request.header("content-type", content_type);
+    }
+}
+
+/// A map or an array as JSON, a string or a blob as it is, `()` for none.
+fn body(function: &str, given: &Dynamic, request: &mut Request) -> Fallible<()> {
+    let wrong = |why: String| ScriptError::usage(format!("{function}: the body {why}"));
+    if given.is_unit() {
+        return Ok(());
+    }
+    if let Some(text) = given.read_lock::<ImmutableString>() {
+        set_body(request, text.as_bytes().to_vec(), "text/plain; charset=utf-8");
+        return Ok(());
+    }
+    if let Some(blob) = given.read_lock::<Blob>() {
+        set_body(request, blob.clone(), "application/octet-stream");
+        return Ok(());
+    }
+    if given.is_map() || given.is_array() {
+        let json = to_json(given).map_err(|e| wrong(format!("cannot become JSON: {e}")))?;
+        set_body(request, json.to_string().into_bytes(), "application/json");
+        return Ok(());
+    }
+    Err(wrong(format!("is {}; write a string, a map, an array or ()", value::show(given))).into())
+}
+
+fn form(function: &str, form: &Map) -> Fallible<Vec<u8>> {
+    let pairs = form.iter().map(|(name, value)| {
+        let value = value::word(value, &format!("{function}: form field `{name}`"))?;
+        Ok(format!("{}={}", http::encode_form(name), http::encode_form(&value)))
+    });
+    Ok(pairs.collect::<Fallible<Vec<_>>>()?.join("&").into_bytes())
+}
+
+/// Options in the place of the body would be sent to the server without a word.
+fn options_as_body(function: &str, body: &Dynamic) -> Option<ScriptError> {
+    let map = body.read_lock::<Map>()?;
+    let only_options = !map.is_empty() && map.keys().all(|key| OPTIONS.contains(&key.as_str()));
+    let certain = map.contains_key("json")
+        || map.get("headers").is_some_and(Dynamic::is_map)
+        || map.get("form").is_some_and(Dynamic::is_map);
+    let keys = map.keys().map(|key| format!("{key}: …")).collect::<Vec<_>>().join(", ");
+    (only_options && certain).then(|| {
+        ScriptError::usage(format!("{function}: the second argument is the body, options come after it"))
+            .note(format!("a body that really has these keys: {function}(url, (), #{{json: body}})"))
+            .hint(format!("{function}(url, (), #{{{keys}}})"))
+    })
+}
+
+fn request(
+    function: &str,
+    method: &str,
+    text: &str,
+    given: Option<&Dynamic>,
+    opts: &Dynamic,
+) -> Fallible<Response> {
+    rt().checkpoint()?;
+    let method = parse_method(function, method)?;
+    let mut request = Request { method, ..Request::get(url(function, text)?) };
+    let opts = Opts::new(function, opts, OPTIONS)?;
+    common(function, &opts, &mut request)?;
+    if let Some(timeout) = opts.duration("timeout")? {
+        request.timeout = timeout;
+    }
+    if let Some(redirects) = opts.int("redirects")? {
+        request.redirects = u32::try_from(redirects).map_err(|_| {
+            ScriptError::usage(format!(
+                "{function}: option `redirects`: {redirects} is no number of redirects"
+            ))
+        })?;
+    }
+    let given = given.filter(|given| !given.is_unit());
+    if let Some(error) = given.and_then(|given| options_as_body(function, given)) {
+        return Err(error.into());
+    }
+    let bodies: Vec<&str> =
+        ["json", "form", "body"].into_iter().filter(|key| opts.get(key).is_some()).collect();
+    if bodies.len() + usize::from(given.is_some()) > 1 {
+        let argument = if given.is_some() { "the second argument and " } else { "" };
+        let message = format!("{function}: more than one body: {argument}`{}`", bodies.join("`, `"));
+        return Err(ScriptError::usage(message).into());
+    }
+    if let Some(given) = given.or_else(|| opts.get("body")) {
+        body(function, given, &mut request)?;
+    }
+    if let Some(given) = opts.get("json") {
+        let json = to_json(given)
+            .map_err(|e| ScriptError::usage(format!("{function}: option `json`: cannot become JSON: {e}")))?;
+        set_body(&mut request, json.to_string().into_bytes(), "application/json");
+    }
+    if let Some(fields) = opts.map("form")? {
+        let body = form(function, &fields)?;
+        set_body(&mut request, body, "application/x-www-form-urlencoded");
+    }
+    perform(request)
+}
+
+/// Sends a request, listening to the bell.
+fn perform(request: Request) -> Fallible<Response> {
+    /// If the thread cannot be started nothing rings: look again.
+    const LOOK_AGAIN: Duration = Duration::from_millis(100);
+    let rt = rt();
+    let request = Arc::new(request);
+    let mut sending = Background::new(Arc::clone(&rt.jobs.control));
+    let result = loop {
+        let seen = rt.control().bell.rings();
+        rt.checkpoint()?;
+        let work = Arc::clone(&request);
+        if let Some(result) = sending.poll(move || http::send(&work)) {
+            break result;
+        }
+        rt.control().bell.wait(seen, Some(jobs::now() + LOOK_AGAIN));
+    };
+    let method = request.method.to_string();
+    match result {
+        Ok(response) => Ok(Response(Arc::new(Answered { method, response }))),
+        Err(error) => Err(failed(&request, &method, &error).into()),
+    }
+}
+
+fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
+    let rt = rt();
+    let mut failed = ScriptError::new(Kind::Http, format!("{method} {}: {}", request.url, error.message))
+        .fact("url", request.url.to_string())
+        .fact("method", method.to_owned());
+    if let Some(hint) = &error.hint {
+        failed = failed.hint(hint.clone());
+    }
+    if let Some(path) = &request.unix_socket {
+        failed = failed.note(format!("Unix socket: {}", path.display()));
+    }
+    if error.reason == Reason::Refused
+        && request.url.local_port().is_some()
+        && let Some((job, status)) = rt.jobs.death()
+    {
+        let how = jobs::describe(status);
+        failed = failed.note(format!("job `{}` of this run has died: {how}", job.spec.name)).log_of(&job);
+    }
+    failed
+}

@@ -1,46 +1,134 @@
 //! Where modules come from: relative to the importing file, then the `-I` directories, then what is built in.
+//!
+//! Rhai's own resolver names a module by what stands in the `import`, so that a relative import of an imported
+//! file is looked for in the wrong place. Here the name of a module is its canonical path, as people know it;
+//! it is the key of the cache, the source of positions, and what a nested import is relative to.
 
 use super::failure;
 use super::runtime;
-use rhai::{AST, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use crate::jobs::control::lock;
+use rhai::{AST, Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope, Shared};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::thread::{self, ThreadId};
 
 /// Modules that are built in, as `std/NAME`.
 const EMBEDDED: &[(&str, &str)] = &[];
 
 pub struct Resolver {
     include: Vec<PathBuf>,
+    /// Where bgjobs was called: what the names of scripts are relative to.
+    start: PathBuf,
+    parsed: Mutex<HashMap<String, AST>>,
     cache: Mutex<HashMap<String, Shared<Module>>>,
-    loading: Mutex<Vec<String>>,
+    /// What is being evaluated, and by which thread: `parallel` closures may import the same module.
+    loading: Mutex<Vec<(ThreadId, String)>>,
 }
+
+/// A module's name, and its text.
+type Found = (String, String);
 
 impl Resolver {
     pub fn new(include: &[PathBuf]) -> Self {
-        Self { include: include.to_vec(), cache: Mutex::default(), loading: Mutex::default() }
+        Self {
+            include: include.to_vec(),
+            start: std::env::current_dir().unwrap_or_default(),
+            parsed: Mutex::default(),
+            cache: Mutex::default(),
+            loading: Mutex::default(),
+        }
     }
 
-    /// The name under which positions refer to a module, and its text.
-    fn find(&self, importer: Option<&str>, path: &str) -> Result<(String, String), Vec<String>> {
-        let file =
-            if Path::new(path).extension().is_some() { path.to_owned() } else { format!("{path}.rhai") };
-        let beside =
-            importer.and_then(|name| Path::new(name).parent()).map_or_else(PathBuf::new, Path::to_owned);
+    fn find(
+        &self,
+        importer: Option<&str>,
+        path: &str,
+        position: Position,
+    ) -> Result<Found, Box<EvalAltResult>> {
+        let importer = importer.unwrap_or_default();
+        let built_in = |name: &str| EMBEDDED.iter().find(|(known, _)| *known == name);
+        let beside = self.start.join(importer).parent().map_or_else(|| self.start.clone(), Path::to_owned);
+        let include = self.include.iter().map(|dir| self.start.join(dir));
+        let dirs = (!is_built_in(importer)).then_some(beside).into_iter().chain(include);
         let mut tried = Vec::new();
-        for dir in std::iter::once(&beside).chain(&self.include) {
-            let candidate = dir.join(&file);
-            if let Ok(text) = std::fs::read_to_string(&candidate) {
+        for dir in dirs {
+            let plain = dir.join(path);
+            let mut candidates = vec![plain.clone()];
+            if !path.ends_with(".rhai") {
+                let mut name = plain.into_os_string();
+                name.push(".rhai");
+                candidates.insert(0, name.into());
+            }
+            for candidate in candidates {
+                if !candidate.is_file() {
+                    tried.push(shown(&candidate));
+                    continue;
+                }
+                let text = std::fs::read_to_string(&candidate).map_err(|e| {
+                    let message = format!("the module `{}` cannot be read: {e}", shown(&candidate));
+                    Box::new(EvalAltResult::ErrorRuntime(message.into(), position))
+                })?;
                 let canonical = std::fs::canonicalize(&candidate).unwrap_or(candidate);
                 return Ok((runtime::display_path(&canonical), text));
             }
-            tried.push(candidate.display().to_string());
         }
-        match EMBEDDED.iter().find(|(name, _)| *name == path) {
-            Some((name, text)) => Ok(((*name).to_owned(), (*text).to_owned())),
-            None => Err(tried),
+        if let Some((name, text)) = built_in(path.trim_end_matches(".rhai")) {
+            return Ok(((*name).to_owned(), (*text).to_owned()));
+        }
+        if path.starts_with("std/") {
+            let names: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
+            tried.push(format!(
+                "what is built in: {}",
+                if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+            ));
+        }
+        let message = format!("{path}\n{}", tried.join("\n"));
+        Err(Box::new(EvalAltResult::ErrorModuleNotFound(message, position)))
+    }
+
+    /// The parsed module. The check has usually asked for it before the run does.
+    fn parsed(
+        &self,
+        engine: &Engine,
+        importer: Option<&str>,
+        path: &str,
+        position: Position,
+    ) -> Result<AST, Box<EvalAltResult>> {
+        let (name, text) = self.find(importer, path, position)?;
+        if let Some(ast) = lock(&self.parsed).get(&name) {
+            return Ok(ast.clone());
+        }
+        failure::remember(&name, &text);
+        let mut ast: AST = engine
+            .compile(without_shebang(&text))
+            .map_err(|error| in_module(&name, Box::new(error.into()), position))?;
+        ast.set_source(name.as_str());
+        failure::remember_closures(&ast);
+        lock(&self.parsed).insert(name, ast.clone());
+        Ok(ast)
+    }
+}
+
+fn is_built_in(name: &str) -> bool {
+    EMBEDDED.iter().any(|(known, _)| *known == name)
+}
+
+/// A path that need not exist, without `.` and `..`, as people know it.
+fn shown(path: &Path) -> String {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => drop(plain.pop()),
+            std::path::Component::CurDir => {}
+            other => plain.push(other),
         }
     }
+    runtime::display_path(&plain)
+}
+
+fn in_module(name: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+    Box::new(EvalAltResult::ErrorInModule(name.to_owned(), error, position))
 }
 
 impl ModuleResolver for Resolver {
@@ -51,38 +139,65 @@ impl ModuleResolver for Resolver {
         path: &str,
         pos: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
-        use crate::jobs::control::lock;
-        let in_module =
-            |error: Box<EvalAltResult>| Box::new(EvalAltResult::ErrorInModule(path.to_owned(), error, pos));
-        let (name, text) = self.find(source, path).map_err(|tried| {
-            let message = format!("{path}: not found; tried {}", tried.join(", "));
-            Box::new(EvalAltResult::ErrorModuleNotFound(message, pos))
-        })?;
+        let ast = self.parsed(engine, source, path, pos)?;
+        let name = ast.source().unwrap_or(path).to_owned();
         if let Some(module) = lock(&self.cache).get(&name) {
             return Ok(Shared::clone(module));
         }
-        if lock(&self.loading).contains(&name) {
-            let chain = lock(&self.loading).join(" → ");
-            let message = format!("modules import each other in a circle: {chain} → {name}");
-            return Err(Box::new(EvalAltResult::ErrorRuntime(message.into(), pos)));
+        let me = thread::current().id();
+        {
+            let mut loading = lock(&self.loading);
+            let mine: Vec<&str> =
+                loading.iter().filter(|(thread, _)| *thread == me).map(|(_, name)| name.as_str()).collect();
+            if let Some(start) = mine.iter().position(|loading| *loading == name) {
+                let chain = mine[start..].join("` → `");
+                let message = format!("modules import each other in a circle: `{chain}` → `{name}`");
+                return Err(Box::new(EvalAltResult::ErrorRuntime(message.into(), pos)));
+            }
+            loading.push((me, name.clone()));
         }
-        failure::remember(&name, &text);
-        let mut ast: AST =
-            engine.compile(without_shebang(&text)).map_err(|e| in_module(Box::new(e.into())))?;
-        ast.set_source(name.as_str());
-        lock(&self.loading).push(name.clone());
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine);
-        lock(&self.loading).pop();
-        let module: Shared<Module> = module.map_err(in_module)?.into();
-        lock(&self.cache).insert(name, Shared::clone(&module));
-        Ok(module)
+        lock(&self.loading).retain(|(thread, loading)| *thread != me || *loading != name);
+        let mut module = module.map_err(|error| in_module(&name, error, pos))?;
+        share_closures(&mut module, &ast);
+        // When two threads have evaluated it, both get the first one.
+        Ok(Shared::clone(lock(&self.cache).entry(name).or_insert_with(|| module.into())))
+    }
+
+    fn resolve_ast(
+        &self,
+        engine: &Engine,
+        source: Option<&str>,
+        path: &str,
+        pos: Position,
+    ) -> Option<Result<AST, Box<EvalAltResult>>> {
+        Some(self.parsed(engine, source, path, pos))
     }
 }
 
-/// `#!…` in the first line is a comment: same length, same lines.
-pub fn without_shebang(text: &str) -> String {
+/// Lets a closure that a module's function returns be called by whoever got it: rhai looks for its body among
+/// the functions that are visible there. The names of closures are unique.
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+fn share_closures(module: &mut Module, ast: &AST) {
+    if !ast.iter_functions().any(|function| function.name.starts_with("anon$")) {
+        return;
+    }
+    // Only an engine tells the hashes of a module's functions.
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(module.clone().into());
+    let closure =
+        |info: rhai::FuncInfo| info.metadata.name.starts_with("anon$").then_some(info.metadata.hash);
+    for hash in engine.collect_fn_metadata(None, closure, false) {
+        module.update_fn_namespace(hash, FnNamespace::Global);
+    }
+    module.build_index();
+}
+
+/// `#!…` in the first line is no code. It becomes an empty line: `//` in front of `/usr/bin/env` would start
+/// a documentation comment.
+pub fn without_shebang(text: &str) -> &str {
     match text.strip_prefix("#!") {
-        Some(rest) => format!("//{rest}"),
-        None => text.to_owned(),
+        Some(rest) => rest.find('\n').map_or("", |end| &rest[end..]),
+        None => text,
     }
 }

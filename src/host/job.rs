@@ -882,7 +882,9 @@ pub fn spawn_error(
         if spec::find_program(name, &rt.cwd(), path).is_some() {
             let mut words = vec![format!("{name:?}")];
             match command {
-                Command::Argv(rest) => words.extend(rest.iter().map(|word| format!("{word:?}"))),
+                Command::Argv(rest) | Command::Own(rest) => {
+                    words.extend(rest.iter().map(|word| format!("{word:?}")))
+                }
                 Command::Shell(text) => words.extend(text.split_whitespace().map(|word| format!("{word:?}"))),
             }
             result = result.hint(format!(

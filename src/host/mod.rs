@@ -6,6 +6,7 @@
 //! check    what is checked before anything runs
 //! hints    advice for habits from other languages
 //! import   where modules come from
+//! signature  which functions there are
 //! failure  an error of the evaluation → plain data for the report
 //! error    what a script can catch
 //! value    arguments: durations, commands, option maps
@@ -39,6 +40,7 @@ mod ready;
 mod runtime;
 mod script;
 mod services;
+mod signature;
 mod text;
 mod value;
 mod wait;

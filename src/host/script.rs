@@ -3,7 +3,7 @@
 use super::engine::engine;
 use super::import::without_shebang;
 use super::runtime::{self, Runtime, Session};
-use super::{check as checks, failure};
+use super::{check as checks, env, failure, signature};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
@@ -35,6 +35,8 @@ impl Script {
             dir.clone_into(&mut lock(&self.rt.script_dir));
         }
         let ast = compile(&self.engine, &loaded)?;
+        env::declare(env::declared(&ast), &self.rt.options.args)
+            .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
         if self.rt.control().reason().is_some() {
             return Ok(()); // Whatever the evaluation says, it was stopped.
@@ -112,12 +114,10 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
 
 fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     let text = without_shebang(&loaded.text);
-    let mut ast = engine.compile(text).map_err(|error| {
-        let mut failure = failure::describe(&Box::new(error.into()), &loaded.name);
-        failure.code = exit::USAGE;
-        failure
-    })?;
+    signature::known(engine);
+    let mut ast = engine.compile(text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
+    failure::remember_closures(&ast);
     checks::check(engine, &ast, &loaded.name)?;
     Ok(ast)
 }

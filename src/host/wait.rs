@@ -650,8 +650,13 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
             && wanted != other
             && error.hint.is_none()
         {
-            error = error
-                .hint(format!("port {other}   (`{}` listens on {other}, not on {wanted})", job.0.spec.name));
+            let edit = match function {
+                "wait_port" => format!("wait_port({other})"),
+                "wait_http" => format!("port {other}"),
+                _ => format!("ready: {other}"),
+            };
+            error =
+                error.hint(format!("{edit}   (`{}` listens on {other}, not on {wanted})", job.0.spec.name));
         }
         if job.0.log.as_ref().is_some_and(|path| log::size(path) == 0) {
             error =

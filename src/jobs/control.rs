@@ -108,6 +108,11 @@ impl Control {
         self.halted.load(SeqCst) && !(self.on_exit.load(SeqCst) && !self.killing())
     }
 
+    /// Whether the `on_exit` closures run: the script itself has ended.
+    pub fn closing(&self) -> bool {
+        self.on_exit.load(SeqCst)
+    }
+
     pub fn killing(&self) -> bool {
         self.kill_now.load(SeqCst)
     }

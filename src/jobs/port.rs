@@ -5,6 +5,7 @@ use super::user_name;
 use crate::sys::{proc, socket};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// A process that listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Owner {
     /// None when the process may not be seen: another user's, or the kernel's.
     pub pid: Option<i32>,
     pub user: String,
+    /// The short name of the program; `?` when it may not be seen.
+    pub name: String,
     pub command: String,
 }
 
@@ -44,14 +47,15 @@ pub fn listening(port: u16) -> Listening {
     known.sort_by_key(|owner| owner.pid);
     if known.is_empty() {
         let user = user_name(sockets[0].uid);
-        return Listening::Unknown(Owner { pid: None, user, command: "?".to_owned() });
+        return Listening::Unknown(Owner { pid: None, user, name: "?".to_owned(), command: "?".to_owned() });
     }
     Listening::Known(known)
 }
 
 fn owner(pid: i32) -> Owner {
     let user = proc::uid(pid).map_or_else(|| "?".to_owned(), user_name);
-    Owner { pid: Some(pid), user, command: proc::command(pid) }
+    let name = proc::name(pid).unwrap_or_else(|| "?".to_owned());
+    Owner { pid: Some(pid), user, name, command: proc::command(pid) }
 }
 
 /// The TCP ports that these processes listen on, in ascending order.
@@ -77,6 +81,8 @@ pub fn in_use(port: u16) -> bool {
 #[derive(Default)]
 pub struct FreePorts {
     held: Mutex<Vec<OwnedFd>>,
+    /// How many numbers have been tried: those are taken, by us or by somebody else.
+    tried: AtomicU32,
 }
 
 /// The lowest number that is given out.
@@ -93,7 +99,8 @@ impl FreePorts {
         let span = u32::from(end - FIRST);
         // Different runs start at different places, so that they seldom try the same number.
         let seed = nix::unistd::getpid().as_raw().unsigned_abs().wrapping_mul(2_654_435_761);
-        for step in 0..span {
+        for _ in 0..span {
+            let step = self.tried.fetch_add(1, Relaxed);
             let Ok(offset) = u16::try_from(seed.wrapping_add(step) % span) else { continue };
             let port = FIRST + offset;
             if let Some(held) = socket::lock_port(port)

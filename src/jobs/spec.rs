@@ -15,7 +15,12 @@ pub enum Command {
     Shell(String),
     /// Executed directly.
     Argv(Vec<String>),
+    /// This program itself, with these arguments.
+    Own(Vec<String>),
 }
+
+/// What executes this program again, also after its file was replaced.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// Words that only a shell can carry out: `exec` cannot replace the shell by them.
 const SHELL_WORDS: &[&str] = &[
@@ -31,13 +36,14 @@ impl Command {
         match self {
             Self::Shell(text) => text.trim().to_owned(),
             Self::Argv(words) => words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "),
+            Self::Own(words) => words.first().cloned().unwrap_or_default(),
         }
     }
 
     /// The program's name, for a job that was given none.
     pub fn program_name(&self) -> String {
         let word = match self {
-            Self::Argv(words) => words.first().cloned().unwrap_or_default(),
+            Self::Argv(words) | Self::Own(words) => words.first().cloned().unwrap_or_default(),
             Self::Shell(text) => {
                 let mut words = text.split_ascii_whitespace();
                 words.find(|word| !is_assignment(word) && *word != "exec").unwrap_or("sh").to_owned()
@@ -54,12 +60,14 @@ impl Command {
         match self {
             Self::Argv(words) => words.first().map(String::as_str),
             Self::Shell(text) => simple_command(text),
+            Self::Own(_) => None,
         }
     }
 
     fn argv(&self) -> Vec<String> {
         match self {
             Self::Argv(words) => words.clone(),
+            Self::Own(words) => std::iter::once("bgjobs".to_owned()).chain(words.iter().cloned()).collect(),
             // `exec` replaces the shell: else its death would hide that of the real program.
             Self::Shell(text) => {
                 let exec = if simple_command(text).is_some() { "exec " } else { "" };
@@ -273,6 +281,7 @@ impl Spec {
         let argv = self.command.argv();
         let programs = match &self.command {
             Command::Shell(_) => vec![PathBuf::from("/bin/sh")],
+            Command::Own(_) => vec![PathBuf::from(OWN_PROGRAM)],
             Command::Argv(_) => candidates(argv.first().map_or("", String::as_str), &self.cwd, path),
         };
         let text = |what: &str, bytes: &[u8]| {

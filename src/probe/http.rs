@@ -82,9 +82,13 @@ impl Url {
             None => (None, authority),
         };
         let (host, port) = split_port(authority);
-        let default = if tls { 443 } else { 80 };
         let port = match port {
-            None => default,
+            None if tls => 443,
+            None => 80,
+            Some("") => {
+                let message = format!("{text:?}: no port after the colon (a variable without a value?)");
+                return bad(message, None);
+            }
             Some(digits) => match digits.parse::<u16>().ok().filter(|port| *port != 0) {
                 Some(port) => port,
                 None => return bad(format!("{text:?}: bad port `{digits}` (1 to 65535)"), None),
@@ -633,10 +637,6 @@ impl Default for Want {
 }
 
 impl Want {
-    pub fn codes(codes: &[u16]) -> Self {
-        Self(codes.iter().map(|code| *code..=*code).collect())
-    }
-
     /// `"200"` or `"2xx"`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -657,7 +657,7 @@ impl Want {
     }
 }
 
-/// What a URL must answer to be ready.
+/// What a URL must answer to be ready. A redirect is an answer and is not followed.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub request: Request,
@@ -669,12 +669,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// Any 2xx or 3xx. A redirect is an answer and is not followed.
-    pub fn new(url: Url) -> Self {
-        let request = Request { redirects: 0, ..Request::get(url) };
-        Self { request, want: Want::default(), contains: None, matches: None, json: None }
-    }
-
     /// The port, when a process of this machine must own it.
     pub fn local_port(&self) -> Option<u16> {
         if self.request.unix_socket.is_some() { None } else { self.request.url.local_port() }
@@ -824,7 +818,7 @@ mod tests {
         assert_eq!(bad("/health").1, None);
         assert_eq!(bad("").1, None);
         assert!(bad("ftp://x").0.contains("unsupported scheme `ftp`"));
-        for port in ["0", "65536", "x", "", "-1", "80 "] {
+        for port in ["0", "65536", "x", "-1", "80 "] {
             assert!(bad(&format!("http://localhost:{port}/x")).0.contains("bad port"), "{port}");
         }
         assert!(Url::parse("http://a b/").is_err());
@@ -862,7 +856,7 @@ mod tests {
         let class = Want::parse("2xx").expect("class");
         assert!(class.accepts(299) && !class.accepts(300));
         assert!(Want::parse("204").expect("code").accepts(204));
-        let any = Want::any([Want::codes(&[401]), class]);
+        let any = Want::any([Want::parse("401").expect("code"), class]);
         assert!(any.accepts(401) && any.accepts(201) && !any.accepts(403));
         for text in ["", "x", "9xx", "2x", "0", "-200"] {
             assert_eq!(Want::parse(text), None, "{text}");
@@ -888,5 +882,73 @@ mod tests {
         let request = Request::get(url(&format!("http://localhost:{}", free.port())));
         let error = send(&request).expect_err("refused");
         assert_eq!((error.reason, error.message.as_str()), (Reason::Refused, "connection refused"));
+    }
+
+    /// A server that gives this answer to every connection.
+    fn says(answer: &'static str) -> u16 {
+        use std::io::Write;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let port = listener.local_addr().expect("address").port();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+                // Stays open until the client has gone: an answer without length has no end.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        port
+    }
+
+    fn target(port: u16) -> Target {
+        Target {
+            request: Request::get(url(&format!("http://localhost:{port}/health"))),
+            want: Want::default(),
+            contains: None,
+            matches: None,
+            json: None,
+        }
+    }
+
+    fn seen(target: &Target) -> Result<u16, String> {
+        attempt(target, Duration::from_secs(20)).map(|answer| answer.status)
+    }
+
+    #[test]
+    fn an_attempt_says_what_it_saw() {
+        assert_eq!(seen(&target(says("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"))), Err("503".into()));
+        let moved = says("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(seen(&target(moved)), Ok(302));
+        let json = says("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"state\":\"starting\"}");
+        assert_eq!(seen(&target(json)), Ok(200));
+        let with = |change: fn(&mut Target)| {
+            let mut target = target(json);
+            change(&mut target);
+            seen(&target)
+        };
+        assert_eq!(with(|t| t.contains = Some("star".into())), Ok(200));
+        assert_eq!(
+            with(|t| t.contains = Some("up".into())),
+            Err("200 but the body does not contain `up`".into())
+        );
+        assert_eq!(
+            with(|t| t.matches = Regex::new("^up").ok()),
+            Err("200 but the body does not match `^up`".into())
+        );
+        assert_eq!(
+            with(|t| t.json = serde_json::from_str(r#"{"state":"up"}"#).ok()),
+            Err("200 but `state` is \"starting\", not \"up\"".into())
+        );
+        assert_eq!(with(|t| t.want = Want::any([])), Err("200".into()));
+    }
+
+    #[test]
+    fn an_attempt_does_not_wait_for_a_body_that_does_not_matter() {
+        let endless = says("HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n");
+        assert_eq!(seen(&target(endless)), Ok(200));
+        let mut wants_body = target(endless);
+        wants_body.contains = Some("data".into());
+        let late = attempt(&wants_body, Duration::from_millis(100)).map(|answer| answer.status);
+        assert_eq!(late, Err("200 but the body did not end within 100 ms (9 bytes came)".into()));
     }
 }

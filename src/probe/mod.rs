@@ -135,7 +135,7 @@ impl<'a> Wait<'a> {
     ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
     pub fn run<T, E>(&self, mut attempt: impl FnMut() -> Attempt<T, E>) -> Result<T, Failed<E>> {
         let start = jobs::now();
-        let deadline = self.timeout.map(|time| start + time);
+        let deadline = self.timeout.map(|time| start.saturating_add(time));
         let mut next_try = start;
         let mut seen = Seen::default();
         let mut busy = false;
@@ -156,7 +156,7 @@ impl<'a> Wait<'a> {
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    next_try = now + self.poll(now.saturating_sub(start));
+                    next_try = now.saturating_add(self.poll(now.saturating_sub(start)));
                 }
             }
             if let Some(hopeless) = self.hopeless() {

@@ -1,1 +1,145 @@
-//! Whole error messages: see tests/error.
+//! Whole error messages: every `tests/error/NAME.rhai` is run, and all that bgjobs says about it must be what
+//! stands in `NAME.stderr`. `BGJOBS_UPDATE=1` rewrites those files; read the difference before you commit it.
+//!
+//! Comments at the top of a script say how to run it: `//@ exit: 2` (the expected code), `//@ option: -I lib`.
+
+use crate::support::{Ran, Script, repo};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+#[test]
+fn every_bad_script_gets_its_whole_message() {
+    let update = std::env::var_os("BGJOBS_UPDATE").is_some();
+    let mut wrong = Vec::new();
+    let scripts = scripts();
+    assert!(!scripts.is_empty(), "no script in tests/error");
+    for script in scripts {
+        let ran = run(&script);
+        let said = redact(&ran.stderr);
+        let golden = script.with_extension("stderr");
+        if update {
+            fs::write(&golden, &said).expect("golden file is writable");
+        }
+        let expected = fs::read_to_string(&golden).unwrap_or_default();
+        let code: i32 = header(&script, "exit").first().and_then(|code| code.parse().ok()).unwrap_or(1);
+        if said != expected {
+            wrong.push(format!("{}:\n--- expected\n{expected}--- but was\n{said}", script.display()));
+        }
+        if ran.code != Some(code) {
+            wrong.push(format!("{}: exit code {:?}, expected {code}\n{said}", script.display(), ran.code));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ (BGJOBS_UPDATE=1 rewrites)\n\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn no_golden_message_has_lost_its_script() {
+    for entry in fs::read_dir(repo("tests/error")).expect("tests/error is there") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_some_and(|extension| extension == "stderr") {
+            assert!(path.with_extension("rhai").exists(), "{} has no script", path.display());
+        }
+    }
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(repo("tests/error"))
+        .expect("tests/error is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rhai"))
+        .collect();
+    found.sort();
+    found
+}
+
+fn run(script: &Path) -> Ran {
+    let name = script.file_name().expect("a file");
+    let mut run = Script::file(name).cwd(repo("tests/error"));
+    for option in header(script, "option") {
+        run = run.option(&option);
+    }
+    run.run()
+}
+
+/// The words after `//@ key:` in a script.
+fn header(script: &Path, key: &str) -> Vec<String> {
+    let text = fs::read_to_string(script).expect("script is text");
+    let start = format!("//@ {key}:");
+    let line = text.lines().find_map(|line| line.strip_prefix(&start));
+    line.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// Replaces what differs from run to run: times, process ids, the run directory.
+fn redact(text: &str) -> String {
+    let mut result = String::new();
+    for line in text.lines() {
+        let line: Vec<String> = line.split(' ').map(redact_word).collect();
+        let mut line = line.join(" ").replace("(TIME ms)", "(TIME)").replace("(TIME s)", "(TIME)");
+        if line.starts_with("logs: ") {
+            "logs: RUN".clone_into(&mut line);
+        }
+        result.push_str(&line);
+        result.push('\n');
+    }
+    let mut result = redact_after(&result, "pid ", "PID");
+    let root = repo("").display().to_string();
+    result = result.replace(root.trim_end_matches('/'), "ROOT");
+    result
+}
+
+fn redact_word(word: &str) -> String {
+    let is_time = |text: &str| {
+        text.strip_suffix('s').is_some_and(|number| number.contains('.') && number.parse::<f64>().is_ok())
+    };
+    if word.strip_prefix('+').is_some_and(is_time) {
+        return "+TIME".to_owned();
+    }
+    if word.strip_suffix(':').is_some_and(is_time) {
+        return "TIME:".to_owned();
+    }
+    if word.strip_prefix('(').is_some_and(|number| !number.is_empty() && number.parse::<f64>().is_ok()) {
+        return "(TIME".to_owned();
+    }
+    word.to_owned()
+}
+
+fn redact_after(text: &str, before: &str, shown: &str) -> String {
+    let mut parts = text.split(before);
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        result.push_str(before);
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        if rest.len() < part.len() {
+            result.push_str(shown);
+        }
+        result.push_str(rest);
+    }
+    result
+}
+
+#[test]
+fn a_missing_script_is_a_usage_error() {
+    let ran = Script::file("nowhere.rhai").cwd(repo("tests/error")).run().code(2);
+    ran.stderr_has("there is no script `nowhere.rhai`");
+}
+
+#[test]
+fn a_directory_is_no_script() {
+    Script::file("lib").cwd(repo("tests/error")).run().code(2).stderr_has("`lib` is a directory");
+}
+
+#[test]
+fn a_script_must_be_utf8() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::write(dir.path().join("latin1.rhai"), b"print(\"a\");\nprint(\"caf\xe9\");\n").expect("written");
+    let ran = Script::file("latin1.rhai").cwd(dir.path()).run().code(2);
+    ran.stderr_has("`latin1.rhai` is not UTF-8: invalid byte in line 2");
+}
+
+#[test]
+fn an_empty_script_passes() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::write(dir.path().join("empty.rhai"), "").expect("written");
+    Script::file("empty.rhai").cwd(dir.path()).run().code(0).stdout("");
+    Script::code("").run().code(0).stdout("");
+}

@@ -1,8 +1,11 @@
 //! One integration binary: every test drives the built `bgjobs` as a user would.
 
 #![allow(clippy::disallowed_methods, reason = "no reaper runs in the tests' own process")]
+#![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod error;
+mod http;
 mod kill;
+mod readme;
 mod script;
 mod support;

@@ -1,1 +1,121 @@
-//! Scripts that assert for themselves: see tests/script.
+//! Scripts that assert for themselves: every `tests/script/<namespace>/<behaviour>.rhai` must end with exit code
+//! 0. Its header may say otherwise, one expectation a line:
+//!
+//! ```text
+//! //@ exit: 2                  this exit code instead
+//! //@ stdout: some text        occurs in stdout; may be given several times
+//! //@ stderr: some text        occurs in stderr; may be given several times
+//! //@ args: --port 80 file     the script's arguments, separated by spaces
+//! //@ needs: redis-server      programs; where one is missing the script is skipped, in CI that is a failure
+//! ```
+//!
+//! `SCRIPT=fs/read cargo test --test it scripts` runs only those whose path contains that text.
+
+use crate::support::{Script, repo, search_path, which};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// How many run at the same time.
+const AT_ONCE: usize = 3;
+
+#[derive(Default)]
+struct Expected {
+    exit: i32,
+    stdout: Vec<String>,
+    stderr: Vec<String>,
+    args: Vec<String>,
+    needs: Vec<String>,
+}
+
+impl Expected {
+    fn of(text: &str) -> Result<Self, String> {
+        let mut expected = Self::default();
+        for line in text.lines().filter_map(|line| line.strip_prefix("//@")) {
+            let (key, value) = line.split_once(':').ok_or_else(|| format!("no `key: value`: {line}"))?;
+            let value = value.trim();
+            match key.trim() {
+                "exit" => expected.exit = value.parse().map_err(|_| format!("no exit code: {value}"))?,
+                "stdout" => expected.stdout.push(value.to_owned()),
+                "stderr" => expected.stderr.push(value.to_owned()),
+                "args" => expected.args = value.split_whitespace().map(str::to_owned).collect(),
+                "needs" => expected.needs = value.split_whitespace().map(str::to_owned).collect(),
+                other => return Err(format!("unknown header `{other}`")),
+            }
+        }
+        Ok(expected)
+    }
+}
+
+fn scripts() -> Vec<PathBuf> {
+    let list = |dir: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let wanted = std::env::var("SCRIPT").unwrap_or_default();
+    let mut found: Vec<PathBuf> = list(&repo("tests/script"))
+        .iter()
+        .flat_map(|namespace| list(namespace))
+        .filter(|path| path.extension().is_some_and(|end| end == "rhai"))
+        .filter(|path| path.to_string_lossy().contains(&wanted))
+        .collect();
+    found.sort();
+    found
+}
+
+/// What was wrong, if anything.
+fn check(path: &Path) -> Result<(), String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let expected = Expected::of(&text)?;
+    let shown = path.strip_prefix(repo("")).unwrap_or(path);
+    if let Some(missing) = expected.needs.iter().find(|program| which(program).is_none()) {
+        if std::env::var_os("CI").is_some() {
+            return Err(format!("`{missing}` is not installed"));
+        }
+        println!("skipped: {} needs `{missing}`, which is not installed", shown.display());
+        return Ok(());
+    }
+    // A script that hangs must not hang the suite.
+    let script = Script::file(shown).option("--timeout").option("60s").env("PATH", &search_path());
+    let ran = expected.args.iter().fold(script, |script, arg| script.arg(arg)).run();
+    let mut wrong = Vec::new();
+    if ran.code != Some(expected.exit) {
+        wrong.push(format!("exit code {:?} (signal {:?}), expected {}", ran.code, ran.signal, expected.exit));
+    }
+    for (name, all, texts) in
+        [("stdout", &ran.stdout, &expected.stdout), ("stderr", &ran.stderr, &expected.stderr)]
+    {
+        wrong.extend(texts.iter().filter(|t| !all.contains(*t)).map(|t| format!("{name} has no {t:?}")));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}\n--- stdout\n{}--- stderr\n{}", wrong.join("\n"), ran.stdout, ran.stderr))
+}
+
+#[test]
+fn scripts_assert_for_themselves() {
+    let scripts = scripts();
+    assert!(!scripts.is_empty(), "no script was found");
+    let queue = Mutex::new(scripts.iter());
+    let failures = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some(path) = queue.lock().expect("not poisoned").next() else { return };
+                    if let Err(wrong) = check(path) {
+                        failures.lock().expect("not poisoned").push(format!("{}: {wrong}", path.display()));
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().expect("not poisoned");
+    failures.sort();
+    assert!(
+        failures.is_empty(),
+        "{} of {} scripts failed:\n\n{}",
+        failures.len(),
+        scripts.len(),
+        failures.join("\n")
+    );
+}

@@ -14,6 +14,20 @@ pub fn repo(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// Where programs are looked for: PATH, and where Debian hides PostgreSQL and system servers.
+pub fn search_path() -> String {
+    let mut dirs =
+        vec![std::env::var("PATH").unwrap_or_default(), "/usr/sbin".into(), "/usr/local/sbin".into()];
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    dirs.extend(versions.map(|version| version.path().join("bin").display().to_string()));
+    dirs.join(":")
+}
+
+/// Where a program is, if it is installed.
+pub fn which(program: &str) -> Option<PathBuf> {
+    search_path().split(':').map(|dir| Path::new(dir).join(program)).find(|path| path.is_file())
+}
+
 /// A run to be made.
 #[must_use]
 pub struct Script {

@@ -1,0 +1,491 @@
+//! Which functions there are, from the engine's own metadata: for the check, for messages, for the reference.
+
+use super::value;
+use rhai::Engine;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// One overload.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    pub name: String,
+    /// Names, where they are known, and types.
+    pub params: Vec<Param>,
+    /// The type of the result; empty for none.
+    pub result: String,
+    /// Without comment marks; empty for functions of rhai itself.
+    pub doc: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Param {
+    pub name: Option<String>,
+    pub kind: String,
+}
+
+/// All functions of the engine by name, getters as `get$NAME`.
+#[derive(Debug, Default)]
+pub struct Known {
+    functions: BTreeMap<String, Vec<Signature>>,
+}
+
+/// What the engine of this process knows. Read when first asked for, which must be after all are registered.
+pub fn known(engine: &Engine) -> &'static Known {
+    KNOWN.get_or_init(|| Known::read(engine))
+}
+
+/// The same, for whoever has no engine at hand.
+pub fn known_already() -> Option<&'static Known> {
+    KNOWN.get()
+}
+
+static KNOWN: OnceLock<Known> = OnceLock::new();
+
+impl Known {
+    fn read(engine: &Engine) -> Self {
+        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), true);
+        let mut functions: BTreeMap<String, Vec<Signature>> = BTreeMap::new();
+        for signature in all {
+            functions.entry(signature.name.clone()).or_default().push(signature);
+        }
+        Self { functions }
+    }
+
+    pub fn get(&self, name: &str) -> &[Signature] {
+        self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.functions.contains_key(name)
+    }
+
+    /// Names that can be called: no getters, setters and operators.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.functions.keys().map(String::as_str).filter(|name| rhai::is_valid_identifier(name))
+    }
+
+    /// Properties of a type.
+    pub fn properties<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
+        self.functions.iter().filter_map(move |(name, forms)| {
+            let name = name.strip_prefix("get$")?;
+            forms.iter().any(|form| form.params.first().is_some_and(|this| this.kind == kind)).then_some(name)
+        })
+    }
+
+    /// Everything, in the order of names.
+    pub fn all(&self) -> impl Iterator<Item = &Signature> {
+        self.functions.values().flatten()
+    }
+}
+
+fn signature(metadata: &rhai::FuncMetadata) -> Signature {
+    let mut params: Vec<Param> = metadata
+        .params_info
+        .iter()
+        .map(|info| match info.split_once(':') {
+            Some((name, kind)) => {
+                let name = name.trim().trim_start_matches('_');
+                Param { name: (!name.is_empty()).then(|| name.to_owned()), kind: kind_name(kind) }
+            }
+            None => Param { name: None, kind: kind_name(info) },
+        })
+        .collect();
+    params.resize(metadata.num_params, Param { name: None, kind: "any".to_owned() });
+    let doc: Vec<String> = metadata.comments.iter().map(|comment| uncommented(comment)).collect();
+    Signature {
+        name: metadata.name.to_string(),
+        params,
+        result: result_name(&metadata.return_type),
+        doc: doc.join("\n").trim().to_owned(),
+    }
+}
+
+impl Signature {
+    pub fn is_method(&self) -> bool {
+        self.params.first().is_some_and(|this| OBJECTS.contains(&this.kind.as_str()))
+    }
+
+    /// `wait_port(port: integer)`.
+    pub fn call(&self) -> String {
+        let params: Vec<String> = self
+            .params
+            .iter()
+            .map(|param| match &param.name {
+                Some(name) => format!("{name}: {}", param.kind),
+                None => param.kind.clone(),
+            })
+            .collect();
+        format!("{}({})", self.name, params.join(", "))
+    }
+}
+
+/// Types whose functions are called as methods.
+const OBJECTS: &[&str] = &["Job", "Result", "Response", "Error", "Mock"];
+
+/// Rust's name of a type as scripts know it.
+pub fn kind_name(rust: &str) -> String {
+    let bare = rust.trim().trim_start_matches("&mut ").trim_start_matches('&').trim();
+    let bare = bare.strip_prefix("mut ").unwrap_or(bare);
+    let bare = bare.split(" | ").next().unwrap_or(bare);
+    let last = bare.rsplit("::").next().unwrap_or(bare);
+    match last {
+        "str" | "String" | "ImmutableString" | "SmartString" => "string",
+        "i64" | "INT" => "integer",
+        "f64" | "FLOAT" => "float",
+        "FnPtr" | "Fn" => "closure",
+        "Array" => "array",
+        "Blob" => "blob",
+        "Map" => "map",
+        "Dynamic" | "T" | "?" | "" => "any",
+        "ScriptError" => "Error",
+        "range" | "ExclusiveRange" | "range=" | "InclusiveRange" => "range",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// The type of a result, without what only says that the function can fail.
+fn result_name(rust: &str) -> String {
+    let mut text = rust.trim();
+    for wrapper in ["Fallible<", "RhaiResultOf<", "Result<"] {
+        if let Some(inner) = text.strip_prefix(wrapper) {
+            text = inner.trim_end_matches('>');
+            text = text.split_once(", Box<EvalAltResult").map_or(text, |(value, _)| value);
+            break;
+        }
+    }
+    match text {
+        "" | "()" => String::new(),
+        "RhaiResult" => "any".to_owned(),
+        _ => kind_name(text),
+    }
+}
+
+fn uncommented(comment: &str) -> String {
+    let lines = comment.lines().map(|line| {
+        let line = line.trim_start_matches("///");
+        line.strip_prefix(' ').unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What other languages call it, and what it is called here. Only where no function has that name.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("length", "len"),
+    ("size", "len"),
+    ("count", "len"),
+    ("println", "print"),
+    ("printf", "print"),
+    ("echo", "print"),
+    ("puts", "print"),
+    ("eprintln", "warn"),
+    ("console_log", "log"),
+    ("append", "push"),
+    ("add", "push"),
+    ("extend", "append"),
+    ("concat", "append"),
+    ("strip", "trim"),
+    ("toString", "to_string"),
+    ("str", "to_string"),
+    ("String", "to_string"),
+    ("int", "parse_int"),
+    ("parseInt", "parse_int"),
+    ("to_int", "parse_int"),
+    ("float", "parse_float"),
+    ("parseFloat", "parse_float"),
+    ("toLowerCase", "to_lower"),
+    ("lower", "to_lower"),
+    ("lowercase", "to_lower"),
+    ("to_lowercase", "to_lower"),
+    ("toUpperCase", "to_upper"),
+    ("upper", "to_upper"),
+    ("uppercase", "to_upper"),
+    ("to_uppercase", "to_upper"),
+    ("includes", "contains"),
+    ("has", "contains"),
+    ("has_key", "contains"),
+    ("contains_key", "contains"),
+    ("indexOf", "index_of"),
+    ("startsWith", "starts_with"),
+    ("startswith", "starts_with"),
+    ("endsWith", "ends_with"),
+    ("endswith", "ends_with"),
+    ("substring", "sub_string"),
+    ("substr", "sub_string"),
+    ("slice", "sub_string"),
+    ("forEach", "for_each"),
+    ("each", "for_each"),
+    ("any", "some"),
+    ("every", "all"),
+    ("fold", "reduce"),
+    ("splitlines", "lines"),
+    ("match", "matches"),
+    ("is_match", "matches"),
+    ("test_regex", "matches"),
+    ("replace_regex", "replace_re"),
+    ("replaceAll", "replace"),
+    ("replace_all", "replace_re"),
+    ("typeof", "type_of"),
+    ("type", "type_of"),
+    ("JSON_parse", "parse_json"),
+    ("from_json", "parse_json"),
+    ("json_parse", "parse_json"),
+    ("stringify", "to_json"),
+    ("json", "to_json"),
+    ("sleep_ms", "sleep"),
+    ("sleep_secs", "sleep"),
+    ("delay", "sleep"),
+    ("pause_for", "sleep"),
+    ("wait_for_port", "wait_port"),
+    ("waitForPort", "wait_port"),
+    ("wait_tcp", "wait_port"),
+    ("wait_for_http", "wait_http"),
+    ("wait_url", "wait_http"),
+    ("wait_for_url", "wait_http"),
+    ("wait_for_log", "wait_log"),
+    ("wait_for_file", "wait_file"),
+    ("wait_for_exit", "wait_exit"),
+    ("wait_for_command", "wait_cmd"),
+    ("wait_for", "wait_until"),
+    ("wait_for_ready", "wait_ready"),
+    ("exec", "run"),
+    ("system", "run"),
+    ("shell", "run"),
+    ("sh", "run"),
+    ("cmd", "run"),
+    ("command", "run"),
+    ("run_command", "run"),
+    ("background", "spawn"),
+    ("start_process", "spawn"),
+    ("capture", "output"),
+    ("stdout", "output"),
+    ("kill_jobs", "kill_all"),
+    ("stop_all", "kill_all"),
+    ("terminate", "stop"),
+    ("getenv", "env"),
+    ("get_env", "env"),
+    ("environ", "env"),
+    ("setenv", "set_env"),
+    ("export", "set_env"),
+    ("argv", "args"),
+    ("pwd", "cwd"),
+    ("getcwd", "cwd"),
+    ("chdir", "cd"),
+    ("tmpdir", "temp_dir"),
+    ("tempdir", "temp_dir"),
+    ("temp_directory", "temp_dir"),
+    ("mkdtemp", "temp_dir"),
+    ("file_exists", "exists"),
+    ("path_exists", "exists"),
+    ("is_file", "exists"),
+    ("read", "read_file"),
+    ("open", "read_file"),
+    ("cat", "read_file"),
+    ("write", "write_file"),
+    ("get_free_port", "free_port"),
+    ("find_free_port", "free_port"),
+    ("random_port", "free_port"),
+    ("fetch", "http_get"),
+    ("get_url", "http_get"),
+    ("curl", "http_get"),
+    ("assert_equal", "assert_eq"),
+    ("assert_equals", "assert_eq"),
+    ("assertEquals", "assert_eq"),
+    ("assertEqual", "assert_eq"),
+    ("expect", "assert"),
+    ("assert_true", "assert"),
+    ("assert_contain", "assert_contains"),
+    ("assert_in", "assert_contains"),
+    ("assert_match", "assert_matches"),
+    ("panic", "fail"),
+    ("die", "fail"),
+    ("abort", "fail"),
+    ("error", "fail"),
+    ("quit", "exit"),
+    ("defer", "on_exit"),
+    ("atexit", "on_exit"),
+    ("at_exit", "on_exit"),
+    ("shell_quote", "quote"),
+    ("shlex_quote", "quote"),
+    ("sh_quote", "quote"),
+    ("elapsed", "elapsed_ms"),
+    ("par", "parallel"),
+    ("describe", "test"),
+    ("it", "test"),
+];
+
+/// Functions that rhai treats as part of the language: in no list.
+const KEYWORDS: &[&str] = &[
+    "print",
+    "debug",
+    "type_of",
+    "eval",
+    "Fn",
+    "call",
+    "curry",
+    "is_shared",
+    "is_def_fn",
+    "is_def_var",
+    "this",
+];
+
+pub fn is_keyword(name: &str) -> bool {
+    KEYWORDS.contains(&name)
+}
+
+impl Known {
+    /// What was probably meant by a name that is no function.
+    pub fn suggest<'a>(&'a self, name: &str, also: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
+        if let Some(ours) = synonym.filter(|ours| self.has(ours) || is_keyword(ours)) {
+            return Some(ours);
+        }
+        let near_synonym = || {
+            let foreign = SYNONYMS.iter().map(|(foreign, _)| *foreign).filter(|foreign| foreign.len() > 4);
+            let foreign = value::nearest(name, foreign)?;
+            let ours = SYNONYMS.iter().find(|(known, _)| *known == foreign)?.1;
+            (self.has(ours) && strsim::damerau_levenshtein(name, foreign) == 1).then_some(ours)
+        };
+        // Names of one or two letters are near to everything.
+        let names = also.into_iter().chain(self.names()).filter(|known| known.len() > 2);
+        value::nearest(name, names).or_else(near_synonym)
+    }
+
+    /// The ways to call a function, one a line, without what differs only in a number type.
+    pub fn forms(&self, name: &str) -> Vec<String> {
+        let mut forms: Vec<(usize, String)> = self
+            .get(name)
+            .iter()
+            .filter(|form| {
+                !form
+                    .params
+                    .iter()
+                    .any(|param| param.kind == "f32" || param.kind == "blob" || param.kind.contains('<'))
+            })
+            .map(|form| (form.params.len(), form.call()))
+            .collect();
+        forms.sort();
+        forms.dedup();
+        forms.into_iter().map(|(_, form)| form).collect()
+    }
+}
+
+/// What a message about a call consists of.
+#[derive(Debug)]
+pub struct CallAdvice {
+    pub message: String,
+    pub notes: Vec<String>,
+    pub hint: Option<String>,
+}
+
+/// A name that no function has.
+pub fn unknown(known: &Known, name: &str, method: bool, near: Option<&str>) -> CallAdvice {
+    let what = if method { "method" } else { "function" };
+    let message = format!("there is no {what} `{name}`");
+    let hint = near.map(|near| {
+        let forms = known.forms(near);
+        let form = match forms.as_slice() {
+            [one] => one.clone(),
+            _ => format!("{near}(…)"),
+        };
+        format!("`{near}`   (did you mean `{form}`?)")
+    });
+    CallAdvice { message, notes: Vec::new(), hint }
+}
+
+/// Rhai's own report of a call that fits no function: `name (type, type)`.
+pub fn not_found(call: &str) -> CallAdvice {
+    let (name, given) = call.split_once(" (").unwrap_or((call, ""));
+    let given: Vec<String> = split_types(given.strip_suffix(')').unwrap_or(given)).map(kind_name).collect();
+    let plain = |message: String| CallAdvice { message, notes: Vec::new(), hint: None };
+    if name.starts_with("anon$") {
+        let values = if given.len() == 1 { "1 value".to_owned() } else { format!("{} values", given.len()) };
+        let advice =
+            plain(format!("a closure is called with {values}, but has another number of parameters"));
+        let params = ["a", "b", "c", "d"].into_iter().take(given.len()).collect::<Vec<_>>().join(", ");
+        return CallAdvice { hint: Some(format!("`|{params}| …`")), ..advice };
+    }
+    if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+        return operator(name, &given);
+    }
+    let Some(known) = known_already() else { return plain(format!("there is no function `{name}`")) };
+    if !known.has(name) {
+        return unknown(known, name, false, known.suggest(name, []));
+    }
+    let forms = known.forms(name);
+    let given = given.join(", ");
+    match forms.as_slice() {
+        [one] => plain(format!("`{name}` takes {}, got ({given})", one.strip_prefix(name).unwrap_or(one))),
+        _ => {
+            CallAdvice { notes: form_notes(&forms), ..plain(format!("no form of `{name}` takes ({given})")) }
+        }
+    }
+}
+
+/// The forms as notes: what does not fit is counted.
+pub fn form_notes(forms: &[String]) -> Vec<String> {
+    const MOST: usize = 6;
+    let mut notes: Vec<String> = forms.iter().take(MOST).cloned().collect();
+    if forms.len() > MOST {
+        notes.push(format!("and {} more", forms.len() - MOST));
+    }
+    notes
+}
+
+/// `a, b<c, d>` → `a` and `b<c, d>`.
+fn split_types(text: &str) -> impl Iterator<Item = &str> {
+    text.split(", ").map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn operator(symbol: &str, given: &[String]) -> CallAdvice {
+    let (message, hint) = match (symbol, given) {
+        ("!", [one]) => (
+            format!("`!` needs true or false, not {one}"),
+            Some("`x == ()` tests for a missing value".to_owned()),
+        ),
+        ("+" | "+=", [a, b]) if a == "()" || b == "()" => (
+            format!("`{symbol}` between {a} and {b}: one side has no value"),
+            Some("`` `text ${value}` `` in backticks shows `()`".to_owned()),
+        ),
+        ("[]" | "index$get$", [a, b]) => (format!("{a} cannot be indexed with {b}"), None),
+        ("[]=" | "index$set$", [a, b, ..]) => (format!("{a} cannot be indexed with {b}"), None),
+        ("+" | "-" | "*" | "/" | "%", [a, b]) if a == "string" || b == "string" => (
+            format!("`{symbol}` does not work between {a} and {b}"),
+            Some("`parse_int(text)` makes a number of a text".to_owned()),
+        ),
+        (_, [a, b]) => (format!("`{symbol}` does not work between {a} and {b}"), None),
+        (_, given) => (format!("`{symbol}` does not work with {}", given.join(", ")), None),
+    };
+    CallAdvice { message, notes: Vec::new(), hint }
+}
+
+/// A property that a type has not.
+pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
+    let kind = kind_name(rust_type);
+    let mut advice =
+        CallAdvice { message: format!("{kind} has no property `{name}`"), notes: Vec::new(), hint: None };
+    let Some(known) = known_already() else { return advice };
+    let properties: Vec<&str> = known.properties(&kind).collect();
+    if written && properties.contains(&name) {
+        advice.message = format!("the property `{name}` of {kind} cannot be set");
+        return advice;
+    }
+    let methods = || {
+        known.names().filter(|name| {
+            known.get(name).iter().any(|form| form.params.first().is_some_and(|this| this.kind == kind))
+        })
+    };
+    let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
+    if let Some(ours) = synonym.filter(|ours| methods().any(|known| known == *ours)) {
+        advice.hint = Some(format!("`.{ours}()`"));
+    } else if let Some(near) = value::nearest(name, properties.iter().copied()) {
+        advice.hint = Some(format!("`.{near}`   (did you mean `{near}`?)"));
+    } else if methods().any(|method| method == name) {
+        advice.hint = Some(format!("`.{name}()`   (it is a method)"));
+    } else if let Some(near) = value::nearest(name, methods()) {
+        advice.hint = Some(format!("`.{near}()`   (did you mean the method `{near}`?)"));
+    } else if !properties.is_empty() {
+        advice.notes.push(format!("it has: {}", properties.join(", ")));
+    }
+    advice
+}

@@ -1,0 +1,150 @@
+//! What the README shows is true: its scripts run, print what it says, and its table names every function.
+
+use crate::support::{Script, bgjobs, repo, which};
+use std::process::Command;
+
+struct Block {
+    language: String,
+    text: String,
+}
+
+fn blocks() -> Vec<Block> {
+    let readme = std::fs::read_to_string(repo("README.md")).expect("README.md");
+    let mut blocks = Vec::new();
+    let mut lines = readme.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.strip_prefix("```") {
+            let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            blocks.push(Block { language: language.to_owned(), text: body.join("\n") + "\n" });
+        }
+    }
+    blocks
+}
+
+/// Times, pids, ports and directories differ from run to run.
+fn redact(text: &str) -> String {
+    let rules = [
+        (r"\+\d+\.\d\ds", "+T"),
+        (r"in \d+\.\d+s", "in T"),
+        (r"\((\d+(\.\d+)? (ms|s|µs))\)", "(T)"),
+        (r", \d+(\.\d+)? (ms|s|µs)\)", ", T)"),
+        (r"pid \d+", "pid N"),
+        (r"127\.0\.0\.1:\d+", "127.0.0.1:N"),
+        (r"×\d+", "×N"),
+        (r"\S*/bgjobs-\w+", "DIR"),
+    ];
+    rules.iter().fold(text.to_owned(), |text, (pattern, with)| {
+        regex::Regex::new(pattern).expect("a pattern").replace_all(&text, *with).into_owned()
+    })
+}
+
+fn skip(needs: &[&str]) -> bool {
+    let Some(missing) = needs.iter().find(|program| which(program).is_none()) else { return false };
+    assert!(std::env::var_os("CI").is_none(), "`{missing}` is not installed");
+    println!("skipped: needs `{missing}`, which is not installed");
+    true
+}
+
+/// A script that begins with `// NAME.rhai` and is followed by its output.
+fn shown_output_is_printed(name: &str) {
+    if skip(&["python3", "curl"]) {
+        return;
+    }
+    let blocks = blocks();
+    let header = format!("// {name}\n");
+    let script = blocks.iter().find(|block| block.text.starts_with(&header)).expect("the script is shown");
+    let command = format!("$ bgjobs script {name}\n");
+    let shown =
+        blocks.iter().find_map(|block| block.text.strip_prefix(&command)).expect("its output is shown");
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join(name), &script.text).expect("written");
+    // One pipe for both streams, as a terminal shows them.
+    let output = Command::new("sh")
+        .args(["-c", "exec \"$0\" script \"$1\" 2>&1"])
+        .arg(bgjobs())
+        .arg(name)
+        .current_dir(dir.path())
+        .output()
+        .expect("bgjobs starts");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Jobs stop at the same time: who is first is chance.
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = redact(text).lines().map(str::to_owned).collect();
+        let stopped = |line: &String| line.contains(" stopped (");
+        let start = lines.iter().position(stopped).unwrap_or(0);
+        let count = lines[start..].iter().take_while(|line| stopped(line)).count();
+        lines[start..start + count].sort();
+        lines
+    };
+    assert_eq!(sorted(&printed), sorted(shown), "printed:\n{printed}");
+}
+
+#[test]
+fn the_first_script_prints_what_is_shown() {
+    shown_output_is_printed("shop.rhai");
+}
+
+#[test]
+fn the_failing_script_prints_what_is_shown() {
+    shown_output_is_printed("wrong-port.rhai");
+}
+
+#[test]
+fn every_other_script_passes() {
+    if skip(&["python3", "curl"]) {
+        return;
+    }
+    for block in
+        blocks().iter().filter(|block| block.language == "rhai" && !block.text.starts_with("// wrong-port"))
+    {
+        let _ = Script::code(&block.text).run().code(0);
+    }
+}
+
+#[test]
+fn the_demo_shows_jobs_getting_ready_being_tested_and_stopped() {
+    let ran = Script::file("scripts/demo.rhai").run().code(0);
+    let ran = ran.stdout("the tests of the shop would run here\ncharged 30 as ch_1\n");
+    for part in [
+        "payments started",
+        "payments ready: http://127.0.0.1:",
+        "worker ready",
+        "shop stopped (",
+        "0 leaked",
+    ] {
+        assert!(ran.stderr.contains(part), "no {part:?} in:\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_two_commands_are_the_ones_that_ci_runs() {
+    let readme = std::fs::read_to_string(repo("README.md")).expect("README.md");
+    let ci = std::fs::read_to_string(repo(".ci/run")).expect(".ci/run");
+    for command in ["cargo run --release -- script scripts/demo.rhai", "cargo test "] {
+        assert!(readme.contains(command), "{command}");
+    }
+    assert!(ci.contains("cargo test --locked\n") && ci.contains("--release -- script scripts/demo.rhai"));
+}
+
+/// The table of functions and the registry name the same functions.
+#[test]
+fn the_table_names_every_function() {
+    let readme = std::fs::read_to_string(repo("README.md")).expect("README.md");
+    let table = readme
+        .split("## Functions")
+        .nth(1)
+        .and_then(|rest| rest.split("The rules that").next())
+        .expect("a table");
+    let api = Command::new(bgjobs()).arg("api").output().expect("bgjobs starts");
+    let api = String::from_utf8_lossy(&api.stdout).into_owned();
+    let heading = regex::Regex::new(r"(?m)^#+ `?\.?([a-z_]+)").expect("a pattern");
+    let registered: Vec<&str> =
+        heading.captures_iter(&api).filter_map(|found| Some(found.get(1)?.as_str())).collect();
+    let word = regex::Regex::new(r"`\.?([a-z_]+)`").expect("a pattern");
+    let missing: Vec<&str> = word
+        .captures_iter(table)
+        .filter_map(|found| Some(found.get(1)?.as_str()))
+        .filter(|name| *name != "bgjobs" && !registered.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "in the README, but not registered: {missing:?}\nregistered: {registered:?}");
+}

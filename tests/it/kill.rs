@@ -385,6 +385,88 @@ case!(nothing_is_left_after_a_panic_of_the_main_thread, |case| {
     });
 });
 
+case!(nothing_is_left_after_an_exit_code, |case| ends_by(case, "exit(3);", &[], 3));
+case!(nothing_is_left_after_a_command_that_failed, |case| ends_by(case, "run(\"exit 7\");", &[], 7));
+
+case!(closures_run_before_the_jobs_stop_when_interrupted, |case| {
+    case.rounds(|case| {
+        let before = "on_exit(|| { run(\"kill -0 $(cat {dir}/pid) && touch {dir}/first\"); });
+            on_exit(|| { run(\"touch {dir}/second\"); throw 1; });
+            spawn([\"/bin/sh\", \"-c\", \"echo $$ >{dir}/pid; exec sleep 60\"]);
+            loop { sleep(0.003); }";
+        let mut run = everyone().then(before).start();
+        eventually(|| "the last job runs".to_owned(), || run.file("pid").exists());
+        case.moment_after_ready(&run);
+        let sent = Instant::now();
+        run.signal(Signal::SIGINT);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(sent.elapsed());
+        assert_eq!(signal_of(status), Some(Signal::SIGINT), "{}", run.stderr());
+        assert!(run.file("first").exists() && run.file("second").exists(), "{}", run.stderr());
+    });
+});
+
+/// What the script does while it is ended: each of these must leave nothing at whatever moment it comes.
+const BUSY: &[(&str, &str)] = &[
+    ("starting jobs", "for i in 0..150 { spawn({plain}); } loop { sleep(0.003); }"),
+    ("running commands", "loop { try_run(\"sleep 0.002\"); }"),
+    (
+        "leaving daemons",
+        "for i in 0..40 { run(\"setsid sh -c 'sleep 60; :' {token} &\"); } loop { sleep(0.003); }",
+    ),
+    ("stopping jobs", "loop { let job = spawn({plain}); job.stop(); }"),
+    ("restarting a job", "let job = spawn({plain}); loop { job.restart(); }"),
+    ("running a long command", "run(\"trap '' TERM INT; sleep 60; :\");"),
+    (
+        "in several closures",
+        "parallel([|| loop { try_run(\"sleep 0.002\"); }, || for i in 0..40 { spawn({plain}); }, || run(\"sleep 60\")]);",
+    ),
+    ("forking", "spawn(\"while :; do (setsid sleep 60 &) ; sleep 0.01; done\"); loop { sleep(0.003); }"),
+];
+
+fn busy(case: &mut Case, end: fn(&mut Run), bound: Duration) {
+    case.rounds(|case| {
+        for (what, code) in BUSY {
+            let mut run = Plan::victims(&[]).grace("500ms").then(code).start();
+            let moment = case.random_time(ms(250));
+            while run.started.elapsed() < moment {
+                std::thread::sleep(Duration::from_micros(50));
+            }
+            let sent = Instant::now();
+            end(&mut run);
+            let status = run.wait();
+            if signal_of(status) == Some(Signal::SIGKILL) {
+                case.measured(run.assert_gone_within(bound, sent));
+            } else {
+                run.assert_nothing_left();
+                case.measured(sent.elapsed());
+                assert!(sent.elapsed() <= bound, "{what}: {:?}\n{}", sent.elapsed(), run.stderr());
+            }
+            assert!(!run.stderr().contains("bug in bgjobs"), "{what}: {}", run.stderr());
+        }
+    });
+}
+
+case!(nothing_is_left_of_a_busy_script_that_is_interrupted, |case| {
+    // A command that is interrupted has 2 s of its own.
+    busy(case, |run| run.signal(Signal::SIGINT), GRACE + SECOND * 3);
+});
+case!(nothing_is_left_of_a_busy_script_whose_guard_is_killed, |case| {
+    busy(case, |run| run.signal(Signal::SIGKILL), GRACE + SECOND);
+});
+case!(nothing_is_left_of_a_busy_script_whose_host_is_killed, |case| {
+    let end = |run: &mut Run| {
+        if let Some(host) = run.await_host() {
+            let _ = kill(Pid::from_raw(host), Signal::SIGKILL);
+        }
+    };
+    busy(case, end, GRACE + SECOND);
+});
+case!(nothing_is_left_of_a_busy_script_that_is_to_die_at_once, |case| {
+    busy(case, |run| run.signal(Signal::SIGQUIT), SECOND);
+});
+
 // ---- How long it takes --------------------------------------------------------------------------------------
 
 case!(jobs_that_end_at_once_are_gone_at_once, |case| {
@@ -454,7 +536,8 @@ case!(a_host_killed_during_a_stop_keeps_its_clock, |case| {
 });
 
 case!(a_script_stuck_in_native_code_does_not_keep_the_host_of_a_killed_guard, |case| {
-    let mut run = everyone().then("sleep(60.0);").start();
+    let mut run = everyone().then("run(\"mkfifo {dir}/fifo\"); read_file(\"{dir}/fifo\");").start();
+    eventually(|| "the script is stuck".to_owned(), || run.file("fifo").exists());
     case.moment_after_ready(&run);
     let killed = Instant::now();
     run.signal(Signal::SIGKILL);

@@ -203,7 +203,8 @@ impl Plan {
         self
     }
 
-    /// Script code after the victims have been started, instead of an endless loop.
+    /// Script code after the victims have been started, instead of an endless loop. `{plain}` is the command of one
+    /// more plain victim, `{dir}` and `{token}` are the run's.
     pub fn then(mut self, code: &str) -> Self {
         code.clone_into(&mut self.after);
         self
@@ -238,7 +239,10 @@ impl Plan {
                 "spawn([{program:?}, {file:?}, {kind:?}, {token:?}, {dir:?}, {seconds:?}]);"
             );
         }
-        script + &self.after
+        let plain = support::repo("tests/fixture/victim.sh");
+        let plain = format!("[\"/bin/sh\", {plain:?}, \"plain\", {token:?}, {dir:?}]");
+        let dir = dir.to_string_lossy();
+        script + &self.after.replace("{plain}", &plain).replace("{dir}", &dir).replace("{token}", token)
     }
 
     /// Starts it, in a process group of its own.

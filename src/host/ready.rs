@@ -349,7 +349,7 @@ pub fn of(job: &Job) -> Arc<Readiness> {
     lock(&rt().readiness).get(&job.0.id).cloned().unwrap_or_default()
 }
 
-const READY_KEYS: &[&str] = &[
+pub const READY_KEYS: &[&str] = &[
     "port",
     "http",
     "log",

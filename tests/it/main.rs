@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "no reaper runs in the tests' own process")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod api;
 mod error;
 mod http;
 mod kill;

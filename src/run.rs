@@ -74,7 +74,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
     // Until `ctrlc` catches them, signals to the host itself have to wait: they would end it.
     let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
-    signal::block_only(&[&stopping[..], &[Signal::SIGCHLD]].concat()).context("cannot set the signal mask")?;
+    signal::block_only(&[&stopping[..], &[Signal::SIGCHLD]].concat())
+        .context("cannot set the signal mask")?;
     signal::default(Signal::SIGTTOU);
     for ignored in [Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGPIPE] {
         signal::ignore(ignored);

@@ -390,6 +390,14 @@ impl Run {
         self.ended.unwrap_or_else(Instant::now).saturating_duration_since(since)
     }
 
+    /// It ended within this time from then.
+    #[track_caller]
+    pub fn assert_took(&self, since: Instant, bound: Duration) {
+        let took = self.took(since);
+        let at = since.saturating_duration_since(self.started);
+        assert!(took <= bound, "it took {took:?}, from {at:?} after its start\n{}", self.stderr());
+    }
+
     /// Everyone who carries the token.
     pub fn carriers(&self) -> Vec<Found> {
         carriers(&self.token)

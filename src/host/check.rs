@@ -6,72 +6,39 @@
 
 use super::signature::{self, CallAdvice, Known};
 use super::value::{self, nearest};
-use super::{failure, hints};
+use super::{failure, hints, http, job, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
-const WAIT: &[&str] = &["timeout", "interval", "message"];
-const SPAWN: &[&str] = &[
-    "name",
-    "cwd",
-    "env",
-    "clear_env",
-    "user",
-    "port",
-    "stdin",
-    "pty",
-    "log",
-    "stop_signal",
-    "stop_cmd",
-    "grace",
-    "ready",
-    "timeout",
-    "interval",
-    "message",
-    "fail_on",
-    "expect_exit",
-    "max_log",
-];
-const SERVICE: &[&str] = &["cmd", "needs"];
-const RUN: &[&str] = &["cwd", "env", "clear_env", "user", "stdin", "timeout", "echo", "check", "pty"];
-const WAIT_HTTP: &[&str] =
-    &["status", "contains", "matches", "json", "headers", "method", "insecure", "external"];
-const HTTP: &[&str] =
-    &["headers", "json", "form", "body", "timeout", "redirects", "insecure", "auth", "unix_socket"];
-const EXTERNAL: &[&str] = &["external"];
-const FROM: &[&str] = &["from"];
-const READY: &[&str] =
-    &["port", "http", "log", "file", "socket", "cmd", "listening", "settled", "host", "from"];
-
 /// The option keys of every function that has some: name, how many arguments come before the map at least
 /// (with the receiver of a method), keys.
-const OPTIONS: &[(&str, usize, &[&[&str]])] = &[
-    ("spawn", 1, &[SPAWN]),
-    ("start", 1, &[SPAWN]),
-    ("run", 1, &[RUN]),
-    ("try_run", 1, &[RUN]),
-    ("output", 1, &[RUN]),
-    ("wait_http", 1, &[WAIT, WAIT_HTTP]),
-    ("wait_port", 1, &[WAIT, EXTERNAL]),
-    ("wait_port_free", 1, &[WAIT]),
-    ("wait_log", 2, &[WAIT, FROM]),
-    ("wait_file", 1, &[WAIT]),
-    ("wait_socket", 1, &[WAIT]),
-    ("wait_cmd", 1, &[WAIT]),
-    ("wait_until", 1, &[WAIT]),
-    ("wait_ready", 1, &[WAIT]),
-    ("wait_exit", 1, &[WAIT]),
-    ("wait_listening", 1, &[WAIT, EXTERNAL]),
-    ("eventually", 1, &[WAIT]),
-    ("http_get", 1, &[HTTP]),
-    ("http_delete", 1, &[HTTP]),
-    ("http_post", 2, &[HTTP]),
-    ("http_put", 2, &[HTTP]),
-    ("http_patch", 2, &[HTTP]),
-    ("http", 2, &[HTTP]),
+const OPTIONS: &[(&str, usize, &[&str])] = &[
+    ("spawn", 1, job::SPAWN_OPTIONS),
+    ("start", 1, job::SPAWN_OPTIONS),
+    ("run", 1, job::COMMAND_OPTIONS),
+    ("try_run", 1, job::COMMAND_OPTIONS),
+    ("output", 1, job::COMMAND_OPTIONS),
+    ("wait_http", 1, wait::WAIT_HTTP_OPTIONS),
+    ("wait_port", 1, wait::WAIT_PORT_OPTIONS),
+    ("wait_port_free", 1, wait::WAIT_OPTIONS),
+    ("wait_log", 2, wait::WAIT_LOG_OPTIONS),
+    ("wait_file", 1, wait::WAIT_OPTIONS),
+    ("wait_cmd", 1, wait::WAIT_CMD_OPTIONS),
+    ("wait_until", 1, wait::WAIT_OPTIONS),
+    ("wait_ready", 1, wait::WAIT_OPTIONS),
+    ("wait_exit", 1, wait::WAIT_OPTIONS),
+    ("wait_listening", 1, wait::WAIT_OPTIONS),
+    ("http_get", 1, http::OPTIONS),
+    ("http_delete", 1, http::OPTIONS),
+    ("http_post", 2, http::OPTIONS),
+    ("http_put", 2, http::OPTIONS),
+    ("http_patch", 2, http::OPTIONS),
+    ("http", 2, http::OPTIONS),
 ];
+/// What a service of `start([…])` has besides.
+const SERVICE: &[&str] = &["cmd", "needs"];
 
 /// Options whose value is a duration.
 const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
@@ -469,7 +436,12 @@ impl<'a> Walk<'a> {
 
     /// `receiver`: none for `f(x)`; for `a.f(x)` the variable that `a` starts with, where it is one.
     fn call(&mut self, call: &FnCallExpr, position: Position, receiver: Option<Option<&str>>) {
-        let catching = CATCHING.contains(&call.name.as_str());
+        // What a closure is handed to may catch its errors: functions that do, and any that a script defines.
+        let catching = CATCHING.contains(&call.name.as_str())
+            || call.name == "call"
+            || !call.namespace.path.is_empty()
+            || (call.op_token.is_none() && !self.known.has(&call.name) && call.name != "curry")
+            || self.file.functions.contains_key(call.name.as_str());
         self.guarded += usize::from(catching);
         call.args.iter().for_each(|arg| self.expr(arg));
         self.guarded -= usize::from(catching);
@@ -671,7 +643,7 @@ impl<'a> Walk<'a> {
             && let [Expr::Array(services, _)] = &*call.args
         {
             for service in services {
-                self.options(name, service, &[SPAWN, SERVICE]);
+                self.options(name, service, &[job::SPAWN_OPTIONS, SERVICE]);
             }
         }
         let Some((_, before, known)) = OPTIONS.iter().find(|(function, _, _)| *function == name) else {
@@ -680,7 +652,7 @@ impl<'a> Walk<'a> {
         if let Some(last) = call.args.last()
             && call.args.len() - 1 + receiver >= *before
         {
-            self.options(name, last, known);
+            self.options(name, last, &[known]);
         }
     }
 
@@ -708,7 +680,7 @@ impl<'a> Walk<'a> {
     fn ready(&mut self, function: &str, ready: &Expr) {
         match ready {
             Expr::IntegerConstant(..) => self.port(ready, &format!("{function}: option `ready`")),
-            Expr::Map(..) => self.options(&format!("{function}: ready"), ready, &[READY, WAIT, WAIT_HTTP]),
+            Expr::Map(..) => self.options(&format!("{function}: ready"), ready, &[ready::READY_KEYS]),
             Expr::Array(items, _) => items.iter().for_each(|item| self.ready(function, item)),
             _ => {}
         }
@@ -834,7 +806,8 @@ fn root(expr: &Expr) -> Option<&str> {
 /// The statements of one function. Rhai hides the type of a function's body; a walk over a script that has
 /// nothing else shows them.
 fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
-    let only = ast.clone_functions_only_filtered(|_, _, _, other, number| other == name && number == *params);
+    let mut only = ast.clone_functions_only();
+    only.retain_functions(|_, _, other, number| other == name && number == *params);
     let mut statements = Vec::new();
     only.walk(&mut |path: &[ASTNode]| {
         if let [ASTNode::Stmt(stmt)] = path {

@@ -345,7 +345,7 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
         return Some(advice);
     }
     if here.before.trim() == "import" {
-        let alias = if next.starts_with("as ") { next[3..].trim_end_matches(';').trim() } else { name };
+        let alias = next.strip_prefix("as ").map_or(name, |alias| alias.trim_end_matches(';').trim());
         return Some(
             Advice::new("the file of an import is a string").hint(format!("`import \"{name}\" as {alias};`")),
         );
@@ -441,7 +441,6 @@ fn not_visible(name: &str, here: &Here) -> Option<Advice> {
 fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
     Some(match error {
         LexError::MalformedChar(text) => {
-            let text = if text.is_empty() { String::new() } else { text.clone() };
             Advice::new("a string stands in double quotes; single quotes hold one character")
                 .hint(if text.contains('"') { format!("`` `{text}` ``") } else { format!("`\"{text}\"`") })
         }

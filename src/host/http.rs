@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that a request can be told.
-const OPTIONS: &[&str] =
+pub const OPTIONS: &[&str] =
     &["headers", "json", "form", "body", "timeout", "redirects", "insecure", "auth", "unix_socket"];
 /// What a request was answered, as scripts hold it.
 #[derive(Clone)]

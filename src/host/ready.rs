@@ -349,7 +349,7 @@ pub fn of(job: &Job) -> Arc<Readiness> {
     lock(&rt().readiness).get(&job.0.id).cloned().unwrap_or_default()
 }
 
-const READY_KEYS: &[&str] = &[
+pub const READY_KEYS: &[&str] = &[
     "port",
     "http",
     "log",
@@ -380,15 +380,12 @@ fn parse_conditions(
         into.push(Condition::Closure(closure));
         return Ok(());
     }
-    if let Some(text) = value.read_lock::<rhai::ImmutableString>() {
-        if text.contains("://") || text.starts_with('/') {
-            into.push(Condition::Http(Arc::new(waits::target(
-                what,
-                &own_url(what, &text, port)?,
-                &Opts::none(what),
-            )?)));
-            return Ok(());
-        }
+    if let Some(text) = value.read_lock::<rhai::ImmutableString>()
+        && (text.contains("://") || text.starts_with('/'))
+    {
+        let url = own_url(what, &text, port)?;
+        into.push(Condition::Http(Arc::new(waits::target(what, &url, &Opts::none(what))?)));
+        return Ok(());
     }
     if value.is_int() || value.is_string() {
         into.push(Condition::Port { host: "localhost".to_owned(), port: value::port(value, what)? });

@@ -14,6 +14,7 @@ pub fn register(engine: &mut Engine) {
     engine
         .register_fn("+", |text: &str, (): ()| -> Fallible<String> { Err(no_value(text, true).into()) })
         .register_fn("+", |(): (), text: &str| -> Fallible<String> { Err(no_value(text, false).into()) })
+        .register_fn("to_string", |(): ()| "()")
         .register_fn("+=", |text: &mut ImmutableString, (): ()| -> Fallible<()> {
             Err(no_value(text, true).into())
         });
@@ -238,8 +239,8 @@ mod functions {
     /// assert_eq([1, "b", true].join(", "), "1, b, true");
     /// ```
     #[rhai_fn(name = "join", pure)]
-    pub fn join(array: &mut Array, separator: &str) -> String {
-        array.iter().map(ToString::to_string).collect::<Vec<_>>().join(separator)
+    pub fn join(context: NativeCallContext, array: &mut Array, separator: &str) -> String {
+        super::joined(&context, array, separator)
     }
 
     /// The items of an array as one text.
@@ -248,8 +249,8 @@ mod functions {
     /// assert_eq(["a", "b"].join(), "ab");
     /// ```
     #[rhai_fn(name = "join", pure)]
-    pub fn join_plain(array: &mut Array) -> String {
-        array.iter().map(ToString::to_string).collect()
+    pub fn join_plain(context: NativeCallContext, array: &mut Array) -> String {
+        super::joined(&context, array, "")
     }
 
     /// Calls a closure with every item of an array; with two parameters it also gets the index.
@@ -303,26 +304,33 @@ mod functions {
     /// print("port", 8080);
     /// ```
     #[rhai_fn(name = "print")]
-    pub fn print2(a: Dynamic, b: Dynamic) -> String {
-        super::print(&[a, b])
+    pub fn print2(context: NativeCallContext, a: Dynamic, b: Dynamic) -> String {
+        super::joined(&context, &[a, b], " ")
     }
 
     /// Prints several values, with a space between them.
     #[rhai_fn(name = "print")]
-    pub fn print3(a: Dynamic, b: Dynamic, c: Dynamic) -> String {
-        super::print(&[a, b, c])
+    pub fn print3(context: NativeCallContext, a: Dynamic, b: Dynamic, c: Dynamic) -> String {
+        super::joined(&context, &[a, b, c], " ")
     }
 
     /// Prints several values, with a space between them.
     #[rhai_fn(name = "print")]
-    pub fn print4(a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic) -> String {
-        super::print(&[a, b, c, d])
+    pub fn print4(context: NativeCallContext, a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic) -> String {
+        super::joined(&context, &[a, b, c, d], " ")
     }
 
     /// Prints several values, with a space between them.
     #[rhai_fn(name = "print")]
-    pub fn print5(a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic, e: Dynamic) -> String {
-        super::print(&[a, b, c, d, e])
+    pub fn print5(
+        context: NativeCallContext,
+        a: Dynamic,
+        b: Dynamic,
+        c: Dynamic,
+        d: Dynamic,
+        e: Dynamic,
+    ) -> String {
+        super::joined(&context, &[a, b, c, d, e], " ")
     }
 }
 
@@ -413,9 +421,14 @@ fn no_json(text: &str, error: &serde_json::Error) -> ScriptError {
     }
 }
 
-/// Rhai itself prints what a function of this name returns.
-fn print(values: &[Dynamic]) -> String {
-    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+/// Values as `print` shows them. Rhai itself prints what a function called `print` returns.
+fn joined(context: &NativeCallContext, values: &[Dynamic], separator: &str) -> String {
+    let shown = |value: &Dynamic| {
+        context
+            .call_native_fn::<ImmutableString>("to_string", (value.clone(),))
+            .map_or_else(|_| value.to_string(), |text| text.to_string())
+    };
+    values.iter().map(shown).collect::<Vec<_>>().join(separator)
 }
 
 #[cfg(test)]

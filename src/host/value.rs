@@ -3,7 +3,7 @@
 
 use super::error::{Fallible, ScriptError};
 use crate::jobs::spec::Command;
-use rhai::{Array, Dynamic, FnPtr, Map};
+use rhai::{Array, Dynamic, Map};
 use std::time::Duration;
 
 /// A bare number above this is taken for milliseconds written where seconds are meant.
@@ -223,17 +223,6 @@ impl Opts {
             array.map(|array| array.clone()).ok_or_else(|| self.wrong(key, value, "an array `[…]`"))
         };
         self.get(key).map(read).transpose()
-    }
-
-    pub fn closure(&self, key: &str) -> Fallible<Option<FnPtr>> {
-        let read = |value: &Dynamic| {
-            value.clone().try_cast::<FnPtr>().ok_or_else(|| self.wrong(key, value, "a closure `|| …`"))
-        };
-        self.get(key).map(read).transpose()
-    }
-
-    pub fn function(&self) -> &str {
-        &self.function
     }
 }
 

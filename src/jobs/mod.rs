@@ -350,11 +350,13 @@ impl Jobs {
         }
     }
 
-    /// Whether there are jobs and every one of them has ended.
+    /// Whether there are jobs, every one of them has ended, and nothing that any of them or a command left
+    /// behind lives either.
     pub fn all_ended(&self) -> bool {
         let table = lock(&self.table);
         let mut jobs = table.entries.iter().filter(|entry| entry.job.kind == Kind::Job).peekable();
-        jobs.peek().is_some() && jobs.all(|entry| matches!(entry.state(), State::Ended(_)))
+        let ended = |entry: &table::Entry| matches!(entry.state(), State::Ended(_));
+        jobs.peek().is_some() && jobs.all(ended) && !table.anything_lives()
     }
 
     /// From now on the end of this job is no failure.

@@ -119,7 +119,7 @@ impl Capture {
                 pipes.retain(|(stream, pipe)| {
                     loop {
                         match fd::read_some(pipe, &mut buffer) {
-                            ReadFd::Bytes(n) if finished => drop(n), // A stranger's output now.
+                            ReadFd::Bytes(_) if finished => {} // A stranger's output now.
                             ReadFd::Bytes(n) => {
                                 lock(&theirs.0).captured.push(*stream, &buffer[..n]);
                                 if echo {
@@ -159,11 +159,6 @@ impl Pump {
         }
         std::mem::take(&mut state.captured)
     }
-
-    /// What has come so far.
-    pub fn so_far(&self) -> String {
-        lock(&self.shared.0).captured.text(None)
-    }
 }
 
 /// Reads a log while others write it.
@@ -184,10 +179,6 @@ impl LogReader {
 
     pub fn from_offset(path: &Path, offset: u64) -> Self {
         Self { offset, ..Self::from_start(path) }
-    }
-
-    pub fn from_now(path: &Path) -> Self {
-        Self::from_offset(path, size(path))
     }
 
     /// The lines that came since the last call, without colour codes. The last one may still be incomplete;

@@ -63,12 +63,8 @@ pub struct View {
     pub leader: Option<ExitStatus>,
     pub started: Duration,
     pub ended: Option<Duration>,
-    pub stage: Stage,
     /// It ended non-zero or by a signal, and nobody asked for that.
     pub died: bool,
-    /// Somebody asked for its end, or said that it is expected.
-    pub expected: bool,
-    pub stopped: bool,
 }
 
 pub(super) struct Entry {
@@ -136,10 +132,7 @@ impl Entry {
             leader: self.leader_status(),
             started: self.started,
             ended: self.ended,
-            stage: self.stage,
             died: self.died(),
-            expected: self.asked || self.expect != Expect::Running,
-            stopped: self.asked && self.stage != Stage::Running,
         }
     }
 }
@@ -191,6 +184,11 @@ impl Table {
 
     pub fn entry_mut(&mut self, id: JobId) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.job.id == id)
+    }
+
+    /// Whether any descendant lives, known or not.
+    pub fn anything_lives(&self) -> bool {
+        proc::descendants(self.me).iter().any(Stat::alive)
     }
 
     /// Records a process that has just been started; a restarted job replaces its old self.

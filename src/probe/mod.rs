@@ -69,10 +69,6 @@ impl Seen {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    pub fn last(&self) -> Option<&str> {
-        self.0.last().map(|(what, _)| what.as_str())
-    }
 }
 
 impl std::fmt::Display for Seen {

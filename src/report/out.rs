@@ -41,12 +41,7 @@ pub fn start(
 }
 
 impl Reporter {
-    /// The guard is gone, and with it whoever read our stdout: write nothing there, and of the rest only the
-    /// one line that says what happens.
-    pub fn mute(&self) {
-        self.mute.store(true, SeqCst);
-    }
-
+    /// Set when the guard is gone, and with it whoever read our stdout: nothing is written there then.
     pub fn mute_switch(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.mute)
     }

@@ -4,7 +4,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// Marks every descriptor from 3 on close-on-exec, so that no job inherits what the caller left open
@@ -109,8 +109,4 @@ pub fn duplicate(fd: impl AsFd) -> nix::Result<OwnedFd> {
 /// Gives the open file to a user, who may then reopen it by name (`/dev/stderr`).
 pub fn give(fd: &OwnedFd, uid: u32, gid: u32) {
     let _ = nix::unistd::fchown(fd, Some(uid.into()), Some(gid.into()));
-}
-
-pub fn raw(fd: &OwnedFd) -> RawFd {
-    fd.as_raw_fd()
 }

@@ -1,6 +1,13 @@
-//! Who listens on which TCP port (/proc/net/tcp, proc_pid_net(5)), and locks on port numbers.
+//! Who listens on which TCP port, and locks on port numbers.
+//!
+//! The kernel is asked over netlink (sock_diag(7)), which walks the listening sockets only. /proc/net/tcp
+//! walks the table of all connections, which takes milliseconds on a large machine; it is the fall-back where
+//! netlink may not be used.
 
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixAddr, bind, recv, sendto,
+    socket,
+};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,6 +22,92 @@ pub struct Listener {
 
 /// All listening TCP sockets, IPv4 and IPv6.
 pub fn listeners() -> Vec<Listener> {
+    let ask = |family| ask_kernel(family).ok();
+    match (ask(nix::libc::AF_INET), ask(nix::libc::AF_INET6)) {
+        (Some(mut v4), Some(v6)) => {
+            v4.extend(v6);
+            v4
+        }
+        _ => read_proc(),
+    }
+}
+
+/// SOCK_DIAG_BY_FAMILY, for TCP sockets in the state LISTEN.
+fn ask_kernel(family: i32) -> nix::Result<Vec<Listener>> {
+    const HEADER: usize = 16;
+    const REQUEST: usize = 56;
+    let fd = socket(
+        AddressFamily::Netlink,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkSockDiag,
+    )?;
+    let mut message = Vec::with_capacity(HEADER + REQUEST);
+    // struct nlmsghdr: length, type SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, port.
+    message.extend(u32::try_from(HEADER + REQUEST).unwrap_or(0).to_ne_bytes());
+    message.extend(20u16.to_ne_bytes());
+    message.extend(0x301u16.to_ne_bytes());
+    message.extend([0; 8]);
+    // struct inet_diag_req_v2: family, IPPROTO_TCP, no extensions, padding, a bit for TCP_LISTEN, any socket.
+    message.extend([u8::try_from(family).unwrap_or(0), 6, 0, 0]);
+    message.extend((1u32 << 10).to_ne_bytes());
+    message.resize(HEADER + REQUEST, 0);
+    sendto(fd.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    let mut found = Vec::new();
+    let mut buffer = vec![0u8; 32 << 10];
+    loop {
+        let length = recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
+        if read_answers(&buffer[..length], &mut found)? {
+            return Ok(found);
+        }
+    }
+}
+
+/// Reads the messages of one datagram; true when the last one was among them.
+fn read_answers(mut bytes: &[u8], into: &mut Vec<Listener>) -> nix::Result<bool> {
+    const NLMSG_ERROR: u16 = 2;
+    const NLMSG_DONE: u16 = 3;
+    while let (Some(length), Some(kind)) = (word(bytes, 0), half(bytes, 4)) {
+        let length = usize::try_from(length).unwrap_or(0);
+        if length < 16 || length > bytes.len() {
+            return Err(nix::errno::Errno::EPROTO);
+        }
+        match kind {
+            NLMSG_DONE => return Ok(true),
+            NLMSG_ERROR => return Err(nix::errno::Errno::EPROTO),
+            _ => into.extend(parse_answer(&bytes[16..length])),
+        }
+        bytes = &bytes[length.next_multiple_of(4).min(bytes.len())..];
+    }
+    Ok(false)
+}
+
+/// struct inet_diag_msg: four bytes (the first is the family), the socket's id (ports and addresses in network
+/// order), five words of which the last two are the user and the inode.
+fn parse_answer(bytes: &[u8]) -> Option<Listener> {
+    let port = u16::from_be_bytes([*bytes.get(4)?, *bytes.get(5)?]);
+    let address: [u8; 16] = bytes.get(8..24)?.try_into().ok()?;
+    let ip = match i32::from(*bytes.first()?) {
+        nix::libc::AF_INET => IpAddr::V4(Ipv4Addr::new(address[0], address[1], address[2], address[3])),
+        _ => IpAddr::V6(Ipv6Addr::from(address)),
+    };
+    Some(Listener {
+        address: SocketAddr::new(ip, port),
+        uid: word(bytes, 64)?,
+        inode: u64::from(word(bytes, 68)?),
+    })
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+/// The same from /proc/net/tcp and tcp6 (proc_pid_net(5)).
+fn read_proc() -> Vec<Listener> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
         .filter_map(|path| fs::read_to_string(path).ok())
@@ -82,6 +175,31 @@ pub fn ephemeral_start() -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn netlink_and_proc_agree_on_a_new_listener() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(server) = TcpListener::bind(host) else { continue };
+            let address = server.local_addr().expect("bound");
+            let in_proc = read_proc().into_iter().find(|l| l.address == address).expect("in /proc");
+            let family = if address.is_ipv4() { nix::libc::AF_INET } else { nix::libc::AF_INET6 };
+            assert!(ask_kernel(family).expect("netlink").contains(&in_proc), "{in_proc:?}");
+        }
+    }
+
+    #[test]
+    fn a_cut_answer_is_an_error_or_nothing_but_no_panic() {
+        let mut found = Vec::new();
+        for length in 0..20 {
+            let mut bytes = vec![0u8; length];
+            if length >= 4 {
+                bytes[..4].copy_from_slice(&200u32.to_ne_bytes());
+            }
+            let _ = read_answers(&bytes, &mut found);
+            assert_eq!(parse_answer(&bytes), None);
+        }
+        assert!(found.is_empty());
+    }
 
     #[test]
     fn reads_listening_sockets_of_both_families() {

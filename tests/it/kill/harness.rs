@@ -273,7 +273,7 @@ impl Plan {
         let started = Instant::now();
         let child = command.spawn().expect("bgjobs starts");
         let kinds = self.victims.into_iter().map(|(kind, _)| kind).collect();
-        Run { dir, token, child, kinds, started, wrapped: !self.wrapper.is_empty() }
+        Run { dir, token, child, kinds, started, ended: None, wrapped: !self.wrapper.is_empty() }
     }
 }
 
@@ -284,6 +284,7 @@ pub struct Run {
     child: Child,
     kinds: Vec<String>,
     pub started: Instant,
+    ended: Option<Instant>,
     wrapped: bool,
 }
 
@@ -371,6 +372,7 @@ impl Run {
         let until = Instant::now() + PATIENCE * 2;
         loop {
             if let Some(status) = self.child.try_wait().expect("our child") {
+                self.ended = Some(Instant::now());
                 return status;
             }
             assert!(
@@ -381,6 +383,19 @@ impl Run {
             );
             std::thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// How long it took from then until what was started had ended. The look at /proc does not count.
+    pub fn took(&self, since: Instant) -> Duration {
+        self.ended.unwrap_or_else(Instant::now).saturating_duration_since(since)
+    }
+
+    /// It ended within this time from then.
+    #[track_caller]
+    pub fn assert_took(&self, since: Instant, bound: Duration) {
+        let took = self.took(since);
+        let at = since.saturating_duration_since(self.started);
+        assert!(took <= bound, "it took {took:?}, from {at:?} after its start\n{}", self.stderr());
     }
 
     /// Everyone who carries the token.

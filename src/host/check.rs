@@ -25,6 +25,7 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("wait_port_free", 1, wait::WAIT_OPTIONS),
     ("wait_log", 2, wait::WAIT_LOG_OPTIONS),
     ("wait_file", 1, wait::WAIT_OPTIONS),
+    ("wait_socket", 1, wait::WAIT_OPTIONS),
     ("wait_cmd", 1, wait::WAIT_CMD_OPTIONS),
     ("wait_until", 1, wait::WAIT_OPTIONS),
     ("wait_ready", 1, wait::WAIT_OPTIONS),

@@ -43,10 +43,18 @@ static KNOWN: OnceLock<Known> = OnceLock::new();
 
 impl Known {
     fn read(engine: &Engine) -> Self {
-        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), true);
+        Self::of(engine, true)
+    }
+
+    /// What an engine has, with or without the functions of rhai itself.
+    pub fn of(engine: &Engine, standard: bool) -> Self {
+        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), standard);
         let mut functions: BTreeMap<String, Vec<Signature>> = BTreeMap::new();
         for signature in all {
             functions.entry(signature.name.clone()).or_default().push(signature);
+        }
+        for forms in functions.values_mut() {
+            forms.sort_by_key(|form| (form.params.len(), form.call()));
         }
         Self { functions }
     }
@@ -72,9 +80,9 @@ impl Known {
         })
     }
 
-    /// Everything, in the order of names.
-    pub fn all(&self) -> impl Iterator<Item = &Signature> {
-        self.functions.values().flatten()
+    /// All forms of every name, in the order of names.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[Signature])> {
+        self.functions.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()))
     }
 }
 
@@ -101,26 +109,35 @@ fn signature(metadata: &rhai::FuncMetadata) -> Signature {
 }
 
 impl Signature {
-    pub fn is_method(&self) -> bool {
-        self.params.first().is_some_and(|this| OBJECTS.contains(&this.kind.as_str()))
+    /// The type whose method or property it is, for types that are not rhai's own.
+    pub fn object(&self) -> Option<&str> {
+        let this = self.params.first()?.kind.as_str();
+        this.starts_with(|c: char| c.is_ascii_uppercase()).then_some(this)
+    }
+
+    /// `wait_log(regex: string) -> any`: a call with its result; without the receiver when it is a method.
+    pub fn shown(&self) -> String {
+        let params = if self.object().is_some() { &self.params[1..] } else { &self.params[..] };
+        let arrow = if self.result.is_empty() { String::new() } else { format!(" -> {}", self.result) };
+        if let Some(property) = self.name.strip_prefix("get$") {
+            return format!("{property}{arrow}");
+        }
+        format!("{}({}){arrow}", self.name, listed(params))
     }
 
     /// `wait_port(port: integer)`.
     pub fn call(&self) -> String {
-        let params: Vec<String> = self
-            .params
-            .iter()
-            .map(|param| match &param.name {
-                Some(name) => format!("{name}: {}", param.kind),
-                None => param.kind.clone(),
-            })
-            .collect();
-        format!("{}({})", self.name, params.join(", "))
+        format!("{}({})", self.name, listed(&self.params))
     }
 }
 
-/// Types whose functions are called as methods.
-const OBJECTS: &[&str] = &["Job", "Result", "Response", "Error", "Mock"];
+fn listed(params: &[Param]) -> String {
+    let shown = params.iter().map(|param| match &param.name {
+        Some(name) => format!("{name}: {}", param.kind),
+        None => param.kind.clone(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
 
 /// Rust's name of a type as scripts know it.
 pub fn kind_name(rust: &str) -> String {
@@ -154,7 +171,7 @@ fn result_name(rust: &str) -> String {
             break;
         }
     }
-    match text {
+    match text.trim() {
         "" | "()" => String::new(),
         "RhaiResult" => "any".to_owned(),
         _ => kind_name(text),
@@ -348,7 +365,10 @@ impl Known {
         };
         // Names of one or two letters are near to everything.
         let names = also.into_iter().chain(self.names()).filter(|known| known.len() > 2);
-        value::nearest(name, names).or_else(near_synonym)
+        let near = value::nearest(name, names);
+        // Short names are near to many others.
+        near.filter(|near| name.len() > 4 || strsim::damerau_levenshtein(name, near) == 1)
+            .or_else(near_synonym)
     }
 
     /// The ways to call a function, one a line, without what differs only in a number type.

@@ -73,8 +73,11 @@ fn header(script: &Path, key: &str) -> Vec<String> {
 fn redact(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines() {
-        let line: Vec<String> = line.split(' ').map(redact_word).collect();
-        let mut line = line.join(" ").replace("(TIME ms)", "(TIME)").replace("(TIME s)", "(TIME)");
+        let words: Vec<&str> = line.split(' ').collect();
+        let next = |index: usize| words.get(index + 1).copied().unwrap_or_default();
+        let words: Vec<String> =
+            words.iter().enumerate().map(|(index, word)| redact_word(word, next(index))).collect();
+        let mut line = words.join(" ");
         if line.starts_with("logs: ") {
             "logs: RUN".clone_into(&mut line);
         }
@@ -87,7 +90,7 @@ fn redact(text: &str) -> String {
     result
 }
 
-fn redact_word(word: &str) -> String {
+fn redact_word(word: &str, next: &str) -> String {
     let is_time = |text: &str| {
         text.strip_suffix('s').is_some_and(|number| number.contains('.') && number.parse::<f64>().is_ok())
     };
@@ -97,7 +100,8 @@ fn redact_word(word: &str) -> String {
     if word.strip_suffix(':').is_some_and(is_time) {
         return "TIME:".to_owned();
     }
-    if word.strip_prefix('(').is_some_and(|number| !number.is_empty() && number.parse::<f64>().is_ok()) {
+    let is_unit = matches!(next, "ms)" | "s)" | "µs)");
+    if is_unit && word.strip_prefix('(').is_some_and(|number| number.parse::<f64>().is_ok()) {
         return "(TIME".to_owned();
     }
     word.to_owned()

@@ -31,6 +31,9 @@ const SECOND_SIGNAL: Duration = Duration::from_millis(500);
 /// what SIGKILL does not end, and for its writers, and a second.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// How long Ctrl-Z waits for the host to stand still.
+const STAND_STILL: Duration = Duration::from_millis(500);
+
 /// What ends a run gracefully.
 const STOPPING: [Signal; 3] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
 
@@ -333,6 +336,14 @@ impl<'a> Guard<'a> {
     fn suspend(&mut self) {
         let since = clock::raw();
         self.signal_host(SIGSTOP);
+        // Stops are not immediate. One that is in a system call for long is not waited for.
+        while self
+            .host
+            .is_some_and(|host| !wait::is_stopped(host) && proc::stat(host).is_some_and(|s| s.alive()))
+            && clock::raw().saturating_sub(since) < STAND_STILL
+        {
+            std::thread::sleep(Duration::from_micros(200));
+        }
         signal::stop_myself();
         let stopped = clock::raw().saturating_sub(since);
         self.page.paused_ns.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(0), SeqCst);

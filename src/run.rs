@@ -289,14 +289,12 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     if code == exit::OK && !ending.left.is_empty() {
         code = exit::SURROUNDINGS;
     }
-    let keep = code != exit::OK || options.keep_logs;
+    let remains = rundir::remains(&ending.run_dir).filter(|_| code != exit::OK || options.keep_logs);
+    let keep = remains.is_some();
     let broken_pipe = ending.reason == Some(Halt::StdoutGone);
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }
-    let logs = ending.run_dir.join("logs");
-    let has_logs = std::fs::read_dir(&logs).is_ok_and(|mut list| list.next().is_some());
-    let keep = keep && (has_logs || options.keep_logs);
     let verdict = Verdict {
         code,
         cause,
@@ -305,7 +303,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         failed: 0,
         stopped: ending.jobs.stopped_count(),
         left: &ending.left,
-        kept: keep.then_some(logs.as_path()),
+        kept: remains.as_deref(),
     };
     if !broken_pipe && !(options.verbosity == Verbosity::Quiet && code == exit::OK) {
         ending.bus.emit(Event::Text(report::verdict(&verdict, ending.style)));

@@ -66,6 +66,19 @@ pub fn shared_dir(run: &Path) -> PathBuf {
     run.with_file_name(name)
 }
 
+/// What of a run is worth looking at when it has failed: its logs, else what it put into temporary
+/// directories; none when there is neither.
+pub fn remains(run: &Path) -> Option<PathBuf> {
+    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+    let logs = run.join("logs");
+    if entries(&logs).next().is_some() {
+        return Some(logs);
+    }
+    let own = |name: &std::ffi::OsStr| name == "logs" || name == "lock";
+    let has_files = entries(run).any(|entry| !own(&entry.file_name()));
+    (has_files || shared_dir(run).exists()).then(|| run.to_owned())
+}
+
 /// Removes everything of a run. `remove_dir_all` follows no links; what is mounted inside makes it fail, and
 /// stays.
 pub fn remove(run: &Path) {

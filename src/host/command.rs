@@ -167,12 +167,6 @@ mod functions {
         result.ms
     }
 
-    /// Always an error: a time has its unit in its name.
-    #[rhai_fn(get = "duration", pure, return_raw)]
-    pub fn duration(_result: &mut Outcome) -> Fallible<i64> {
-        Err(ScriptError::usage("a Result has no `.duration`").hint("`.ms`   (milliseconds)").into())
-    }
-
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn to_string(result: &mut Outcome) -> String {
         format!("Result(code: {}, {} ms)", result.code, result.ms)

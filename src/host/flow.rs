@@ -155,6 +155,7 @@ mod functions {
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// Always an error: a time has its unit in its name.
     #[rhai_fn(name = "elapsed", return_raw)]
     pub fn elapsed() -> Fallible<i64> {
         Err(ScriptError::usage("there is no `elapsed()`: a time has its unit in the name")
@@ -162,6 +163,7 @@ mod functions {
             .into())
     }
 
+    /// Always an error: a time has its unit in its name.
     #[rhai_fn(get = "duration", return_raw)]
     pub fn duration(value: &mut Dynamic) -> Fallible<i64> {
         let what = value::type_name(value).to_owned();

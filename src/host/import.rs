@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::thread::{self, ThreadId};
 
 /// Modules that are built in, as `std/NAME`.
-const EMBEDDED: &[(&str, &str)] = &[];
+const EMBEDDED: &[(&str, &str)] = &[("std/redis", include_str!("../../stdlib/redis.rhai"))];
 
 pub struct Resolver {
     include: Vec<PathBuf>,

@@ -296,12 +296,6 @@ mod functions {
             .collect()
     }
 
-    /// Always an error: a time has its unit in its name.
-    #[rhai_fn(get = "duration", pure, return_raw)]
-    pub fn duration(_job: &mut Job) -> Fallible<i64> {
-        Err(ScriptError::usage("a Job has no `.duration`").hint("`.uptime_ms`   (milliseconds)").into())
-    }
-
     /// Waits until it ends, without limit, and returns its `Result`. Its end is expected then, whatever its
     /// code.
     ///

@@ -106,7 +106,7 @@ pub struct Verdict<'a> {
     pub failed: usize,
     pub stopped: usize,
     pub left: &'a [Survivor],
-    /// Where the logs are, when they are kept.
+    /// What is kept: the directory of the logs, or of the run when there are none.
     pub kept: Option<&'a Path>,
 }
 
@@ -121,7 +121,8 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
         None => format!("{} (exit {})", style.bad("failed"), verdict.code),
     };
     if let Some(path) = verdict.kept {
-        let _ = writeln!(text, "logs: {}", path.display());
+        let what = if path.ends_with("logs") { "logs" } else { "kept" };
+        let _ = writeln!(text, "{what}: {}", path.display());
     }
     let mut tests = String::new();
     if verdict.passed + verdict.failed > 0 {

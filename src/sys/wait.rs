@@ -76,6 +76,14 @@ pub fn change(pid: i32) -> Change {
     Change::Ended(status(&info))
 }
 
+/// Whether this child stands still (SIGSTOP), all its threads; the change can still be waited for.
+pub fn is_stopped(pid: i32) -> bool {
+    let mut info = empty();
+    let flags = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL;
+    // SAFETY: info is a valid siginfo_t for the kernel to fill; after success si_pid is 0 when nothing changed.
+    unsafe { libc::waitid(libc::P_PID, pid.cast_unsigned(), &raw mut info, flags) == 0 && info.si_pid() != 0 }
+}
+
 fn waitid(kind: libc::idtype_t, pid: i32, flags: libc::c_int) -> Peek {
     loop {
         let mut info = empty();

@@ -3,9 +3,11 @@
 #![allow(clippy::disallowed_methods, reason = "no reaper runs in the tests' own process")]
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
+mod api;
 mod error;
 mod http;
 mod kill;
 mod readme;
 mod script;
 mod support;
+mod tidy;

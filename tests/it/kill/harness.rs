@@ -6,7 +6,7 @@
 //! in its environment or its arguments, which is looked for in all of /proc.
 //!
 //! ```text
-//! BGJOBS_ROUNDS=n   how often each case is repeated (3)
+//! BGJOBS_ROUNDS=n   how often each case is repeated (2)
 //! BGJOBS_SEED=n     the seed of all that is random; a failure prints the one to repeat it with
 //! ```
 
@@ -18,9 +18,11 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fmt::Write;
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ macro_rules! case {
 }
 pub(crate) use case;
 
+static PYTHON: OnceLock<String> = OnceLock::new();
+
 pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     let number = |variable: &str| std::env::var(variable).ok().and_then(|text| text.parse::<u64>().ok());
     if std::env::var(CASE).is_ok_and(|case| case == name) {
@@ -55,6 +59,7 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     let output = Command::new(std::env::current_exe().expect("the test binary"))
         .args([name, "--exact", "--nocapture", "--test-threads=2"])
         .env(CASE, name)
+        .env("BGJOBS_KILL_PYTHON", PYTHON.get_or_init(python))
         .env("BGJOBS_SEED", seed.to_string())
         .output()
         .expect("the test binary starts");
@@ -85,7 +90,7 @@ impl Case {
         let random = name.bytes().fold(seed ^ 0x9e37_79b9_7f4a_7c15, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
-        let rounds = std::env::var("BGJOBS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+        let rounds = std::env::var("BGJOBS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
         Self {
             name: name.to_owned(),
             random,
@@ -110,22 +115,26 @@ impl Case {
     }
 
     /// Repeats the body, each time with another victim and another moment.
-    pub fn rounds(&mut self, mut body: impl FnMut(&mut Self, usize)) {
-        for round in 0..self.rounds {
-            body(self, round);
+    pub fn rounds(&mut self, mut body: impl FnMut(&mut Self)) {
+        for _ in 0..self.rounds {
+            body(self);
         }
     }
 
     /// Waits for a moment of the run that chance has chosen: every third time one of the first moments, when
     /// bgjobs and its victims are only just starting; else a while after all victims are ready.
-    pub fn random_moment(&mut self, run: &Run, round: usize) {
-        if round % 3 == 2 {
-            let moment = self.random_time(self.ready_after * 5 / 4);
-            while run.started.elapsed() < moment {
-                std::thread::sleep(Duration::from_micros(50));
-            }
+    pub fn random_moment(&mut self, run: &Run) {
+        if self.random(3) == 0 {
+            self.early_moment(run);
         } else {
             self.moment_after_ready(run);
+        }
+    }
+
+    pub fn early_moment(&mut self, run: &Run) {
+        let moment = self.random_time(self.ready_after * 5 / 4);
+        while run.started.elapsed() < moment {
+            std::thread::sleep(Duration::from_micros(50));
         }
     }
 
@@ -156,9 +165,9 @@ pub struct Plan {
     victims: Vec<(String, String)>,
     options: Vec<String>,
     env: Vec<(String, String)>,
-    before: String,
     after: String,
     wrapper: Vec<String>,
+    stdin: Option<Stdio>,
     stdout: Option<Stdio>,
 }
 
@@ -173,9 +182,9 @@ impl Plan {
             victims: kinds.iter().map(split).collect(),
             options: Vec::new(),
             env: Vec::new(),
-            before: String::new(),
             after: "loop { sleep(0.003); }".to_owned(),
             wrapper: Vec::new(),
+            stdin: None,
             stdout: None,
         }
     }
@@ -194,13 +203,8 @@ impl Plan {
         self
     }
 
-    /// Script code before the victims start.
-    pub fn before(mut self, code: &str) -> Self {
-        code.clone_into(&mut self.before);
-        self
-    }
-
-    /// Script code after the victims have been started, instead of an endless loop.
+    /// Script code after the victims have been started, instead of an endless loop. `{plain}` is the command of one
+    /// more plain victim, `{dir}` and `{token}` are the run's.
     pub fn then(mut self, code: &str) -> Self {
         code.clone_into(&mut self.after);
         self
@@ -212,23 +216,33 @@ impl Plan {
         self
     }
 
+    pub fn stdin(mut self, stdin: Stdio) -> Self {
+        self.stdin = Some(stdin);
+        self
+    }
+
     pub fn stdout(mut self, stdout: Stdio) -> Self {
         self.stdout = Some(stdout);
         self
     }
 
     fn script(&self, token: &str, dir: &Path) -> String {
-        let mut script = format!("{}\n", self.before);
+        let interpreter = python();
+        let mut script = String::new();
         for (kind, seconds) in &self.victims {
             let python = ["headless", "hopper"].contains(&kind.as_str());
-            let (program, file) = if python { ("python3", "victim.py") } else { ("/bin/sh", "victim.sh") };
+            let (program, file) =
+                if python { (interpreter.as_str(), "victim.py") } else { ("/bin/sh", "victim.sh") };
             let file = support::repo("tests/fixture").join(file);
             let _ = writeln!(
                 script,
                 "spawn([{program:?}, {file:?}, {kind:?}, {token:?}, {dir:?}, {seconds:?}]);"
             );
         }
-        script + &self.after
+        let plain = support::repo("tests/fixture/victim.sh");
+        let plain = format!("[\"/bin/sh\", {plain:?}, \"plain\", {token:?}, {dir:?}]");
+        let dir = dir.to_string_lossy();
+        script + &self.after.replace("{plain}", &plain).replace("{dir}", &dir).replace("{token}", token)
     }
 
     /// Starts it, in a process group of its own.
@@ -254,12 +268,12 @@ impl Plan {
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.replace("{dir}", &dir.path().to_string_lossy()))),
         );
-        command.env_remove(CASE).stdin(Stdio::null()).stderr(file("stderr"));
+        command.env_remove(CASE).stdin(self.stdin.unwrap_or_else(Stdio::null)).stderr(file("stderr"));
         command.stdout(self.stdout.unwrap_or_else(|| file("stdout").into()));
         let started = Instant::now();
         let child = command.spawn().expect("bgjobs starts");
         let kinds = self.victims.into_iter().map(|(kind, _)| kind).collect();
-        Run { dir, token, child, kinds, started, wrapped: !self.wrapper.is_empty() }
+        Run { dir, token, child, kinds, started, ended: None, wrapped: !self.wrapper.is_empty() }
     }
 }
 
@@ -270,6 +284,7 @@ pub struct Run {
     child: Child,
     kinds: Vec<String>,
     pub started: Instant,
+    ended: Option<Instant>,
     wrapped: bool,
 }
 
@@ -292,10 +307,6 @@ impl Run {
 
     pub fn stderr(&self) -> String {
         fs::read_to_string(self.file("stderr")).unwrap_or_default()
-    }
-
-    pub fn stdout(&self) -> String {
-        fs::read_to_string(self.file("stdout")).unwrap_or_default()
     }
 
     pub fn marker(&self) -> bool {
@@ -361,6 +372,7 @@ impl Run {
         let until = Instant::now() + PATIENCE * 2;
         loop {
             if let Some(status) = self.child.try_wait().expect("our child") {
+                self.ended = Some(Instant::now());
                 return status;
             }
             assert!(
@@ -371,6 +383,19 @@ impl Run {
             );
             std::thread::sleep(Duration::from_micros(200));
         }
+    }
+
+    /// How long it took from then until what was started had ended. The look at /proc does not count.
+    pub fn took(&self, since: Instant) -> Duration {
+        self.ended.unwrap_or_else(Instant::now).saturating_duration_since(since)
+    }
+
+    /// It ended within this time from then.
+    #[track_caller]
+    pub fn assert_took(&self, since: Instant, bound: Duration) {
+        let took = self.took(since);
+        let at = since.saturating_duration_since(self.started);
+        assert!(took <= bound, "it took {took:?}, from {at:?} after its start\n{}", self.stderr());
     }
 
     /// Everyone who carries the token.
@@ -469,6 +494,15 @@ pub fn eventually(what: impl Fn() -> String, holds: impl Fn() -> bool) {
     }
 }
 
+/// The Python behind `python3`, which may be a slow wrapper. Looked up once for all cases.
+pub fn python() -> String {
+    const PYTHON: &str = "BGJOBS_KILL_PYTHON";
+    std::env::var(PYTHON).unwrap_or_else(|_| {
+        let output = Command::new("python3").args(["-SEc", "import sys; print(sys.executable)"]).output();
+        String::from_utf8(output.expect("python3 starts").stdout).expect("a path").trim().to_owned()
+    })
+}
+
 /// The state letter of a process.
 pub fn state(pid: i32) -> Option<char> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
@@ -520,8 +554,17 @@ pub fn signal_of(status: ExitStatus) -> Option<Signal> {
 }
 
 /// A pipe end for a child's stdout.
-pub fn pipe() -> (std::os::fd::OwnedFd, Stdio) {
+pub fn pipe() -> (OwnedFd, Stdio) {
     let (read, write) =
         nix::unistd::pipe2(nix::fcntl::OFlag::from_bits_truncate(libc::O_CLOEXEC)).expect("a pipe");
     (read, write.into())
+}
+
+/// A terminal: our end, and the other as a stdin.
+pub fn terminal() -> (File, Stdio) {
+    let pty = nix::pty::openpty(None, None).expect("a terminal");
+    // Else the child would hold our end, and the terminal would never go away.
+    nix::fcntl::fcntl(&pty.master, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))
+        .expect("a flag");
+    (File::from(pty.master), pty.slave.into())
 }

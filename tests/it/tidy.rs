@@ -1,0 +1,145 @@
+//! What is not code but must hold: the layers, the documentation, the lists.
+
+use crate::support::{bgjobs, repo};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn files(dir: &str, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut queue = vec![repo(dir)];
+    while let Some(dir) = queue.pop() {
+        for path in std::fs::read_dir(&dir).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                queue.push(path);
+            } else if path.extension().is_some_and(|extension| extension == end) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).expect("readable")
+}
+
+/// The room that a source file is in: the first folder below src, or its own name.
+fn room(path: &Path) -> String {
+    let relative = path.strip_prefix(repo("src")).expect("below src");
+    let first = relative.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// What each room may import, besides itself. The map in src/main.rs says the same in words.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("main", &["cli", "guard", "host", "mock", "report", "run"]),
+    ("cli", &["exit"]),
+    ("guard", &["cli", "exit", "jobs", "report", "run", "rundir", "sys"]),
+    ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "sys"]),
+    ("rundir", &["sys"]),
+    ("mock", &["exit", "probe"]),
+    ("report", &["cli", "event", "exit", "jobs", "sys"]),
+    ("host", &["cli", "event", "exit", "jobs", "mock", "probe", "rundir"]),
+    ("probe", &["jobs"]),
+    ("jobs", &["event", "sys"]),
+    ("event", &[]),
+    ("exit", &[]),
+    ("sys", &[]),
+];
+
+#[test]
+fn imports_point_downward_only() {
+    let import = regex::Regex::new(r"crate::(\w+)").expect("a pattern");
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        let room = room(&path);
+        let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == room).map(|(_, list)| *list);
+        let allowed = allowed.unwrap_or_else(|| panic!("`{room}` is not in the list of rooms"));
+        for found in import.captures_iter(&read(&path)) {
+            let other = &found[1];
+            if other != room && !allowed.contains(&other) {
+                wrong.push(format!("{} imports {other}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_its_own_folder_touches_rhai_and_unsafe() {
+    for path in files("src", "rs") {
+        let text = read(&path);
+        if room(&path) != "host" {
+            assert!(!text.contains("rhai::"), "{} uses rhai", path.display());
+        }
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        if room(&path) != "sys" {
+            let uses = code.filter(|line| line.contains("unsafe {") || line.contains("unsafe fn")).count();
+            assert_eq!(uses, 0, "{} uses unsafe", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_source_file_says_what_it_is() {
+    for path in files("src", "rs").into_iter().chain(files("tests/it", "rs")) {
+        assert!(read(&path).starts_with("//!"), "{} has no header", path.display());
+    }
+}
+
+#[test]
+fn every_function_is_documented_with_an_example() {
+    let api = Command::new(bgjobs()).arg("api").output().expect("bgjobs starts");
+    let api = String::from_utf8_lossy(&api.stdout).into_owned();
+    assert!(api.contains("```rhai"), "{api}");
+    // A property needs a sentence, a function an example as well; overloads may leave both to the first one.
+    let mut documented: std::collections::BTreeMap<String, bool> = std::collections::BTreeMap::new();
+    let named = regex::Regex::new(r#"(name|get) = "([a-z_]+)""#).expect("a pattern");
+    for path in files("src/host", "rs") {
+        let text = read(&path);
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in
+            lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("#[rhai_fn("))
+        {
+            let Some(found) = named.captures(line) else { continue };
+            let (property, name) = (&found[1] == "get", &found[2]);
+            if matches!(name, "to_string" | "to_debug") {
+                continue;
+            }
+            let doc: Vec<&str> = lines[..i]
+                .iter()
+                .rev()
+                .take_while(|line| line.trim_start().starts_with("///"))
+                .copied()
+                .collect();
+            let sentence = doc.iter().any(|line| line.contains(". ") || line.trim_end().ends_with('.'));
+            let example = doc.iter().any(|line| line.contains("```rhai") || line.contains("error"));
+            let key = format!("{}: {}{name}", path.display(), if property { "." } else { "" });
+            *documented.entry(key).or_default() |= sentence && (property || example);
+        }
+    }
+    assert!(documented.len() > 100, "{documented:?}");
+    let without: Vec<&String> = documented.iter().filter(|(_, done)| !**done).map(|(name, _)| name).collect();
+    assert!(without.is_empty(), "without a sentence or an example: {without:#?}");
+}
+
+#[test]
+fn every_module_of_the_standard_library_is_built_in() {
+    let embedded = read(&repo("src/host/import.rs"));
+    for path in files("stdlib", "rhai") {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(
+            embedded.contains(&format!("stdlib/{name}")),
+            "{name} is not in the table of src/host/import.rs"
+        );
+        assert!(read(&path).starts_with("//!"), "{name} has no header");
+    }
+}
+
+#[test]
+fn the_changelog_knows_this_version() {
+    let changelog = read(&repo("CHANGELOG.md"));
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(changelog.contains("## Unreleased") || changelog.contains(&format!("## {version}")));
+}

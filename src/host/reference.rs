@@ -69,7 +69,11 @@ fn group(text: &mut String, title: &str, known: &Known) {
             }
         }
         for (object, forms) in of_objects {
-            let kind = usize::from(!name.starts_with("get$"));
+            // Getters and indexers; a setter says nothing that its getter does not.
+            let kind = usize::from(!name.contains('$'));
+            if name.contains("set$") {
+                continue;
+            }
             objects.entry(object).or_default()[kind].push((name, forms));
         }
     }
@@ -80,7 +84,8 @@ fn group(text: &mut String, title: &str, known: &Known) {
         }
         for form in properties.iter().flat_map(|(_, forms)| forms) {
             let doc = form.doc.replace("\n", "\n  ").replace("\n  \n", "\n\n");
-            let _ = writeln!(text, "* `{}{}`: {doc}", receiver.to_lowercase(), form.shown());
+            let shown = format!("{}{}", receiver.to_lowercase(), form.shown()).replace(".[", "[");
+            let _ = writeln!(text, "* `{shown}`: {doc}");
         }
         for (name, forms) in &methods {
             entry(text, name, forms, &receiver);

@@ -138,6 +138,9 @@ impl Signature {
         if let Some(property) = self.name.strip_prefix("get$") {
             return format!("{property}{arrow}");
         }
+        if self.name == "index$get$" {
+            return format!("[{}]{arrow}", listed(params));
+        }
         format!("{}({}){arrow}", self.name, listed(params))
     }
 

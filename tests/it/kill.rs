@@ -146,6 +146,21 @@ case!(an_interrupt_stops_all_and_the_guard_dies_of_it, |case| stopped_by(case, S
 case!(a_termination_stops_all_and_the_guard_dies_of_it, |case| stopped_by(case, Signal::SIGTERM));
 case!(a_hangup_stops_all_and_the_guard_dies_of_it, |case| stopped_by(case, Signal::SIGHUP));
 
+case!(a_termination_of_the_host_alone_means_stop, |case| {
+    case.rounds(|case| {
+        let mut run = everyone().start();
+        case.random_moment(&run);
+        let Some(host) = run.await_host() else { return };
+        let sent = Instant::now();
+        let _ = kill(Pid::from_raw(host), Signal::SIGTERM);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(run.took(sent));
+        assert_eq!(signal_of(status), Some(Signal::SIGTERM), "{status:?}\n{}", run.stderr());
+        run.assert_took(sent, GRACE + SECOND);
+    });
+});
+
 case!(a_stopped_host_is_woken_to_stop, |case| {
     case.rounds(|case| {
         let mut run = everyone().start();
@@ -421,6 +436,14 @@ const BUSY: &[(&str, &str)] = &[
     (
         "in several closures",
         "parallel([|| loop { try_run(\"sleep 0.002\"); }, || for i in 0..40 { spawn({plain}); }, || run(\"sleep 60\")]);",
+    ),
+    (
+        "running itself",
+        "run([{bgjobs}, \"script\", \"-e\", `spawn(\"trap '' TERM; : {token}; sleep 60; :\"); loop { sleep(0.003); }`]);",
+    ),
+    (
+        "starting itself",
+        "spawn([{bgjobs}, \"script\", \"-e\", `loop { spawn(\"setsid sleep 60; : {token}\"); sleep(0.01); }`]); loop { sleep(0.003); }",
     ),
     ("forking", "spawn(\"while :; do (setsid sleep 60 &) ; sleep 0.01; done\"); loop { sleep(0.003); }"),
 ];

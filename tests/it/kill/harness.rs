@@ -204,7 +204,7 @@ impl Plan {
     }
 
     /// Script code after the victims have been started, instead of an endless loop. `{plain}` is the command of one
-    /// more plain victim, `{dir}` and `{token}` are the run's.
+    /// more plain victim, `{bgjobs}` the program, `{dir}` and `{token}` are the run's.
     pub fn then(mut self, code: &str) -> Self {
         code.clone_into(&mut self.after);
         self
@@ -242,7 +242,13 @@ impl Plan {
         let plain = support::repo("tests/fixture/victim.sh");
         let plain = format!("[\"/bin/sh\", {plain:?}, \"plain\", {token:?}, {dir:?}]");
         let dir = dir.to_string_lossy();
-        script + &self.after.replace("{plain}", &plain).replace("{dir}", &dir).replace("{token}", token)
+        script
+            + &self
+                .after
+                .replace("{plain}", &plain)
+                .replace("{bgjobs}", &format!("{:?}", support::bgjobs()))
+                .replace("{dir}", &dir)
+                .replace("{token}", token)
     }
 
     /// Starts it, in a process group of its own.

@@ -50,6 +50,8 @@ pub enum Event {
         status: String,
         ok: bool,
         after: Duration,
+        /// It was to run silently.
+        quiet: bool,
     },
     /// What a command left running.
     LeftRunning {
@@ -60,8 +62,10 @@ pub enum Event {
     Log(String),
     Warning(String),
     Interrupted(String),
-    /// Ready-made text for stderr: the failure report and the verdict.
+    /// Ready-made text for stderr: the failure report.
     Text(String),
+    /// The verdict, which is said even when nobody but a log may read it.
+    Verdict(String),
 }
 
 /// A job that SIGKILL had to end.

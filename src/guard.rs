@@ -104,8 +104,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
             let end = guard.watch();
-            let code = guard.finish(end);
-            modes.restore();
+            let code = guard.finish(end, &modes);
             Ok(code)
         }
     }
@@ -257,7 +256,8 @@ impl<'a> Guard<'a> {
                 self.signal_host(SIGKILL);
                 self.deadline = None;
                 self.wait_for_host();
-                return End::Hung;
+                self.read_reports();
+                return self.report.map_or(End::Hung, End::Reported);
             }
         }
     }
@@ -351,14 +351,16 @@ impl<'a> Guard<'a> {
     }
 
     fn wait_for_host(&mut self) {
-        while self.host_ended().is_none() {
+        // A host in uninterruptible sleep does not even die of this; it is named then, with the others.
+        let until = clock::now() + stop::AFTER_KILL;
+        while self.host_ended().is_none() && clock::now() < until {
             fd::wait_readable(&[self.signals.as_fd()], Some(Duration::from_millis(20)));
             while matches!(self.signals.read_signal(), Ok(Some(_))) {}
         }
     }
 
     /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
-    fn finish(&mut self, end: End) -> i32 {
+    fn finish(&mut self, end: End, modes: &tty::Modes) -> i32 {
         let signal = self.first.map(|(signal, _)| signal);
         let (code, keep, named, died_of) = match end {
             End::Reported(Report::Signalled { signal: number, keep, left }) => {
@@ -390,9 +392,8 @@ impl<'a> Guard<'a> {
         if !named {
             report::late_survivors(&left);
         }
-        if !keep {
-            rundir::remove(self.run_dir.path());
-        }
+        rundir::tidy(self.run_dir.path(), keep);
+        modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {
             signal::die_of(signal);
         }

@@ -36,6 +36,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+/// How long a halted script without `on_exit` closures may take to notice.
+const STUCK: Duration = Duration::from_secs(1);
 /// How long the writers have at the end.
 const WRITERS: Duration = Duration::from_secs(1);
 /// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
@@ -81,6 +83,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         signal::ignore(ignored);
     }
 
+    fd::raise_limit();
+
     let started = clock::now();
     let control = Arc::new(Control::default());
     let bus = Arc::new(Bus::default());
@@ -109,9 +113,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
             started,
         },
     };
-    let (finished, closing) = start_script(options, session)?;
-    let failure = wait_for_script(&control, &finished, &closing);
-    let halted = control.reason().is_some();
+    let progress = start_script(options, session)?;
+    let Over { failure, halted } = wait_for_script(&control, &progress);
 
     // From here on: the teardown.
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
@@ -119,11 +122,12 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);
     let left = stop_everything(&jobs);
     // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
-    let too_late = |reason: &Halt| !halted && matches!(reason, Halt::Deadline | Halt::GuardGone);
+    let too_late =
+        |reason: &Halt| !halted && matches!(reason, Halt::Deadline | Halt::GuardGone | Halt::StdoutGone);
     let reason = control.reason().filter(|reason| !too_late(reason));
     Ok(conclude(
         options,
-        &Ending { started, style, reason, bus, jobs, link, failure, left, run_dir: host.run_dir },
+        &Ending { started, style, reason, control, bus, jobs, link, failure, left, run_dir: host.run_dir },
         reporter,
     ))
 }
@@ -195,58 +199,78 @@ fn panics_halt_the_run(control: &Arc<Control>, bus: &Arc<Bus>) {
     }));
 }
 
-type Finished = mpsc::Receiver<Option<Failure>>;
-/// Says that the script is over and that its `on_exit` closures run.
-type Closing = mpsc::Receiver<()>;
+/// How far the script's thread has come.
+enum Progress {
+    /// The script is over, for this reason if it failed; its `on_exit` closures run.
+    Closing(Option<Failure>),
+    Done,
+}
 
 /// Starts the script on its own thread.
-fn start_script(options: &Options, session: Session) -> anyhow::Result<(Finished, Closing)> {
-    let (send_finished, finished) = mpsc::channel();
-    let (send_closing, closing) = mpsc::channel();
+fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Receiver<Progress>> {
+    let (sender, progress) = mpsc::channel();
     let source = options.source.clone();
     let work = move || {
         let control = Arc::clone(&session.jobs.control);
         let mut script = host::Script::new(session);
         let failure = script.run(&source).err();
-        let _ = send_closing.send(());
+        let _ = sender.send(Progress::Closing(failure));
         control.run_on_exit(true);
-        control.bell.ring();
         script.on_exit();
+        let _ = sender.send(Progress::Done);
         control.run_on_exit(false);
-        let _ = send_finished.send(failure);
-        control.bell.ring();
     };
     let start = |stack: usize| {
         std::thread::Builder::new().name("script".into()).stack_size(stack).spawn(work.clone())
     };
     // An address space limit (ulimit -v) may not have that much room.
     start(SCRIPT_STACK).or_else(|_| start(SCRIPT_STACK / 16)).context("cannot start the script's thread")?;
-    Ok((finished, closing))
+    Ok(progress)
+}
+
+/// How the script ended: known before its `on_exit` closures run, so that none of them can hide it.
+struct Over {
+    failure: Option<Failure>,
+    /// It was stopped from outside before it had come to its end.
+    halted: bool,
 }
 
 /// Waits until the script and its `on_exit` closures are over, or their time is.
-fn wait_for_script(control: &Control, finished: &Finished, closing: &Closing) -> Option<Failure> {
+fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>) -> Over {
     let mut closing_since = None;
+    let mut ended = None;
+    let over =
+        |ended: Option<Over>| ended.unwrap_or(Over { failure: None, halted: control.reason().is_some() });
     loop {
         testing::may_panic();
         let seen = control.bell.rings();
-        match finished.try_recv() {
-            Ok(failure) => return failure,
-            Err(mpsc::TryRecvError::Disconnected) => return None, // It panicked; the hook has said so.
+        let now = clock::now();
+        match progress.try_recv() {
+            Ok(Progress::Closing(failure)) => {
+                ended = Some(Over { failure, halted: control.reason().is_some() });
+                closing_since.get_or_insert(now);
+                continue;
+            }
+            // Disconnected without `Done`: it panicked, and the hook has said so.
+            Ok(Progress::Done) | Err(mpsc::TryRecvError::Disconnected) => return over(ended),
             Err(mpsc::TryRecvError::Empty) => {}
         }
-        let now = clock::now();
-        if closing_since.is_none() && (closing.try_recv().is_ok() || control.reason().is_some()) {
-            closing_since = Some(now);
+        if control.reason().is_some() {
+            closing_since.get_or_insert(now);
         }
-        let bound = if control.guard_gone() { ORPHANED_ON_EXIT } else { report::ON_EXIT };
+        let bound = match () {
+            () if control.guard_gone() => ORPHANED_ON_EXIT,
+            // Stuck in something that hears no bell, and nothing is waiting to be run after it.
+            () if !control.has_hooks() => STUCK,
+            () => report::ON_EXIT,
+        };
         let until = closing_since.map(|since: Duration| since + bound);
         if control.killing() {
-            return None;
+            return over(ended);
         }
         if until.is_some_and(|until| now >= until) {
             control.run_on_exit(false);
-            return None;
+            return over(ended);
         }
         control.bell.wait(seen, until);
     }
@@ -265,6 +289,7 @@ struct Ending {
     style: ReportStyle,
     /// Why the script was stopped; read once, since a signal may still come.
     reason: Option<Halt>,
+    control: Arc<Control>,
     bus: Arc<Bus>,
     jobs: Arc<Jobs>,
     link: Arc<Link>,
@@ -276,10 +301,32 @@ struct Ending {
 fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     let mut failure = ending.failure.clone();
     let (mut code, cause) = outcome(ending.reason, failure.as_ref(), options);
-    if ending.reason.is_some_and(|reason| !matches!(reason, Halt::Deadline)) {
-        failure = None; // It failed because it was stopped.
+    match ending.reason {
+        None => {}
+        Some(Halt::Deadline) => {
+            let time = report::duration(options.timeout.unwrap_or_default());
+            if let Some(failure) = &mut failure {
+                failure.message = format!("the run timed out after {time} (--timeout); the script was here");
+            }
+        }
+        Some(Halt::Signal(_)) => {
+            let place = failure.take().and_then(|failure| failure.place);
+            if let Some(at) = place {
+                let text = at.text.trim();
+                ending.bus.emit(Event::Text(format!(
+                    "the script was at {}:{}:{}: {text}\n",
+                    at.file, at.line, at.column
+                )));
+            }
+        }
+        Some(_) => failure = None, // It failed because it was stopped.
     }
-    if ending.reason.is_none()
+    if let Some(failure) = &mut failure {
+        // Consequences, or other causes: a line each.
+        failure.notes.extend(host::other_deaths(&ending.jobs));
+    }
+    // `exit(0)` says that all went well, which it did not.
+    if matches!(ending.reason, None | Some(Halt::Exit(0)))
         && failure.is_none()
         && let Some(death) = host::untold_death(&ending.jobs)
     {
@@ -306,22 +353,19 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         kept: remains.as_deref(),
     };
     if !broken_pipe {
-        ending.bus.emit(Event::Text(report::verdict(&verdict, ending.style)));
+        ending.bus.emit(Event::Verdict(report::verdict(&verdict, ending.style)));
     }
     ending.bus.close();
     reporter.finish(WRITERS);
-    if keep {
-        rundir::prune(&ending.run_dir);
-    }
-    if !keep {
-        // The guard does this too, should a late process have written; but the guard may be gone.
-        rundir::remove(&ending.run_dir);
-    }
     let left = !ending.left.is_empty();
     ending.link.report(match ending.reason {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
         _ => Report::Outcome { code, keep, left },
     });
+    // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
+    if ending.control.guard_gone() {
+        rundir::tidy(&ending.run_dir, keep);
+    }
     code
 }
 

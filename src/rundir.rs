@@ -79,6 +79,15 @@ pub fn remains(run: &Path) -> Option<PathBuf> {
     (has_files || shared_dir(run).exists()).then(|| run.to_owned())
 }
 
+/// What the last of the two processes does with the directory of a run that is over.
+pub fn tidy(run: &Path, keep: bool) {
+    if keep {
+        prune(run);
+    } else {
+        remove(run);
+    }
+}
+
 /// Removes everything of a run. `remove_dir_all` follows no links; what is mounted inside makes it fail, and
 /// stays.
 pub fn remove(run: &Path) {
@@ -87,7 +96,7 @@ pub fn remove(run: &Path) {
 }
 
 /// Removes the oldest directories of ended runs of ours, so that failures do not fill the disk.
-pub fn prune(run: &Path) {
+fn prune(run: &Path) {
     let Some(base) = run.parent() else { return };
     let me = nix::unistd::getuid().as_raw();
     let mut old: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(base)

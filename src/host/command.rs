@@ -261,6 +261,13 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let check = opts.bool("check")?.unwrap_or(true);
     let text = command.display();
     let spec = Launch::new(function, None, command, &opts)?.command_spec();
+    // A death that nobody was told of yet ends this before it begins.
+    if !rt.control().closing()
+        && let Some((dead, status)) = rt.jobs.death()
+    {
+        rt.jobs.told(dead.id);
+        return Err(error::job_died(&dead, status, Some(&format!("`{}` to start", one_line(&text)))).into());
+    }
     let started = jobs::now();
     let (job, pump) = match start(spec, echo == Echo::Yes) {
         Ok(started) => started,
@@ -293,8 +300,15 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         }
         Err(Failed::Died(dead, dead_status)) => {
             stop(&job, Ask { signal: jobs::signal_number("INT"), grace: Some(PARTIAL_REPORT) });
-            pump.finish(&|| rt.control().halted());
-            return Err(error::job_died(&dead, dead_status, Some(&format!("`{}`", one_line(&text)))).into());
+            let partial = pump.finish(&|| rt.control().halted()).text(None);
+            let mut error =
+                error::job_died(&dead, dead_status, Some(&format!("`{}` to end", one_line(&text))));
+            if echo != Echo::Yes {
+                let lines = capture::last_lines(partial.as_bytes(), 20);
+                error =
+                    error.tail(Tail { title: format!("output of `{}`", one_line(&text)), lines, path: None });
+            }
+            return Err(error.into());
         }
         Err(_) => {
             // The run is being stopped: tell the command at once, the teardown waits for it.
@@ -310,11 +324,12 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         rt.bus.output(Event::Stdout(outcome.output.clone().into_bytes()), || rt.control().halted());
     }
     let status = if timed_out { "timed out".to_owned() } else { jobs::describe(status) };
-    rt.emit(Event::CommandEnded { command: text.clone(), status, ok, after });
+    let quiet = echo == Echo::No || rt.within_condition();
+    rt.emit(Event::CommandEnded { command: text.clone(), status, ok, after, quiet });
     name_left_running(&job, &text);
     rt.checkpoint()?;
     let echoed = echo == Echo::Yes || (echo == Echo::OnFail && !ok);
-    Ok(Done { outcome, command: text, echoed, check, dropped: captured.dropped })
+    Ok(Done { outcome, command: text, echoed, check, dropped: captured.dropped() })
 }
 
 fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
@@ -337,8 +352,13 @@ fn start(spec: jobs::spec::Spec, echo: bool) -> Result<(Arc<Inner>, capture::Pum
     let os = |reason: String| SpawnError::Os { what: "a pipe", reason };
     let (job, pipes) = rt.jobs.spawn(spec, Kind::Command)?;
     let pipes = pipes.ok_or_else(|| os("no output".to_owned()))?;
-    let pump = rt.jobs.pump(pipes, echo).map_err(|e| os(e.to_string()))?;
-    Ok((job, pump))
+    match rt.jobs.pump(pipes, echo) {
+        Ok(pump) => Ok((job, pump)),
+        Err(e) => {
+            stop(&job, Ask { grace: Some(Duration::ZERO), ..Ask::default() });
+            Err(os(e.to_string()))
+        }
+    }
 }
 
 /// Stops a command that has taken too long; how it ended.

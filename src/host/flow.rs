@@ -222,6 +222,7 @@ fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
     }
     let hook = Hook { closure, context: ctx.store_data() };
     jobs::control::lock(&rt().hooks).push(hook);
+    rt().control().expect_hooks();
     Ok(())
 }
 

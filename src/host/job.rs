@@ -361,7 +361,7 @@ mod functions {
     pub fn signal(job: &mut Job, signal: Dynamic) -> Fallible<()> {
         rt().checkpoint()?;
         let number = signal_number("signal", &signal)?;
-        rt().jobs.signal(job.0.id, number, false);
+        rt().jobs.signal(job.0.id, number);
         Ok(())
     }
 

@@ -54,6 +54,16 @@ pub use script::{Script, check};
 use crate::event::Failure;
 use crate::jobs::Jobs;
 
+/// The jobs that died besides the one that the failure is about, a line each.
+pub fn other_deaths(jobs: &Jobs) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some((job, status)) = jobs.death() {
+        jobs.told(job.id);
+        lines.push(format!("job `{}` has died too ({})", job.spec.name, crate::jobs::describe(status)));
+    }
+    lines
+}
+
 /// A job that died without the script having noticed: the run has failed, even if its last line was reached.
 pub fn untold_death(jobs: &Jobs) -> Option<Failure> {
     let (job, status) = jobs.death()?;

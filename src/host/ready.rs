@@ -15,7 +15,8 @@ use crate::jobs::{self, State};
 use crate::probe::background::Background;
 use crate::probe::cmd::CommandProbe;
 use crate::probe::http::{Answer, Target};
-use crate::probe::{Attempt, DEFAULT_TIMEOUT, Seen, Wait, log, tcp};
+use crate::probe::log::{Found, LogProbe};
+use crate::probe::{Attempt, DEFAULT_TIMEOUT, Seen, Wait, tcp};
 use regex::Regex;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 use std::net::SocketAddr;
@@ -121,7 +122,7 @@ pub struct Prober<'a> {
 
 enum Live<'a> {
     Idle,
-    Log(LogReader),
+    Log(LogProbe),
     Http(Background<Result<Answer, String>>),
     Tcp(Background<Result<SocketAddr, String>>),
     Cmd(Box<CommandProbe<'a>>),
@@ -133,18 +134,24 @@ impl Prober<'static> {
         let rt = rt();
         let control = || Arc::clone(&rt.jobs.control);
         let live = match (&condition, &job) {
-            (Condition::Log(_), Some(job)) => {
+            (Condition::Log(pattern), Some(job)) => {
                 let path = job.0.log.clone().unwrap_or_default();
                 if let Some(dir) = path.parent() {
                     rt.jobs.watch(dir);
                 }
-                Live::Log(LogReader::from_offset(&path, log_from))
+                Live::Log(LogProbe::new(LogReader::from_offset(&path, log_from), pattern.clone()))
             }
             (Condition::Http(_), _) => Live::Http(Background::new(control())),
             (Condition::Port { .. }, _) => Live::Tcp(Background::new(control())),
             (Condition::Cmd(command), _) => {
                 let opts = Opts::none("wait_cmd");
-                let spec = Launch::new("wait_cmd", None, command.clone(), &opts)?.command_spec();
+                let mut spec = Launch::new("wait_cmd", None, command.clone(), &opts)?.command_spec();
+                // It looks at the job from where the job is: same PORT, same directory, same user.
+                if let Some(Job(job)) = &job {
+                    spec.env.clone_from(&job.spec.env);
+                    spec.cwd.clone_from(&job.spec.cwd);
+                    spec.user.clone_from(&job.spec.user);
+                }
                 Live::Cmd(Box::new(CommandProbe::new(&rt.jobs, spec)))
             }
             (Condition::File(path), _) => {
@@ -205,15 +212,21 @@ impl Prober<'static> {
                     Some(Err(seen)) => Attempt::NotYet(seen),
                 }
             }
-            (Condition::Log(pattern), Live::Log(reader)) => {
-                let before = reader.truncated;
-                let found = log::matching(reader, pattern);
-                if reader.truncated && !before {
+            (Condition::Log(_), Live::Log(probe)) => {
+                let before = probe.reader.truncated;
+                let over =
+                    self.job.as_ref().and_then(view).is_none_or(|v| matches!(v.state, State::Ended(_)));
+                let found = probe.attempt(over, jobs::now());
+                if probe.reader.truncated && !before {
                     rt.warn("a job's log was truncated by somebody; reading it from its new start");
                 }
                 match found {
-                    Some(captures) => Attempt::Ready(capture_array(captures)),
-                    None => Attempt::NotYet("no such line".to_owned()),
+                    Found::Match(captures) => Attempt::Ready(capture_array(captures)),
+                    Found::Nothing => Attempt::NotYet("no such line".to_owned()),
+                    Found::More => {
+                        rt.control().bell.ring(); // Go on at once, but hear an interrupt first.
+                        Attempt::Busy
+                    }
                 }
             }
             (Condition::Cmd(_), Live::Cmd(probe)) => match probe.attempt() {
@@ -292,6 +305,7 @@ pub fn capture_array(captures: Vec<Option<String>>) -> Dynamic {
 
 /// Calls a condition. Expected failures mean *not yet*; a mistake in the script ends the wait.
 fn call_condition(ctx: &NativeCallContext, closure: &FnPtr, job: Option<&Job>) -> Attempt<Dynamic, Failure> {
+    rt().conditions.fetch_add(1, SeqCst);
     let result = closure.call_within_context::<Dynamic>(ctx, ());
     let result = match (result, job) {
         // It has a parameter: the job.
@@ -300,6 +314,7 @@ fn call_condition(ctx: &NativeCallContext, closure: &FnPtr, job: Option<&Job>) -
         }
         (result, _) => result,
     };
+    rt().conditions.fetch_sub(1, SeqCst);
     match result {
         Ok(value) if value.is_unit() => Attempt::NotYet("()".to_owned()),
         Ok(value) if value.as_bool() == Ok(false) => Attempt::NotYet("false".to_owned()),

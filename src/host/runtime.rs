@@ -9,6 +9,7 @@ use rhai::FnPtr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub struct Runtime {
     pub asked: Mutex<BTreeSet<String>>,
     /// When each job is ready, by id.
     pub readiness: Mutex<BTreeMap<usize, Arc<super::ready::Readiness>>>,
+    /// How many conditions (`wait_until` and its kin) are being tried: what they run is not worth a line.
+    pub conditions: AtomicUsize,
     /// Jobs started by `mock`, by id.
     pub mocks: Mutex<BTreeSet<usize>>,
 }
@@ -83,6 +86,7 @@ pub fn install(session: Session) -> &'static Runtime {
         script_dir: Mutex::new(cwd),
         asked: Mutex::default(),
         readiness: Mutex::default(),
+        conditions: AtomicUsize::new(0),
         mocks: Mutex::default(),
     })
 }
@@ -95,6 +99,10 @@ impl Runtime {
     /// Every function that does something passes here first: an interrupted script goes no further.
     pub fn checkpoint(&self) -> Fallible<()> {
         if self.control().halted() { Err(terminated()) } else { Ok(()) }
+    }
+
+    pub fn within_condition(&self) -> bool {
+        self.conditions.load(SeqCst) > 0
     }
 
     /// A path as the script means it: relative to `cwd()`.

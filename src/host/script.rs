@@ -2,11 +2,13 @@
 
 use super::engine::engine;
 use super::import::without_shebang;
+use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{check as checks, env, failure};
+use super::{check as checks, env, failure, wait as waits};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
+use crate::jobs::State;
 use crate::jobs::control::lock;
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
@@ -38,10 +40,17 @@ impl Script {
         env::declare(env::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
-        if self.rt.control().reason().is_some() {
-            return Ok(()); // Whatever the evaluation says, it was stopped.
-        }
-        result.map_err(|error| failure::describe(&error, &loaded.name))
+        // Whatever the evaluation says: if it was stopped, that is why it ended, and this is where.
+        let stopped = self.rt.control().reason().is_some();
+        result.map_err(|error| {
+            let mut failure = failure::describe(&error, &loaded.name);
+            if stopped {
+                failure.notes = jobs_at_the_end(self.rt);
+                failure.tails.clear();
+                failure.hint = None;
+            }
+            failure
+        })
     }
 
     /// Runs the `on_exit` closures, the last one first. One that fails is reported; the others still run.
@@ -69,6 +78,14 @@ impl Script {
             }
         }
     }
+}
+
+/// What the jobs do when the run is stopped in the middle: the first few that live, a line each.
+fn jobs_at_the_end(rt: &Runtime) -> Vec<String> {
+    const MOST: usize = 4;
+    let living = |job: &Job| view(job).is_some_and(|view| !matches!(view.state, State::Ended(_)));
+    let jobs = rt.jobs.list().into_iter().map(Job).filter(living);
+    jobs.take(MOST).map(|job| waits::state_line(&job)).collect()
 }
 
 struct Loaded {

@@ -72,6 +72,8 @@ pub struct Control {
     guard_gone: AtomicBool,
     /// `on_exit` closures run although the script was halted.
     on_exit: AtomicBool,
+    /// There are `on_exit` closures.
+    hooks: AtomicBool,
 }
 
 impl Control {
@@ -106,6 +108,15 @@ impl Control {
     pub fn halted(&self) -> bool {
         testing::may_panic();
         self.halted.load(SeqCst) && (self.killing() || !self.on_exit.load(SeqCst))
+    }
+
+    /// The script has registered an `on_exit` closure.
+    pub fn expect_hooks(&self) {
+        self.hooks.store(true, SeqCst);
+    }
+
+    pub fn has_hooks(&self) -> bool {
+        self.hooks.load(SeqCst)
     }
 
     /// Whether the `on_exit` closures run: the script itself has ended.

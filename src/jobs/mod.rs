@@ -55,6 +55,8 @@ pub struct Jobs {
     run: String,
     next_id: AtomicUsize,
     files: Files,
+    /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
+    reserve: Mutex<Vec<OwnedFd>>,
     spawner: Mutex<mpsc::Sender<Request>>,
 }
 
@@ -94,6 +96,7 @@ impl Jobs {
         run: String,
     ) -> anyhow::Result<Arc<Self>> {
         let (sender, requests) = mpsc::channel();
+        let run_dir = table::canonical(&run_dir);
         let jobs = Arc::new(Self {
             table: Mutex::new(Table::new(run.clone())),
             control,
@@ -102,6 +105,7 @@ impl Jobs {
             run,
             next_id: AtomicUsize::new(1),
             files: Files::default(),
+            reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
@@ -200,8 +204,9 @@ impl Jobs {
         let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account);
         let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer) });
         let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
-            // The empty log of what never ran would only mislead.
-            if let (Some(log), false) = (&job.log, again) {
+            // The empty log of what never ran would only mislead; a file of the user's stays.
+            if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
+            {
                 let _ = std::fs::remove_file(log);
             }
         })?;
@@ -231,18 +236,21 @@ impl Jobs {
             Output::Log(path) => {
                 let log_error =
                     |e: std::io::Error| SpawnError::Log { path: path.clone(), reason: e.to_string() };
-                if !again {
-                    // Not truncated in place: another job of an earlier name may still append to it.
-                    let _ = File::create(path);
-                }
+                // Non-blocking only for the opening: a FIFO without a reader would hold it up for ever.
                 let file = OpenOptions::new()
                     .append(true)
                     .create(true)
                     .mode(0o600)
-                    .custom_flags(nix::libc::O_NOCTTY)
+                    .custom_flags(nix::libc::O_NOCTTY | nix::libc::O_NONBLOCK)
                     .open(path)
                     .map_err(log_error)?;
+                let regular = file.metadata().is_ok_and(|meta| meta.is_file());
+                if regular && !again {
+                    file.set_len(0).map_err(log_error)?;
+                }
+                let owner = owner.filter(|_| path.starts_with(&self.run_dir));
                 let stdout = OwnedFd::from(file);
+                fd::set_blocking(&stdout).map_err(os("a descriptor"))?;
                 if let Some((uid, gid)) = owner {
                     fd::give(&stdout, uid, gid);
                 }
@@ -365,13 +373,15 @@ impl Jobs {
         }
     }
 
-    /// Sends a signal on the script's behalf: what ends because of it was asked for.
-    pub fn signal(&self, id: JobId, number: i32, whole_tree: bool) {
+    /// Sends a signal to a job's first process on the script's behalf: what ends because of it was asked for.
+    pub fn signal(&self, id: JobId, number: i32) {
         let mut table = lock(&self.table);
-        if let Some(entry) = table.entry_mut(id) {
-            entry.asked = true;
+        if let Some(entry) = table.entry_mut(id)
+            && !matches!(entry.state(), State::Ended(_))
+        {
+            entry.signalled.push(number);
         }
-        if whole_tree { table.signal_tree(id, &[number]) } else { table.signal_leader(id, number) }
+        table.signal_leader(id, number);
     }
 
     /// Suspends or continues all processes of a job.
@@ -419,7 +429,8 @@ impl Jobs {
                 if !entry.alive() {
                     continue;
                 }
-                entry.asked = true;
+                // What has ended by itself before has died all the same, even if it left something to stop.
+                entry.asked |= !matches!(entry.state(), State::Ended(_));
                 entry.stage = Stage::Asked { since: now, grace };
                 // CONT, since a stopped process would only see the signal after it.
                 orders.push((id, vec![number, SIGCONT]));
@@ -476,8 +487,10 @@ impl Jobs {
     fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, now: Duration) {
         let (since, killed) = match (before, stage) {
             (Stage::Asked { since, .. }, Stage::Gone { .. }) => (since, None),
-            (Stage::Killed { since, grace, .. }, Stage::Gone { .. }) => {
-                (since, Some(Killed { ignored: signal::name(job.spec.stop_signal), grace }))
+            // Only one that had its grace has ignored anything.
+            (Stage::Killed { since, at, grace }, Stage::Gone { .. }) => {
+                let patient = !grace.is_zero() && at >= since + grace;
+                (since, patient.then(|| Killed { ignored: signal::name(job.spec.stop_signal), grace }))
             }
             _ => return,
         };
@@ -489,6 +502,7 @@ impl Jobs {
 
     /// From now on nothing new can start. Returns everything that has not been stopped yet.
     pub fn close(&self) -> Vec<JobId> {
+        lock(&self.reserve).clear();
         let mut table = lock(&self.table);
         table.phase = Phase::Stopping;
         table.entries.iter().filter(|entry| entry.alive()).map(|entry| entry.job.id).collect()

@@ -32,8 +32,8 @@ pub struct Captured {
     tail: VecDeque<(Stream, Vec<u8>)>,
     head_bytes: usize,
     tail_bytes: usize,
-    /// Bytes that were dropped between head and tail.
-    pub dropped: usize,
+    /// Bytes that were dropped between head and tail, of stdout and of stderr.
+    dropped: [usize; 2],
 }
 
 impl Captured {
@@ -49,9 +49,9 @@ impl Captured {
         self.tail_bytes += bytes.len();
         self.tail.push_back((stream, bytes.to_vec()));
         while self.tail_bytes > CAPTURE_LIMIT / 2 {
-            let Some((_, chunk)) = self.tail.pop_front() else { break };
+            let Some((stream, chunk)) = self.tail.pop_front() else { break };
             self.tail_bytes -= chunk.len();
-            self.dropped += chunk.len();
+            self.dropped[stream as usize] += chunk.len();
         }
     }
 
@@ -62,14 +62,36 @@ impl Captured {
         for (_, chunk) in self.head.iter().filter(|(stream, _)| wanted(stream)) {
             bytes.extend_from_slice(chunk);
         }
-        if self.dropped > 0 {
-            bytes.extend_from_slice(format!("\n… {} bytes left out …\n", self.dropped).as_bytes());
+        let dropped = only.map_or(self.dropped(), |only| self.dropped[only as usize]);
+        if dropped > 0 {
+            bytes.extend_from_slice(left_out(dropped).as_bytes());
         }
         for (_, chunk) in self.tail.iter().filter(|(stream, _)| wanted(stream)) {
             bytes.extend_from_slice(chunk);
         }
-        String::from_utf8_lossy(&bytes).into_owned()
+        fit(&bytes)
     }
+
+    /// How many bytes were dropped.
+    pub fn dropped(&self) -> usize {
+        self.dropped.iter().sum()
+    }
+}
+
+fn left_out(bytes: usize) -> String {
+    format!("\n… {bytes} bytes left out …\n")
+}
+
+/// Bytes as text that a script can hold: its strings end at [`CAPTURE_LIMIT`], and what is no UTF-8 grows.
+fn fit(bytes: &[u8]) -> String {
+    const MOST: usize = CAPTURE_LIMIT - 1024;
+    let text = String::from_utf8_lossy(bytes);
+    if text.len() <= MOST {
+        return text.into_owned();
+    }
+    let head = text.floor_char_boundary(MOST / 2);
+    let tail = text.ceil_char_boundary(text.len() - MOST / 2);
+    format!("{}{}{}", &text[..head], left_out(tail - head), &text[tail..])
 }
 
 /// Our ends of a command's pipes, before anybody reads them.
@@ -81,8 +103,7 @@ pub struct Capture {
 #[derive(Default)]
 struct State {
     captured: Captured,
-    /// The command has ended: read what is there, then say so.
-    flush: bool,
+    /// What was in the pipes when the command ended has been read.
     flushed: bool,
 }
 
@@ -114,29 +135,28 @@ impl Capture {
                 if !finished {
                     wait.push(wake_read.as_fd());
                 }
-                fd::wait_readable(&wait, None);
-                let flush = lock(&theirs.0).flush;
-                pipes.retain(|(stream, pipe)| {
-                    loop {
-                        match fd::read_some(pipe, &mut buffer) {
-                            ReadFd::Bytes(_) if finished => {} // A stranger's output now.
-                            ReadFd::Bytes(n) => {
-                                lock(&theirs.0).captured.push(*stream, &buffer[..n]);
-                                if echo {
-                                    let bytes = buffer[..n].to_vec();
-                                    let event = match stream {
-                                        Stream::Stdout => Event::Stdout(bytes),
-                                        Stream::Stderr => Event::Stderr(bytes),
-                                    };
-                                    bus.output(event, || control.halted());
-                                }
-                            }
-                            ReadFd::Nothing => return true,
-                            ReadFd::End => return false,
+                // The other end of `wake` is closed when the command has ended, or nobody asks any more.
+                let flush = fd::wait_readable(&wait, None).last() == Some(&true) && !finished;
+                // One read a round takes all that a pipe can hold (64 KiB, pipe(7)), and lets no stream starve
+                // the other.
+                pipes.retain(|(stream, pipe)| match fd::read_some(pipe, &mut buffer) {
+                    ReadFd::Bytes(_) if finished => true, // A stranger's output now.
+                    ReadFd::Bytes(n) => {
+                        lock(&theirs.0).captured.push(*stream, &buffer[..n]);
+                        if echo {
+                            let bytes = buffer[..n].to_vec();
+                            let event = match stream {
+                                Stream::Stdout => Event::Stdout(bytes),
+                                Stream::Stderr => Event::Stderr(bytes),
+                            };
+                            bus.output(event, || control.halted());
                         }
+                        true
                     }
+                    ReadFd::Nothing => true,
+                    ReadFd::End => false,
                 });
-                if flush && !finished {
+                if flush {
                     finished = true;
                     lock(&theirs.0).flushed = true;
                     theirs.1.notify_all();
@@ -150,7 +170,6 @@ impl Capture {
 impl Pump {
     /// What the command has printed, once it has ended; `give_up` ends the wait for a stalled echo.
     pub fn finish(self, give_up: &dyn Fn() -> bool) -> Captured {
-        lock(&self.shared.0).flush = true;
         drop(self.wake);
         let mut state = lock(&self.shared.0);
         while !state.flushed && !give_up() {
@@ -172,41 +191,51 @@ pub struct LogReader {
     partial: Vec<u8>,
 }
 
+/// What came into a log since the last look, without colour codes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Lines that are complete.
+    pub lines: Vec<String>,
+    /// The beginning of a line, if more of it has come.
+    pub partial: Option<String>,
+    /// There is more to read at once.
+    pub more: bool,
+}
+
 impl LogReader {
-    pub fn from_start(path: &Path) -> Self {
-        Self { path: path.to_owned(), offset: 0, truncated: false, partial: Vec::new() }
-    }
-
     pub fn from_offset(path: &Path, offset: u64) -> Self {
-        Self { offset, ..Self::from_start(path) }
+        Self { path: path.to_owned(), offset, truncated: false, partial: Vec::new() }
     }
 
-    /// The lines that came since the last call, without colour codes. The last one may still be incomplete;
-    /// it comes again, longer, next time.
-    pub fn new_lines(&mut self) -> Vec<String> {
-        let Ok(mut file) = File::open(&self.path) else { return Vec::new() };
+    /// Reads what is new, but not more than a piece that takes no noticeable time.
+    pub fn news(&mut self) -> News {
+        const PIECE: u64 = 1 << 20;
+        let Ok(mut file) = File::open(&self.path) else { return News::default() };
         let size = file.metadata().map_or(0, |meta| meta.size());
         if size < self.offset {
             self.offset = 0;
             self.truncated = true;
             self.partial.clear();
         }
+        if size == self.offset || file.seek(SeekFrom::Start(self.offset)).is_err() {
+            return News::default();
+        }
         let mut bytes = std::mem::take(&mut self.partial);
-        if size > self.offset && file.seek(SeekFrom::Start(self.offset)).is_ok() {
-            self.offset += file.take(size - self.offset).read_to_end(&mut bytes).unwrap_or(0) as u64;
+        let wanted = (size - self.offset).min(PIECE);
+        self.offset += file.take(wanted).read_to_end(&mut bytes).unwrap_or(0) as u64;
+        // A line that is longer than a piece is taken for several.
+        let end = match bytes.iter().rposition(|b| *b == b'\n') {
+            Some(last) => last + 1,
+            None if bytes.len() as u64 >= PIECE => bytes.len(),
+            None => 0,
+        };
+        self.partial = bytes.split_off(end);
+        let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        News {
+            lines: if end == 0 { Vec::new() } else { whole.split(|b| *b == b'\n').map(plain).collect() },
+            partial: (!self.partial.is_empty()).then(|| plain(&self.partial)),
+            more: size > self.offset,
         }
-        let mut lines: Vec<String> = Vec::new();
-        let mut pieces = bytes.split(|b| *b == b'\n').peekable();
-        while let Some(piece) = pieces.next() {
-            if pieces.peek().is_none() {
-                self.partial = piece.to_vec();
-                if piece.is_empty() {
-                    break;
-                }
-            }
-            lines.push(plain(piece));
-        }
-        lines
     }
 }
 
@@ -221,10 +250,22 @@ pub fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.size())
 }
 
-/// The whole log.
+/// The whole log; of a very large one the first and the last part.
 pub fn read_log(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&bytes).into_owned()
+    let Ok(mut file) = File::open(path) else { return String::new() };
+    let size = size(path);
+    let half = CAPTURE_LIMIT as u64 / 2;
+    let mut bytes = Vec::new();
+    if size <= 2 * half {
+        let _ = file.take(2 * half).read_to_end(&mut bytes);
+        return fit(&bytes);
+    }
+    let _ = file.by_ref().take(half).read_to_end(&mut bytes);
+    bytes.extend_from_slice(left_out(usize::try_from(size - 2 * half).unwrap_or(usize::MAX)).as_bytes());
+    if file.seek(SeekFrom::Start(size - half)).is_ok() {
+        let _ = file.take(half).read_to_end(&mut bytes);
+    }
+    fit(&bytes)
 }
 
 /// The last `count` lines of a file, without colour codes; reads only its end.
@@ -257,19 +298,42 @@ mod tests {
 
     #[test]
     fn a_log_is_read_line_by_line_as_it_grows_and_after_truncation() {
+        let news = |lines: &[&str], partial: Option<&str>| News {
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            partial: partial.map(str::to_owned),
+            more: false,
+        };
         let mut file = tempfile::NamedTempFile::new().expect("file");
-        let mut reader = LogReader::from_start(file.path());
-        assert_eq!(reader.new_lines(), Vec::<String>::new());
+        let mut reader = LogReader::from_offset(file.path(), 0);
+        assert_eq!(reader.news(), news(&[], None));
         file.write_all(b"one\n\x1b[32mtw").expect("write");
-        assert_eq!(reader.new_lines(), ["one", "tw"]);
+        assert_eq!(reader.news(), news(&["one"], Some("tw")));
+        assert_eq!(reader.news(), news(&[], None), "nothing has come");
         file.write_all(b"o\x1b[0m\r\nthree\n").expect("write");
-        assert_eq!(reader.new_lines(), ["two", "three"]);
-        assert_eq!(reader.new_lines(), Vec::<String>::new());
+        assert_eq!(reader.news(), news(&["two", "three"], None));
         file.as_file().set_len(0).expect("truncate");
         file.rewind().expect("rewind");
         file.write_all(b"x\n").expect("write");
-        assert_eq!(reader.new_lines(), ["x"]);
+        assert_eq!(reader.news(), news(&["x"], None));
         assert!(reader.truncated);
+    }
+
+    #[test]
+    fn a_large_log_is_read_in_pieces_and_loses_nothing() {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all("a line of some length\n".repeat(200_000).as_bytes()).expect("write");
+        file.write_all(&vec![b'x'; 3 << 20]).expect("write");
+        let mut reader = LogReader::from_offset(file.path(), 0);
+        let (mut lines, mut rounds) = (0, 0);
+        loop {
+            let news = reader.news();
+            lines += news.lines.iter().filter(|line| *line == "a line of some length").count();
+            rounds += 1;
+            if !news.more {
+                break;
+            }
+        }
+        assert!(lines == 200_000 && rounds >= 7, "{lines} lines in {rounds} rounds");
     }
 
     #[test]
@@ -280,7 +344,7 @@ mod tests {
             captured.push(Stream::Stdout, &chunk);
         }
         captured.push(Stream::Stderr, b"end");
-        assert!(captured.dropped >= 6 << 20);
+        assert!(captured.dropped() >= 6 << 20);
         let text = captured.text(None);
         assert!(text.len() < CAPTURE_LIMIT + 200 && text.ends_with("end") && text.contains("bytes left out"));
     }

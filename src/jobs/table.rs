@@ -9,7 +9,7 @@ use super::stop::Stage;
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{page, pidfd, signal};
-use nix::libc::{SIGCONT, SIGKILL};
+use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -80,8 +80,10 @@ pub(super) struct Entry {
     ended: Option<Duration>,
     pub stage: Stage,
     pub expect: Expect,
-    /// The script stopped, killed, signalled or restarted it.
+    /// The script stopped, killed or restarted it.
     pub asked: bool,
+    /// The signals that the script has sent it.
+    pub signalled: Vec<i32>,
     /// Its unexpected death has been thrown once.
     pub told: bool,
     /// A change that the reaper has seen and not yet announced.
@@ -120,9 +122,19 @@ impl Entry {
             Expect::Codes(codes) => codes.contains(&status.code()),
         };
         match self.state() {
-            State::Ended(status) => self.job.kind == Kind::Job && !self.asked && !expected(status),
+            State::Ended(status) => {
+                self.job.kind == Kind::Job && !self.asked && !expected(status) && !self.ended_as_told(status)
+            }
             State::Running | State::Daemonised => false,
         }
+    }
+
+    /// Whether it ended because of a signal that the script has sent: by that signal, or in whatever way a
+    /// program answers one that means *end*.
+    fn ended_as_told(&self, status: ExitStatus) -> bool {
+        const MEANS_END: [i32; 4] = [SIGINT, SIGQUIT, SIGTERM, SIGKILL];
+        let by = |number: &i32| status == ExitStatus::Signal(*number);
+        self.signalled.iter().any(|number| by(number) || MEANS_END.contains(number))
     }
 
     pub fn view(&self) -> View {
@@ -207,6 +219,7 @@ impl Table {
             stage: Stage::Running,
             expect: spec.expect.clone(),
             asked: false,
+            signalled: Vec::new(),
             told: false,
             announced: State::Running,
             job,
@@ -221,43 +234,47 @@ impl Table {
     /// the leaders whose group is empty. Returns what has changed.
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
         self.just_ended.clear();
-        let tree = proc::descendants(self.me);
-        self.take_ended(&tree);
+        // Our own children first, without /proc: what cannot be read there must not keep a wait from its end.
+        for entry in self.entries.iter_mut().filter(|entry| entry.leader == Leader::Running) {
+            if let Peek::Ended(_, status) = wait::peek(entry.pid) {
+                entry.leader = Leader::Zombie(status);
+                if status.success() {
+                    self.just_ended.push(entry.job.id);
+                }
+            }
+        }
+        let Some(tree) = proc::tree(self.me) else { return Vec::new() };
+        self.reap_orphans(&tree);
         self.count(&tree);
         // A process that forked while the tree was read may be missing from it, so before anyone is declared
         // gone the tree is read again.
         if self.entries.iter().any(|entry| entry.ended.is_none() && !entry.alive()) {
-            let tree = proc::descendants(self.me);
-            self.take_ended(&tree);
+            let Some(tree) = proc::tree(self.me) else { return Vec::new() };
+            self.reap_orphans(&tree);
             self.count(&tree);
         }
         self.release(now)
     }
 
-    fn take_ended(&mut self, tree: &[Stat]) {
+    /// Reaps the ended children that are nobody's leader.
+    fn reap_orphans(&mut self, tree: &[Stat]) {
         let me = self.me;
-        for stat in tree.iter().filter(|stat| stat.ppid == me) {
-            let Peek::Ended(pid, status) = wait::peek(stat.pid) else { continue };
-            match self
-                .entries
-                .iter_mut()
-                .find(|entry| entry.pid == pid && !matches!(entry.leader, Leader::Reaped(_)))
-            {
-                Some(entry) if entry.leader == Leader::Running => {
-                    entry.leader = Leader::Zombie(status);
-                    if status.success() {
-                        self.just_ended.push(entry.job.id);
-                    }
-                }
-                Some(_) => {}
-                None => {
-                    let owner = self.owner_of_orphan(stat);
-                    if let Some(entry) = owner.and_then(|id| self.entry_mut(id)) {
-                        entry.last_member = Some(status);
-                    }
-                    wait::reap(pid);
-                }
+        for stat in tree.iter().filter(|stat| stat.ppid == me && !stat.alive()) {
+            let is_leader =
+                |entry: &Entry| entry.pid == stat.pid && !matches!(entry.leader, Leader::Reaped(_));
+            if self.entries.iter().any(is_leader) {
+                continue;
             }
+            let Peek::Ended(pid, status) = wait::peek(stat.pid) else { continue };
+            let owner = self.owner_of_orphan(stat);
+            // The end of a daemonised job is that of its last process; what an orphan does while the leader
+            // runs says nothing.
+            if let Some(entry) = owner.and_then(|id| self.entry_mut(id))
+                && entry.announced == State::Daemonised
+            {
+                entry.last_member = Some(status);
+            }
+            wait::reap(pid);
         }
     }
 
@@ -435,7 +452,6 @@ impl Table {
     pub fn sweep_round(&mut self) -> bool {
         for pid in proc::children(self.me) {
             let _ = signal::kill(pid, SIGKILL);
-            let _ = signal::kill(pid, SIGCONT);
         }
         loop {
             match wait::reap_any() {

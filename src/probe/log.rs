@@ -1,14 +1,102 @@
 //! Does a job's log have a line that matches?
 
-use crate::jobs::output::LogReader;
+use crate::jobs::output::{LogReader, News};
 use regex::Regex;
+use std::time::Duration;
 
-/// One attempt: reads what is new; the captures of the first line that matches.
-pub fn matching(reader: &mut LogReader, pattern: &Regex) -> Option<Vec<Option<String>>> {
-    reader.new_lines().iter().find_map(|line| captures(pattern, line))
+/// How long the beginning of a line must stand still before what reaches its end counts: a program may print
+/// one line in several writes.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// The groups of a match, the whole of it first.
+pub type Captures = Vec<Option<String>>;
+
+pub struct LogProbe {
+    pub reader: LogReader,
+    pattern: Regex,
+    /// A match that reaches to the end of an incomplete line, and since when.
+    held: Option<(Captures, Duration)>,
 }
 
-fn captures(pattern: &Regex, line: &str) -> Option<Vec<Option<String>>> {
+/// What one attempt found.
+pub enum Found {
+    Match(Captures),
+    Nothing,
+    /// Nothing in this piece; there is more to read at once.
+    More,
+}
+
+impl LogProbe {
+    pub fn new(reader: LogReader, pattern: Regex) -> Self {
+        Self { reader, pattern, held: None }
+    }
+
+    /// One attempt. `over`: nothing more will come, so that an incomplete line is all that there is.
+    pub fn attempt(&mut self, over: bool, now: Duration) -> Found {
+        let News { lines, partial, more } = self.reader.news();
+        if !lines.is_empty() || partial.is_some() {
+            self.held = None;
+        }
+        if let Some(found) = lines.iter().find_map(|line| captures(&self.pattern, line)) {
+            return Found::Match(found);
+        }
+        if let Some(line) = &partial
+            && let Some(found) = captures(&self.pattern, line)
+        {
+            let reaches_end = self.pattern.find(line).is_none_or(|whole| whole.end() == line.len());
+            if !reaches_end {
+                return Found::Match(found);
+            }
+            self.held = Some((found, now));
+        }
+        match &self.held {
+            _ if more => Found::More,
+            Some((found, since)) if over || now >= *since + SETTLED => Found::Match(found.clone()),
+            _ => Found::Nothing,
+        }
+    }
+}
+
+fn captures(pattern: &Regex, line: &str) -> Option<Captures> {
     let found = pattern.captures(line)?;
     Some(found.iter().map(|group| group.map(|text| text.as_str().to_owned())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn whole(found: Found) -> Option<String> {
+        match found {
+            Found::Match(captures) => captures.into_iter().next().flatten(),
+            Found::Nothing | Found::More => None,
+        }
+    }
+
+    #[test]
+    fn half_a_line_is_not_matched_before_it_stands_still() {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        let at = Duration::from_millis;
+        let pattern = Regex::new("url: (.*)").expect("a pattern");
+        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern);
+        file.write_all(b"url: ").expect("write");
+        assert_eq!(whole(probe.attempt(false, at(0))), None);
+        file.write_all(b"http://x").expect("write");
+        assert_eq!(whole(probe.attempt(false, at(99))), None);
+        assert_eq!(whole(probe.attempt(false, at(150))), None);
+        assert_eq!(whole(probe.attempt(false, at(199))).as_deref(), Some("url: http://x"));
+    }
+
+    #[test]
+    fn a_match_within_half_a_line_or_at_the_end_of_the_job_counts_at_once() {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all(b"password: ").expect("write");
+        let pattern = Regex::new("password").expect("a pattern");
+        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern);
+        assert_eq!(whole(probe.attempt(false, Duration::ZERO)).as_deref(), Some("password"));
+        let pattern = Regex::new("word: $").expect("a pattern");
+        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern);
+        assert_eq!(whole(probe.attempt(true, Duration::ZERO)).as_deref(), Some("word: "));
+    }
 }

@@ -112,7 +112,8 @@ impl<'a> Wait<'a> {
             about: None,
             needs_jobs: false,
             eager: false,
-            watch_deaths: true,
+            // In `on_exit` there may well be a death: it must not keep the clean-up from its work.
+            watch_deaths: !jobs.control.closing(),
         }
     }
 
@@ -168,7 +169,9 @@ impl<'a> Wait<'a> {
             if expired {
                 return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
-            let wake = if busy { deadline } else { Some(deadline.map_or(next_try, |at| at.min(next_try))) };
+            // Whoever is busy rings; should it not have been able to begin, it is asked again.
+            let again = if busy { now + LONGEST_POLL } else { next_try };
+            let wake = Some(deadline.map_or(again, |at| at.min(again)));
             self.control().bell.wait(rings, wake);
         }
     }

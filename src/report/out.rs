@@ -32,8 +32,16 @@ pub fn start(
     let mute = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&mute);
     let work = move || {
-        let mut writer =
-            Writer { bus, terminal, mute: theirs, stdout_gone, backlog: VecDeque::new(), gone: [false; 2] };
+        let mut writer = Writer {
+            bus,
+            terminal,
+            mute: theirs,
+            stdout_gone,
+            backlog: VecDeque::new(),
+            gone: [false; 2],
+            one_file: fd::same_file(stdout().as_fd(), stderr().as_fd()),
+            within_line: false,
+        };
         writer.run();
     };
     let thread = std::thread::Builder::new().name("report".into()).spawn(work)?;
@@ -63,6 +71,10 @@ struct Writer<F> {
     /// Output that a stalled stdout has not taken yet.
     backlog: VecDeque<u8>,
     gone: [bool; 2],
+    /// stdout and stderr are the same terminal, pipe or file.
+    one_file: bool,
+    /// The last byte written there was no newline.
+    within_line: bool,
 }
 
 impl<F: Fn()> Writer<F> {
@@ -84,16 +96,31 @@ impl<F: Fn()> Writer<F> {
                 if !self.backlog.is_empty() {
                     self.push_backlog(Duration::ZERO);
                 }
+                if self.one_file {
+                    self.within_line = bytes.last().is_some_and(|last| *last != b'\n');
+                }
                 self.backlog.extend(bytes);
                 self.push_backlog(KEEP_ORDER);
             }
             Event::Stderr(bytes) => {
                 let length = bytes.len();
                 self.write_stderr(&bytes);
+                self.within_line = bytes.last().is_some_and(|last| *last != b'\n');
                 self.bus.written(length);
             }
+            // Without the guard only the verdict's last line: whoever called us has gone on long ago.
+            Event::Verdict(text) if self.mute.load(SeqCst) => {
+                self.write_stderr(
+                    text.lines().last().map(|line| format!("{line}\n")).unwrap_or_default().as_bytes(),
+                );
+            }
+            _ if self.mute.load(SeqCst) => {}
             other => {
                 if let Some(line) = self.terminal.line(&other) {
+                    // What a command printed without a newline must not run into ours.
+                    if std::mem::take(&mut self.within_line) {
+                        self.write_stderr(b"\n");
+                    }
                     self.write_stderr(line.as_bytes());
                 }
             }

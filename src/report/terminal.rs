@@ -63,10 +63,10 @@ impl Terminal {
     pub fn line(&self, event: &Event) -> Option<String> {
         let style = self.style;
         let least = match event {
-            Event::Text(text) => return Some(text.clone()),
+            Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
-            Event::CommandStarted { .. } => Verbosity::Verbose,
+            Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
         if (self.verbosity as u8) < (least as u8) {
@@ -88,7 +88,7 @@ impl Terminal {
                 style.note(&format!("{job} ignored {}, killed after {grace}", killed.ignored))
             }
             Event::CommandStarted { command } => format!("run: {}", shorten(&sanitize(command))),
-            Event::CommandEnded { command, status, ok, after } => {
+            Event::CommandEnded { command, status, ok, after, .. } => {
                 let line = format!("run: {} ({status}, {})", shorten(&sanitize(command)), duration(*after));
                 if *ok { line } else { style.note(&line) }
             }
@@ -100,7 +100,7 @@ impl Terminal {
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),
             Event::Interrupted(text) => style.note(text),
-            Event::Stdout(_) | Event::Stderr(_) | Event::Text(_) => return None,
+            Event::Stdout(_) | Event::Stderr(_) | Event::Text(_) | Event::Verdict(_) => return None,
         };
         let elapsed = clock::now().saturating_sub(self.started);
         let time = style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));

@@ -5,6 +5,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Marks every descriptor from 3 on close-on-exec, so that no job inherits what the caller left open
@@ -18,6 +19,31 @@ pub fn seal_inherited() {
             let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
         }
     }
+}
+
+/// The soft limit of descriptors as we were started with; jobs get it back.
+static LIMIT: OnceLock<nix::libc::rlimit> = OnceLock::new();
+
+/// Raises the soft limit of descriptors to the hard one: a run with many jobs reads much of /proc.
+pub fn raise_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const ENOUGH: u64 = 65_536;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(ENOUGH)), hard).is_ok()
+    {
+        let _ = LIMIT.set(nix::libc::rlimit { rlim_cur: soft, rlim_max: hard });
+    }
+}
+
+/// The limit that a job is to have, if ours was changed.
+pub(super) fn original_limit() -> Option<nix::libc::rlimit> {
+    LIMIT.get().copied()
+}
+
+/// A few descriptors to be dropped when the teardown needs some.
+pub fn reserve() -> Vec<OwnedFd> {
+    const SPARE: usize = 8;
+    (0..SPARE).filter_map(|_| std::fs::File::open("/dev/null").ok().map(OwnedFd::from)).collect()
 }
 
 /// Opens /dev/null on those of 0, 1 and 2 that are closed: else the next file we open would become our
@@ -43,6 +69,18 @@ pub fn pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
 /// file, which the caller shares.
 pub fn set_nonblocking(fd: &OwnedFd) -> nix::Result<()> {
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
+}
+
+/// Undoes what `O_NONBLOCK` at the opening has set, for a file that we have opened ourselves.
+pub fn set_blocking(fd: &OwnedFd) -> nix::Result<()> {
+    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
+    fcntl(fd, FcntlArg::F_SETFL(flags.difference(OFlag::O_NONBLOCK))).map(drop)
+}
+
+/// Whether two descriptors refer to the same terminal, pipe or file.
+pub fn same_file(a: BorrowedFd, b: BorrowedFd) -> bool {
+    let id = |fd| nix::sys::stat::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    id(a).is_some() && id(a) == id(b)
 }
 
 /// How much a write has got rid of.

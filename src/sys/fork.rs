@@ -103,6 +103,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
     let mut shell_argv = vec![c"sh".as_ptr(), std::ptr::null()];
     shell_argv.extend(argv.iter().skip(1));
     let parent = nix::unistd::getpid().as_raw();
+    let limit = super::fd::original_limit();
 
     // All signals stay blocked from before the fork until the child has its own dispositions: a handler of
     // ours must never run in the child.
@@ -117,7 +118,9 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
     let pid = unsafe { libc::fork() };
     if pid == 0 {
         // SAFETY: in the child, before exec; all pointers come from the vectors above, which live on.
-        unsafe { child(exec, &argv, &envp, &mut shell_argv, parent, status_write.as_raw_fd()) }
+        unsafe {
+            child(exec, &argv, &envp, &mut shell_argv, parent, limit.as_ref(), status_write.as_raw_fd())
+        }
     }
     // SAFETY: `old` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
@@ -157,6 +160,7 @@ unsafe fn child(
     envp: &[*const libc::c_char],
     shell_argv: &mut [*const libc::c_char],
     parent: libc::pid_t,
+    limit: Option<&libc::rlimit>,
     status: RawFd,
 ) -> ! {
     // SAFETY: every call below is a plain system call on memory that the parent prepared.
@@ -173,6 +177,9 @@ unsafe fn child(
         action.sa_sigaction = libc::SIG_DFL;
         for signal in 1..=64 {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
+        }
+        if let Some(limit) = limit {
+            libc::setrlimit(libc::RLIMIT_NOFILE, limit);
         }
         // 2. Its own process group, before the parent can look for it.
         if libc::setpgid(0, 0) != 0 {

@@ -6,7 +6,7 @@
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use std::num::NonZeroUsize;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// Jobs beyond this number are stopped with the defaults (TERM, the run's grace period) when the host is
 /// killed; while the host lives there is no limit.
@@ -23,8 +23,6 @@ pub struct Page {
     pub stop_since_ns: AtomicU64,
     /// The longest grace period of any running job, in milliseconds.
     pub longest_grace_ms: AtomicU64,
-    /// The host has told the guard its outcome.
-    pub reported: AtomicBool,
     slots: [Slot; SLOTS],
 }
 
@@ -68,6 +66,7 @@ pub fn get() -> Option<&'static Page> {
 impl Page {
     /// Publishes a job; returns the slot to withdraw later, none when all are taken.
     pub fn publish(&self, pid: i32, stop_signal: i32, grace_ms: u64, name: &str) -> Option<usize> {
+        self.longest_grace_ms.fetch_max(grace_ms, SeqCst);
         let index = self.slots.iter().position(|slot| slot.pid.load(SeqCst) == 0)?;
         let slot = &self.slots[index];
         slot.stop_signal.store(stop_signal, SeqCst);
@@ -77,7 +76,6 @@ impl Page {
             cell.store(bytes.get(i).copied().unwrap_or(0), SeqCst);
         }
         slot.pid.store(pid, SeqCst);
-        self.longest_grace_ms.fetch_max(grace_ms, SeqCst);
         Some(index)
     }
 

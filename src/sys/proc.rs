@@ -28,7 +28,23 @@ impl Stat {
 }
 
 pub fn stat(pid: i32) -> Option<Stat> {
-    parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    stat_of(pid).ok().flatten()
+}
+
+/// No descriptor was left to read with: what is not seen may be there all the same.
+struct Blind;
+
+fn blind(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(nix::libc::EMFILE | nix::libc::ENFILE))
+}
+
+fn stat_of(pid: i32) -> Result<Option<Stat>, Blind> {
+    match fs::read(format!("/proc/{pid}/stat")) {
+        // The kernel cuts the name after 15 bytes, through a character if need be.
+        Ok(bytes) => Ok(parse_stat(&String::from_utf8_lossy(&bytes))),
+        Err(error) if blind(&error) => Err(Blind),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The command name may hold spaces and parentheses, so the fields are counted after the *last* `)`.
@@ -50,37 +66,54 @@ fn parse_stat(text: &str) -> Option<Stat> {
 /// The children of every thread of a process. /proc/PID/task/TID/children exists with
 /// CONFIG_PROC_CHILDREN, which every common kernel has; where it does not, all of /proc is read.
 pub fn children(pid: i32) -> Vec<i32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    children_of(pid).unwrap_or_default()
+}
+
+fn children_of(pid: i32) -> Result<Vec<i32>, Blind> {
+    let tasks = match fs::read_dir(format!("/proc/{pid}/task")) {
+        Ok(tasks) => tasks,
+        Err(error) if blind(&error) => return Err(Blind),
+        Err(_) => return Ok(Vec::new()),
+    };
     let mut found = Vec::new();
     let mut supported = false;
     for task in tasks.flatten() {
-        if let Ok(text) = fs::read_to_string(task.path().join("children")) {
-            supported = true;
-            found.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+        match fs::read_to_string(task.path().join("children")) {
+            Ok(text) => {
+                supported = true;
+                found.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
+            }
+            Err(error) if blind(&error) => return Err(Blind),
+            Err(_) => {}
         }
     }
     if !supported && stat(pid).is_some() {
         found = all().into_iter().filter(|child| child.ppid == pid).map(|child| child.pid).collect();
     }
-    found
+    Ok(found)
 }
 
-/// All descendants of a process, parents before children, without itself.
+/// All descendants of a process, parents before children, without itself; none known when they cannot be read.
 pub fn descendants(root: i32) -> Vec<Stat> {
+    tree(root).unwrap_or_default()
+}
+
+/// As [`descendants`]; `None` when no descriptor was left to read with.
+pub fn tree(root: i32) -> Option<Vec<Stat>> {
     let mut found: Vec<Stat> = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
     let mut queue = vec![root];
     while let Some(parent) = queue.pop() {
-        for pid in children(parent) {
+        for pid in children_of(parent).ok()? {
             if seen.insert(pid)
-                && let Some(stat) = stat(pid)
+                && let Some(stat) = stat_of(pid).ok()?
             {
                 found.push(stat);
                 queue.push(pid);
             }
         }
     }
-    found
+    Some(found)
 }
 
 /// Every process that can be seen.

@@ -305,7 +305,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "wait", pure, return_raw)]
     pub fn wait(job: &mut Job) -> Fallible<Outcome> {
-        wait_for_end("wait", job, &Dynamic::UNIT)
+        wait_for_end("wait", job, &Dynamic::UNIT, Duration::ZERO)
     }
 
     /// As `wait()`, but throws `timeout` after this time.
@@ -315,7 +315,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "wait", pure, return_raw)]
     pub fn wait_within(job: &mut Job, timeout: Dynamic) -> Fallible<Outcome> {
-        wait_for_end("wait", job, &timeout)
+        wait_for_end("wait", job, &timeout, Duration::ZERO)
     }
 
     /// Stops it gracefully: its stop signal to the whole tree, SIGKILL after its grace period. Returns when
@@ -480,8 +480,7 @@ fn millis(time: Duration) -> i64 {
 
 /// The ports that a job's processes listen on.
 pub fn listening_ports(job: &Job) -> Vec<u16> {
-    let pids: Vec<i32> = rt().jobs.processes(job.0.id).iter().map(|stat| stat.pid).collect();
-    port::ports_of(&pids)
+    rt().jobs.ports(job.0.id)
 }
 
 fn port_of(job: &Job) -> Option<u16> {
@@ -536,13 +535,14 @@ fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
 }
 
 /// Waits until a job has ended; its end is expected then.
-pub fn wait_for_end(function: &str, job: &Job, opts: &Dynamic) -> Fallible<Outcome> {
+/// `waited`: how much of the timeout has passed already, waiting for others.
+pub fn wait_for_end(function: &str, job: &Job, opts: &Dynamic, waited: Duration) -> Fallible<Outcome> {
     let rt = rt();
     rt.checkpoint()?;
     let opts = Opts::new(function, opts, super::wait::WAIT_OPTIONS)?;
     rt.jobs.expect(job.0.id, Expect::AnyEnd);
     let mut wait = Wait::new(&rt.jobs);
-    wait.timeout = opts.duration("timeout")?;
+    wait.timeout = opts.duration("timeout")?.map(|time| time.saturating_sub(waited));
     wait.interval = Some(Duration::from_secs(1));
     wait.eager = true;
     let ended = || match view(job).map(|view| view.state) {

@@ -19,8 +19,8 @@ use crate::probe::log::{Found, LogProbe};
 use crate::probe::{Attempt, DEFAULT_TIMEOUT, Seen, Wait, tcp};
 use regex::Regex;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
-use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -124,7 +124,7 @@ enum Live<'a> {
     Idle,
     Log(LogProbe),
     Http(Background<Result<Answer, String>>),
-    Tcp(Background<Result<SocketAddr, String>>),
+    Tcp(Background<Result<(), String>>),
     Cmd(Box<CommandProbe<'a>>),
 }
 
@@ -142,7 +142,7 @@ impl Prober<'static> {
                 Live::Log(LogProbe::new(LogReader::from_offset(&path, log_from), pattern.clone()))
             }
             (Condition::Http(_), _) => Live::Http(Background::new(control())),
-            (Condition::Port { .. }, _) => Live::Tcp(Background::new(control())),
+            (Condition::Port { .. } | Condition::Socket(_), _) => Live::Tcp(Background::new(control())),
             (Condition::Cmd(command), _) => {
                 let opts = Opts::none("wait_cmd");
                 let mut spec = Launch::new("wait_cmd", None, command.clone(), &opts)?.command_spec();
@@ -188,15 +188,14 @@ impl Prober<'static> {
         let rt = rt();
         match (&self.condition, &mut self.live) {
             (Condition::Port { host, port }, Live::Tcp(background)) => {
-                let addresses = match tcp::addresses(host, *port) {
-                    Ok(addresses) => addresses,
-                    Err(e) => return Attempt::NotYet(e),
-                };
-                // On this machine connecting does not block, and a thread would only cost time.
-                let result = if tcp::is_local(&addresses) {
-                    Some(tcp::connect(&addresses))
-                } else {
-                    background.poll(move || tcp::connect(&addresses))
+                // On this machine connecting does not block, and a thread would only cost time; a name may have
+                // to be looked up.
+                let result = match tcp::local(host, *port) {
+                    Some(addresses) => Some(tcp::connect(&addresses)),
+                    None => {
+                        let (host, port) = (host.clone(), *port);
+                        background.poll(move || tcp::connect(&tcp::addresses(&host, port)?))
+                    }
                 };
                 match result {
                     None => Attempt::Busy,
@@ -237,13 +236,14 @@ impl Prober<'static> {
                 Attempt::Never(e) => Attempt::Never(super::job::spawn_error("wait_cmd", &e, None)),
             },
             (Condition::File(path), _) => truth(path.exists(), "no such file"),
-            (Condition::Socket(path), _) => match std::os::unix::net::UnixStream::connect(path) {
-                Ok(_) => Attempt::Ready(Dynamic::UNIT),
-                Err(_) if !path.exists() => Attempt::NotYet("no such file".to_owned()),
-                Err(_) if !path.metadata().is_ok_and(|meta| meta.file_type().is_socket()) => {
+            (Condition::Socket(path), Live::Tcp(background)) => match background.poll(socket_attempt(path)) {
+                None => Attempt::Busy,
+                Some(Ok(())) => Attempt::Ready(Dynamic::UNIT),
+                Some(Err(_)) if !path.exists() => Attempt::NotYet("no such file".to_owned()),
+                Some(Err(_)) if !path.metadata().is_ok_and(|meta| meta.file_type().is_socket()) => {
                     Attempt::NotYet("not a socket".to_owned())
                 }
-                Err(e) => Attempt::NotYet(tcp::explain(&e)),
+                Some(Err(seen)) => Attempt::NotYet(seen),
             },
             (Condition::Listening, _) => {
                 match self.job.as_ref().map(listening_ports).unwrap_or_default().first() {
@@ -252,8 +252,9 @@ impl Prober<'static> {
                 }
             }
             (Condition::Settled(time), _) => {
-                let listens = self.job.as_ref().is_some_and(|job| !listening_ports(job).is_empty());
-                truth(listens || jobs::now() >= self.since + *time, "neither listens nor has lived that long")
+                let lived = jobs::now() >= self.since + *time;
+                let listens = || self.job.as_ref().is_some_and(|job| !listening_ports(job).is_empty());
+                truth(lived || listens(), "neither listens nor has lived that long")
             }
             (Condition::Ended, _) => {
                 let ended = self
@@ -291,6 +292,12 @@ impl Prober<'static> {
             _ => None,
         }
     }
+}
+
+/// Connecting to a Unix socket blocks when its backlog is full.
+fn socket_attempt(path: &std::path::Path) -> impl FnOnce() -> Result<(), String> + Send + 'static {
+    let path = path.to_owned();
+    move || UnixStream::connect(path).map(drop).map_err(|e| tcp::explain(&e))
 }
 
 fn truth(ready: bool, otherwise: &str) -> Attempt<Dynamic, Failure> {

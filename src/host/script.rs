@@ -8,11 +8,14 @@ use super::{check as checks, env, failure, wait as waits};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
-use crate::jobs::State;
 use crate::jobs::control::lock;
+use crate::jobs::{self, State};
+use crate::probe::background::Background;
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The script of this run.
 pub struct Script {
@@ -100,11 +103,8 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
     let (name, bytes, dir) = match source {
         Source::Code(code) => ("-e".to_owned(), code.clone().into_bytes(), None),
         Source::Stdin => {
-            let mut bytes = Vec::new();
-            std::io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .map_err(|e| fail(format!("cannot read the script from standard input: {e}")))?;
+            let bytes =
+                read_stdin().map_err(|e| fail(format!("cannot read the script from standard input: {e}")))?;
             ("-".to_owned(), bytes, None)
         }
         Source::File(path) => {
@@ -127,6 +127,26 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
     })?;
     failure::remember(&name, &text);
     Ok(Loaded { name, text, dir })
+}
+
+/// Reads standard input on a thread of its own: an interrupt must get through while nobody types.
+fn read_stdin() -> std::io::Result<Vec<u8>> {
+    let read = || {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let Some(rt) = runtime::running() else { return read() };
+    let mut reading = Background::new(Arc::clone(&rt.jobs.control));
+    loop {
+        let rings = rt.control().bell.rings();
+        if let Some(result) = reading.poll(read) {
+            return result;
+        }
+        if rt.control().halted() {
+            return Ok(Vec::new()); // Stopped before there was a script.
+        }
+        rt.control().bell.wait(rings, Some(jobs::now() + Duration::from_millis(50)));
+    }
 }
 
 fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {

@@ -174,6 +174,7 @@ pub fn kind_name(rust: &str) -> String {
         "Map" => "map",
         "Dynamic" | "T" | "?" | "" => "any",
         "ScriptError" => "Error",
+        "Outcome" => "Result",
         "range" | "ExclusiveRange" | "range=" | "InclusiveRange" => "range",
         other => other,
     }

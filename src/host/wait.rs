@@ -534,15 +534,16 @@ fn wait_ready(ctx: &NativeCallContext, jobs: &Dynamic, opts: &Dynamic) -> Fallib
 
 fn wait_exit(jobs: &Dynamic, opts: &Dynamic) -> Fallible<Dynamic> {
     if let Some(one) = jobs.clone().try_cast::<Job>() {
-        return job::wait_for_end("wait_exit", &one, opts).map(Dynamic::from);
+        return job::wait_for_end("wait_exit", &one, opts, Duration::ZERO).map(Dynamic::from);
     }
     let jobs = job_list("wait_exit", jobs)?;
     // All are expected to end from the start, not one after the other.
     for job in &jobs {
         rt().jobs.expect(job.0.id, jobs::spec::Expect::AnyEnd);
     }
-    let results: Fallible<Vec<Outcome>> =
-        jobs.iter().map(|job| job::wait_for_end("wait_exit", job, opts)).collect();
+    let since = crate::jobs::now();
+    let one = |job: &Job| job::wait_for_end("wait_exit", job, opts, crate::jobs::now().saturating_sub(since));
+    let results: Fallible<Vec<Outcome>> = jobs.iter().map(one).collect();
     Ok(results?.into_iter().map(Dynamic::from).collect::<Array>().into())
 }
 

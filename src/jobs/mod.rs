@@ -35,6 +35,8 @@ use nix::libc::{SIGCONT, SIGKILL};
 use nix::sys::signal::Signal;
 use output::{Capture, Pump};
 use spec::{Descriptors, Expect, Output, SpawnError, Spec, Stdin};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,6 +57,7 @@ pub struct Jobs {
     run: String,
     next_id: AtomicUsize,
     files: Files,
+    ports: Mutex<KnownPorts>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     reserve: Mutex<Vec<OwnedFd>>,
     spawner: Mutex<mpsc::Sender<Request>>,
@@ -64,6 +67,13 @@ struct Request {
     exec: Exec,
     job: Arc<Job>,
     reply: mpsc::Sender<Result<i32, SpawnError>>,
+}
+
+/// Who listens where, as of a moment ago.
+#[derive(Default)]
+struct KnownPorts {
+    good_until: Duration,
+    by_job: HashMap<JobId, Vec<u16>>,
 }
 
 /// A job's stdin is not ours to write.
@@ -105,6 +115,7 @@ impl Jobs {
             run,
             next_id: AtomicUsize::new(1),
             files: Files::default(),
+            ports: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
         });
@@ -191,12 +202,17 @@ impl Jobs {
         spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
         let account = spec.user.as_deref().map(spec::account).transpose()?;
         if let Some(account) = &account {
-            for (name, value) in
-                [("USER", account.name.clone().into()), ("HOME", account.home.clone().into())]
-            {
-                spec.env.insert(name.into(), value);
+            let home = account.home.clone().into_os_string();
+            for (name, value) in [
+                ("USER", account.name.clone().into()),
+                ("LOGNAME", account.name.clone().into()),
+                ("HOME", home),
+            ] {
+                // What the script has set on purpose stays.
+                if spec.env.get(OsStr::new(name)) == std::env::var_os(name).as_ref() {
+                    spec.env.insert(name.into(), value);
+                }
             }
-            spec.env.insert("LOGNAME".into(), account.name.clone().into());
         }
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
@@ -395,11 +411,26 @@ impl Jobs {
         lock(&self.table).processes(id)
     }
 
+    /// The TCP ports that a job listens on, ascending; at most as old as it took to find out, since many jobs
+    /// may ask in one round.
+    pub fn ports(&self, id: JobId) -> Vec<u16> {
+        let mut known = lock(&self.ports);
+        let now = clock::now();
+        if now >= known.good_until {
+            let processes = lock(&self.table).processes_by_job();
+            let listeners = port::Listeners::now();
+            known.by_job = processes.into_iter().map(|(job, pids)| (job, listeners.of(&pids))).collect();
+            let cost = clock::now().saturating_sub(now);
+            known.good_until = clock::now() + cost;
+        }
+        known.by_job.get(&id).cloned().unwrap_or_default()
+    }
+
     /// Whether a process of this run listens on a TCP port.
     pub fn listens(&self, port: u16) -> bool {
         let ours = proc::descendants(nix::unistd::getpid().as_raw());
         let pids: Vec<i32> = ours.iter().map(|stat| stat.pid).collect();
-        port::ports_of(&pids).contains(&port)
+        port::Listeners::now().of(&pids).contains(&port)
     }
 
     /// Whether a process belongs to this run.
@@ -418,6 +449,8 @@ impl Jobs {
             let number = ask.signal.unwrap_or(entry.job.spec.stop_signal);
             let first = match entry.stage {
                 Stage::Running => true,
+                // It looked gone between two of its processes.
+                Stage::Gone { .. } if entry.alive() => true,
                 // A stop under way keeps its clock; only its patience may shrink.
                 Stage::Asked { since, grace: before } => {
                     entry.stage = Stage::Asked { since, grace: before.min(grace) };

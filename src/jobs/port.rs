@@ -3,7 +3,9 @@
 use super::control::lock;
 use super::user_name;
 use crate::sys::{proc, socket};
+use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -58,18 +60,21 @@ fn owner(pid: i32) -> Owner {
     Owner { pid: Some(pid), user, name, command: proc::command(pid) }
 }
 
-/// The TCP ports that these processes listen on, in ascending order.
-pub fn ports_of(pids: &[i32]) -> Vec<u16> {
-    let open: Vec<_> = pids.iter().filter_map(|pid| proc::open_files(*pid)).flatten().collect();
-    let is_open = |inode: u64| {
-        let link = std::path::PathBuf::from(format!("socket:[{inode}]"));
-        open.contains(&link)
-    };
-    let mut ports: Vec<u16> =
-        socket::listeners().iter().filter(|l| is_open(l.inode)).map(|l| l.address.port()).collect();
-    ports.sort_unstable();
-    ports.dedup();
-    ports
+/// The listening sockets of this machine at one moment: port by socket inode.
+pub struct Listeners(HashMap<PathBuf, u16>);
+
+impl Listeners {
+    pub fn now() -> Self {
+        let link = |inode: u64| PathBuf::from(format!("socket:[{inode}]"));
+        Self(socket::listeners().iter().map(|l| (link(l.inode), l.address.port())).collect())
+    }
+
+    /// The ports that these processes listen on, ascending.
+    pub fn of(&self, pids: &[i32]) -> Vec<u16> {
+        let open = pids.iter().filter_map(|pid| proc::open_files(*pid)).flatten();
+        let ports: BTreeSet<u16> = open.filter_map(|file| self.0.get(&file).copied()).collect();
+        ports.into_iter().collect()
+    }
 }
 
 /// Whether somebody listens on this port.

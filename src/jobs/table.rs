@@ -380,6 +380,19 @@ impl Table {
         by_group().or_else(by_sight).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
+    /// The living processes of every job.
+    pub fn processes_by_job(&mut self) -> HashMap<JobId, Vec<i32>> {
+        let tree = proc::descendants(self.me);
+        let owners = self.owners(&tree);
+        let mut by_job: HashMap<JobId, Vec<i32>> = HashMap::new();
+        for stat in tree.iter().filter(|stat| stat.alive()) {
+            if let Some(Some(job)) = owners.get(&stat.pid) {
+                by_job.entry(*job).or_default().push(stat.pid);
+            }
+        }
+        by_job
+    }
+
     /// The living processes of a job, its leader first.
     pub fn processes(&mut self, id: JobId) -> Vec<Stat> {
         let tree = proc::descendants(self.me);

@@ -367,6 +367,7 @@ impl<'a> Guard<'a> {
             End::Reported(Report::Outcome { code, keep, left }) => (code, keep, left, None),
             End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, false, signal),
             End::Hung | End::Died(_) => {
+                let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
                 let left = self.stop_all();
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
@@ -378,7 +379,7 @@ impl<'a> Guard<'a> {
                     _ => exit::SURROUNDINGS,
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
-                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &left);
+                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &running, &left);
                 (code, true, !left.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };

@@ -17,7 +17,7 @@
 //!
 //! A kill order cuts 1 to 3 short. None of the steps waits for a reader, a pipe or the script beyond its bound.
 
-use crate::cli::{Options, Verbosity};
+use crate::cli::Options;
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
@@ -305,7 +305,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         left: &ending.left,
         kept: remains.as_deref(),
     };
-    if !broken_pipe && !(options.verbosity == Verbosity::Quiet && code == exit::OK) {
+    if !broken_pipe {
         ending.bus.emit(Event::Text(report::verdict(&verdict, ending.style)));
     }
     ending.bus.close();

@@ -4,7 +4,7 @@
 //! The rule is to stay silent when in doubt: a valid script must never be refused. Types are not known here,
 //! so calls are judged by name and number of arguments, and arguments only where they are written out.
 
-use super::signature::{self, CallAdvice, Known};
+use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
 use super::{failure, hints, http, job, ready, wait};
 use crate::event::Failure;
@@ -25,6 +25,7 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("wait_port_free", 1, wait::WAIT_OPTIONS),
     ("wait_log", 2, wait::WAIT_LOG_OPTIONS),
     ("wait_file", 1, wait::WAIT_OPTIONS),
+    ("wait_socket", 1, wait::WAIT_OPTIONS),
     ("wait_cmd", 1, wait::WAIT_CMD_OPTIONS),
     ("wait_until", 1, wait::WAIT_OPTIONS),
     ("wait_ready", 1, wait::WAIT_OPTIONS),
@@ -49,13 +50,13 @@ const CATCHING: &[&str] = &["attempt", "assert_throws"];
 
 /// Checks a compiled script and what it imports.
 pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
-    let known = signature::known(engine);
+    let names = Names::of(engine);
     let mut project = Project::default();
     project.add(engine, ast, source, &mut Vec::new())?;
     project.read_words();
     let mut found = Vec::new();
     for file in project.files.values() {
-        let mut walk = Walk::new(known, &project, file);
+        let mut walk = Walk::new(&names, &project, file);
         walk.file();
         found.extend(walk.found.into_iter().map(|(position, advice)| (&file.name, position, advice)));
     }
@@ -202,7 +203,7 @@ impl Project {
                         }
                     }
                     Some(ASTNode::Expr(Expr::Property(property, _))) => {
-                        drop(words.insert(property.2.to_string()))
+                        words.insert(property.2.to_string());
                     }
                     Some(ASTNode::Expr(Expr::StringConstant(text, _))) => {
                         words.insert(text.to_string());
@@ -245,7 +246,7 @@ struct Variable {
 
 /// One pass over one file.
 struct Walk<'a> {
-    known: &'static Known,
+    names: &'a Names,
     project: &'a Project,
     file: &'a File,
     scope: Vec<Variable>,
@@ -256,9 +257,9 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(known: &'static Known, project: &'a Project, file: &'a File) -> Self {
+    fn new(names: &'a Names, project: &'a Project, file: &'a File) -> Self {
         let mut walk = Self {
-            known,
+            names,
             project,
             file,
             scope: Vec::new(),
@@ -440,7 +441,7 @@ impl<'a> Walk<'a> {
         let catching = CATCHING.contains(&call.name.as_str())
             || call.name == "call"
             || !call.namespace.path.is_empty()
-            || (call.op_token.is_none() && !self.known.has(&call.name) && call.name != "curry")
+            || (call.op_token.is_none() && !self.names.has(&call.name) && call.name != "curry")
             || self.file.functions.contains_key(call.name.as_str());
         self.guarded += usize::from(catching);
         call.args.iter().for_each(|arg| self.expr(arg));
@@ -487,12 +488,11 @@ impl<'a> Walk<'a> {
     /// A call without a receiver. Whether the name is one of ours.
     fn function(&mut self, name: &str, call: &FnCallExpr, position: Position) -> bool {
         if self.project.dynamic || call.capture_parent_scope {
-            return self.known.has(name);
+            return self.names.has(name);
         }
         let is_main = |file: &&File| !self.project.files.values().any(|other| imports(other, &file.name));
         let main = self.project.files.values().find(is_main);
-        let mut arities: BTreeSet<usize> =
-            self.known.get(name).iter().map(|form| form.params.len()).collect();
+        let mut arities: BTreeSet<usize> = self.names.params(name).iter().copied().collect();
         // A module may call what the script that imports it defines.
         for file in [Some(self.file), main].into_iter().flatten() {
             arities.extend(file.functions.get(name).into_iter().flatten().map(|(params, _)| *params));
@@ -504,7 +504,7 @@ impl<'a> Walk<'a> {
         if !arities.contains(&call.args.len()) && self.guarded == 0 {
             self.wrong_number(name, call.args.len(), 0, position);
         }
-        self.known.has(name)
+        self.names.has(name)
     }
 
     fn unknown_function(&mut self, name: &str, call: &FnCallExpr, position: Position) {
@@ -530,8 +530,8 @@ impl<'a> Walk<'a> {
             }
         }
         let own = self.file.functions.keys().map(String::as_str);
-        let near = self.known.suggest(name, own);
-        let mut advice = signature::unknown(self.known, name, false, near);
+        let near = signature::known().suggest(name, own);
+        let mut advice = signature::unknown(signature::known(), name, false, near);
         if let Some(own) = near.and_then(|near| self.form_of_own(near)) {
             advice.hint = near.map(|near| format!("`{near}`   (did you mean `{own}`?)"));
         }
@@ -547,7 +547,7 @@ impl<'a> Walk<'a> {
     }
 
     fn wrong_number(&mut self, name: &str, given: usize, receiver: usize, position: Position) {
-        let mut forms: Vec<String> = self.known.forms(name);
+        let mut forms: Vec<String> = signature::known().forms(name);
         if receiver == 0 {
             for function in self.file.ast.iter_functions().filter(|function| function.name == name) {
                 forms.push(format!("{name}({})", function.params.join(", ")));
@@ -575,12 +575,12 @@ impl<'a> Walk<'a> {
         if self.project.dynamic || in_script || self.project.words.contains(name) {
             return false;
         }
-        if !self.known.has(name) {
-            let near = self.known.suggest(name, []);
-            self.report(position, signature::unknown(self.known, name, true, near));
+        if !self.names.has(name) {
+            let near = signature::known().suggest(name, []);
+            self.report(position, signature::unknown(signature::known(), name, true, near));
             return false;
         }
-        let fits = self.known.get(name).iter().any(|form| form.params.len() == call.args.len() + 1);
+        let fits = self.names.params(name).contains(&(call.args.len() + 1));
         if !fits && self.guarded == 0 {
             self.wrong_number(name, call.args.len(), 1, position);
         }

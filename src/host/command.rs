@@ -261,6 +261,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let check = opts.bool("check")?.unwrap_or(true);
     let text = command.display();
     let spec = Launch::new(function, None, command, &opts)?.command_spec();
+    let started = jobs::now();
     let (job, pump) = match start(spec, echo == Echo::Yes) {
         Ok(started) => started,
         Err(SpawnError::Stopping) => return Err(error::terminated()),
@@ -274,7 +275,6 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         Err(e) => return Err(spawn_error(function, &e, None)),
     };
     rt.emit(Event::CommandStarted { command: text.clone() });
-    let started = jobs::now();
 
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = timeout;

@@ -374,8 +374,7 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
     if let Some(advice) = not_visible(name, here) {
         return Some(advice);
     }
-    let known = signature::known_already();
-    if known.is_some_and(|known| known.has(name)) {
+    if signature::known().has(name) {
         return Some(
             Advice::new(format!("`{name}` is a function, not a variable"))
                 .hint(format!("`{name}(…)` calls it, `|x| {name}(x)` passes it on")),

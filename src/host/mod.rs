@@ -6,7 +6,8 @@
 //! check    what is checked before anything runs
 //! hints    advice for habits from other languages
 //! import   where modules come from
-//! signature  which functions there are
+//! signature    which functions there are
+//! reference    the documentation of all functions
 //! failure  an error of the evaluation → plain data for the report
 //! error    what a script can catch
 //! value    arguments: durations, commands, option maps
@@ -37,6 +38,7 @@ mod mock;
 mod owner;
 mod port;
 mod ready;
+mod reference;
 mod runtime;
 mod script;
 mod services;
@@ -45,7 +47,7 @@ mod text;
 mod value;
 mod wait;
 
-pub use engine::reference;
+pub use reference::reference;
 pub use runtime::{Options, Session};
 pub use script::{Script, check};
 

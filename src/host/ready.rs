@@ -70,6 +70,19 @@ impl Condition {
         }
     }
 
+    /// What satisfied it, given what an attempt was ready with.
+    fn satisfied_by(&self, value: &Dynamic) -> String {
+        let whole_match = || value.read_lock::<Array>()?.first()?.clone().into_string().ok();
+        match self {
+            Self::Log(_) => {
+                whole_match().map_or_else(|| self.describe(), |text| format!("{text:?} in its log"))
+            }
+            Self::Listening => format!("port {value}"),
+            Self::Ended => "it has ended".to_owned(),
+            _ => self.describe(),
+        }
+    }
+
     /// The local port that must answer, for the owner check and for advice.
     pub fn local_port(&self) -> Option<u16> {
         match self {
@@ -453,6 +466,8 @@ pub struct Starting {
     since: Duration,
     deadline: Duration,
     seen: Seen,
+    /// What the last condition that holds was satisfied by.
+    shown: String,
     /// Its readiness has been announced.
     pub ready: bool,
 }
@@ -470,6 +485,7 @@ impl Starting {
             since,
             deadline: since + timeout,
             seen: Seen::default(),
+            shown: "started".to_owned(),
             ready: false,
         }
     }
@@ -493,7 +509,8 @@ impl Starting {
             // Looked at before the attempt: what a job printed just before its end counts.
             let state = view(&self.job);
             match prober.attempt(ctx) {
-                Attempt::Ready(_) => {
+                Attempt::Ready(value) => {
+                    self.shown = condition.satisfied_by(&value);
                     self.prober = None;
                     self.next += 1;
                     continue;
@@ -525,8 +542,7 @@ impl Starting {
         }
         if !self.ready {
             self.ready = true;
-            let last = self.readiness.conditions.last();
-            let what = last.map_or_else(|| "started".to_owned(), Condition::describe);
+            let what = self.shown.clone();
             let after = jobs::now().saturating_sub(view(&self.job).map_or(self.since, |view| view.started));
             rt().emit(Event::JobReady { job: self.job.0.spec.name.clone(), what, after });
         }

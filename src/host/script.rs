@@ -3,7 +3,7 @@
 use super::engine::engine;
 use super::import::without_shebang;
 use super::runtime::{self, Runtime, Session};
-use super::{check as checks, env, failure, signature};
+use super::{check as checks, env, failure};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
@@ -114,7 +114,6 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
 
 fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     let text = without_shebang(&loaded.text);
-    signature::known(engine);
     let mut ast = engine.compile(text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
     failure::remember_closures(&ast);

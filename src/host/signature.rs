@@ -1,8 +1,8 @@
 //! Which functions there are, from the engine's own metadata: for the check, for messages, for the reference.
 
-use super::value;
+use super::{engine, value};
 use rhai::Engine;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
 /// One overload.
@@ -29,24 +29,48 @@ pub struct Known {
     functions: BTreeMap<String, Vec<Signature>>,
 }
 
-/// What the engine of this process knows. Read when first asked for, which must be after all are registered.
-pub fn known(engine: &Engine) -> &'static Known {
-    KNOWN.get_or_init(|| Known::read(engine))
+/// Everything about every function. Read when an error needs it: it takes longer than a short script.
+pub fn known() -> &'static Known {
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    KNOWN.get_or_init(|| Known::of(&engine::engine(&[]), true))
 }
 
-/// The same, for whoever has no engine at hand.
-pub fn known_already() -> Option<&'static Known> {
-    KNOWN.get()
-}
+/// The names, and how many parameters each form takes: all that a script without mistakes needs.
+pub struct Names(HashMap<rhai::Identifier, Vec<usize>>);
 
-static KNOWN: OnceLock<Known> = OnceLock::new();
+impl Names {
+    pub fn of(engine: &Engine) -> Self {
+        let all = engine.collect_fn_metadata(
+            None,
+            |info| Some((info.metadata.name.clone(), info.metadata.num_params)),
+            true,
+        );
+        let mut names: HashMap<rhai::Identifier, Vec<usize>> = HashMap::with_capacity(all.len());
+        for (name, params) in all {
+            names.entry(name).or_default().push(params);
+        }
+        Self(names)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    pub fn params(&self, name: &str) -> &[usize] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+}
 
 impl Known {
-    fn read(engine: &Engine) -> Self {
-        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), true);
+    /// What an engine has, with or without the functions of rhai itself.
+    pub fn of(engine: &Engine, standard: bool) -> Self {
+        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), standard);
         let mut functions: BTreeMap<String, Vec<Signature>> = BTreeMap::new();
         for signature in all {
             functions.entry(signature.name.clone()).or_default().push(signature);
+        }
+        for forms in functions.values_mut() {
+            forms.sort_by_key(|form| (form.params.len(), form.call()));
         }
         Self { functions }
     }
@@ -72,9 +96,9 @@ impl Known {
         })
     }
 
-    /// Everything, in the order of names.
-    pub fn all(&self) -> impl Iterator<Item = &Signature> {
-        self.functions.values().flatten()
+    /// All forms of every name, in the order of names.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[Signature])> {
+        self.functions.iter().map(|(name, forms)| (name.as_str(), forms.as_slice()))
     }
 }
 
@@ -101,26 +125,38 @@ fn signature(metadata: &rhai::FuncMetadata) -> Signature {
 }
 
 impl Signature {
-    pub fn is_method(&self) -> bool {
-        self.params.first().is_some_and(|this| OBJECTS.contains(&this.kind.as_str()))
+    /// The type whose method or property it is, for types that are not rhai's own.
+    pub fn object(&self) -> Option<&str> {
+        let this = self.params.first()?.kind.as_str();
+        this.starts_with(|c: char| c.is_ascii_uppercase()).then_some(this)
+    }
+
+    /// `wait_log(regex: string) -> any`: a call with its result; without the receiver when it is a method.
+    pub fn shown(&self) -> String {
+        let params = if self.object().is_some() { &self.params[1..] } else { &self.params[..] };
+        let arrow = if self.result.is_empty() { String::new() } else { format!(" -> {}", self.result) };
+        if let Some(property) = self.name.strip_prefix("get$") {
+            return format!("{property}{arrow}");
+        }
+        if self.name == "index$get$" {
+            return format!("[{}]{arrow}", listed(params));
+        }
+        format!("{}({}){arrow}", self.name, listed(params))
     }
 
     /// `wait_port(port: integer)`.
     pub fn call(&self) -> String {
-        let params: Vec<String> = self
-            .params
-            .iter()
-            .map(|param| match &param.name {
-                Some(name) => format!("{name}: {}", param.kind),
-                None => param.kind.clone(),
-            })
-            .collect();
-        format!("{}({})", self.name, params.join(", "))
+        format!("{}({})", self.name, listed(&self.params))
     }
 }
 
-/// Types whose functions are called as methods.
-const OBJECTS: &[&str] = &["Job", "Result", "Response", "Error", "Mock"];
+fn listed(params: &[Param]) -> String {
+    let shown = params.iter().map(|param| match &param.name {
+        Some(name) => format!("{name}: {}", param.kind),
+        None => param.kind.clone(),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
 
 /// Rust's name of a type as scripts know it.
 pub fn kind_name(rust: &str) -> String {
@@ -154,7 +190,7 @@ fn result_name(rust: &str) -> String {
             break;
         }
     }
-    match text {
+    match text.trim() {
         "" | "()" => String::new(),
         "RhaiResult" => "any".to_owned(),
         _ => kind_name(text),
@@ -348,7 +384,10 @@ impl Known {
         };
         // Names of one or two letters are near to everything.
         let names = also.into_iter().chain(self.names()).filter(|known| known.len() > 2);
-        value::nearest(name, names).or_else(near_synonym)
+        let near = value::nearest(name, names);
+        // Short names are near to many others.
+        near.filter(|near| name.len() > 4 || strsim::damerau_levenshtein(name, near) == 1)
+            .or_else(near_synonym)
     }
 
     /// The ways to call a function, one a line, without what differs only in a number type.
@@ -408,7 +447,7 @@ pub fn not_found(call: &str) -> CallAdvice {
     if !name.starts_with(|c: char| c.is_alphabetic() || c == '_') {
         return operator(name, &given);
     }
-    let Some(known) = known_already() else { return plain(format!("there is no function `{name}`")) };
+    let known = known();
     if !known.has(name) {
         return unknown(known, name, false, known.suggest(name, []));
     }
@@ -464,7 +503,7 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
     let kind = kind_name(rust_type);
     let mut advice =
         CallAdvice { message: format!("{kind} has no property `{name}`"), notes: Vec::new(), hint: None };
-    let Some(known) = known_already() else { return advice };
+    let known = known();
     let properties: Vec<&str> = known.properties(&kind).collect();
     if written && properties.contains(&name) {
         advice.message = format!("the property `{name}` of {kind} cannot be set");

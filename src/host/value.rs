@@ -32,7 +32,7 @@ pub fn duration(value: &Dynamic, what: &str) -> Fallible<Duration> {
             format!("{seconds}ms")
         };
         return Err(ScriptError::usage(format!(
-            "{what}: {seconds} s? write \"{meant}\" for milliseconds, \"{seconds}s\" for seconds"
+            "{what}: {seconds} seconds? write \"{meant}\" if milliseconds are meant, else \"{seconds}s\""
         ))
         .into());
     }

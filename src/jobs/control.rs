@@ -105,7 +105,7 @@ impl Control {
     /// What script code asks at every operation.
     pub fn halted(&self) -> bool {
         testing::may_panic();
-        self.halted.load(SeqCst) && !(self.on_exit.load(SeqCst) && !self.killing())
+        self.halted.load(SeqCst) && (self.killing() || !self.on_exit.load(SeqCst))
     }
 
     /// Whether the `on_exit` closures run: the script itself has ended.

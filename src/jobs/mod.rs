@@ -220,7 +220,6 @@ impl Jobs {
         answer.recv().map_err(|_| SpawnError::Stopping)?
     }
 
-    #[expect(clippy::type_complexity, reason = "used once, taken apart at once")]
     fn open_output(
         &self,
         output: &Output,

@@ -128,13 +128,9 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     if verdict.passed + verdict.failed > 0 {
         tests = format!("{} passed, {} failed; ", verdict.passed, verdict.failed);
     }
-    let jobs = if verdict.stopped == 1 { "1 job".to_owned() } else { format!("{} jobs", verdict.stopped) };
-    let _ = writeln!(
-        text,
-        "bgjobs: {word} in {}: {tests}{jobs} stopped, {} leaked",
-        seconds(verdict.elapsed),
-        verdict.left.len()
-    );
+    let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
+    let _ =
+        writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.len());
     text
 }
 
@@ -165,13 +161,30 @@ pub fn host_died(status: String) -> String {
     format!("host {status}{guess}")
 }
 
-/// The guard speaks in the host's place.
-pub fn guard_verdict(cause: &str, run_dir: &Path, code: i32, elapsed: Duration, left: &[Survivor]) {
+/// The guard speaks in the host's place; `running` are the jobs that it had to stop.
+pub fn guard_verdict(
+    cause: &str,
+    run_dir: &Path,
+    code: i32,
+    elapsed: Duration,
+    running: &[String],
+    left: &[Survivor],
+) {
     let mut text = format!("error: {cause}\n");
+    if !running.is_empty() {
+        let _ = writeln!(text, "  = stopped by the guard: {}", running.join(", "));
+    }
     survivors(&mut text, left);
     let _ = writeln!(text, "logs: {}", run_dir.join("logs").display());
-    let _ = writeln!(text, "bgjobs: failed (exit {code}) in {}: {} leaked", seconds(elapsed), left.len());
+    let (elapsed, jobs) = (seconds(elapsed), count(running.len()));
+    let _ =
+        writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.len());
     write_all(&text);
+}
+
+/// `1 job`, `2 jobs`.
+fn count(jobs: usize) -> String {
+    if jobs == 1 { "1 job".to_owned() } else { format!("{jobs} jobs") }
 }
 
 /// What the guard found after the host had reported.

@@ -150,7 +150,7 @@ pub fn socket_owners(inodes: &[u64]) -> (HashMap<u64, Vec<i32>>, bool) {
 /// Whether /proc is mounted and shows this process under the number that it knows itself by. In a PID namespace
 /// that kept the /proc of the outer one, every number there is somebody else's.
 pub fn available() -> bool {
-    fs::read_link("/proc/self").is_ok_and(|link| link == PathBuf::from(std::process::id().to_string()))
+    fs::read_link("/proc/self").is_ok_and(|link| link.as_os_str() == std::process::id().to_string().as_str())
 }
 
 #[cfg(test)]

@@ -6,30 +6,48 @@
 use crate::support::{Ran, Script, repo};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 #[test]
 fn every_bad_script_gets_its_whole_message() {
     let update = std::env::var_os("BGJOBS_UPDATE").is_some();
-    let mut wrong = Vec::new();
     let scripts = scripts();
     assert!(!scripts.is_empty(), "no script in tests/error");
-    for script in scripts {
-        let ran = run(&script);
-        let said = redact(&ran.stderr);
-        let golden = script.with_extension("stderr");
-        if update {
-            fs::write(&golden, &said).expect("golden file is writable");
+    let queue = Mutex::new(scripts.iter());
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let Some(script) = queue.lock().expect("not poisoned").next() else { return };
+                    let found = differences(script, update);
+                    wrong.lock().expect("not poisoned").extend(found);
+                }
+            });
         }
-        let expected = fs::read_to_string(&golden).unwrap_or_default();
-        let code: i32 = header(&script, "exit").first().and_then(|code| code.parse().ok()).unwrap_or(1);
-        if said != expected {
-            wrong.push(format!("{}:\n--- expected\n{expected}--- but was\n{said}", script.display()));
-        }
-        if ran.code != Some(code) {
-            wrong.push(format!("{}: exit code {:?}, expected {code}\n{said}", script.display(), ran.code));
-        }
-    }
+    });
+    let wrong = wrong.into_inner().expect("not poisoned");
     assert!(wrong.is_empty(), "{} differ (BGJOBS_UPDATE=1 rewrites)\n\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// What is not as it should be.
+fn differences(script: &Path, update: bool) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let ran = run(script);
+    let said = redact(&ran.stderr);
+    let golden = script.with_extension("stderr");
+    if update {
+        fs::write(&golden, &said).expect("golden file is writable");
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    let code: i32 = header(script, "exit").first().and_then(|code| code.parse().ok()).unwrap_or(1);
+    if said != expected {
+        wrong.push(format!("{}:\n--- expected\n{expected}--- but was\n{said}", script.display()));
+    }
+    if ran.code != Some(code) {
+        wrong.push(format!("{}: exit code {:?}, expected {code}\n{said}", script.display(), ran.code));
+    }
+    wrong
 }
 
 #[test]
@@ -73,8 +91,11 @@ fn header(script: &Path, key: &str) -> Vec<String> {
 fn redact(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines() {
-        let line: Vec<String> = line.split(' ').map(redact_word).collect();
-        let mut line = line.join(" ").replace("(TIME ms)", "(TIME)").replace("(TIME s)", "(TIME)");
+        let words: Vec<&str> = line.split(' ').collect();
+        let next = |index: usize| words.get(index + 1).copied().unwrap_or_default();
+        let words: Vec<String> =
+            words.iter().enumerate().map(|(index, word)| redact_word(word, next(index))).collect();
+        let mut line = words.join(" ");
         if line.starts_with("logs: ") {
             "logs: RUN".clone_into(&mut line);
         }
@@ -87,7 +108,7 @@ fn redact(text: &str) -> String {
     result
 }
 
-fn redact_word(word: &str) -> String {
+fn redact_word(word: &str, next: &str) -> String {
     let is_time = |text: &str| {
         text.strip_suffix('s').is_some_and(|number| number.contains('.') && number.parse::<f64>().is_ok())
     };
@@ -97,7 +118,8 @@ fn redact_word(word: &str) -> String {
     if word.strip_suffix(':').is_some_and(is_time) {
         return "TIME:".to_owned();
     }
-    if word.strip_prefix('(').is_some_and(|number| !number.is_empty() && number.parse::<f64>().is_ok()) {
+    let is_unit = matches!(next, "ms)" | "s)" | "µs)");
+    if is_unit && word.strip_prefix('(').is_some_and(|number| number.parse::<f64>().is_ok()) {
         return "(TIME".to_owned();
     }
     word.to_owned()

@@ -107,7 +107,7 @@ fn the_demo_shows_jobs_getting_ready_being_tested_and_stopped() {
     let ran = ran.stdout("the tests of the shop would run here\ncharged 30 as ch_1\n");
     for part in [
         "payments started",
-        "payments ready: http://127.0.0.1:",
+        "payments ready: \"listening on http://127.0.0.1:",
         "worker ready",
         "shop stopped (",
         "0 leaked",

@@ -1,0 +1,134 @@
+//! The reference of all script functions, as Markdown, from their own documentation.
+
+use super::engine::NAMESPACES;
+use super::signature::{Known, Signature};
+use rhai::Engine;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Types that are not rhai's own, and what a value of them is called in the reference.
+const INTRODUCTION: &str = "\
+# bgjobs script functions
+
+Types: string, integer, float, bool, array, map, closure, `any` for what the text says; `Job`, `Response` and
+the like are objects with the properties and methods listed under them. Durations are strings (`\"500ms\"`,
+`\"2s\"`, `\"1m30s\"`) or numbers of seconds. Option maps come last: `#{timeout: \"5s\"}`.
+";
+
+/// The whole reference.
+pub fn reference() -> String {
+    let mut text = String::from(INTRODUCTION);
+    let groups: Vec<(&str, Known)> = NAMESPACES
+        .iter()
+        .map(|(title, register)| {
+            let mut engine = Engine::new_raw();
+            register(&mut engine);
+            (*title, Known::of(&engine, false))
+        })
+        .collect();
+    text.push('\n');
+    for (title, known) in &groups {
+        let names: Vec<&str> =
+            known.all().filter(|(_, forms)| is_function(forms)).map(|(name, _)| name).collect();
+        if !names.is_empty() {
+            let _ = writeln!(text, "* {title}: `{}`", names.join("`, `"));
+        }
+    }
+    for (title, known) in &groups {
+        group(&mut text, title, known);
+    }
+    text
+}
+
+fn is_documented(form: &&Signature) -> bool {
+    !form.doc.is_empty()
+}
+
+/// Documented, and called without a receiver.
+fn is_function(forms: &[Signature]) -> bool {
+    forms.iter().any(|form| is_documented(&form) && form.object().is_none() && !form.name.contains('$'))
+}
+
+/// A name and its forms.
+type Entry<'a> = (&'a str, Vec<&'a Signature>);
+
+fn group(text: &mut String, title: &str, known: &Known) {
+    if !known.all().any(|(_, forms)| forms.iter().any(|form| is_documented(&form))) {
+        return;
+    }
+    let _ = writeln!(text, "\n## {title}");
+    let mut objects: BTreeMap<&str, [Vec<Entry>; 2]> = BTreeMap::new();
+    for (name, forms) in known.all() {
+        let plain: Vec<&Signature> =
+            forms.iter().filter(is_documented).filter(|form| form.object().is_none()).collect();
+        entry(text, name, &plain, "");
+        let mut of_objects: BTreeMap<&str, Vec<&Signature>> = BTreeMap::new();
+        for form in forms.iter().filter(is_documented) {
+            if let Some(object) = form.object() {
+                of_objects.entry(object).or_default().push(form);
+            }
+        }
+        for (object, forms) in of_objects {
+            // Getters and indexers; a setter says nothing that its getter does not.
+            let kind = usize::from(!name.contains('$'));
+            if name.contains("set$") {
+                continue;
+            }
+            objects.entry(object).or_default()[kind].push((name, forms));
+        }
+    }
+    for (object, [properties, methods]) in objects {
+        let receiver = format!("{object}.");
+        if !properties.is_empty() {
+            let _ = writeln!(text, "\n### Properties of {object}\n");
+        }
+        for form in properties.iter().flat_map(|(_, forms)| forms) {
+            let doc = form.doc.replace("\n", "\n  ").replace("\n  \n", "\n\n");
+            let shown = format!("{}{}", receiver.to_lowercase(), form.shown()).replace(".[", "[");
+            let _ = writeln!(text, "* `{shown}`: {doc}");
+        }
+        for (name, forms) in &methods {
+            entry(text, name, forms, &receiver);
+        }
+    }
+}
+
+/// All forms of one name, then what each says.
+fn entry(text: &mut String, name: &str, forms: &[&Signature], receiver: &str) {
+    if forms.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n### {receiver}{}\n\n```text", name.trim_start_matches("get$"));
+    for form in forms {
+        let _ = writeln!(text, "{}{}", receiver.to_lowercase(), form.shown());
+    }
+    let _ = writeln!(text, "```");
+    let mut said: Vec<&str> = Vec::new();
+    for form in forms {
+        if said.contains(&form.doc.as_str()) {
+            continue;
+        }
+        said.push(&form.doc);
+        if forms.len() > 1 && said.len() > 1 {
+            let params: Vec<&str> = form.params.iter().filter_map(|param| param.name.as_deref()).collect();
+            let params = if receiver.is_empty() { &params[..] } else { &params[1.min(params.len())..] };
+            let _ = writeln!(text, "\n`{}({})`:", form.name, params.join(", "));
+        }
+        let _ = writeln!(text, "\n{}", form.doc);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_shows_functions_as_scripts_call_them() {
+        let text = reference();
+        assert!(text.contains("### spawn\n\n```text\nspawn(cmd: any) -> Job\n"), "{text}");
+        assert!(text.contains("* `job.name -> string`: "), "{text}");
+        for rust in ["Dynamic", "ImmutableString", "i64", "Fallible", "NativeCallContext", "get$", "&mut"] {
+            assert!(!text.contains(rust), "{rust} in the reference");
+        }
+    }
+}

@@ -23,7 +23,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 const CASE: &str = "BGJOBS_KILL_CASE";
@@ -49,6 +49,7 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     if std::env::var(CASE).is_ok_and(|case| case == name) {
         nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
         let seed = number("BGJOBS_SEED").expect("the outer process has chosen one");
+        watch_for_pauses();
         let mut case = Case::new(name, seed);
         body(&mut case);
         case.tell();
@@ -71,6 +72,54 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
         output.status.success() && out.contains("1 passed"),
         "repeat it with BGJOBS_SEED={seed}\n{out}\n{err}"
     );
+}
+
+/// A moment on a clock that stands still while the machine does. A virtual machine can be paused, or so busy that
+/// not even a thread that only sleeps gets to run: that time says nothing about bgjobs.
+#[derive(Clone, Copy)]
+pub struct Moment(Duration);
+
+static START: OnceLock<Instant> = OnceLock::new();
+/// Nanoseconds lost so far, and when the watch last ran, counted from `START`.
+static LOST: AtomicU64 = AtomicU64::new(0);
+static BEAT: AtomicU64 = AtomicU64::new(0);
+/// A sleeper that is this late was not just waiting for its turn.
+const LATE: u64 = 50_000_000;
+
+fn since_start() -> u64 {
+    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn watch_for_pauses() {
+    BEAT.store(since_start(), SeqCst);
+    std::thread::spawn(|| {
+        loop {
+            std::thread::sleep(Duration::from_millis(2));
+            let now = since_start();
+            let late = now.saturating_sub(BEAT.load(SeqCst));
+            if late > LATE {
+                LOST.fetch_add(late, SeqCst);
+            }
+            BEAT.store(now, SeqCst);
+        }
+    });
+}
+
+impl Moment {
+    pub fn now() -> Self {
+        // A pause that the watch has not seen yet: it ends now.
+        let (lost, now) = (LOST.load(SeqCst), since_start());
+        let late = Some(now.saturating_sub(BEAT.load(SeqCst))).filter(|late| *late > LATE).unwrap_or(0);
+        Self(Duration::from_nanos(now.saturating_sub(lost + late)))
+    }
+
+    pub fn elapsed(self) -> Duration {
+        Self::now().since(self)
+    }
+
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
 }
 
 /// One case: its chance, and what it has measured.
@@ -276,7 +325,7 @@ impl Plan {
         );
         command.env_remove(CASE).stdin(self.stdin.unwrap_or_else(Stdio::null)).stderr(file("stderr"));
         command.stdout(self.stdout.unwrap_or_else(|| file("stdout").into()));
-        let started = Instant::now();
+        let started = Moment::now();
         let child = command.spawn().expect("bgjobs starts");
         let kinds = self.victims.into_iter().map(|(kind, _)| kind).collect();
         Run { dir, token, child, kinds, started, ended: None, wrapped: !self.wrapper.is_empty() }
@@ -289,8 +338,8 @@ pub struct Run {
     pub token: String,
     child: Child,
     kinds: Vec<String>,
-    pub started: Instant,
-    ended: Option<Instant>,
+    pub started: Moment,
+    ended: Option<Moment>,
     wrapped: bool,
 }
 
@@ -378,7 +427,7 @@ impl Run {
         let until = Instant::now() + PATIENCE * 2;
         loop {
             if let Some(status) = self.child.try_wait().expect("our child") {
-                self.ended = Some(Instant::now());
+                self.ended = Some(Moment::now());
                 return status;
             }
             assert!(
@@ -392,15 +441,15 @@ impl Run {
     }
 
     /// How long it took from then until what was started had ended. The look at /proc does not count.
-    pub fn took(&self, since: Instant) -> Duration {
-        self.ended.unwrap_or_else(Instant::now).saturating_duration_since(since)
+    pub fn took(&self, since: Moment) -> Duration {
+        self.ended.unwrap_or_else(Moment::now).since(since)
     }
 
     /// It ended within this time from then.
     #[track_caller]
-    pub fn assert_took(&self, since: Instant, bound: Duration) {
+    pub fn assert_took(&self, since: Moment, bound: Duration) {
         let took = self.took(since);
-        let at = since.saturating_duration_since(self.started);
+        let at = since.since(self.started);
         assert!(took <= bound, "it took {took:?}, from {at:?} after its start\n{}", self.stderr());
     }
 
@@ -433,7 +482,7 @@ impl Run {
 
     /// bgjobs was killed: everybody must be gone within this time from now. How long it took.
     #[track_caller]
-    pub fn assert_gone_within(&self, bound: Duration, since: Instant) -> Duration {
+    pub fn assert_gone_within(&self, bound: Duration, since: Moment) -> Duration {
         loop {
             let waited = loop {
                 match waitpid(None, Some(WaitPidFlag::WNOHANG)) {

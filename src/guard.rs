@@ -175,6 +175,8 @@ struct Guard<'a> {
     /// None once it has been reaped.
     host: Option<i32>,
     link: Link,
+    /// The host has closed its end.
+    link_ended: bool,
     signals: SignalFd,
     /// The process in between, if there is one: its death is ours.
     outer: Option<OwnedFd>,
@@ -205,6 +207,7 @@ impl<'a> Guard<'a> {
         Self {
             host: Some(host),
             link,
+            link_ended: false,
             signals,
             outer,
             page,
@@ -225,10 +228,14 @@ impl<'a> Guard<'a> {
             let run_end = self.options.timeout.filter(|_| !self.timed_out).map(|time| self.started + time);
             let next = [self.deadline, run_end].into_iter().flatten().min();
             let patience = next.map(|at| at.saturating_sub(clock::now()));
-            let mut sources = vec![self.signals.as_fd(), self.link.as_fd()];
+            let mut sources = vec![self.signals.as_fd()];
             sources.extend(self.outer.as_ref().map(AsFd::as_fd));
+            // At its end the link reads as ready for ever: the host is about to end, which SIGCHLD will tell.
+            if !self.link_ended {
+                sources.push(self.link.as_fd());
+            }
             let ready = fd::wait_readable(&sources, patience);
-            if ready.get(2) == Some(&true) {
+            if self.outer.is_some() && ready.get(1) == Some(&true) {
                 self.outer = None;
                 self.stop(Signal::SIGTERM);
             }
@@ -263,10 +270,17 @@ impl<'a> Guard<'a> {
     }
 
     fn read_reports(&mut self) {
-        while let Received::Message(report) = self.link.next_report() {
-            match report {
-                Report::Stopping(ms) => self.allow(Duration::from_millis(u64::from(ms.unsigned_abs()))),
-                outcome => self.report = Some(outcome),
+        loop {
+            match self.link.next_report() {
+                Received::Message(Report::Stopping(ms)) => {
+                    self.allow(Duration::from_millis(u64::from(ms.unsigned_abs())));
+                }
+                Received::Message(outcome) => self.report = Some(outcome),
+                Received::Nothing => return,
+                Received::End => {
+                    self.link_ended = true;
+                    return;
+                }
             }
         }
     }
@@ -456,7 +470,8 @@ impl<'a> Guard<'a> {
             return Vec::new();
         }
         let me = std::process::id().cast_signed();
-        let until = clock::now() + bound;
+        let start = clock::now();
+        let until = start + bound;
         loop {
             while let Peek::Ended(..) = wait::reap_any() {}
             if matches!(wait::reap_any(), Peek::NoChild) {
@@ -468,7 +483,7 @@ impl<'a> Guard<'a> {
             if clock::now() >= until {
                 return jobs::survivors();
             }
-            std::thread::yield_now();
+            stop::pause_in_sweep(clock::now().saturating_sub(start));
         }
     }
 }

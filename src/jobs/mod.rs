@@ -558,12 +558,13 @@ impl Jobs {
         }
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
-        let until = clock::now() + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
+        let start = clock::now();
+        let until = start + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         while lock(&self.table).sweep_round() {
             if clock::now() >= until {
                 return survivors();
             }
-            std::thread::yield_now();
+            stop::pause_in_sweep(clock::now().saturating_sub(start));
         }
         Vec::new()
     }

@@ -6,6 +6,16 @@ use std::time::Duration;
 /// How long after SIGKILL what is left is given up and named.
 pub const AFTER_KILL: Duration = Duration::from_secs(2);
 
+/// Between two rounds of a sweep. At first no pause at all, or a chain of processes that each fork and exit stays
+/// ahead; then what has been killed needs the processor more than we do.
+pub fn pause_in_sweep(since_start: Duration) {
+    if since_start < Duration::from_millis(20) {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}
+
 /// Where a job is on its way out. Times are on the run's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {

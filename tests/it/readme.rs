@@ -149,7 +149,11 @@ fn the_table_names_every_function() {
         in_table.iter().filter(|name| *name != "bgjobs" && !known.contains(name)).collect();
     assert!(unknown.is_empty(), "in the README, but there is no such function: {unknown:?}");
     // The lists at the top of the reference are all functions; some exist only to say what to use instead.
-    let lists: String = api.lines().filter(|line| line.starts_with("* ") && !line.starts_with("* `")).collect::<Vec<_>>().join("\n");
+    let lists: String = api
+        .lines()
+        .filter(|line| line.starts_with("* ") && !line.starts_with("* `"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let instead = ["wait_all", "elapsed", "duration"];
     let missing: Vec<String> = names(r"`([a-z_]+)`", &lists)
         .into_iter()

@@ -372,10 +372,13 @@ impl Run {
     pub fn wait_ready(&self) {
         let what = || format!("victims are ready; stderr:\n{}", self.stderr());
         eventually(what, || self.kinds.iter().all(|kind| self.file(&format!("ready.{kind}")).exists()));
+        // Only this one process is looked at: to read all of /proc over and over while processes end can keep a
+        // kernel busy for seconds (a reaper waits, spinning, for whoever reads the directory of the dead).
+        let stopped = || fs::read_to_string(self.file("ready.stopped")).ok()?.trim().parse::<i32>().ok();
         if self.kinds.iter().any(|kind| kind == "stopped") {
             eventually(
                 || "a victim is stopped".to_owned(),
-                || self.carriers().iter().any(|found| state(found.pid) == Some('T')),
+                || stopped().is_some_and(|pid| state(pid) == Some('T')),
             );
         }
     }
@@ -404,6 +407,7 @@ impl Run {
             if !matches!(state(self.pid()), Some(state) if state != 'Z') {
                 return None;
             }
+            std::thread::sleep(Duration::from_micros(100));
         }
     }
 
@@ -535,7 +539,9 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        self.clean_up();
+        if std::thread::panicking() || waitpid(None, Some(WaitPidFlag::WNOHANG)) != Err(Errno::ECHILD) {
+            self.clean_up();
+        }
     }
 }
 

@@ -409,6 +409,9 @@ impl Known {
     }
 }
 
+/// Where a value that is not there mostly comes from.
+const UNIT_FROM: &str = "a missing key of a map gives `()`";
+
 /// What a message about a call consists of.
 #[derive(Debug)]
 pub struct CallAdvice {
@@ -452,13 +455,20 @@ pub fn not_found(call: &str) -> CallAdvice {
         return unknown(known, name, false, known.suggest(name, []));
     }
     let forms = known.forms(name);
+    let missing = match given.iter().position(|kind| kind == "()") {
+        Some(0) if given.len() == 1 => Some(format!("its value is `()`: {UNIT_FROM}")),
+        Some(at) => Some(format!("value {} of the call is `()`: {UNIT_FROM}", at + 1)),
+        None => None,
+    };
     let given = given.join(", ");
-    match forms.as_slice() {
+    let mut advice = match forms.as_slice() {
         [one] => plain(format!("`{name}` takes {}, got ({given})", one.strip_prefix(name).unwrap_or(one))),
         _ => {
             CallAdvice { notes: form_notes(&forms), ..plain(format!("no form of `{name}` takes ({given})")) }
         }
-    }
+    };
+    advice.notes.splice(0..0, missing);
+    advice
 }
 
 /// The forms as notes: what does not fit is counted.
@@ -503,6 +513,18 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
     let kind = kind_name(rust_type);
     let mut advice =
         CallAdvice { message: format!("{kind} has no property `{name}`"), notes: Vec::new(), hint: None };
+    if kind == "()" {
+        advice.notes.push(format!("the value before `.{name}` is `()`: {UNIT_FROM}"));
+        return advice;
+    }
+    if kind == "string" && matches!(name, "kind" | "message" | "code" | "output" | "stderr" | "stack") {
+        advice.notes.push(
+            "a thrown string is just that string: in `catch (e)`, `e` itself is the message".to_owned(),
+        );
+        advice.hint =
+            Some("`throw #{kind: \"…\", message: \"…\"}`   (throws what has properties)".to_owned());
+        return advice;
+    }
     let known = known();
     let properties: Vec<&str> = known.properties(&kind).collect();
     if written && properties.contains(&name) {

@@ -174,6 +174,7 @@ pub fn kind_name(rust: &str) -> String {
         "Map" => "map",
         "Dynamic" | "T" | "?" | "" => "any",
         "ScriptError" => "Error",
+        "Outcome" => "Result",
         "range" | "ExclusiveRange" | "range=" | "InclusiveRange" => "range",
         other => other,
     }
@@ -350,6 +351,34 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("it", "test"),
 ];
 
+/// The same for properties; the first that a type has.
+const PROPERTY_SYNONYMS: &[(&str, &str)] = &[
+    ("exitCode", "code"),
+    ("exitcode", "code"),
+    ("exit_status", "code"),
+    ("returncode", "code"),
+    ("return_code", "code"),
+    ("rc", "code"),
+    ("statusCode", "status"),
+    ("status_code", "status"),
+    ("status", "code"),
+    ("data", "body"),
+    ("content", "body"),
+    ("out", "stdout"),
+    ("err", "stderr"),
+    ("logs", "output"),
+    ("log", "output"),
+    ("log", "log_path"),
+    ("logfile", "log_path"),
+    ("alive", "running"),
+    ("is_running", "running"),
+    ("isRunning", "running"),
+    ("address", "url"),
+    ("addr", "url"),
+    ("uptime", "uptime_ms"),
+    ("children", "descendants"),
+];
+
 /// Functions that rhai treats as part of the language: in no list.
 const KEYWORDS: &[&str] = &[
     "print",
@@ -426,13 +455,22 @@ pub fn unknown(known: &Known, name: &str, method: bool, near: Option<&str>) -> C
     let message = format!("there is no {what} `{name}`");
     let hint = near.map(|near| {
         let forms = known.forms(near);
-        let form = match forms.as_slice() {
-            [one] => one.clone(),
-            _ => format!("{near}(…)"),
-        };
-        format!("`{near}`   (did you mean `{form}`?)")
+        match forms.as_slice() {
+            [one] if !method => format!("`{one}`"),
+            _ => format!("`{near}(…)`"),
+        }
     });
     CallAdvice { message, notes: Vec::new(), hint }
+}
+
+/// A property that is called; `value` with what it is a property of, where that is known.
+pub fn is_property(name: &str, of: Option<&str>) -> CallAdvice {
+    let of = of.map_or_else(String::new, |of| format!(" of {of}"));
+    CallAdvice {
+        message: format!("`{name}` is a property{of}, not a method"),
+        notes: Vec::new(),
+        hint: Some(format!("`.{name}`   (without parentheses)")),
+    }
 }
 
 /// Rhai's own report of a call that fits no function: `name (type, type)`.
@@ -451,6 +489,11 @@ pub fn not_found(call: &str) -> CallAdvice {
         return operator(name, &given);
     }
     let known = known();
+    if let [one] = given.as_slice()
+        && known.properties(one).any(|property| property == name)
+    {
+        return is_property(name, Some(one));
+    }
     if !known.has(name) {
         return unknown(known, name, false, known.suggest(name, []));
     }
@@ -537,14 +580,17 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
         })
     };
     let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
-    if let Some(ours) = synonym.filter(|ours| methods().any(|known| known == *ours)) {
+    let property = PROPERTY_SYNONYMS.iter().filter(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
+    if let Some(ours) = property.into_iter().find(|ours| properties.contains(ours)) {
+        advice.hint = Some(format!("`.{ours}`"));
+    } else if let Some(ours) = synonym.filter(|ours| methods().any(|known| known == *ours)) {
         advice.hint = Some(format!("`.{ours}()`"));
     } else if let Some(near) = value::nearest(name, properties.iter().copied()) {
-        advice.hint = Some(format!("`.{near}`   (did you mean `{near}`?)"));
+        advice.hint = Some(format!("`.{near}`"));
     } else if methods().any(|method| method == name) {
         advice.hint = Some(format!("`.{name}()`   (it is a method)"));
     } else if let Some(near) = value::nearest(name, methods()) {
-        advice.hint = Some(format!("`.{near}()`   (did you mean the method `{near}`?)"));
+        advice.hint = Some(format!("`.{near}()`   (a method)"));
     } else if !properties.is_empty() {
         advice.notes.push(format!("it has: {}", properties.join(", ")));
     }

@@ -70,7 +70,11 @@ enum Sub {
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
         /// The script; `-` for standard input
-        file: PathBuf,
+        #[arg(required_unless_present = "code")]
+        file: Option<PathBuf>,
+        /// Check this code instead of a file
+        #[arg(short = 'e', value_name = "CODE", conflicts_with = "file")]
+        code: Option<String>,
         /// Where else `import` looks for modules
         #[arg(short = 'I', value_name = "DIR")]
         include: Vec<PathBuf>,
@@ -134,15 +138,16 @@ Example:
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
 
+/// Longer than any run; what is added to a time stays far from an overflow.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 fn duration(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(time) => Ok(time),
-        Err(_) => {
-            match text.parse::<f64>().map(Duration::try_from_secs_f64) {
-                Ok(Ok(time)) => Ok(time),
-                _ => Err("expected a time with a unit, such as 500ms, 90s or 1m30s, or a number of seconds"
-                    .to_owned()),
-            }
+    let seconds = || text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match humantime::parse_duration(text).ok().or_else(seconds) {
+        Some(time) if time <= LONGEST => Ok(time),
+        Some(_) => Err("at most ten years".to_owned()),
+        None => {
+            Err("expected a time with a unit, such as 500ms, 90s or 1m30s, or a number of seconds".to_owned())
         }
     }
 }
@@ -150,7 +155,11 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Reads the command line. `Err` is the exit code after help or a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
     let cli = Cli::try_parse().map_err(|e| {
-        let _ = e.print();
+        let meant = (e.kind() == clap::error::ErrorKind::InvalidSubcommand).then(script_command).flatten();
+        let _ = match meant {
+            Some(meant) => Cli::command().error(e.kind(), meant).print(),
+            None => e.print(),
+        };
         if e.use_stderr() { exit::USAGE } else { exit::OK }
     })?;
     Ok(match cli.command {
@@ -165,8 +174,11 @@ pub fn parse() -> Result<Command, i32> {
             }
             Command::Script(args.into())
         }
-        Sub::Check { file, include } => Command::Check(Options {
-            source: source(file),
+        Sub::Check { file, code, include } => Command::Check(Options {
+            source: match code {
+                Some(code) => Source::Code(code),
+                None => source(file.unwrap_or_default()),
+            },
             args: Vec::new(),
             timeout: None,
             grace: Duration::ZERO,
@@ -178,6 +190,19 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Api => Command::Api,
         Sub::Mock { port } => Command::Mock { port },
     })
+}
+
+/// What to say to `bgjobs x.rhai` and `bgjobs run x.rhai`.
+fn script_command() -> Option<String> {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let rest = match words.first()?.as_str() {
+        "run" | "exec" | "test" | "start" => &words[1..],
+        first if first.ends_with(".rhai") || std::path::Path::new(first).is_file() => &words[..],
+        _ => return None,
+    };
+    let rest = if rest.is_empty() { "FILE".to_owned() } else { rest.join(" ") };
+    Some(format!("there is no command '{}'\n\n  tip: bgjobs script {rest}", words[0]))
 }
 
 fn source(file: PathBuf) -> Source {
@@ -225,7 +250,8 @@ mod tests {
     fn times_need_no_unit_but_take_one() {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
-        for bad in ["", "x", "-1", "5 parsecs", "nan", "1e99"] {
+        for bad in ["", "x", "-1", "5 parsecs", "nan", "1e99", "18446744073709551615s", "11y", "999999999999"]
+        {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

@@ -143,7 +143,9 @@ mod functions {
     /// ```
     #[rhai_fn(name = "fail", return_raw)]
     pub fn fail(msg: Dynamic) -> Fallible<()> {
-        Err(ScriptError::new(Kind::Assertion, super::words(&msg)).into())
+        let message = super::words(&msg);
+        let message = if message.trim().is_empty() { "failed (no message)".to_owned() } else { message };
+        Err(ScriptError::new(Kind::Assertion, message).into())
     }
 }
 

@@ -501,7 +501,13 @@ impl<'a> Walk<'a> {
             self.unknown_function(name, call, position);
             return false;
         }
-        if !arities.contains(&call.args.len()) && self.guarded == 0 {
+        let own = self.file.functions.contains_key(name);
+        if self.guarded == 0
+            && !own
+            && let Some(advice) = words_apart(name, &call.args).or_else(|| without_effect(name, &call.args))
+        {
+            self.report(position, advice);
+        } else if !arities.contains(&call.args.len()) && self.guarded == 0 {
             self.wrong_number(name, call.args.len(), 0, position);
         }
         self.names.has(name)
@@ -533,7 +539,7 @@ impl<'a> Walk<'a> {
         let near = signature::known().suggest(name, own);
         let mut advice = signature::unknown(signature::known(), name, false, near);
         if let Some(own) = near.and_then(|near| self.form_of_own(near)) {
-            advice.hint = near.map(|near| format!("`{near}`   (did you mean `{own}`?)"));
+            advice.hint = Some(format!("`{own}`"));
         }
         if advice.hint.is_none() {
             advice.hint = hints::foreign_call(name);
@@ -575,6 +581,10 @@ impl<'a> Walk<'a> {
         if self.project.dynamic || in_script || self.project.words.contains(name) {
             return false;
         }
+        if !self.names.has(name) && self.names.has(&format!("get${name}")) {
+            self.report(position, signature::is_property(name, None));
+            return false;
+        }
         if !self.names.has(name) {
             let near = signature::known().suggest(name, []);
             self.report(position, signature::unknown(signature::known(), name, true, near));
@@ -605,8 +615,7 @@ impl<'a> Walk<'a> {
             let private = module.functions.contains_key(name);
             let what = if private { "is private in" } else { "is not in" };
             let message = format!("the function `{name}` {what} the module `{target}`");
-            let hint = nearest(name, public.iter().copied())
-                .map(|near| format!("`{alias}::{near}`   (did you mean `{near}`?)"));
+            let hint = nearest(name, public.iter().copied()).map(|near| format!("`{alias}::{near}`"));
             let notes = if hint.is_none() && !public.is_empty() {
                 vec![format!("it has: {}", public.join(", "))]
             } else {
@@ -670,7 +679,7 @@ impl<'a> Walk<'a> {
             } else if DURATIONS.contains(&name) {
                 self.duration(value, &format!("{function}: option `{name}`"));
             } else if name == "port" {
-                self.port(value, &format!("{function}: option `port`"));
+                self.own_port(value, &format!("{function}: option `port`"));
             } else if name == "ready" {
                 self.ready(function, value);
             }
@@ -684,6 +693,14 @@ impl<'a> Walk<'a> {
             Expr::Array(items, _) => items.iter().for_each(|item| self.ready(function, item)),
             _ => {}
         }
+    }
+
+    /// The option `port`: a number, or what stands for any free one.
+    fn own_port(&mut self, value: &Expr, what: &str) {
+        if matches!(value, Expr::StringConstant(text, _) if text != "free") {
+            self.literal(value, |value| value::port(value, what).map(drop));
+        }
+        self.port(value, what);
     }
 
     fn duration(&mut self, value: &Expr, what: &str) {
@@ -780,6 +797,90 @@ impl<'a> Walk<'a> {
             _ => None,
         }
     }
+}
+
+/// The text of a string that is written out.
+fn literal_text(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::StringConstant(text, _) => Some(text),
+        _ => None,
+    }
+}
+
+/// `run("curl", "-sf", url)`: a command whose words are given one by one.
+fn words_apart(name: &str, args: &[Expr]) -> Option<CallAdvice> {
+    if !value::TAKES_COMMAND.contains(&name) || args.len() < 2 {
+        return None;
+    }
+    let mut words = Vec::new();
+    for arg in args {
+        match arg {
+            Expr::Array(items, _) => words.extend(items.iter().map(word)),
+            other => words.push(word(other)),
+        }
+    }
+    // One more may be a name before the command, or a time after it.
+    let names_come_first = matches!(name, "spawn" | "start");
+    let last = args.last()?;
+    let is_word = match last {
+        Expr::StringConstant(text, _) => value::duration(&text.clone().into(), name).is_err(),
+        Expr::Array(..) => true,
+        _ => args.len() > 3,
+    };
+    let first_is_text = literal_text(&args[0]).is_some();
+    let map_inside = args.iter().any(|arg| matches!(arg, Expr::Map(..)));
+    if !first_is_text || map_inside || !is_word || (names_come_first && args.len() == 2) {
+        return None;
+    }
+    Some(CallAdvice {
+        message: format!("{name}: a command is one string, or an array of words"),
+        notes: Vec::new(),
+        hint: Some(format!("`{name}([{}])`", words.join(", "))),
+    })
+}
+
+/// A word of a command as it may stand in an array.
+fn word(expr: &Expr) -> String {
+    match expr {
+        Expr::Variable(variable, _, _) => variable.1.to_string(),
+        Expr::StringConstant(text, _) => format!("{:?}", text.as_str()),
+        Expr::IntegerConstant(number, _) => number.to_string(),
+        _ => "…".to_owned(),
+    }
+}
+
+/// `run("cd sub")`: what a shell changes about itself ends with it.
+fn without_effect(name: &str, args: &[Expr]) -> Option<CallAdvice> {
+    let text = literal_text(args.first()?).filter(|_| name == "run")?.trim();
+    let (first, rest) = text.split_once(char::is_whitespace)?;
+    let rest = rest.trim();
+    if text.contains(['\n', ';', '&', '|', '$', '`', '(', '>']) {
+        return None;
+    }
+    let (what, hint) = match first {
+        "cd" => (
+            "the directory",
+            format!("`cd({rest:?})` for the script, `cwd: {rest:?}` as an option of one command"),
+        ),
+        "export" => {
+            let (key, value) = rest.split_once('=')?;
+            let value = value.trim_matches(['"', '\'']);
+            let hint = format!(
+                "`set_env({key:?}, {value:?})` for the script, `env: #{{{key}: {value:?}}}` for one command"
+            );
+            ("the environment", hint)
+        }
+        "source" | "." => (
+            "the environment",
+            format!("`load_env({rest:?})` if it holds lines NAME=value, else `run(\". {rest} && command\")`"),
+        ),
+        _ => return None,
+    };
+    Some(CallAdvice {
+        message: format!("`{first}` here has no effect: it changes {what} of a shell that ends at once"),
+        notes: Vec::new(),
+        hint: Some(hint),
+    })
 }
 
 fn kept_closure(name: &str) -> CallAdvice {

@@ -1,10 +1,10 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
 use super::{
-    assert, command, env, error, flow, fs, hints, http, import, job, mock, port, runtime, text, wait,
+    assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, port, runtime, text, wait,
 };
 use crate::event::Event;
-use rhai::Engine;
+use rhai::{Dynamic, Engine, Map};
 use std::path::PathBuf;
 
 /// What registers the functions of a namespace.
@@ -65,9 +65,35 @@ pub fn engine(include: &[PathBuf]) -> Engine {
             rt.bus.output(Event::Stderr(line.into_bytes()), || rt.control().halted());
         }
     });
+    catch_error_objects(&mut engine);
     engine.on_progress(|_| {
         let halted = runtime::running().is_some_and(|rt| rt.control().halted());
         halted.then(|| "stopped".into())
     });
     engine
+}
+
+/// What `catch (e)` gives for an error of the evaluation itself, such as a division by zero, is a map of rhai's,
+/// without a `kind`. There is no hook for `catch`, but one for reading a variable: there the map becomes the
+/// error object that everything else throws.
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+fn catch_error_objects(engine: &mut Engine) {
+    engine.on_var(|name, _, mut context| {
+        if !context.scope().get(name).is_some_and(failure::is_evaluation_error) {
+            return Ok(None);
+        }
+        if let Some(value) = context.scope_mut().get_mut(name) {
+            let error = value.read_lock::<Map>().map(|map| failure::from_evaluation(&map));
+            match (error, value.is_shared()) {
+                (Some(error), false) => *value = Dynamic::from(error),
+                (Some(error), true) => {
+                    if let Some(mut shared) = value.write_lock::<Dynamic>() {
+                        *shared = Dynamic::from(error);
+                    }
+                }
+                (None, _) => {}
+            }
+        }
+        Ok(None)
+    });
 }

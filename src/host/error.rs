@@ -2,7 +2,8 @@
 //!
 //! Catchable or fatal is decided here too: everything of this file but [`terminated`] can be caught.
 
-use crate::event::Tail;
+use super::value;
+use crate::event::{Place, Tail};
 use crate::exit;
 use crate::jobs::ExitStatus;
 use crate::jobs::{self, Job, output};
@@ -56,7 +57,7 @@ impl Kind {
     }
 }
 
-/// The error object.
+/// The error object; a noun that an error has not is `()`.
 #[derive(Clone, Debug)]
 pub struct ScriptError {
     pub kind: Kind,
@@ -68,7 +69,43 @@ pub struct ScriptError {
     pub notes: Vec<String>,
     pub tails: Vec<Tail>,
     pub hint: Option<String>,
+    /// Where it came from, when it was caught before and that was known: so that throwing it again tells.
+    pub origin: Option<Box<Origin>>,
 }
+
+/// The first place of an error, and the path to it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub place: Option<Place>,
+    pub trail: Vec<String>,
+}
+
+/// What an error can have besides `kind` and `message`. One that an error has not is `()`.
+const NOUNS: &[&str] = &[
+    "job",
+    "code",
+    "signal",
+    "output",
+    "stdout",
+    "stderr",
+    "command",
+    "port",
+    "pid",
+    "url",
+    "method",
+    "status",
+    "body",
+    "path",
+    "name",
+    "missing",
+    "expected",
+    "actual",
+    "waited_ms",
+    "value",
+    "line",
+    "position",
+    "source",
+];
 
 impl ScriptError {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
@@ -80,6 +117,7 @@ impl ScriptError {
             notes: Vec::new(),
             tails: Vec::new(),
             hint: None,
+            origin: None,
         }
     }
 
@@ -190,6 +228,27 @@ pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> Scr
     }
 }
 
+/// A name that no error has: a typing mistake, or a habit.
+fn no_noun(error: &ScriptError, name: &str) -> ScriptError {
+    let synonym = match name {
+        "exit_code" | "exitCode" | "exitcode" | "errno" => Some("code"),
+        "msg" | "error" | "text" | "reason" | "description" => Some("message"),
+        "type" | "error_kind" => Some("kind"),
+        "log" | "tail" => Some("output"),
+        "cmd" => Some("command"),
+        _ => None,
+    };
+    let all = || NOUNS.iter().copied().chain(["kind", "message"]);
+    let has = ["kind", "message"].into_iter().chain(error.facts.keys().map(rhai::Identifier::as_str));
+    let has = has.collect::<Vec<_>>().join(", ");
+    let wrong = ScriptError::usage(format!("an error has no `{name}`"))
+        .note(format!("this one, of kind `{}`, has: {has}", error.kind.name()));
+    match synonym.or_else(|| value::nearest(name, all())) {
+        Some(near) => wrong.hint(format!("`.{near}`")),
+        None => wrong,
+    }
+}
+
 /// `e.kind`, `e.message`, and the nouns of its kind; also in strings.
 pub fn register(engine: &mut rhai::Engine) {
     engine
@@ -197,16 +256,11 @@ pub fn register(engine: &mut rhai::Engine) {
         .register_get("kind", |e: &mut ScriptError| e.kind.name())
         .register_get("message", |e: &mut ScriptError| e.message.clone())
         .register_indexer_get(|e: &mut ScriptError, name: &str| -> Fallible<Dynamic> {
-            e.facts.get(name).cloned().ok_or_else(|| {
-                let known: Vec<&str> = e.facts.keys().map(rhai::Identifier::as_str).collect();
-                ScriptError::usage(format!(
-                    "an error of kind `{}` has no `{name}`; it has: kind, message{}{}",
-                    e.kind.name(),
-                    if known.is_empty() { "" } else { ", " },
-                    known.join(", ")
-                ))
-                .into()
-            })
+            match e.facts.get(name) {
+                Some(fact) => Ok(fact.clone()),
+                None if NOUNS.contains(&name) => Ok(Dynamic::UNIT),
+                None => Err(no_noun(e, name).into()),
+            }
         })
         .register_fn("to_string", |e: &mut ScriptError| e.message.clone())
         .register_fn("to_debug", |e: &mut ScriptError| format!("{}: {}", e.kind.name(), e.message))

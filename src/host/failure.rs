@@ -1,6 +1,6 @@
 //! An error of the evaluation → plain data for the report: message, place, the path to it.
 
-use super::error::ScriptError;
+use super::error::{Kind, Origin, ScriptError};
 use super::signature::{self, CallAdvice};
 use super::{engine, hints};
 use crate::event::{Failure, Place};
@@ -69,11 +69,92 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     }
     frames.reverse();
     let mut failure = leaf(error, &source);
-    if failure.place.is_none() {
+    if failure.place.is_some() || !failure.trail.is_empty() {
+        let again = at(&source, error.position()).map(|place| format!("thrown again at {place}"));
+        let known = failure.place.as_ref().and_then(|first| at(&first.file, position_of(first)));
+        let again = again.filter(|again| known.is_none_or(|known| !again.ends_with(&known)));
+        frames.splice(0..0, failure.trail.into_iter().chain(again));
+    } else {
         failure.place = place(&source, error.position());
     }
     failure.trail = fold(frames);
     failure
+}
+
+fn position_of(place: &Place) -> Position {
+    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    Position::new(number(place.line).max(1), number(place.column))
+}
+
+/// Whether a value is what `catch` gives for an error of the evaluation: a map that rhai has filled.
+pub fn is_evaluation_error(value: &Dynamic) -> bool {
+    value.read_lock::<Map>().is_some_and(|map| {
+        map.contains_key("message")
+            && map.contains_key("line")
+            && map
+                .get("error")
+                .and_then(|name| name.read_lock::<rhai::ImmutableString>())
+                .is_some_and(|name| name.starts_with("Error"))
+    })
+}
+
+/// The error object for such a map. Its message is rhai's, innermost first, with the places in it:
+/// `Division by zero: 1 / 0 @ 'a.rhai' (line 2, position 13)\nin call to function 'f' (from 'a.rhai')`.
+pub fn from_evaluation(map: &Map) -> ScriptError {
+    let text = map.get("message").map(Dynamic::to_string).unwrap_or_default();
+    let number = |key: &str| map.get(key).and_then(|n| n.as_int().ok()).and_then(|n| u16::try_from(n).ok());
+    let mut source = map.get("source").map(Dynamic::to_string).unwrap_or_default();
+    let mut position = Position::new(number("line").unwrap_or(1).max(1), number("position").unwrap_or(1));
+    let end = ["\nin call to function '", "\nin closure call", "\nin module"];
+    let end = end.into_iter().filter_map(|end| text.find(end)).min();
+    let mut inner = &text[..end.unwrap_or(text.len())];
+    if end.is_some()
+        && let Some((before, numbers)) = inner.rsplit_once(" (line ")
+        && let Some((line, column)) = numbers.trim_end_matches(')').split_once(", position ")
+        && let (Ok(line), Ok(column)) = (line.parse::<u16>(), column.parse())
+    {
+        position = Position::new(line.max(1), column);
+        inner = before;
+        if let Some((before, file)) = inner.rsplit_once(" @ '") {
+            file.trim_end_matches('\'').clone_into(&mut source);
+            inner = before;
+        }
+    }
+    let failure = leaf(&reread(inner, position), &source);
+    let mut error = ScriptError::new(Kind::Script, failure.message)
+        .fact("line", i64::try_from(position.line().unwrap_or(0)).unwrap_or(0))
+        .fact("position", i64::try_from(position.position().unwrap_or(0)).unwrap_or(0))
+        .fact("source", source.clone());
+    error.notes = failure.notes;
+    error.hint = failure.hint;
+    error.origin = Some(Box::new(Origin { place: place(&source, position), trail: Vec::new() }));
+    error
+}
+
+/// Rhai's words as the error that they came from, where we have better ones.
+fn reread(text: &str, position: Position) -> EvalAltResult {
+    let after = |start: &str| text.strip_prefix(start).map(str::to_owned);
+    if text.starts_with("Unknown property '") {
+        EvalAltResult::ErrorDotExpr(text.to_owned(), position)
+    } else if let Some(call) = after("Function not found: ") {
+        EvalAltResult::ErrorFunctionNotFound(call, position)
+    } else if let Some(name) = after("Variable not found: ") {
+        EvalAltResult::ErrorVariableNotFound(name, position)
+    } else if let Some(rest) = after("Array index ") {
+        let mut numbers = rest.split(' ').filter_map(|word| word.parse::<i64>().ok());
+        let index = numbers.next().unwrap_or(0);
+        let len = numbers.next().and_then(|len| usize::try_from(len).ok()).unwrap_or(0);
+        EvalAltResult::ErrorArrayBounds(len, index, position)
+    } else if let Some((given, wanted)) =
+        after("Data type incorrect: ").as_deref().and_then(|rest| rest.split_once(" (expecting "))
+    {
+        let wanted = wanted.trim_end_matches(')').to_owned();
+        EvalAltResult::ErrorMismatchDataType(wanted, given.to_owned(), position)
+    } else if text.starts_with("For loop expects") {
+        EvalAltResult::ErrorFor(position)
+    } else {
+        EvalAltResult::ErrorArithmetic(text.to_owned(), Position::NONE)
+    }
 }
 
 /// A trail that fits on a screen: a runaway recursion has a thousand frames.
@@ -110,8 +191,8 @@ pub fn from_error(error: &ScriptError) -> Failure {
     Failure {
         code: error.exit,
         message: error.message.clone(),
-        place: None,
-        trail: Vec::new(),
+        place: error.origin.as_ref().and_then(|origin| origin.place.clone()),
+        trail: error.origin.as_ref().map_or_else(Vec::new, |origin| origin.trail.clone()),
         notes: error.notes.clone(),
         tails: error.tails.clone(),
         hint: error.hint.clone(),
@@ -222,12 +303,7 @@ fn thrown(value: &Dynamic) -> String {
     if let Some(map) = value.read_lock::<Map>()
         && let Some(message) = map.get("message")
     {
-        // What `catch` gives for an error of the evaluation carries rhai's words.
-        return if map.contains_key("error") {
-            hints::lower_first(&message.to_string())
-        } else {
-            message.to_string()
-        };
+        return message.to_string();
     }
     value.to_string()
 }

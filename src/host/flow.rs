@@ -1,6 +1,6 @@
 //! The flow of the script itself: messages, time, ending, trying again.
 
-use super::error::{self, Fallible, Kind, ScriptError, terminated};
+use super::error::{self, Fallible, Kind, Origin, ScriptError, terminated};
 use super::runtime::{Hook, rt};
 use super::{failure, value};
 use crate::event::Event;
@@ -236,27 +236,32 @@ fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
     let (ok, value, error) = match closure.call_within_context::<Dynamic>(ctx, ()) {
         Ok(value) => (true, value, Dynamic::UNIT),
         Err(error) if passes_through(&error) => return Err(error),
-        Err(error) => (false, Dynamic::UNIT, caught(&error)),
+        Err(error) => (false, Dynamic::UNIT, caught(&error, ctx.call_source().unwrap_or_default())),
     };
     Ok(Map::from([("ok".into(), ok.into()), ("value".into(), value), ("error".into(), error)]))
 }
 
 /// An error as a value on which `.kind` and `.message` always work: what was thrown if it has them, an error object
 /// otherwise.
-fn caught(error: &EvalAltResult) -> Dynamic {
+fn caught(error: &EvalAltResult, source: &str) -> Dynamic {
     let thrown = match error.unwrap_inner() {
         EvalAltResult::ErrorRuntime(value, _) => value.flatten_clone(),
         _ => Dynamic::UNIT,
     };
-    if thrown.is::<ScriptError>() {
-        return thrown;
+    let failure = failure::describe(error, source);
+    let origin = || Some(Box::new(Origin { place: failure.place.clone(), trail: failure.trail.clone() }));
+    if let Some(mut object) = thrown.clone().try_cast::<ScriptError>() {
+        object.origin = origin();
+        return Dynamic::from(object);
     }
-    let failure = failure::describe(error, "");
     if let Some(mut map) = thrown.clone().try_cast::<Map>() {
-        map.entry("message".into()).or_insert_with(|| failure.message.into());
+        map.entry("message".into()).or_insert_with(|| failure.message.clone().into());
         return map.into();
     }
-    let mut object = ScriptError::new(Kind::Script, failure.message);
+    let mut object = ScriptError::new(Kind::Script, failure.message.clone());
+    object.notes.clone_from(&failure.notes);
+    object.hint.clone_from(&failure.hint);
+    object.origin = origin();
     if let Some(place) = &failure.place {
         object = object.fact("line", i64::try_from(place.line).unwrap_or(0));
     }

@@ -320,6 +320,17 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
             _ => None,
         };
     }
+    if name == "console" && after.starts_with('.') {
+        return Some(Advice::new("there is no `console`").hint("`print(…)`, or `log(…)` for stderr"));
+    }
+    if after.starts_with('.') && is_import(name, here.source) {
+        let called: String = after[1..].chars().take_while(|c| is_word(*c)).collect();
+        let call = if after[1 + called.len()..].starts_with('(') { "(…)" } else { "" };
+        return Some(
+            Advice::new(format!("`{name}` is a module: its functions stand behind `::`"))
+                .hint(format!("`{name}::{called}{call}`")),
+        );
+    }
     if here.before.ends_with("${") {
         let shell = name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
         if (shell || !after.starts_with('}')) && here.declared(name).is_none() {
@@ -356,6 +367,9 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
         });
         return Some(advice);
     }
+    if named && in_condition(here.before) {
+        return Some(Advice::new("`=` assigns, `==` compares").hint("`==`"));
+    }
     if named && here.before.contains('(') {
         return Some(
             Advice::new("arguments have no names")
@@ -385,9 +399,26 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
     let names = declared.iter().filter(|one| one.line <= line).map(|one| one.name.as_str());
     let advice = Advice::new(format!("there is no variable `{name}`"));
     Some(match nearest(name, names) {
-        Some(near) => advice.hint(format!("`{near}`   (did you mean `{near}`?)")),
+        Some(near) => advice.hint(format!("`{near}`")),
         None => advice,
     })
+}
+
+/// Whether a text imports something under this name.
+fn is_import(name: &str, source: &str) -> bool {
+    let end = format!(" as {name}");
+    source
+        .lines()
+        .map(|line| line.trim().trim_end_matches(';'))
+        .any(|line| line.starts_with("import ") && line.trim_end().ends_with(&end))
+}
+
+/// Whether what comes next is part of a condition: `if a`, `assert(a`.
+fn in_condition(before: &str) -> bool {
+    let before = before.trim_start();
+    ["if ", "while ", "} else if ", "assert("].iter().any(|start| before.starts_with(start))
+        && !before.contains(['{', ','])
+        || before.rsplit_once("assert(").is_some_and(|(_, rest)| !rest.contains([',', ')']))
 }
 
 fn is_operator_word(text: &str) -> bool {
@@ -461,6 +492,9 @@ fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
             }
         }
         LexError::MalformedIdentifier(name) => Advice::new(format!("`{name}` is no name")),
+        LexError::ImproperSymbol(symbol, _) if symbol == "=" => {
+            Advice::new("`=` assigns, `==` compares").hint("`==`")
+        }
         LexError::ImproperSymbol(symbol, text) => {
             return habit(symbol, here)
                 .or_else(|| (!text.is_empty()).then(|| Advice::new(lower_first(&plain(text)))));
@@ -540,6 +574,9 @@ fn missing(token: &str, purpose: &str, here: &Here) -> Option<Advice> {
     }
     if here.rest.starts_with("=>") {
         return Some(Advice::new("a closure is written with bars, not with `=>`").hint("`|x| x + 1`"));
+    }
+    if here.rest.starts_with('=') && !here.rest.starts_with("==") && in_condition(before) {
+        return Some(Advice::new("`=` assigns, `==` compares").hint("`==`"));
     }
     let number = before.rsplit(|c: char| !(c.is_ascii_digit() || c == '.')).next().unwrap_or_default();
     if !number.is_empty() && matches!(word, "ms" | "s" | "m" | "h") {

@@ -4,9 +4,12 @@
 //! gets through at once.
 
 use super::error::{Fallible, Kind, ScriptError};
+use super::job::{self, Job};
+use super::ready;
 use super::runtime::rt;
 use super::value::{self, Opts};
-use crate::jobs;
+use crate::exit;
+use crate::jobs::{self, State};
 use crate::probe::background::Background;
 use crate::probe::http::{self, Reason, Request, Url};
 use rhai::plugin::*;
@@ -646,12 +649,47 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
     if let Some(path) = &request.unix_socket {
         failed = failed.note(format!("Unix socket: {}", path.display()));
     }
-    if error.reason == Reason::Refused
-        && request.url.local_port().is_some()
-        && let Some((job, status)) = rt.jobs.death()
-    {
+    let refused = error.reason == Reason::Refused;
+    let cut_off = error.reason == Reason::Other && error.message.contains("closed the connection");
+    if request.url.local_port().is_none() || !(refused || cut_off) {
+        return failed;
+    }
+    // A server that crashes closes its connections before it has ended.
+    if let Some((job, status)) = if cut_off { death_soon() } else { rt.jobs.death() } {
         let how = jobs::describe(status);
-        failed = failed.note(format!("job `{}` of this run has died: {how}", job.spec.name)).log_of(&job);
+        return failed
+            .note(format!("job `{}` of this run has died: {how}", job.spec.name))
+            .log_of(&job)
+            .exit(exit::SURROUNDINGS);
+    }
+    for job in rt.jobs.list().into_iter().map(Job).filter(is_starting).take(3) {
+        failed = failed
+            .note(format!("`{}` runs and listens on no port yet: nothing has waited for it", job.0.spec.name))
+            .hint(format!(
+                "start(…, #{{ready: …}}) instead of spawn, or before this: wait_http({:?})",
+                request.url.to_string()
+            ));
     }
     failed
+}
+
+/// A job's death, also one that is only just happening.
+fn death_soon() -> Option<(Arc<jobs::Job>, jobs::ExitStatus)> {
+    const SOON: Duration = Duration::from_millis(100);
+    let rt = rt();
+    let until = jobs::now() + SOON;
+    loop {
+        let seen = rt.control().bell.rings();
+        let death = rt.jobs.death();
+        if death.is_some() || jobs::now() >= until || rt.control().halted() {
+            return death;
+        }
+        rt.control().bell.wait(seen, Some(until));
+    }
+}
+
+/// A job that was started without waiting for it and does not listen.
+fn is_starting(job: &Job) -> bool {
+    let running = job::view(job).is_some_and(|view| !matches!(view.state, State::Ended(_)));
+    running && ready::of(job).is_empty() && job::listening_ports(job).is_empty()
 }

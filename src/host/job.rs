@@ -612,6 +612,14 @@ fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
 pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Job> {
     rt().checkpoint()?;
     let command = value::command(cmd, function)?;
+    if let Some(name) = name
+        && let Some(hint) = words_apart(function, name, &command, opts)
+    {
+        return Err(ScriptError::usage(format!("{function}: {} is no option map", value::show(opts)))
+            .note("a command with arguments is one string, or an array of words")
+            .hint(hint)
+            .into());
+    }
     let opts = Opts::new(function, opts, SPAWN_OPTIONS)?;
     if function == "start" && opts.get("ready").is_none() && opts.get("expect_exit").is_none() {
         return Err(ScriptError::usage("start: the option `ready` is missing: what shows that it is ready?")
@@ -622,6 +630,25 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
             .into());
     }
     launch_with(function, name, command, &opts, &[])
+}
+
+/// `spawn("npm", "run", "dev")`: the words of one command.
+fn words_apart(function: &str, name: &str, command: &Command, last: &Dynamic) -> Option<String> {
+    let mut words = vec![name.to_owned()];
+    words.extend(words_of(command));
+    match (last.read_lock::<rhai::ImmutableString>(), last.read_lock::<Array>()) {
+        (Some(text), _) if value::duration(last, function).is_err() => words.push(text.to_string()),
+        (None, Some(list)) => words.extend(list.iter().map(ToString::to_string)),
+        _ => return None,
+    }
+    Some(value::array_form(function, &words))
+}
+
+fn words_of(command: &Command) -> Vec<String> {
+    match command {
+        Command::Argv(words) | Command::Own(words) => words.clone(),
+        Command::Shell(text) => text.split_whitespace().map(str::to_owned).collect(),
+    }
 }
 
 /// Starts a job from options that have been checked; `extra` comes into its environment.
@@ -838,6 +865,12 @@ pub fn spawn_error(
             .fact("code", i64::from(code))
     };
     let mut result = match error {
+        SpawnError::NotFound { program, .. } if program.trim().contains(char::is_whitespace) => {
+            let words: Vec<String> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
+            failed(format!("there is no program `{program}`"), exit::NOT_FOUND)
+                .note("the first word of an array is the program, alone")
+                .hint(format!("{program:?}   (a string, for the shell), or [{}]", words.join(", ")))
+        }
         SpawnError::NotFound { program, path: Some(path) } => {
             failed(format!("program `{program}` not found"), exit::NOT_FOUND).note(format!("PATH is {path}"))
         }
@@ -851,10 +884,18 @@ pub fn spawn_error(
         SpawnError::NotExecutable { program, reason } => {
             failed(format!("`{program}` cannot be executed: {reason}"), exit::NOT_EXECUTABLE)
         }
-        SpawnError::Cwd { cwd, reason } => failed(
-            format!("the directory `{}` (cwd) cannot be entered: {reason}", cwd.display()),
-            exit::NOT_FOUND,
-        ),
+        SpawnError::Cwd { cwd, reason } => {
+            let missing = !cwd.exists();
+            let code = if missing { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE };
+            let message = format!("the directory `{}` (cwd) cannot be entered: {reason}", cwd.display());
+            match std::fs::read_dir(cwd) {
+                // We could, so it is the other user who may not.
+                Ok(_) => {
+                    failed(format!("{message} for the user of the option `user`"), code).hint("cwd: \"/\"")
+                }
+                Err(_) => failed(message, code),
+            }
+        }
         SpawnError::User { user, reason } => {
             failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE)
         }
@@ -874,16 +915,11 @@ pub fn spawn_error(
         let env = rt.env();
         let path = env.get(std::ffi::OsStr::new("PATH")).map(OsString::as_os_str);
         if spec::find_program(name, &rt.cwd(), path).is_some() {
-            let mut words = vec![format!("{name:?}")];
-            match command {
-                Command::Argv(rest) | Command::Own(rest) => {
-                    words.extend(rest.iter().map(|word| format!("{word:?}")))
-                }
-                Command::Shell(text) => words.extend(text.split_whitespace().map(|word| format!("{word:?}"))),
-            }
+            let mut words = vec![name.to_owned()];
+            words.extend(words_of(command));
             result = result.hint(format!(
-                "{function}([{}])   (an array: `{name}` was taken for the job's name)",
-                words.join(", ")
+                "{}   (an array: `{name}` was taken for the job's name)",
+                value::array_form(function, &words)
             ));
         }
     }

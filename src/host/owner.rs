@@ -34,8 +34,9 @@ fn describe(owner: &Owner) -> String {
 }
 
 /// Passes when a process of this run listens on this local port, or when it cannot be told who does (then with
-/// a warning). Throws `port_taken` when it is known to be somebody else.
-pub fn check_owner(number: u16) -> Fallible<()> {
+/// a warning). Throws `port_taken` when it is known to be somebody else. `own_job`: the job that should answer,
+/// where the wait is for one; then a stranger cannot be meant.
+pub fn check_owner(number: u16, own_job: Option<&str>) -> Fallible<()> {
     let rt = rt();
     // Our own few processes first: reading everybody's descriptors takes milliseconds.
     if rt.jobs.listens(number) {
@@ -57,13 +58,17 @@ pub fn check_owner(number: u16) -> Fallible<()> {
                 return accept("a container engine forwards it");
             }
             let who = owners.first().map(describe).unwrap_or_default();
-            Err(ScriptError::new(
-                Kind::PortTaken,
-                format!("port {number} is answered by {who}, which this run did not start; `external: true` accepts it"),
-            )
-            .fact("port", i64::from(number))
-            .fact("pid", i64::from(owners.first().and_then(|owner| owner.pid).unwrap_or(0)))
-            .into())
+            let stranger = format!("port {number} is answered by {who}, which this run did not start");
+            let error = match own_job {
+                Some(job) => ScriptError::new(Kind::PortTaken, stranger)
+                    .note(format!("job `{job}` should answer it"))
+                    .hint("port: \"free\"   (another port, in PORT), or stop that process"),
+                None => ScriptError::new(Kind::PortTaken, format!("{stranger}; `external: true` accepts it")),
+            };
+            Err(error
+                .fact("port", i64::from(number))
+                .fact("pid", i64::from(owners.first().and_then(|owner| owner.pid).unwrap_or(0)))
+                .into())
         }
     }
 }

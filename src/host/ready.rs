@@ -272,7 +272,9 @@ impl Prober<'static> {
     /// A local port must be answered by this run, unless the script says otherwise.
     fn check_owner(&self) -> Fallible<()> {
         match self.condition.local_port() {
-            Some(port) if !self.external => owner::check_owner(port),
+            Some(port) if !self.external => {
+                owner::check_owner(port, self.job.as_ref().map(|job| job.0.spec.name.as_str()))
+            }
             _ => Ok(()),
         }
     }
@@ -422,6 +424,17 @@ fn parse_conditions(
         into.push(Condition::Http(Arc::new(waits::target(what, &url, &Opts::none(what))?)));
         return Ok(());
     }
+    if let Some(word) = value.read_lock::<rhai::ImmutableString>()
+        && word.trim().parse::<i64>().is_err()
+    {
+        let hint = if word.contains(':') {
+            format!("\"http://{}\"", word.as_str())
+        } else {
+            format!("#{{log: {:?}}}   (a line of the job's log)", word.as_str())
+        };
+        let message = format!("{what}: {:?} is no port, URL or path", word.as_str());
+        return Err(ScriptError::usage(message).hint(hint).into());
+    }
     if value.is_int() || value.is_string() {
         into.push(Condition::Port { host: "localhost".to_owned(), port: value::port(value, what)? });
         return Ok(());
@@ -468,6 +481,13 @@ fn parse_conditions(
 
 /// A path alone is one on the job's own URL.
 fn own_url(what: &str, url: &str, port: Option<u16>) -> Fallible<String> {
+    if url.contains("$PORT") || url.contains("${PORT}") {
+        let path = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let path = path.find('/').map_or("/", |start| &path[start..]);
+        return Err(ScriptError::usage(format!("{what}: {url:?}: only a shell would replace PORT"))
+            .hint(format!("{path:?}   (a path alone is one on the job's own port)"))
+            .into());
+    }
     match port {
         _ if !url.starts_with('/') => Ok(url.to_owned()),
         Some(port) => Ok(format!("http://127.0.0.1:{port}{url}")),

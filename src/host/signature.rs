@@ -351,6 +351,34 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("it", "test"),
 ];
 
+/// The same for properties; the first that a type has.
+const PROPERTY_SYNONYMS: &[(&str, &str)] = &[
+    ("exitCode", "code"),
+    ("exitcode", "code"),
+    ("exit_status", "code"),
+    ("returncode", "code"),
+    ("return_code", "code"),
+    ("rc", "code"),
+    ("statusCode", "status"),
+    ("status_code", "status"),
+    ("status", "code"),
+    ("data", "body"),
+    ("content", "body"),
+    ("out", "stdout"),
+    ("err", "stderr"),
+    ("logs", "output"),
+    ("log", "output"),
+    ("log", "log_path"),
+    ("logfile", "log_path"),
+    ("alive", "running"),
+    ("is_running", "running"),
+    ("isRunning", "running"),
+    ("address", "url"),
+    ("addr", "url"),
+    ("uptime", "uptime_ms"),
+    ("children", "descendants"),
+];
+
 /// Functions that rhai treats as part of the language: in no list.
 const KEYWORDS: &[&str] = &[
     "print",
@@ -410,6 +438,9 @@ impl Known {
     }
 }
 
+/// Where a value that is not there mostly comes from.
+const UNIT_FROM: &str = "a missing key of a map gives `()`";
+
 /// What a message about a call consists of.
 #[derive(Debug)]
 pub struct CallAdvice {
@@ -424,13 +455,22 @@ pub fn unknown(known: &Known, name: &str, method: bool, near: Option<&str>) -> C
     let message = format!("there is no {what} `{name}`");
     let hint = near.map(|near| {
         let forms = known.forms(near);
-        let form = match forms.as_slice() {
-            [one] => one.clone(),
-            _ => format!("{near}(…)"),
-        };
-        format!("`{near}`   (did you mean `{form}`?)")
+        match forms.as_slice() {
+            [one] if !method => format!("`{one}`"),
+            _ => format!("`{near}(…)`"),
+        }
     });
     CallAdvice { message, notes: Vec::new(), hint }
+}
+
+/// A property that is called; `value` with what it is a property of, where that is known.
+pub fn is_property(name: &str, of: Option<&str>) -> CallAdvice {
+    let of = of.map_or_else(String::new, |of| format!(" of {of}"));
+    CallAdvice {
+        message: format!("`{name}` is a property{of}, not a method"),
+        notes: Vec::new(),
+        hint: Some(format!("`.{name}`   (without parentheses)")),
+    }
 }
 
 /// Rhai's own report of a call that fits no function: `name (type, type)`.
@@ -449,17 +489,29 @@ pub fn not_found(call: &str) -> CallAdvice {
         return operator(name, &given);
     }
     let known = known();
+    if let [one] = given.as_slice()
+        && known.properties(one).any(|property| property == name)
+    {
+        return is_property(name, Some(one));
+    }
     if !known.has(name) {
         return unknown(known, name, false, known.suggest(name, []));
     }
     let forms = known.forms(name);
+    let missing = match given.iter().position(|kind| kind == "()") {
+        Some(0) if given.len() == 1 => Some(format!("its value is `()`: {UNIT_FROM}")),
+        Some(at) => Some(format!("value {} of the call is `()`: {UNIT_FROM}", at + 1)),
+        None => None,
+    };
     let given = given.join(", ");
-    match forms.as_slice() {
+    let mut advice = match forms.as_slice() {
         [one] => plain(format!("`{name}` takes {}, got ({given})", one.strip_prefix(name).unwrap_or(one))),
         _ => {
             CallAdvice { notes: form_notes(&forms), ..plain(format!("no form of `{name}` takes ({given})")) }
         }
-    }
+    };
+    advice.notes.splice(0..0, missing);
+    advice
 }
 
 /// The forms as notes: what does not fit is counted.
@@ -504,6 +556,18 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
     let kind = kind_name(rust_type);
     let mut advice =
         CallAdvice { message: format!("{kind} has no property `{name}`"), notes: Vec::new(), hint: None };
+    if kind == "()" {
+        advice.notes.push(format!("the value before `.{name}` is `()`: {UNIT_FROM}"));
+        return advice;
+    }
+    if kind == "string" && matches!(name, "kind" | "message" | "code" | "output" | "stderr" | "stack") {
+        advice.notes.push(
+            "a thrown string is just that string: in `catch (e)`, `e` itself is the message".to_owned(),
+        );
+        advice.hint =
+            Some("`throw #{kind: \"…\", message: \"…\"}`   (throws what has properties)".to_owned());
+        return advice;
+    }
     let known = known();
     let properties: Vec<&str> = known.properties(&kind).collect();
     if written && properties.contains(&name) {
@@ -516,14 +580,17 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
         })
     };
     let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
-    if let Some(ours) = synonym.filter(|ours| methods().any(|known| known == *ours)) {
+    let property = PROPERTY_SYNONYMS.iter().filter(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
+    if let Some(ours) = property.into_iter().find(|ours| properties.contains(ours)) {
+        advice.hint = Some(format!("`.{ours}`"));
+    } else if let Some(ours) = synonym.filter(|ours| methods().any(|known| known == *ours)) {
         advice.hint = Some(format!("`.{ours}()`"));
     } else if let Some(near) = value::nearest(name, properties.iter().copied()) {
-        advice.hint = Some(format!("`.{near}`   (did you mean `{near}`?)"));
+        advice.hint = Some(format!("`.{near}`"));
     } else if methods().any(|method| method == name) {
         advice.hint = Some(format!("`.{name}()`   (it is a method)"));
     } else if let Some(near) = value::nearest(name, methods()) {
-        advice.hint = Some(format!("`.{near}()`   (did you mean the method `{near}`?)"));
+        advice.hint = Some(format!("`.{near}()`   (a method)"));
     } else if !properties.is_empty() {
         advice.notes.push(format!("it has: {}", properties.join(", ")));
     }

@@ -6,11 +6,20 @@ use crate::jobs::spec::Command;
 use rhai::{Array, Dynamic, Map};
 use std::time::Duration;
 
+/// Longer than any run; what is added to a time stays far from an overflow.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
 /// A bare number above this is taken for milliseconds written where seconds are meant.
 const MOST_BARE_SECONDS: f64 = 300.0;
 
 /// `"500ms"`, `"2s"`, `"1m30s"`, or a number of seconds.
 pub fn duration(value: &Dynamic, what: &str) -> Fallible<Duration> {
+    let capped = |time: Duration| {
+        if time <= LONGEST {
+            return Ok(time);
+        }
+        Err(ScriptError::usage(format!("{what}: {} is too long: at most ten years", show(value))).into())
+    };
     let wrong = |shown: &str| {
         ScriptError::usage(format!("{what}: {shown} is no duration")).note(
             "a duration is a string such as \"500ms\", \"2s\" or \"1m30s\", or a number of seconds up to 300",
@@ -18,7 +27,10 @@ pub fn duration(value: &Dynamic, what: &str) -> Fallible<Duration> {
     };
     if let Some(text) = value.read_lock::<rhai::ImmutableString>() {
         let text = text.trim();
-        return humantime::parse_duration(text).map_err(|_| wrong(&format!("{text:?}")).into());
+        return match humantime::parse_duration(text) {
+            Ok(time) => capped(time),
+            Err(_) => Err(wrong(&format!("{text:?}")).into()),
+        };
     }
     let seconds = match (value.as_int(), value.as_float()) {
         (Ok(whole), _) => whole as f64,
@@ -54,6 +66,9 @@ pub fn show_duration(time: Duration) -> String {
 pub fn show(value: &Dynamic) -> String {
     const MOST: usize = 60;
     let text = if value.is_unit() { "()".to_owned() } else { format!("{value:?}") };
+    if text.contains("::") && text == value.type_name() {
+        return format!("a {}", type_name(value));
+    }
     let text =
         if text.chars().count() > MOST { text.chars().take(MOST).collect::<String>() + "…" } else { text };
     if value.is_string() || value.is_unit() { text } else { format!("{text} ({})", type_name(value)) }
@@ -66,7 +81,11 @@ pub fn type_name(value: &Dynamic) -> &str {
         "f64" => "float",
         "()" => "()",
         "Fn" => "closure",
-        other => other.rsplit("::").next().unwrap_or(other),
+        other => match other.rsplit("::").next().unwrap_or(other) {
+            "Outcome" => "Result",
+            "ScriptError" => "Error",
+            last => last,
+        },
     }
 }
 
@@ -78,7 +97,21 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
     });
     match number.and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0) {
         Some(port) => Ok(port),
-        None => Err(ScriptError::usage(format!("{what}: {} is no port (1 to 65535)", show(value))).into()),
+        None => {
+            let wrong = ScriptError::usage(format!("{what}: {} is no port (1 to 65535)", show(value)));
+            let any = number == Some(0)
+                || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| {
+                    matches!(text.to_lowercase().as_str(), "auto" | "random" | "any" | "dynamic" | "free")
+                });
+            Err(match any {
+                true if what.ends_with("option `port`") => {
+                    wrong.hint("port: \"free\"   (takes one that is free; the job finds the number in PORT)")
+                }
+                true => wrong.hint("free_port()   (the number of one that is free)"),
+                false => wrong,
+            }
+            .into())
+        }
     }
 }
 
@@ -99,6 +132,14 @@ pub fn command(value: &Dynamic, function: &str) -> Fallible<Command> {
         }
         let words: Fallible<Vec<String>> = words.iter().map(|word| self::word(word, function)).collect();
         return words.map(Command::Argv);
+    }
+    if matches!(type_name(value), "Job" | "Result") && function == "output" {
+        return Err(ScriptError::usage(format!(
+            "`output` is a property of {}, not a method",
+            type_name(value)
+        ))
+        .hint("`.output`   (without parentheses)")
+        .into());
     }
     Err(ScriptError::usage(format!("{function}: {} is no command", show(value)))
         .note("a command is a string, run by /bin/sh, or an array of words, executed directly")
@@ -134,6 +175,30 @@ pub fn word(value: &Dynamic, what: &str) -> Fallible<String> {
     Err(ScriptError::usage(format!("{what}: {} is no text, number or boolean", show(value))).into())
 }
 
+/// Functions whose first argument is a whole command.
+pub const TAKES_COMMAND: &[&str] = &["run", "try_run", "output", "spawn", "start", "wait_cmd"];
+
+/// How a command is written whose words were given one by one: `run(["curl", "-sf"])`.
+pub fn array_form(function: &str, words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("{function}([{}])", words.join(", "))
+}
+
+/// A word in the place of the options: `run("curl", url)`.
+fn words_apart(function: &str, value: &Dynamic, error: Box<rhai::EvalAltResult>) -> Box<rhai::EvalAltResult> {
+    match value.read_lock::<rhai::ImmutableString>() {
+        Some(word)
+            if TAKES_COMMAND.contains(&function) && !word.starts_with(|c: char| c.is_ascii_digit()) =>
+        {
+            ScriptError::usage(format!("{function}: {} is no option map", show(value)))
+                .note("a command with arguments is one string, or an array of words")
+                .hint(array_form(function, &["program".to_owned(), word.to_string()]))
+                .into()
+        }
+        _ => error,
+    }
+}
+
 /// An option map, read key by key. What is unknown is an error before anything is done.
 pub struct Opts {
     function: String,
@@ -150,13 +215,17 @@ impl Opts {
                 return Ok(Self { function, map: Map::new() });
             }
             if known.contains(&"timeout") && (value.is_string() || value.is_int() || value.is_float()) {
-                duration(value, &function)?;
+                duration(value, &function).map_err(|error| words_apart(&function, value, error))?;
                 let map = Map::from([("timeout".into(), value.clone())]);
                 return Ok(Self { function, map });
             }
-            return Err(ScriptError::usage(format!("{function}: {} is no option map", show(value)))
-                .note(format!("options: #{{{}: …}}", known.join(", ")))
-                .into());
+            let wrong = ScriptError::usage(format!("{function}: {} is no option map", show(value)))
+                .note(format!("options: #{{{}: …}}", known.join(", ")));
+            return Err(if TAKES_COMMAND.contains(&function.as_str()) && value.is_array() {
+                wrong.hint(array_form(&function, &["program".to_owned(), "argument".to_owned()])).into()
+            } else {
+                wrong.into()
+            });
         };
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
@@ -226,9 +295,85 @@ impl Opts {
     }
 }
 
+/// What other tools call an option, and what it is called here.
+const OPTION_SYNONYMS: &[(&str, &str)] = &[
+    ("command", "cmd"),
+    ("exec", "cmd"),
+    ("run", "cmd"),
+    ("args", "cmd"),
+    ("environment", "env"),
+    ("environ", "env"),
+    ("envs", "env"),
+    ("vars", "env"),
+    ("depends_on", "needs"),
+    ("depends", "needs"),
+    ("requires", "needs"),
+    ("after", "needs"),
+    ("workdir", "cwd"),
+    ("working_dir", "cwd"),
+    ("working_directory", "cwd"),
+    ("directory", "cwd"),
+    ("dir", "cwd"),
+    ("path", "cwd"),
+    ("kill_signal", "stop_signal"),
+    ("signal", "stop_signal"),
+    ("stop_timeout", "grace"),
+    ("stop_grace_period", "grace"),
+    ("kill_timeout", "grace"),
+    ("grace_period", "grace"),
+    ("healthcheck", "ready"),
+    ("health_check", "ready"),
+    ("health", "ready"),
+    ("readiness", "ready"),
+    ("wait", "ready"),
+    ("wait_for", "ready"),
+    ("url", "http"),
+    ("regex", "log"),
+    ("output", "log"),
+    ("logfile", "log"),
+    ("log_file", "log"),
+    ("body", "contains"),
+    ("status_code", "status"),
+    ("code", "status"),
+    ("delay", "interval"),
+    ("poll", "interval"),
+    ("retry_delay", "interval"),
+    ("every", "interval"),
+    ("max_time", "timeout"),
+    ("deadline", "timeout"),
+    ("retries", "timeout"),
+    ("attempts", "timeout"),
+    ("tries", "timeout"),
+    ("max_retries", "timeout"),
+    ("start_period", "timeout"),
+    ("input", "stdin"),
+    ("data", "json"),
+    ("params", "form"),
+    ("verify", "insecure"),
+    ("silent", "echo"),
+    ("quiet", "echo"),
+    ("msg", "message"),
+];
+
+/// The known option that was meant by another name, in any case: `stopSignal`, `dependsOn`.
+fn option_synonym<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    let mut snake = String::new();
+    for c in key.chars() {
+        if c.is_ascii_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
+            snake.push('_');
+        }
+        snake.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
+    }
+    let ours = |name: &str| known.iter().copied().find(|ours| *ours == name);
+    ours(&snake).or_else(|| {
+        let meant = OPTION_SYNONYMS.iter().filter(|(foreign, _)| *foreign == snake);
+        meant.filter_map(|(_, name)| ours(name)).next()
+    })
+}
+
 /// Worded the same whether it is found before the run or during it.
 pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError {
-    match nearest(key, known.iter().copied()) {
+    match option_synonym(key, known).or_else(|| nearest(key, known.iter().copied())) {
         Some(near) => {
             ScriptError::usage(format!("{function}: unknown option `{key}`; did you mean `{near}`?"))
         }
@@ -263,7 +408,9 @@ mod tests {
         assert_eq!(ms(2.into()), Some(2000));
         assert_eq!(ms(Dynamic::from(0.25)), Some(250));
         assert_eq!(ms(300.into()), Some(300_000));
-        for bad in ["", "5", "abc", "-1s", "5 parsec", "99999999999999999999y"] {
+        for bad in
+            ["", "5", "abc", "-1s", "5 parsec", "99999999999999999999y", "18446744073709551615s", "11y"]
+        {
             assert_eq!(ms(bad.into()), None, "{bad}");
         }
         for bad in [Dynamic::from(-1_i64), 301.into(), Dynamic::UNIT, true.into(), Dynamic::from(f64::NAN)] {

@@ -3,7 +3,7 @@
 //!
 //! Comments at the top of a script say how to run it: `//@ exit: 2` (the expected code), `//@ option: -I lib`.
 
-use crate::support::{Ran, Script, repo};
+use crate::support::{Ran, Script, bgjobs, repo};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -164,4 +164,49 @@ fn an_empty_script_passes() {
     fs::write(dir.path().join("empty.rhai"), "").expect("written");
     Script::file("empty.rhai").cwd(dir.path()).run().code(0).stdout("");
     Script::code("").run().code(0).stdout("");
+}
+
+#[test]
+fn a_script_without_the_command_before_it_is_told_the_command() {
+    for words in [&["x.rhai", "--a"][..], &["run", "x.rhai", "--a"]] {
+        let ran = std::process::Command::new(bgjobs()).args(words).output().expect("bgjobs starts");
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(said.contains("tip: bgjobs script x.rhai --a"), "{said}");
+        assert_eq!(ran.status.code(), Some(2));
+    }
+}
+
+#[test]
+fn code_on_the_command_line_can_be_checked() {
+    let check = |code: &str| std::process::Command::new(bgjobs()).args(["check", "-e", code]).output();
+    let good = check("print(1)").expect("bgjobs starts");
+    assert_eq!(good.status.code(), Some(0));
+    let bad = check("prin(1)").expect("bgjobs starts");
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("no function `prin`"));
+}
+
+#[test]
+fn a_stranger_on_the_port_of_ones_own_job_is_nothing_to_accept() {
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = stranger.local_addr().expect("bound").port();
+    let ran = Script::code(&format!("start(\"api\", \"sleep 30\", #{{ready: {port}}})")).run().code(125);
+    assert!(!ran.stderr.contains("external"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("try: port: \"free\""), "{}", ran.stderr);
+    let ran = Script::code(&format!("wait_port({port})")).run().code(125);
+    ran.stderr_has("`external: true` accepts it");
+}
+
+#[test]
+fn a_directory_that_another_user_may_not_enter_says_so() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    if fs::metadata("/proc/self").expect("/proc is there").uid() != 0 {
+        println!("skipped: only root can start something as another user");
+        return;
+    }
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("mode is set");
+    let code = format!("run(\"true\", #{{user: \"nobody\", cwd: {:?}}})", dir.path());
+    let ran = Script::code(&code).run().code(126);
+    ran.stderr_has("Permission denied for the user of the option `user`");
 }

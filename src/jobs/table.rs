@@ -235,14 +235,7 @@ impl Table {
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
         self.just_ended.clear();
         // Our own children first, without /proc: what cannot be read there must not keep a wait from its end.
-        for entry in self.entries.iter_mut().filter(|entry| entry.leader == Leader::Running) {
-            if let Peek::Ended(_, status) = wait::peek(entry.pid) {
-                entry.leader = Leader::Zombie(status);
-                if status.success() {
-                    self.just_ended.push(entry.job.id);
-                }
-            }
-        }
+        self.note_leaders();
         let Some(tree) = proc::tree(self.me) else { return Vec::new() };
         self.reap_orphans(&tree);
         self.count(&tree);
@@ -254,6 +247,18 @@ impl Table {
             self.count(&tree);
         }
         self.release(now)
+    }
+
+    /// Notes the leaders that have ended.
+    fn note_leaders(&mut self) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.leader == Leader::Running) {
+            if let Peek::Ended(_, status) = wait::peek(entry.pid) {
+                entry.leader = Leader::Zombie(status);
+                if status.success() {
+                    self.just_ended.push(entry.job.id);
+                }
+            }
+        }
     }
 
     /// Reaps the ended children that are nobody's leader.
@@ -327,6 +332,8 @@ impl Table {
 
     /// Each descendant's job; `None` for one that cannot be told.
     pub fn owners(&mut self, tree: &[Stat]) -> HashMap<i32, Option<JobId>> {
+        // A leader that ended just before the tree was read tells whose its orphans are.
+        self.note_leaders();
         let mut owners: HashMap<i32, Option<JobId>> = HashMap::new();
         let mut seen = HashMap::new();
         for stat in tree {

@@ -10,16 +10,16 @@ use crate::sys::fd::{self, Written};
 use std::collections::VecDeque;
 use std::io::{stderr, stdout};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread::JoinHandle;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// How long stderr waits for a stalled stdout before it goes first.
 const KEEP_ORDER: Duration = Duration::from_millis(100);
 
 pub struct Reporter {
-    thread: JoinHandle<()>,
+    /// Says, or closes, when the thread has ended.
+    ended: mpsc::Receiver<()>,
     mute: Arc<AtomicBool>,
 }
 
@@ -31,6 +31,7 @@ pub fn start(
 ) -> std::io::Result<Reporter> {
     let mute = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&mute);
+    let (running, ended) = mpsc::channel::<()>();
     let work = move || {
         let mut writer = Writer {
             bus,
@@ -43,9 +44,10 @@ pub fn start(
             within_line: false,
         };
         writer.run();
+        drop(running);
     };
-    let thread = std::thread::Builder::new().name("report".into()).spawn(work)?;
-    Ok(Reporter { thread, mute })
+    std::thread::Builder::new().name("report".into()).spawn(work)?;
+    Ok(Reporter { ended, mute })
 }
 
 impl Reporter {
@@ -56,10 +58,7 @@ impl Reporter {
 
     /// Waits until all is written, but not longer than `bound`. The bus must have been closed.
     pub fn finish(self, bound: Duration) {
-        let until = std::time::Instant::now() + bound;
-        while !self.thread.is_finished() && std::time::Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let _ = self.ended.recv_timeout(bound);
     }
 }
 

@@ -88,6 +88,9 @@ pub struct Survivor {
     pub command: String,
 }
 
+/// How long the reaper rests after a look that took long.
+const LONGEST_BREATH: Duration = Duration::from_millis(5);
+
 /// How a stop was asked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ask {
@@ -147,11 +150,16 @@ impl Jobs {
     }
 
     /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.
+    ///
+    /// It looks at most half of the time. A chain of processes that fork and exit as fast as they can would
+    /// else keep it looking without end, and whoever reads /proc holds up whoever exits.
     fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
         loop {
             fd::wait_readable(&[children.as_fd()], None);
             while matches!(children.read_signal(), Ok(Some(_))) {}
+            let start = clock::now();
             self.look();
+            std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
         }
     }
 

@@ -21,6 +21,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         Forked::Child => {
             drop((ours, signals));
             let run_dir = run_dir.keep_locked();
-            Ok(run::host(options, Host { link: theirs, guard: myself, page, run_dir }))
+            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir }))
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
@@ -426,9 +427,9 @@ impl<'a> Guard<'a> {
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
         for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
             if slot.is_none_or(|slot| slot.pid != stat.pid) {
-                signal_one(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
+                jobs::signal_process(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
             }
-            signal_one(&stat, me, SIGCONT);
+            jobs::signal_process(&stat, me, SIGCONT);
         }
         loop {
             while let Peek::Ended(..) = wait::reap_any() {}
@@ -441,7 +442,7 @@ impl<'a> Guard<'a> {
                 let grace = slot.map_or(default, |slot| Duration::from_millis(u64::from(slot.grace_ms)));
                 let end = if self.killing { now } else { since + grace };
                 if now >= end {
-                    signal_one(&stat, me, SIGKILL);
+                    jobs::signal_process(&stat, me, SIGKILL);
                 } else {
                     next = Some(next.map_or(end, |before| before.min(end)));
                 }
@@ -505,15 +506,4 @@ fn attributed<'s>(slots: &'s [SlotView], tree: &[Stat]) -> Vec<(Stat, Option<&'s
         }
     }
     list
-}
-
-/// Our children cannot be confused with their successors, since nobody but us reaps them; others can.
-fn signal_one(stat: &Stat, me: i32, number: i32) {
-    if stat.ppid == me {
-        let _ = signal::kill(stat.pid, number);
-    } else if let Ok(handle) = pidfd::open(stat.pid)
-        && proc::stat(stat.pid).is_some_and(|now| now.start == stat.start)
-    {
-        let _ = pidfd::send(&handle, number);
-    }
 }

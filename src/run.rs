@@ -48,7 +48,7 @@ const SCRIPT_STACK: usize = 256 << 20;
 
 /// What the guard hands to its host.
 pub struct Host {
-    pub link: Link,
+    pub link: Arc<Link>,
     /// A pidfd of the guard.
     pub guard: OwnedFd,
     pub page: &'static Page,
@@ -57,13 +57,14 @@ pub struct Host {
 
 /// The host process, from just after the fork to its exit code.
 pub fn host(options: &Options, host: Host) -> i32 {
-    let run_dir = host.run_dir.clone();
+    let link = Arc::clone(&host.link);
     match prepare(options, host) {
         Ok(code) => code,
         Err(error) => {
             report::plain_error(&format!("{error:#}"));
-            rundir::remove(&run_dir);
-            exit::SURROUNDINGS
+            let code = exit::SURROUNDINGS;
+            link.report(Report::Outcome { code, keep: false, left: false });
+            code
         }
     }
 }
@@ -95,7 +96,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         report::start(Arc::clone(&bus), terminal, move || control.halt(Halt::StdoutGone))
             .context("cannot start a thread")?
     };
-    let link = Arc::new(host.link);
+    let link = host.link;
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
     signal::unblock(&stopping).context("cannot unblock signals")?;
     panics_halt_the_run(&control, &bus);

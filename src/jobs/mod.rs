@@ -23,7 +23,7 @@ pub mod stop;
 mod table;
 
 pub use crate::sys::wait::ExitStatus;
-pub use table::{Job, JobId, Kind, State, View};
+pub use table::{Job, JobId, Kind, State, View, signal_process};
 
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Step};

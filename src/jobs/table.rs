@@ -440,7 +440,7 @@ impl Table {
                     let _ = signal::kill(-group, number);
                 }
                 for stat in others.iter().filter(|stat| !pinned || stat.pgrp != group) {
-                    self.signal_one(stat, number);
+                    signal_process(stat, self.me, number);
                 }
             }
         }
@@ -451,19 +451,6 @@ impl Table {
         match self.entry(id) {
             Some(entry) if entry.leader == Leader::Running => drop(signal::kill(entry.pid, number)),
             _ => self.signal_tree(id, &[number]),
-        }
-    }
-
-    fn signal_one(&self, stat: &Stat, number: i32) {
-        if stat.ppid == self.me {
-            // Our own child cannot have been replaced by another process while we hold the lock.
-            let _ = signal::kill(stat.pid, number);
-            return;
-        }
-        // Somebody else's child: take hold of it first, then make sure that it is still the one we saw.
-        let Ok(handle) = pidfd::open(stat.pid) else { return };
-        if proc::stat(stat.pid).is_some_and(|now| now.start == stat.start) {
-            let _ = pidfd::send(&handle, number);
         }
     }
 
@@ -492,6 +479,20 @@ impl Table {
             }
         }
         false
+    }
+}
+
+/// Sends a signal to one process of the tree below `me`.
+pub fn signal_process(stat: &Stat, me: i32, number: i32) {
+    if stat.ppid == me {
+        // Our own child cannot have been replaced by another process: nobody but us reaps it, and not now.
+        let _ = signal::kill(stat.pid, number);
+        return;
+    }
+    // Somebody else's child: take hold of it first, then make sure that it is still the one we saw.
+    let Ok(handle) = pidfd::open(stat.pid) else { return };
+    if proc::stat(stat.pid).is_some_and(|now| now.start == stat.start) {
+        let _ = pidfd::send(&handle, number);
     }
 }
 

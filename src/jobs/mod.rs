@@ -222,6 +222,8 @@ impl Jobs {
                 }
             }
         }
+        // Before its log is truncated: that may be a file of the user's.
+        spec.check()?;
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let (stdout, stderr, log, capture) = self.open_output(&spec.output, owner, again)?;

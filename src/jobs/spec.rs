@@ -269,8 +269,8 @@ pub struct Descriptors {
 }
 
 impl Spec {
-    /// What to execute; an error when it can be told beforehand that it would fail.
-    pub fn prepare(&self, fds: Descriptors, account: Option<Account>) -> Result<Exec, SpawnError> {
+    /// An error when it can be told beforehand that it could not be started.
+    pub fn check(&self) -> Result<(), SpawnError> {
         if !self.cwd.is_dir() {
             let reason = if self.cwd.exists() { "it is not a directory" } else { "it does not exist" };
             return Err(SpawnError::Cwd { cwd: self.cwd.clone(), reason: reason.to_owned() });
@@ -279,6 +279,17 @@ impl Spec {
         if let Some(word) = self.command.first_word() {
             self.check_program(word, path)?;
         }
+        Ok(())
+    }
+
+    /// The job's own PATH.
+    fn path(&self) -> Option<&OsStr> {
+        self.env.get(OsStr::new("PATH")).map(OsString::as_os_str)
+    }
+
+    /// What to execute.
+    pub fn prepare(&self, fds: Descriptors, account: Option<Account>) -> Result<Exec, SpawnError> {
+        let path = self.path();
         let argv = self.command.argv();
         let programs = match &self.command {
             Command::Shell(_) => vec![PathBuf::from("/bin/sh")],

@@ -115,7 +115,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         },
     };
     let progress = start_script(options, session)?;
-    let Over { failure, halted } = wait_for_script(&control, &progress);
+    let Over { failure, halted } = wait_for_script(&control, &progress, &bus);
 
     // From here on: the teardown.
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
@@ -237,7 +237,7 @@ struct Over {
 }
 
 /// Waits until the script and its `on_exit` closures are over, or their time is.
-fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>) -> Over {
+fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: &Bus) -> Over {
     let mut closing_since = None;
     let mut ended = None;
     let over =
@@ -270,6 +270,10 @@ fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>) -> Ov
             return over(ended);
         }
         if until.is_some_and(|until| now >= until) {
+            if control.has_hooks() {
+                let bound = report::duration(bound);
+                bus.emit(Event::Warning(format!("on_exit: the closures were cut off after {bound}")));
+            }
             control.run_on_exit(false);
             return over(ended);
         }

@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{failure, hints, http, job, ready, wait};
+use super::{failure, hints, http, launch, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -15,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The option keys of every function that has some: name, how many arguments come before the map at least
 /// (with the receiver of a method), keys.
 const OPTIONS: &[(&str, usize, &[&str])] = &[
-    ("spawn", 1, job::SPAWN_OPTIONS),
-    ("start", 1, job::SPAWN_OPTIONS),
-    ("run", 1, job::COMMAND_OPTIONS),
-    ("try_run", 1, job::COMMAND_OPTIONS),
-    ("output", 1, job::COMMAND_OPTIONS),
+    ("spawn", 1, launch::SPAWN_OPTIONS),
+    ("start", 1, launch::SPAWN_OPTIONS),
+    ("run", 1, launch::COMMAND_OPTIONS),
+    ("try_run", 1, launch::COMMAND_OPTIONS),
+    ("output", 1, launch::COMMAND_OPTIONS),
     ("wait_http", 1, wait::WAIT_HTTP_OPTIONS),
     ("wait_port", 1, wait::WAIT_PORT_OPTIONS),
     ("wait_port_free", 1, wait::WAIT_OPTIONS),
@@ -652,7 +652,7 @@ impl<'a> Walk<'a> {
             && let [Expr::Array(services, _)] = &*call.args
         {
             for service in services {
-                self.options(name, service, &[job::SPAWN_OPTIONS, SERVICE]);
+                self.options(name, service, &[launch::SPAWN_OPTIONS, SERVICE]);
             }
         }
         let Some((_, before, known)) = OPTIONS.iter().find(|(function, _, _)| *function == name) else {

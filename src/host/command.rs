@@ -1,7 +1,7 @@
 //! Commands: `run`, `try_run`, `output`, and the `Result` that they give.
 
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
-use super::job::{COMMAND_OPTIONS, Launch, spawn_error};
+use super::launch::{COMMAND_OPTIONS, Launch, spawn_error};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::{Event, Tail};

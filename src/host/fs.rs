@@ -265,7 +265,7 @@ fn temp_dir(user: Option<&str>) -> Fallible<String> {
     let Some(user) = user else {
         return Ok(fresh_dir(run).map_err(failed)?.display().to_string());
     };
-    let account = spec::account(user).map_err(|e| super::job::spawn_error("temp_dir", &e, None))?;
+    let account = spec::account(user).map_err(|e| super::launch::spawn_error("temp_dir", &e, None))?;
     let dir = shared_dir(run).and_then(|shared| fresh_dir(&shared)).map_err(failed)?;
     let ids = account.credentials;
     chown(&dir, Some(ids.uid), Some(ids.gid)).map_err(|e| {

@@ -2,7 +2,8 @@
 
 use super::error::{Fallible, ScriptError};
 use super::http::{from_json, to_json};
-use super::job::{self, Job, SPAWN_OPTIONS};
+use super::job::Job;
+use super::launch::{self, SPAWN_OPTIONS};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::{owner, ready};
@@ -88,7 +89,7 @@ fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<
         ("ready".into(), listens),
     ]);
     let opts = Opts::new("mock", &opts.into(), SPAWN_OPTIONS)?;
-    let job = job::launch_with("mock", name, command, &opts, &[])?;
+    let job = launch::launch_with("mock", name, command, &opts, &[])?;
     lock(&rt.mocks).insert(job.0.id);
     ready::wait(ctx, "mock", std::slice::from_ref(&job), &Opts::none("mock"))?;
     Ok(job)

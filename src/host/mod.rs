@@ -11,6 +11,7 @@
 //! failure  an error of the evaluation → plain data for the report
 //! error    what a script can catch
 //! value    arguments: durations, commands, option maps
+//! launch   from a script's words to a process
 //! ready    conditions, and waiting until a job is ready
 //! services `start([…])`
 //! owner    whose port is it
@@ -34,6 +35,7 @@ mod hints;
 mod http;
 mod import;
 mod job;
+mod launch;
 mod mock;
 mod owner;
 mod port;

@@ -2,7 +2,8 @@
 //! command is one [`Prober`] of one [`Condition`]; `ready` is a list of them.
 
 use super::error::{self, Fallible, ScriptError};
-use super::job::{Job, Launch, listening_ports, view};
+use super::job::{Job, listening_ports, view};
+use super::launch::{self, Launch};
 use super::owner;
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -233,7 +234,7 @@ impl Prober<'static> {
                 Attempt::NotYet(seen) => Attempt::NotYet(seen),
                 Attempt::Busy => Attempt::Busy,
                 Attempt::Never(SpawnError::Stopping) => Attempt::Never(error::terminated()),
-                Attempt::Never(e) => Attempt::Never(super::job::spawn_error("wait_cmd", &e, None)),
+                Attempt::Never(e) => Attempt::Never(launch::spawn_error("wait_cmd", &e, None)),
             },
             (Condition::File(path), _) => truth(path.exists(), "no such file"),
             (Condition::Socket(path), Live::Tcp(background)) => match background.poll(socket_attempt(path)) {

@@ -1,7 +1,8 @@
 //! `start([…])`: a list of services, in parallel and in the order of their needs.
 
 use super::error::{Fallible, ScriptError};
-use super::job::{Job, SPAWN_OPTIONS, launch_with};
+use super::job::Job;
+use super::launch::{SPAWN_OPTIONS, launch_with};
 use super::ready::Starting;
 use super::runtime::rt;
 use super::value::{self, Opts};

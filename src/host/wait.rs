@@ -3,6 +3,7 @@
 use super::command::Outcome;
 use super::error::{self, Fallible, Kind, ScriptError};
 use super::job::{self, Job, listening_ports, view};
+use super::launch;
 use super::ready::{self, Condition, Prober};
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -441,7 +442,7 @@ fn wait_log(ctx: &NativeCallContext, job: &Job, pattern: &str, opts: &Dynamic) -
 fn wait_cmd(ctx: &NativeCallContext, cmd: &Dynamic, opts: &Dynamic) -> Fallible<()> {
     let command = value::command(cmd, "wait_cmd")?;
     let opts = Opts::new("wait_cmd", opts, WAIT_CMD_OPTIONS)?;
-    let launch = job::Launch::new("wait_cmd", None, command.clone(), &opts)?;
+    let launch = launch::Launch::new("wait_cmd", None, command.clone(), &opts)?;
     drive(ctx, "wait_cmd", Prober::command(command, launch), None, &opts).map(drop)
 }
 

@@ -1,0 +1,389 @@
+//! Starting a process from what a script says: options → [`Spec`] → job, and the words for what could not be
+//! started.
+
+use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
+use super::job::Job;
+use super::ready::Readiness;
+use super::runtime::rt;
+use super::value::{self, Opts};
+use crate::exit;
+use crate::jobs::control::lock;
+use crate::jobs::port;
+use crate::jobs::spec::{self, Command, Expect, Output, SpawnError, Spec, Stdin};
+use crate::jobs::{self, Kind};
+use rhai::{Array, Dynamic, Map};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What `spawn` and `start` can be told.
+pub const SPAWN_OPTIONS: &[&str] = &[
+    "name",
+    "cwd",
+    "env",
+    "clear_env",
+    "user",
+    "port",
+    "stdin",
+    "log",
+    "stop_signal",
+    "grace",
+    "ready",
+    "timeout",
+    "interval",
+    "expect_exit",
+];
+
+/// What `run`, `try_run` and `output` can be told.
+pub const COMMAND_OPTIONS: &[&str] =
+    &["cwd", "env", "clear_env", "user", "stdin", "timeout", "grace", "echo", "check"];
+
+/// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.
+pub fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
+    if second.is_map() || second.is_unit() {
+        return launch(function, None, first, second);
+    }
+    let Some(name) = first.read_lock::<rhai::ImmutableString>() else {
+        let shown = value::show(second);
+        return Err(ScriptError::usage(format!("{function}: {shown} is no option map"))
+            .note(format!("forms: {function}(cmd), {function}(cmd, #{{…}}), {function}(name, cmd), {function}(name, cmd, #{{…}})"))
+            .into());
+    };
+    launch(function, Some(name.as_str()), second, &Dynamic::UNIT)
+}
+
+/// Starts a job as `spawn` and `start` do.
+pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Job> {
+    rt().checkpoint()?;
+    let command = value::command(cmd, function)?;
+    if let Some(name) = name
+        && let Some(hint) = words_apart(function, name, &command, opts)
+    {
+        return Err(ScriptError::usage(format!("{function}: {} is no option map", value::show(opts)))
+            .note("a command with arguments is one string, or an array of words")
+            .hint(hint)
+            .into());
+    }
+    let opts = Opts::new(function, opts, SPAWN_OPTIONS)?;
+    if function == "start" && opts.get("ready").is_none() && opts.get("expect_exit").is_none() {
+        return Err(ScriptError::usage("start: the option `ready` is missing: what shows that it is ready?")
+            .hint(
+                "ready: 8080, ready: \"http://localhost:8080/health\", ready: #{log: \"listening\"}; \
+                 or spawn(…), which does not wait",
+            )
+            .into());
+    }
+    launch_with(function, name, command, &opts, &[])
+}
+
+/// `spawn("npm", "run", "dev")`: the words of one command.
+fn words_apart(function: &str, name: &str, command: &Command, last: &Dynamic) -> Option<String> {
+    let mut words = vec![name.to_owned()];
+    words.extend(words_of(command));
+    match (last.read_lock::<rhai::ImmutableString>(), last.read_lock::<Array>()) {
+        (Some(text), _) if value::duration(last, function).is_err() => words.push(text.to_string()),
+        (None, Some(list)) => words.extend(list.iter().map(ToString::to_string)),
+        _ => return None,
+    }
+    Some(value::array_form(function, &words))
+}
+
+fn words_of(command: &Command) -> Vec<String> {
+    match command {
+        Command::Argv(words) | Command::Own(words) => words.clone(),
+        Command::Shell(text) => text.split_whitespace().map(str::to_owned).collect(),
+    }
+}
+
+/// Starts a job from options that have been checked; `extra` comes into its environment.
+pub fn launch_with(
+    function: &str,
+    name: Option<&str>,
+    command: Command,
+    opts: &Opts,
+    extra: &[(String, String)],
+) -> Fallible<Job> {
+    let rt = rt();
+    let given = name.map(str::to_owned);
+    let launch = Launch::new(function, given.clone(), command, opts)?;
+    let mut spec = launch.job_spec()?;
+    for (key, value) in extra {
+        spec.env.entry(key.into()).or_insert_with(|| value.into());
+    }
+    let readiness = Readiness::parse(function, opts, spec.port)?;
+    if let Some(port) = spec.port {
+        refuse_taken_port(&spec.name, port)?;
+    }
+    let command = spec.command.clone();
+    let (job, _) = rt
+        .jobs
+        .spawn(spec, Kind::Job)
+        .map_err(|e| spawn_error(function, &e, given.as_deref().map(|name| (name, &command))))?;
+    let job = Job(job);
+    lock(&rt.readiness).insert(job.0.id, Arc::new(readiness));
+    Ok(job)
+}
+
+/// A job that is told its port must find it free.
+fn refuse_taken_port(name: &str, number: u16) -> Fallible<()> {
+    if !port::in_use(number) {
+        return Ok(());
+    }
+    let who = super::owner::who(number);
+    Err(ScriptError::new(ErrorKind::PortTaken, format!("port {number} for job `{name}` is taken by {who}"))
+        .fact("port", i64::from(number))
+        .hint("port: \"free\"   (takes one that is free)")
+        .into())
+}
+
+/// The options that jobs and commands share, read.
+pub struct Launch<'a> {
+    function: String,
+    name: Option<String>,
+    command: Command,
+    opts: &'a Opts,
+    cwd: PathBuf,
+    env: BTreeMap<OsString, OsString>,
+    user: Option<String>,
+    stdin: Stdin,
+    grace: Duration,
+}
+
+impl<'a> Launch<'a> {
+    pub fn new(function: &str, name: Option<String>, command: Command, opts: &'a Opts) -> Fallible<Self> {
+        let rt = rt();
+        let cwd = opts.string("cwd")?.map_or_else(|| rt.cwd(), |path| rt.path(&path));
+        let mut env = if opts.bool("clear_env")?.unwrap_or(false) { BTreeMap::new() } else { rt.env() };
+        // A program that buffers its log looks dead to every wait for a line.
+        env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
+        for (key, value) in opts.map("env")?.unwrap_or_default() {
+            if key.is_empty() || key.contains('=') {
+                return Err(ScriptError::usage(format!(
+                    "{function}: option `env`: `{key}` is no variable name"
+                ))
+                .into());
+            }
+            if value.is_unit() {
+                env.remove(&OsString::from(key.as_str()));
+            } else {
+                let text = value::word(&value, &format!("{function}: option `env`: `{key}`"))?;
+                env.insert(key.as_str().into(), text.into());
+            }
+        }
+        Ok(Self {
+            function: function.to_owned(),
+            name,
+            command,
+            cwd,
+            env,
+            user: opts.string("user")?,
+            stdin: stdin(function, opts)?,
+            grace: opts.duration("grace")?.unwrap_or(rt.options.grace),
+            opts,
+        })
+    }
+
+    /// A foreground command.
+    pub fn command_spec(self) -> Spec {
+        Spec {
+            name: self.command.program_name(),
+            command: self.command,
+            cwd: self.cwd,
+            env: self.env,
+            user: self.user,
+            port: None,
+            stdin: self.stdin,
+            output: Output::Captured,
+            stop_signal: SIGTERM,
+            grace: self.grace,
+            expect: Expect::AnyEnd,
+        }
+    }
+
+    /// A background job.
+    fn job_spec(self) -> Fallible<Spec> {
+        let rt = rt();
+        let function = self.function.as_str();
+        let wanted = match (self.name, self.opts.string("name")?) {
+            (Some(name), _) | (None, Some(name)) => {
+                check_name(function, &name)?;
+                name
+            }
+            (None, None) => self.command.program_name(),
+        };
+        let name = rt.jobs.unique_name(&wanted);
+        let mut env = self.env;
+        let port = match self.opts.get("port") {
+            Some(value) if value.clone().into_string().is_ok_and(|text| text == "free") => {
+                Some(super::owner::take(function)?)
+            }
+            Some(_) => self.opts.port("port")?,
+            None => None,
+        };
+        if let Some(port) = port {
+            env.insert("PORT".into(), port.to_string().into());
+        }
+        let stop_signal = match self.opts.get("stop_signal") {
+            Some(value) => signal_number(&format!("{function}: option `stop_signal`"), value)?,
+            None => SIGTERM,
+        };
+        let log = self.opts.string("log")?.map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(&path));
+        Ok(Spec {
+            output: Output::Log(log),
+            command: self.command,
+            cwd: self.cwd,
+            env,
+            user: self.user,
+            port,
+            stdin: self.stdin,
+            stop_signal,
+            grace: self.grace,
+            expect: expectation(function, self.opts)?,
+            name,
+        })
+    }
+}
+
+const SIGTERM: i32 = 15;
+
+fn check_name(function: &str, name: &str) -> Fallible<()> {
+    if !name.is_empty() && name.chars().all(spec::is_name_char) {
+        return Ok(());
+    }
+    Err(ScriptError::usage(format!("{function}: {name:?} is no job name"))
+        .note("a name has letters, digits, `_`, `.` and `-`; a command with arguments is one string, or an array")
+        .into())
+}
+
+fn stdin(function: &str, opts: &Opts) -> Fallible<Stdin> {
+    let Some(value) = opts.get("stdin") else { return Ok(Stdin::Null) };
+    if let Some(map) = value.read_lock::<Map>()
+        && map.len() == 1
+        && let Some(text) = map.get("text")
+    {
+        return Ok(Stdin::Text(value::word(text, &format!("{function}: option `stdin`"))?));
+    }
+    match value.clone().into_string().as_deref() {
+        Ok("null") => Ok(Stdin::Null),
+        Ok("pipe") => Ok(Stdin::Pipe),
+        _ => {
+            let shown = value::show(value);
+            Err(ScriptError::usage(format!(
+                "{function}: option `stdin`: {shown} is not \"null\", \"pipe\" or #{{text: \"…\"}}"
+            ))
+            .into())
+        }
+    }
+}
+
+fn expectation(function: &str, opts: &Opts) -> Fallible<Expect> {
+    let Some(value) = opts.get("expect_exit") else { return Ok(Expect::Running) };
+    if let Ok(any) = value.as_bool() {
+        return Ok(if any { Expect::AnyEnd } else { Expect::Running });
+    }
+    let code = |value: &Dynamic| value.as_int().ok().and_then(|code| i32::try_from(code).ok());
+    let codes = match (code(value), value.read_lock::<Array>()) {
+        (Some(code), _) => Some(vec![code]),
+        (None, Some(list)) => list.iter().map(code).collect(),
+        (None, None) => None,
+    };
+    codes.map(Expect::Codes).ok_or_else(|| {
+        let shown = value::show(value);
+        ScriptError::usage(format!(
+            "{function}: option `expect_exit`: {shown} is not true, a code or an array of codes"
+        ))
+        .into()
+    })
+}
+
+/// What could not be started and why, with the exit code that shells give it. `named`: the name and command
+/// when both were given, for those who wrote `spawn("python3", ["app.py"])`.
+pub fn spawn_error(
+    function: &str,
+    error: &SpawnError,
+    named: Option<(&str, &Command)>,
+) -> Box<rhai::EvalAltResult> {
+    let failed = |message: String, code: i32| {
+        ScriptError::new(ErrorKind::CommandFailed, format!("{function}: {message}"))
+            .exit(code)
+            .fact("code", i64::from(code))
+    };
+    let mut result = match error {
+        SpawnError::NotFound { program, .. } if program.trim().contains(char::is_whitespace) => {
+            let words: Vec<String> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
+            failed(format!("there is no program `{program}`"), exit::NOT_FOUND)
+                .note("the first word of an array is the program, alone")
+                .hint(format!("{program:?}   (a string, for the shell), or [{}]", words.join(", ")))
+        }
+        SpawnError::NotFound { program, path: Some(path) } => {
+            failed(format!("program `{program}` not found"), exit::NOT_FOUND).note(format!("PATH is {path}"))
+        }
+        SpawnError::NotFound { program, path: None } => {
+            failed(format!("there is no program `{program}`"), exit::NOT_FOUND)
+        }
+        SpawnError::NoInterpreter { program, interpreter } => failed(
+            format!("`{program}` is there, but its interpreter `{interpreter}` (in its first line) is not"),
+            exit::NOT_FOUND,
+        ),
+        SpawnError::NotExecutable { program, reason } => {
+            failed(format!("`{program}` cannot be executed: {reason}"), exit::NOT_EXECUTABLE)
+        }
+        SpawnError::Cwd { cwd, reason } => {
+            let missing = !cwd.exists();
+            let code = if missing { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE };
+            let message = format!("the directory `{}` (cwd) cannot be entered: {reason}", cwd.display());
+            match std::fs::read_dir(cwd) {
+                // We could, so it is the other user who may not.
+                Ok(_) => {
+                    failed(format!("{message} for the user of the option `user`"), code).hint("cwd: \"/\"")
+                }
+                Err(_) => failed(message, code),
+            }
+        }
+        SpawnError::User { user, reason } => {
+            failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE)
+        }
+        SpawnError::Log { path, reason } => {
+            ScriptError::io(format!("{function}: cannot write the log `{}`: {reason}", path.display()))
+        }
+        SpawnError::Nul { what } => ScriptError::usage(format!("{function}: {what} contains a NUL byte")),
+        SpawnError::Os { what, reason } => {
+            ScriptError::io(format!("{function}: cannot make {what}: {reason}")).exit(exit::SURROUNDINGS)
+        }
+        SpawnError::Stopping => return error::terminated(),
+    };
+    if let (Some((name, command)), SpawnError::NotFound { .. } | SpawnError::NotExecutable { .. }) =
+        (named, error)
+    {
+        let rt = rt();
+        let env = rt.env();
+        let path = env.get(std::ffi::OsStr::new("PATH")).map(OsString::as_os_str);
+        if spec::find_program(name, &rt.cwd(), path).is_some() {
+            let mut words = vec![name.to_owned()];
+            words.extend(words_of(command));
+            result = result.hint(format!(
+                "{}   (an array: `{name}` was taken for the job's name)",
+                value::array_form(function, &words)
+            ));
+        }
+    }
+    result.into()
+}
+
+pub fn signal_number(function: &str, signal: &Dynamic) -> Fallible<i32> {
+    let text = value::word(signal, function)?;
+    if let Some(number) = jobs::signal_number(&text) {
+        return Ok(number);
+    }
+    let error = ScriptError::usage(format!("{function}: `{text}` is no signal"));
+    let names = jobs::signal_names();
+    let bare = text.to_ascii_uppercase();
+    let bare = bare.strip_prefix("SIG").unwrap_or(&bare).to_owned();
+    Err(match value::nearest(&bare, names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("\"{near}\"")),
+        None => error.note("signals are names such as \"HUP\" or \"SIGHUP\", or numbers from 1 to 64"),
+    }
+    .into())
+}

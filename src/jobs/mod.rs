@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Two threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
-//! the forking thread, and the *reaper*, the only one that reaps. Lock order: the table's lock is a leaf;
-//! nothing is waited for and nothing is reported under it.
+//! the forking thread, and the *reaper*, which looks at all children whenever one has ended. Children are only
+//! reaped under the table's lock, which is a leaf: no other lock is taken and nothing is reported under it. The
+//! spawner holds it until an exec has succeeded or failed, and /proc is read under it.
 
 pub mod control;
 mod files;

@@ -1,7 +1,7 @@
 //! The one table of what runs, and to which job each process belongs.
 //!
-//! Whoever holds its lock may signal our own children by number: only the reaper reaps, and only under the
-//! same lock. A job's leader stays a zombie until its group has no other living member, which keeps the
+//! Whoever holds its lock may signal our own children by number: they are only ever reaped under the same
+//! lock. A job's leader stays a zombie until its group has no other living member, which keeps the
 //! number of its group from being used again.
 
 use super::spec::{Expect, Spec};
@@ -485,7 +485,7 @@ impl Table {
 /// Sends a signal to one process of the tree below `me`.
 pub fn signal_process(stat: &Stat, me: i32, number: i32) {
     if stat.ppid == me {
-        // Our own child cannot have been replaced by another process: nobody but us reaps it, and not now.
+        // Our own child cannot have been replaced by another process: it is only reaped by us, and not now.
         let _ = signal::kill(stat.pid, number);
         return;
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 /// From the guard: what the host must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Stop gracefully because of this signal; 0: because the guard itself is being torn down.
+    /// Stop gracefully because of this signal.
     Stop(i32),
     /// SIGKILL everything now, because of this signal.
     Kill(i32),

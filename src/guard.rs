@@ -92,6 +92,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     let modes = tty::save();
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
+    testing::may_hang("guard");
     // The last thing that can fail but the fork, with signals blocked: else it would be left behind.
     let run_dir = rundir::create()?;
     match fork::fork_single_threaded().context("cannot fork")? {

@@ -84,6 +84,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         signal::ignore(ignored);
     }
 
+    testing::may_hang("start");
     fd::raise_limit();
 
     let started = clock::now();
@@ -360,6 +361,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     if !broken_pipe {
         ending.bus.emit(Event::Verdict(report::verdict(&verdict, ending.style)));
     }
+    testing::may_hang("verdict");
     ending.bus.close();
     reporter.finish(WRITERS);
     let left = !ending.left.is_empty();

@@ -107,6 +107,7 @@ impl Control {
     /// What script code asks at every operation.
     pub fn halted(&self) -> bool {
         testing::may_panic();
+        testing::may_hang("script");
         self.halted.load(SeqCst) && (self.killing() || !self.on_exit.load(SeqCst))
     }
 

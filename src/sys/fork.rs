@@ -104,6 +104,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
     shell_argv.extend(argv.iter().skip(1));
     let parent = nix::unistd::getpid().as_raw();
     let limit = super::fd::original_limit();
+    testing::prepare_child();
 
     // All signals stay blocked from before the fork until the child has its own dispositions: a handler of
     // ours must never run in the child.
@@ -209,6 +210,7 @@ unsafe fn child(
         if libc::getppid() != parent {
             libc::_exit(127);
         }
+        testing::hang_in_child();
         // 6. Signals arrive from here on.
         let mut none = std::mem::MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());

@@ -3,10 +3,26 @@
 //! ```text
 //! BGJOBS_TEST_OFF=subreaper,sweep,pdeathsig   leaves these parts of the containment out
 //! BGJOBS_TEST_PANIC=THREAD:FILE               that thread of the host panics once FILE exists
+//! BGJOBS_TEST_HANG=PLACE:FILE                 whoever comes to that place makes FILE.reached and stays there for as
+//!                                             long as FILE exists
+//! ```
+//!
+//! The places to hang at:
+//!
+//! ```text
+//! guard      in the guard, its signals blocked, before there is a run directory or a host
+//! start      in the host's main thread, before it watches the guard, its link or a signal
+//! script     in the script's thread, at any operation: a native call that spins and hears nothing
+//! spawn      in a job's child, between fork and exec; the spawner waits for it with the table locked
+//! teardown   in the host's main thread, with the table locked, once the stop has begun: a deadlock
+//! verdict    in the host's main thread, when all is gone and only the report is due
 //! ```
 
+use nix::libc;
+use std::ffi::CString;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// Whether this part of the containment is to be left out.
 pub fn off(part: &str) -> bool {
@@ -23,5 +39,60 @@ pub fn may_panic() {
         && std::thread::current().name() == Some(wanted)
     {
         assert!(!Path::new(file).exists(), "asked for by a test");
+    }
+}
+
+/// The file that keeps whoever comes to this place there.
+fn hang_file(place: &str) -> Option<&'static str> {
+    static WISH: OnceLock<Option<String>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return None;
+    }
+    let (wanted, file) =
+        WISH.get_or_init(|| std::env::var("BGJOBS_TEST_HANG").ok()).as_ref()?.split_once(':')?;
+    (wanted == place).then_some(file)
+}
+
+/// Hangs when a test wants to see what a hang at this place does.
+pub fn may_hang(place: &str) {
+    let Some(file) = hang_file(place) else { return };
+    let elsewhere = place == "script" && std::thread::current().name() != Some(place);
+    if elsewhere || !Path::new(file).exists() {
+        return;
+    }
+    let _ = std::fs::write(format!("{file}.reached"), "");
+    while Path::new(file).exists() {
+        // The script's thread really spins: that is what a native call without an end does.
+        if place != "script" {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// FILE and FILE.reached for a child between fork and exec, which may not allocate.
+static IN_CHILD: OnceLock<Option<(CString, CString)>> = OnceLock::new();
+
+/// Makes ready for [`hang_in_child`]; before the fork.
+pub(super) fn prepare_child() {
+    let name = |text: String| CString::new(text).ok();
+    IN_CHILD.get_or_init(|| {
+        let file = hang_file("spawn")?;
+        Some((name(file.to_owned())?, name(format!("{file}.reached"))?))
+    });
+}
+
+/// As [`may_hang`], with async-signal-safe calls only.
+pub(super) fn hang_in_child() {
+    let Some(Some((file, reached))) = IN_CHILD.get() else { return };
+    let pause = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    // SAFETY: plain system calls on memory that was prepared before the fork.
+    unsafe {
+        if libc::access(file.as_ptr(), libc::F_OK) != 0 {
+            return;
+        }
+        libc::close(libc::open(reached.as_ptr(), libc::O_CREAT | libc::O_WRONLY | libc::O_CLOEXEC, 0o600));
+        while libc::access(file.as_ptr(), libc::F_OK) == 0 {
+            libc::nanosleep(&raw const pause, std::ptr::null_mut());
+        }
     }
 }

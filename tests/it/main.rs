@@ -10,4 +10,5 @@ mod kill;
 mod readme;
 mod script;
 mod support;
+mod surroundings;
 mod tidy;

@@ -1,4 +1,4 @@
-//! Arguments as scripts write them: durations, ports, commands, option maps. Every wrong one is an error that
+//! Arguments as scripts write them: durations, sizes, ports, commands, option maps. Every wrong one is an error that
 //! names the function, the option, and what would be right.
 
 use super::error::{Fallible, ScriptError};
@@ -60,6 +60,43 @@ pub fn show_duration(time: Duration) -> String {
         1000..60_000 => format!("{:.1} s", time.as_secs_f64()),
         _ => format!("{} min {} s", ms / 60_000, ms / 1000 % 60),
     }
+}
+
+/// A bare number below this is taken for megabytes written where bytes are meant.
+const LEAST_BARE_BYTES: u64 = 1 << 16;
+
+#[allow(dead_code, reason = "the options that take a size follow")]
+/// `"100MB"`, `"64MiB"`, `"1.5GB"`, or a number of bytes; in bytes.
+pub fn size(value: &Dynamic, what: &str) -> Fallible<u64> {
+    let wrong = || {
+        ScriptError::usage(format!("{what}: {} is no size", show(value)))
+            .note("a size is a string such as \"64KB\", \"100MB\" or \"2GiB\", or a number of bytes")
+    };
+    let text = value.read_lock::<rhai::ImmutableString>().map(|text| text.trim().to_owned());
+    let bare = match &text {
+        Some(text) => text.bytes().all(|c| c.is_ascii_digit()),
+        None => true,
+    };
+    let bytes = match &text {
+        // Only what begins with a digit: the parser also takes `inf`.
+        Some(text) if !text.starts_with(|c: char| c.is_ascii_digit()) => None,
+        Some(text) => text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64()),
+        None => value.as_int().ok().and_then(|bytes| u64::try_from(bytes).ok()),
+    };
+    match bytes {
+        Some(bytes) if bare && (1..LEAST_BARE_BYTES).contains(&bytes) => Err(ScriptError::usage(format!(
+            "{what}: {bytes} bytes? write \"{bytes}MB\" if megabytes are meant, else \"{bytes}B\""
+        ))
+        .into()),
+        Some(bytes) => Ok(bytes),
+        None => Err(wrong().into()),
+    }
+}
+
+#[allow(dead_code, reason = "the options that take a size follow")]
+/// A size as an error message shows it.
+pub fn show_size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().si().to_string().replace(".0 ", " ")
 }
 
 /// A value as an error message shows it: with its type, cut short.
@@ -256,6 +293,12 @@ impl Opts {
         self.get(key).map(|value| duration(value, &self.what(key))).transpose()
     }
 
+    #[allow(dead_code, reason = "the options that take a size follow")]
+    /// In bytes.
+    pub fn size(&self, key: &str) -> Fallible<Option<u64>> {
+        self.get(key).map(|value| size(value, &self.what(key))).transpose()
+    }
+
     pub fn bool(&self, key: &str) -> Fallible<Option<bool>> {
         let read = |value: &Dynamic| value.as_bool().map_err(|_| self.wrong(key, value, "true or false"));
         self.get(key).map(read).transpose()
@@ -422,6 +465,32 @@ mod tests {
     fn a_bare_number_that_is_too_large_says_what_to_write() {
         let error = duration(&5000.into(), "wait_port").expect_err("too large").to_string();
         assert!(!error.is_empty());
+    }
+
+    #[test]
+    fn sizes_in_every_form() {
+        let bytes = |value: Dynamic| size(&value, "x").ok();
+        assert_eq!(bytes("100MB".into()), Some(100_000_000));
+        assert_eq!(bytes(" 64 MiB ".into()), Some(64 << 20));
+        assert_eq!(bytes("1.5kb".into()), Some(1500));
+        assert_eq!(bytes("100M".into()), Some(100_000_000));
+        assert_eq!(bytes("0B".into()), Some(0));
+        assert_eq!(bytes("12B".into()), Some(12));
+        assert_eq!(bytes(1_048_576.into()), Some(1 << 20));
+        for bad in ["", "MB", "-1MB", "inf", "nan", "5 apples", "100", "1e3MB"] {
+            assert_eq!(bytes(bad.into()), None, "{bad}");
+        }
+        for bad in [Dynamic::from(-1_i64), 100.into(), Dynamic::UNIT, true.into(), Dynamic::from(1.5)] {
+            assert_eq!(bytes(bad.clone()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_shown_with_their_unit() {
+        let cases = [(100_000_000, "100 MB"), (1_500_000, "1.5 MB"), (500, "500 B")];
+        for (bytes, text) in cases {
+            assert_eq!(show_size(bytes), text);
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@
 //! It runs no script, holds no lock and starts no thread, so that nothing the script does can hang it.
 
 use crate::cli::Options;
+use crate::event::Killed;
 use crate::exit;
-use crate::jobs::{self, Survivor, stop};
+use crate::jobs::{self, Survivor, leak, stop};
 use crate::report;
 use crate::run::{self, Host};
 use crate::rundir::{self, RunDir};
@@ -386,7 +387,8 @@ impl<'a> Guard<'a> {
             End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, false, signal),
             End::Hung | End::Died(_) => {
                 let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
-                let left = self.stop_all();
+                let killed = self.stop_all();
+                let left = leak::look(&self.run_dir.name(), None);
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
                     _ => report::HOST_HUNG.to_owned(),
@@ -397,8 +399,8 @@ impl<'a> Guard<'a> {
                     _ => exit::SURROUNDINGS,
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
-                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &running, &left);
-                (code, true, !left.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
+                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &running, &killed, &left);
+                (code, true, !left.descendants.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };
         // All has been swept; this only finds something when a process slipped from one to the other. What has
@@ -417,12 +419,14 @@ impl<'a> Guard<'a> {
     }
 
     /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the
-    /// host died; everyone else gets it from us, then each job has its grace.
-    fn stop_all(&mut self) -> Vec<Survivor> {
+    /// host died; everyone else gets it from us, then each job has its grace. Returns the jobs that let it pass.
+    fn stop_all(&mut self) -> Vec<(String, Killed)> {
+        let mut killed: Vec<(String, Killed)> = Vec::new();
         let since = match self.page.stop_since_ns.load(SeqCst) {
             0 => clock::now(),
             ns => Duration::from_nanos(ns), // A stop already under way keeps its clock.
         };
+        leak::note_ports();
         let slots = self.page.published();
         let me = std::process::id().cast_signed();
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
@@ -435,7 +439,7 @@ impl<'a> Guard<'a> {
         loop {
             while let Peek::Ended(..) = wait::reap_any() {}
             if matches!(wait::reap_any(), Peek::NoChild) {
-                return Vec::new();
+                return killed;
             }
             let now = clock::now();
             let mut next: Option<Duration> = None;
@@ -444,12 +448,21 @@ impl<'a> Guard<'a> {
                 let end = if self.killing { now } else { since + grace };
                 if now >= end {
                     jobs::signal_process(&stat, me, SIGKILL);
+                    if let Some(slot) = slot.filter(|_| !self.killing && !grace.is_zero())
+                        && !killed.iter().any(|(name, _)| *name == slot.name)
+                    {
+                        let ignored = signal::name(slot.stop_signal);
+                        killed.push((slot.name.clone(), Killed { ignored, grace }));
+                    }
                 } else {
                     next = Some(next.map_or(end, |before| before.min(end)));
                 }
             }
             // Without a pending grace period all that is left has been shot: sweep.
-            let Some(next) = next else { return self.sweep(stop::AFTER_KILL) };
+            let Some(next) = next else {
+                self.sweep(stop::AFTER_KILL);
+                return killed;
+            };
             fd::wait_readable(&[self.signals.as_fd()], Some(next.saturating_sub(now)));
             while let Ok(Some(info)) = self.signals.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);

@@ -13,7 +13,8 @@
 //! 2. `on_exit` closures run, last in first out, all together within [`report::ON_EXIT`].
 //! 3. The table closes: nothing new can start. All jobs are stopped at once, each with its own grace.
 //! 4. The sweep: SIGKILL to whatever is left, until there is no child.
-//! 5. The report, the verdict, the outcome to the guard.
+//! 5. The proof: a look at all that could be left, by descent, by the run's mark, by the sockets of its jobs.
+//! 6. The report, the verdict, the outcome to the guard.
 //!
 //! A kill order cuts 1 to 3 short. None of the steps waits for a reader, a pipe or the script beyond its bound.
 
@@ -22,7 +23,7 @@ use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::control::{Control, Halt};
-use crate::jobs::{Ask, Jobs, Survivor};
+use crate::jobs::{Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
 use crate::sys::link::{Link, Order, Received, Report};
@@ -102,7 +103,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     signal::unblock(&stopping).context("cannot unblock signals")?;
     panics_halt_the_run(&control, &bus);
 
-    let run_name = host.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let run_name = rundir::name(&host.run_dir);
     let jobs = Jobs::start(Arc::clone(&control), Arc::clone(&bus), host.run_dir.clone(), run_name)
         .context("cannot start")?;
     let session = Session {
@@ -282,11 +283,13 @@ fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: 
     }
 }
 
-/// Stops all jobs at once, then sweeps until there is no child.
-fn stop_everything(jobs: &Jobs) -> Vec<Survivor> {
+/// Stops all jobs at once, sweeps until there is no child, and looks once more.
+fn stop_everything(jobs: &Jobs) -> Left {
+    jobs.note_ports();
     let all = jobs.close();
     jobs.stop(&all, Ask::default(), &|| false);
-    jobs.sweep()
+    jobs.sweep();
+    jobs.left()
 }
 
 /// What the end of a run is told from.
@@ -300,7 +303,7 @@ struct Ending {
     jobs: Arc<Jobs>,
     link: Arc<Link>,
     failure: Option<Failure>,
-    left: Vec<Survivor>,
+    left: Left,
     run_dir: PathBuf,
 }
 
@@ -364,7 +367,8 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     testing::may_hang("verdict");
     ending.bus.close();
     reporter.finish(WRITERS);
-    let left = !ending.left.is_empty();
+    // Those the guard would find, too.
+    let left = !ending.left.descendants.is_empty();
     ending.link.report(match ending.reason {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
         _ => Report::Outcome { code, keep, left },

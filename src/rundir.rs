@@ -56,6 +56,15 @@ impl RunDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    pub fn name(&self) -> String {
+        name(&self.path)
+    }
+}
+
+/// What a run is called: the name of its directory.
+pub fn name(run: &Path) -> String {
+    run.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Where the temporary directories of other users lie: beside the run directory, which only its owner may

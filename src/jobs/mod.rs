@@ -7,6 +7,7 @@
 //! stop     one job's way out, as a pure step
 //! output   a job's log, a command's pipes
 //! files    directories whose changes ring the bell
+//! leak     the proof: what is left of a run
 //! port     free ports, who listens
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 pub mod control;
 mod files;
+pub mod leak;
 pub mod output;
 pub mod port;
 pub mod spec;
@@ -24,11 +26,12 @@ pub mod stop;
 mod table;
 
 pub use crate::sys::wait::ExitStatus;
+pub use leak::Left;
 pub use table::{Job, JobId, Kind, State, View, signal_process};
 
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Step};
-use crate::sys::proc::{self, Stat};
+use crate::sys::proc::{self, Births, Stat};
 use crate::sys::{clock, fd, signal, testing};
 use control::{Control, lock};
 use files::Files;
@@ -44,7 +47,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 use stop::{Action, Stage};
 use table::{Phase, Table};
@@ -62,6 +65,8 @@ pub struct Jobs {
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     reserve: Mutex<Vec<OwnedFd>>,
     spawner: Mutex<mpsc::Sender<Request>>,
+    /// When the first process was started, for the look at the end.
+    first: OnceLock<Option<Births>>,
 }
 
 struct Request {
@@ -80,7 +85,7 @@ struct KnownPorts {
 /// A job's stdin is not ours to write.
 pub struct NoStdin;
 
-/// A process that nothing could end.
+/// A process that is still there.
 #[derive(Clone, Debug)]
 pub struct Survivor {
     pub pid: i32,
@@ -122,6 +127,7 @@ impl Jobs {
             ports: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
+            first: OnceLock::new(),
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
         let spawner = Arc::clone(&jobs);
@@ -207,7 +213,8 @@ impl Jobs {
         kind: Kind,
         again: bool,
     ) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
-        spec.env.insert("BGJOBS_RUN".into(), self.run.clone().into());
+        self.first.get_or_init(proc::births);
+        spec.env.insert(leak::MARK.into(), self.run.clone().into());
         spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
         let account = spec.user.as_deref().map(spec::account).transpose()?;
         if let Some(account) = &account {
@@ -553,6 +560,19 @@ impl Jobs {
         table.entries.iter().filter(|entry| entry.alive()).map(|entry| entry.job.id).collect()
     }
 
+    /// Notes what the run listens on, so that it can be missed when all has been stopped.
+    pub fn note_ports(&self) {
+        if self.first.get().is_some() {
+            leak::note_ports();
+        }
+    }
+
+    /// The proof, after the sweep: what is left of this run.
+    pub fn left(&self) -> Left {
+        // What has started nothing can have left nothing; an empty script is not to pay for the look.
+        self.first.get().map_or_else(Left::default, |since| leak::look(&self.run, *since))
+    }
+
     /// How many jobs were ended by a stop.
     pub fn stopped_count(&self) -> usize {
         let table = lock(&self.table);
@@ -563,10 +583,10 @@ impl Jobs {
     }
 
     /// The final sweep: SIGKILL to every descendant, without sleeping, until there is none (ECHILD) or the
-    /// bound has passed. Returns who is left.
-    pub fn sweep(&self) -> Vec<Survivor> {
+    /// bound has passed.
+    pub fn sweep(&self) {
         if testing::off("sweep") {
-            return Vec::new();
+            return;
         }
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
@@ -574,26 +594,31 @@ impl Jobs {
         let until = start + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         while lock(&self.table).sweep_round() {
             if clock::now() >= until {
-                return survivors();
+                return;
             }
             stop::pause_in_sweep(clock::now().saturating_sub(start));
         }
-        Vec::new()
     }
 }
 
 /// Every living descendant of this process.
 pub fn survivors() -> Vec<Survivor> {
-    proc::descendants(nix::unistd::getpid().as_raw())
-        .into_iter()
-        .filter(Stat::alive)
-        .map(|stat| Survivor {
-            pid: stat.pid,
-            user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
-            state: stat.state,
-            command: proc::command(stat.pid),
-        })
-        .collect()
+    let descendants = proc::descendants(nix::unistd::getpid().as_raw());
+    descendants.into_iter().filter(Stat::alive).map(described).collect()
+}
+
+/// A living process, with what names it.
+fn survivor(pid: i32) -> Option<Survivor> {
+    proc::stat(pid).filter(Stat::alive).map(described)
+}
+
+fn described(stat: Stat) -> Survivor {
+    Survivor {
+        pid: stat.pid,
+        user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
+        state: stat.state,
+        command: proc::command(stat.pid),
+    }
 }
 
 /// The name of a user id, or the number.

@@ -2,7 +2,7 @@
 
 use super::control::lock;
 use super::user_name;
-use crate::sys::{proc, socket};
+use crate::sys::{page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -61,18 +61,23 @@ fn owner(pid: i32) -> Owner {
 }
 
 /// The listening sockets of this machine at one moment: port by socket inode.
-pub struct Listeners(HashMap<PathBuf, u16>);
+pub struct Listeners(HashMap<PathBuf, (u64, u16)>);
 
 impl Listeners {
     pub fn now() -> Self {
         let link = |inode: u64| PathBuf::from(format!("socket:[{inode}]"));
-        Self(socket::listeners().iter().map(|l| (link(l.inode), l.address.port())).collect())
+        Self(socket::listeners().iter().map(|l| (link(l.inode), (l.inode, l.address.port()))).collect())
     }
 
-    /// The ports that these processes listen on, ascending.
+    /// The ports that these processes of ours listen on, ascending. Their sockets are noted: none of them may be
+    /// listened on when the run is over.
     pub fn of(&self, pids: &[i32]) -> Vec<u16> {
         let open = pids.iter().filter_map(|pid| proc::open_files(*pid)).flatten();
-        let ports: BTreeSet<u16> = open.filter_map(|file| self.0.get(&file).copied()).collect();
+        let sockets: BTreeSet<(u64, u16)> = open.filter_map(|file| self.0.get(&file).copied()).collect();
+        if let Some(page) = page::get() {
+            sockets.iter().for_each(|(inode, port)| page.note_socket(*inode, *port));
+        }
+        let ports: BTreeSet<u16> = sockets.into_iter().map(|(_, port)| port).collect();
         ports.into_iter().collect()
     }
 }

@@ -4,6 +4,7 @@
 //! lock. A job's leader stays a zombie until its group has no other living member, which keeps the
 //! number of its group from being used again.
 
+use super::leak;
 use super::spec::{Expect, Spec};
 use super::stop::Stage;
 use crate::sys::proc::{self, Stat};
@@ -374,7 +375,7 @@ impl Table {
             entries.find(|e| e.job.log.as_ref().is_some_and(|log| files.contains(log))).map(|e| e.job.id)
         };
         let by_environment = || {
-            if proc::variable(stat.pid, "BGJOBS_RUN")? != self.run {
+            if proc::variable(stat.pid, leak::MARK)? != self.run {
                 return None;
             }
             let name = proc::variable(stat.pid, "BGJOBS_JOB")?;

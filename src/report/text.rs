@@ -1,9 +1,9 @@
 //! The longer texts: the failure report, the verdict, what the guard has to say.
 
 use super::terminal::Style;
-use crate::event::{Failure, Place};
+use crate::event::{Failure, Killed, Place};
 use crate::exit;
-use crate::jobs::Survivor;
+use crate::jobs::{Left, Survivor};
 use crate::sys::fd::{self, Written};
 use std::fmt::Write;
 use std::os::fd::AsFd;
@@ -105,15 +105,15 @@ pub struct Verdict<'a> {
     pub passed: usize,
     pub failed: usize,
     pub stopped: usize,
-    pub left: &'a [Survivor],
+    pub left: &'a Left,
     /// What is kept: the directory of the logs, or of the run when there are none.
     pub kept: Option<&'a Path>,
 }
 
-/// The verdict: one line, preceded by what could not be killed.
+/// The verdict: one line, preceded by what is left.
 pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let mut text = String::new();
-    survivors(&mut text, verdict.left);
+    leaks(&mut text, verdict.left);
     let ok = verdict.code == exit::OK;
     let word = match &verdict.cause {
         Some(cause) => format!("{cause} (exit {})", verdict.code),
@@ -130,7 +130,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     }
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ =
-        writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.len());
+        writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.count());
     text
 }
 
@@ -142,17 +142,29 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-fn survivors(text: &mut String, left: &[Survivor]) {
-    for one in left {
+fn leaks(text: &mut String, left: &Left) {
+    for one in left.descendants.iter().chain(&left.marked) {
+        let _ = writeln!(text, "leaked: {}", survivor(one));
+    }
+    for open in &left.ports {
+        let holder =
+            open.holder.as_ref().map_or_else(|| "a process that cannot be seen".to_owned(), survivor);
         let _ = writeln!(
             text,
-            "leaked: pid {} (user {}, state {}): {}",
-            one.pid,
-            one.user,
-            one.state,
-            sanitize(&one.command)
+            "leaked: port {}, which a job opened, is still listened on by {holder}",
+            open.port
         );
     }
+}
+
+/// `pid 812 (user root, state S): sleep 60`.
+fn survivor(one: &Survivor) -> String {
+    format!("pid {} (user {}, state {}): {}", one.pid, one.user, one.state, sanitize(&one.command))
+}
+
+/// `api ignored TERM, killed after 5 s`.
+pub fn ignored(job: &str, killed: &Killed) -> String {
+    format!("{job} ignored {}, killed after {}", killed.ignored, duration(killed.grace))
 }
 
 /// Why the host ended without a report.
@@ -161,24 +173,29 @@ pub fn host_died(status: String) -> String {
     format!("host {status}{guess}")
 }
 
-/// The guard speaks in the host's place; `running` are the jobs that it had to stop.
+/// The guard speaks in the host's place; `running` are the jobs that it had to stop, `killed` those of them that
+/// ignored their signal.
 pub fn guard_verdict(
     cause: &str,
     run_dir: &Path,
     code: i32,
     elapsed: Duration,
     running: &[String],
-    left: &[Survivor],
+    killed: &[(String, Killed)],
+    left: &Left,
 ) {
     let mut text = format!("error: {cause}\n");
     if !running.is_empty() {
         let _ = writeln!(text, "  = stopped by the guard: {}", running.join(", "));
     }
-    survivors(&mut text, left);
+    for (job, how) in killed {
+        let _ = writeln!(text, "  = {}", ignored(job, how));
+    }
+    leaks(&mut text, left);
     let _ = writeln!(text, "logs: {}", run_dir.join("logs").display());
     let (elapsed, jobs) = (seconds(elapsed), count(running.len()));
     let _ =
-        writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.len());
+        writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.count());
     write_all(&text);
 }
 
@@ -191,7 +208,7 @@ fn count(jobs: usize) -> String {
 pub fn late_survivors(left: &[Survivor]) {
     if !left.is_empty() {
         let mut text = String::new();
-        survivors(&mut text, left);
+        leaks(&mut text, &Left { descendants: left.to_vec(), ..Left::default() });
         let _ = writeln!(text, "bgjobs: {} leaked", left.len());
         write_all(&text);
     }

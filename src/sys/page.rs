@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::Seq
 /// killed; while the host lives there is no limit.
 pub const SLOTS: usize = 1024;
 const NAME: usize = 32;
+/// Listening sockets of jobs beyond this number are not looked for after the teardown.
+const SOCKETS: usize = 512;
 
 #[repr(C)]
 pub struct Page {
@@ -24,6 +26,8 @@ pub struct Page {
     /// The longest grace period of any running job, in milliseconds.
     pub longest_grace_ms: AtomicU64,
     slots: [Slot; SLOTS],
+    /// The listening sockets that jobs have opened: inode and port in one word; 0 where there is none.
+    sockets: [AtomicU64; SOCKETS],
 }
 
 #[repr(C)]
@@ -81,6 +85,23 @@ impl Page {
 
     pub fn withdraw(&self, slot: usize) {
         self.slots[slot].pid.store(0, SeqCst);
+    }
+
+    /// Notes a listening socket of a job, once.
+    pub fn note_socket(&self, inode: u64, port: u16) {
+        let word = inode << 16 | u64::from(port);
+        for cell in &self.sockets {
+            match cell.compare_exchange(0, word, SeqCst, SeqCst) {
+                Err(there) if there != word => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The inodes of the sockets noted so far.
+    pub fn sockets(&self) -> Vec<u64> {
+        let words = self.sockets.iter().map(|cell| cell.load(SeqCst));
+        words.take_while(|word| *word != 0).map(|word| word >> 16).collect()
     }
 
     pub fn published(&self) -> Vec<SlotView> {

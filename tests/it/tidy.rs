@@ -35,7 +35,7 @@ fn room(path: &Path) -> String {
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli", "guard", "host", "mock", "report", "run"]),
     ("cli", &["exit"]),
-    ("guard", &["cli", "exit", "jobs", "report", "run", "rundir", "sys"]),
+    ("guard", &["cli", "event", "exit", "jobs", "report", "run", "rundir", "sys"]),
     ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "sys"]),
     ("rundir", &["sys"]),
     ("mock", &["exit", "probe"]),

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub enum Command {
     Script(Options),
     Check(Options),
+    Ps(Ps),
     Api,
     Mock { port: u16 },
 }
@@ -31,6 +32,25 @@ pub enum Source {
     File(PathBuf),
     Stdin,
     Code(String),
+}
+
+/// As a person would call it; of code only that it was code, which may hold a secret.
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("-"),
+            Self::Code(_) => f.write_str("-e"),
+        }
+    }
+}
+
+/// How to show what runs.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Ps {
+    /// Print JSON: an array with one object for each run
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +99,9 @@ enum Sub {
         #[arg(short = 'I', value_name = "DIR")]
         include: Vec<PathBuf>,
     },
+    /// List the live runs and their jobs
+    #[command(after_help = AFTER_PS)]
+    Ps(Ps),
     /// List every script function with its description
     Api,
     /// The server behind `mock(routes)`
@@ -138,6 +161,10 @@ Example:
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
 
+const AFTER_PS: &str = "\
+Shows your own runs; as root those of all users. Nothing running is no error: the exit code is 0.
+A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.";
+
 /// Longer than any run; what is added to a time stays far from an overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -187,6 +214,7 @@ pub fn parse() -> Result<Command, i32> {
             color: Color::Auto,
             include,
         }),
+        Sub::Ps(options) => Command::Ps(options),
         Sub::Api => Command::Api,
         Sub::Mock { port } => Command::Mock { port },
     })

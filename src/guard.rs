@@ -10,6 +10,7 @@ use crate::jobs::{self, Survivor, leak, stop};
 use crate::report;
 use crate::run::{self, Host};
 use crate::rundir::{self, RunDir};
+use crate::runs;
 use crate::sys::fork::{self, Forked};
 use crate::sys::link::{self, Link, Order, Received, Report};
 use crate::sys::page::{self, Page, SlotView};
@@ -82,8 +83,6 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         }
     }
     // 3. Everything that both processes need, then the fork.
-    let page = page::create().context("cannot map shared memory")?;
-    page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
     let handled = handled_signals();
     signal::block(&handled).context("cannot block signals")?;
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
@@ -94,8 +93,13 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
     testing::may_hang("guard");
-    // The last thing that can fail but the fork, with signals blocked: else it would be left behind.
+    // Near the end and with signals blocked: else it would be left behind.
     let run_dir = rundir::create()?;
+    let page = page::create(&run_dir.path().join(rundir::PAGE))
+        .inspect_err(|_| rundir::remove(run_dir.path()))
+        .context("cannot map shared memory")?;
+    page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    page.describe(&options.source.to_string());
     match fork::fork_single_threaded().context("cannot fork")? {
         Forked::Child => {
             drop((ours, signals));
@@ -104,6 +108,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
+            page.set_host(host);
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
             let end = guard.watch();
@@ -410,7 +415,7 @@ impl<'a> Guard<'a> {
         if !named {
             report::late_survivors(&left);
         }
-        rundir::tidy(self.run_dir.path(), keep);
+        runs::tidy(self.run_dir.path(), keep);
         modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {
             signal::die_of(signal);

@@ -26,6 +26,7 @@ use crate::jobs::control::{Control, Halt};
 use crate::jobs::{Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
+use crate::runs;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
 use crate::sys::{clock, fd, fork, signal, testing};
@@ -375,7 +376,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     });
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
-        rundir::tidy(&ending.run_dir, keep);
+        runs::tidy(&ending.run_dir, keep);
     }
     code
 }

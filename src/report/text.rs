@@ -196,7 +196,7 @@ pub fn guard_verdict(
     let (elapsed, jobs) = (seconds(elapsed), count(running.len()));
     let _ =
         writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.count());
-    write_all(&text);
+    print_error(&text);
 }
 
 /// `1 job`, `2 jobs`.
@@ -210,27 +210,33 @@ pub fn late_survivors(left: &[Survivor]) {
         let mut text = String::new();
         leaks(&mut text, &Left { descendants: left.to_vec(), ..Left::default() });
         let _ = writeln!(text, "bgjobs: {} leaked", left.len());
-        write_all(&text);
+        print_error(&text);
     }
 }
 
 /// An error of bgjobs itself, before there is a run.
 pub fn plain_error(message: &str) {
-    write_all(&format!("error: {}\n", sanitize(message)));
+    print_error(&format!("error: {}\n", sanitize(message)));
 }
 
 /// A failure outside of a run.
 pub fn print_failure(what: &Failure, style: Style) {
-    write_all(&failure(what, style));
+    print_error(&failure(what, style));
 }
 
 /// The generated reference, on stdout.
 pub fn api(reference: &str) -> i32 {
-    write_to(std::io::stdout().as_fd(), reference);
+    print(reference);
     exit::OK
 }
 
-fn write_all(text: &str) {
+/// What a command was asked for, on stdout.
+pub fn print(text: &str) {
+    write_to(std::io::stdout().as_fd(), text);
+}
+
+/// Whole lines on stderr.
+pub fn print_error(text: &str) {
     write_to(std::io::stderr().as_fd(), text);
 }
 

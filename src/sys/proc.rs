@@ -1,10 +1,12 @@
 //! What /proc says of processes. Every answer is a snapshot: the process may be gone, or another one, by
 //! the time it is read, so whoever signals a pid from here checks its start time first.
 
+use super::clock;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One line of /proc/PID/stat (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,17 @@ impl Stat {
     /// state Z with more than one thread.
     pub fn alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+    }
+}
+
+impl Stat {
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        // SAFETY: sysconf only asks.
+        let per_second = unsafe { nix::libc::sysconf(nix::libc::_SC_CLK_TCK) };
+        let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
+        let start = Duration::from_millis(self.start.saturating_mul(1000) / per_second);
+        clock::since_boot().saturating_sub(start)
     }
 }
 
@@ -114,6 +127,11 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
         }
     }
     Some(found)
+}
+
+/// Which PID namespace this process lives in: a process has another number in each.
+pub fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
 }
 
 /// Every process that can be seen.

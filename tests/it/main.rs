@@ -11,4 +11,5 @@ mod readme;
 mod script;
 mod support;
 mod surroundings;
+mod sweep;
 mod tidy;

@@ -1,6 +1,7 @@
 //! Arguments → one plain [`Command`]. The only file that knows the argument parser.
 
 use crate::exit;
+use crate::isolate::Isolation;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub struct Options {
     pub keep_logs: bool,
     pub color: Color,
     pub include: Vec<PathBuf>,
+    pub isolate: Isolation,
 }
 
 #[derive(Clone, Debug)]
@@ -65,6 +67,15 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+/// What `--isolate` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wall {
+    /// Process numbers: even if all of bgjobs is killed at once, the kernel leaves nothing running
+    Pid,
+    /// Network: a private loopback, so that two runs can use the same port and nothing outside is reached
+    Net,
 }
 
 /// Run scripts that start background processes, wait until they are really ready, test them, and leave
@@ -142,6 +153,9 @@ struct ScriptArgs {
     /// Where else `import` looks for modules; may be given several times
     #[arg(short = 'I', value_name = "DIR")]
     include: Vec<PathBuf>,
+    /// Give the run what is its own alone; `pid,net` for both. Fails where the machine does not allow it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    isolate: Vec<Wall>,
 }
 
 const AFTER_SCRIPT: &str = "\
@@ -213,6 +227,7 @@ pub fn parse() -> Result<Command, i32> {
             keep_logs: false,
             color: Color::Auto,
             include,
+            isolate: Isolation::default(),
         }),
         Sub::Ps(options) => Command::Ps(options),
         Sub::Api => Command::Api,
@@ -261,6 +276,10 @@ impl From<ScriptArgs> for Options {
             keep_logs: given.keep_logs,
             color: given.color,
             include: given.include,
+            isolate: Isolation {
+                pid: given.isolate.contains(&Wall::Pid),
+                net: given.isolate.contains(&Wall::Net),
+            },
         }
     }
 }

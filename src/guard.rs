@@ -7,12 +7,13 @@ use crate::cli::Options;
 use crate::event::Killed;
 use crate::exit;
 use crate::jobs::{self, Survivor, leak, stop};
-use crate::report;
+use crate::report::{self, GuardVerdict};
 use crate::run::{self, Host};
 use crate::rundir::{self, RunDir};
 use crate::runs;
 use crate::sys::fork::{self, Forked};
 use crate::sys::link::{self, Link, Order, Received, Report};
+use crate::sys::namespace;
 use crate::sys::page::{self, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
@@ -59,10 +60,11 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     fd::seal_inherited();
     signal::default(Signal::SIGCHLD);
     signal::unblock_all().context("cannot set the signal mask")?;
-    if !rundir::proc_is_there() {
+    // With a PID namespace of its own the host mounts its own, and we need none: when it ends, all have ended.
+    if !rundir::proc_is_there() && !options.isolate.pid {
         anyhow::bail!(
             "/proc is not mounted here or belongs to another PID namespace, and without it no process can be \
-             found or named: mount it"
+             found or named: mount it, or use --isolate pid"
         );
     }
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
@@ -100,7 +102,13 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         .context("cannot map shared memory")?;
     page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
     page.describe(&options.source.to_string());
-    match fork::fork_single_threaded().context("cannot fork")? {
+    let forked = match options.isolate.any() {
+        true => namespace::fork(options.isolate)
+            .map_err(|obstacle| anyhow::anyhow!(report::obstacle(options.isolate, obstacle))),
+        false => fork::fork_single_threaded().context("cannot fork"),
+    };
+    let forked = forked.inspect_err(|_| rundir::remove(run_dir.path()))?;
+    match forked {
         Forked::Child => {
             drop((ours, signals));
             let run_dir = run_dir.keep_locked();
@@ -361,7 +369,7 @@ impl<'a> Guard<'a> {
         // Stops are not immediate. One that is in a system call for long is not waited for.
         while self
             .host
-            .is_some_and(|host| !wait::is_stopped(host) && proc::stat(host).is_some_and(|s| s.alive()))
+            .is_some_and(|host| !wait::is_stopped(host) && matches!(wait::peek(host), Peek::Living))
             && clock::raw().saturating_sub(since) < STAND_STILL
         {
             std::thread::sleep(Duration::from_micros(200));
@@ -404,7 +412,16 @@ impl<'a> Guard<'a> {
                     _ => exit::SURROUNDINGS,
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
-                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &running, &killed, &left);
+                report::guard_verdict(&GuardVerdict {
+                    cause,
+                    run_dir: self.run_dir.path(),
+                    code,
+                    elapsed,
+                    running: &running,
+                    by_kernel: self.options.isolate.pid,
+                    killed: &killed,
+                    left: &left,
+                });
                 (code, true, !left.descendants.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };
@@ -412,7 +429,8 @@ impl<'a> Guard<'a> {
         // been named already has had its time, too.
         let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
         let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
-        if !named {
+        // The host knew them only by numbers that mean nothing out here.
+        if !named || self.options.isolate.pid {
             report::late_survivors(&left);
         }
         runs::tidy(self.run_dir.path(), keep);
@@ -427,6 +445,12 @@ impl<'a> Guard<'a> {
     /// host died; everyone else gets it from us, then each job has its grace. Returns the jobs that let it pass.
     fn stop_all(&mut self) -> Vec<(String, Killed)> {
         let mut killed: Vec<(String, Killed)> = Vec::new();
+        if self.options.isolate.pid {
+            // The kernel kills all that are in a PID namespace when its first process ends, and lets that one end
+            // last (pid_namespaces(7)). The numbers in the page are those of the namespace: not ours to use.
+            self.sweep(stop::AFTER_KILL);
+            return killed;
+        }
         let since = match self.page.stop_since_ns.load(SeqCst) {
             0 => clock::now(),
             ns => Duration::from_nanos(ns), // A stop already under way keeps its clock.
@@ -497,7 +521,9 @@ impl<'a> Guard<'a> {
             if matches!(wait::reap_any(), Peek::NoChild) {
                 return Vec::new();
             }
-            for pid in proc::children(me) {
+            // In a PID namespace all have been killed with the host, and our /proc may be somebody else's.
+            let children = if self.options.isolate.pid { Vec::new() } else { proc::children(me) };
+            for pid in children {
                 let _ = signal::kill(pid, SIGKILL);
             }
             if clock::now() >= until {

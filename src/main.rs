@@ -6,6 +6,7 @@
 //! ```text
 //! main     this map
 //! cli      arguments → one plain `Command`; the only file that knows the argument parser
+//! isolate  `--isolate`: the trial whether it is allowed, and why not
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
 //! run      the host process: its threads, and the order of shutdown, told once
 //! sweep    `bgjobs ps` and `bgjobs sweep`
@@ -22,8 +23,8 @@
 //! ```
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep`; `guard → run`;
-//! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → rundir → sys`; `run → report → event`; nothing
-//! imports `report` but `guard`, `run` and `sweep`; `host` does not touch `sys`,
+//! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → rundir → sys`; `run → report → event`;
+//! `cli, guard, report → isolate → sys`; nothing imports `report` but `guard`, `run` and `sweep`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
 #[cfg(not(target_os = "linux"))]
@@ -34,6 +35,7 @@ mod event;
 mod exit;
 mod guard;
 mod host;
+mod isolate;
 mod jobs;
 mod mock;
 mod probe;

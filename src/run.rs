@@ -74,6 +74,10 @@ pub fn host(options: &Options, host: Host) -> i32 {
 fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     // A session of its own: a kill of the caller's group or a signal from its terminal does not reach us.
     fork::new_session().context("cannot start a session")?;
+    if options.isolate.pid {
+        // There may have been no /proc to tell us what we have inherited; now there is one.
+        fd::seal_inherited();
+    }
     fork::become_subreaper().context("cannot become a subreaper")?;
     // CONT, so that even a stopped host wakes and sees that its guard is gone.
     fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
@@ -360,6 +364,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         failed: 0,
         stopped: ending.jobs.stopped_count(),
         left: &ending.left,
+        inside: options.isolate.pid,
         kept: remains.as_deref(),
     };
     if !broken_pipe {

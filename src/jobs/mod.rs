@@ -601,8 +601,12 @@ impl Jobs {
     }
 }
 
-/// Every living descendant of this process.
+/// Every living descendant of this process; none where /proc speaks of others (the guard of a run with a PID namespace
+/// needs none of its own).
 pub fn survivors() -> Vec<Survivor> {
+    if !proc::available() {
+        return Vec::new();
+    }
     let descendants = proc::descendants(nix::unistd::getpid().as_raw());
     descendants.into_iter().filter(Stat::alive).map(described).collect()
 }

@@ -10,8 +10,8 @@ pub use out::{Reporter, start};
 pub use runs::{JobLine, Record as RunRecord, RunLine, ps};
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
-    Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, plain_error, print_failure,
-    verdict,
+    GuardVerdict, Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, obstacle,
+    plain_error, print_failure, verdict,
 };
 
 use crate::cli::Verbosity;

@@ -6,6 +6,7 @@
 mod api;
 mod error;
 mod http;
+mod isolate;
 mod kill;
 mod readme;
 mod script;

@@ -1,6 +1,7 @@
 //! Arguments → one plain [`Command`]. The only file that knows the argument parser.
 
 use crate::exit;
+use crate::isolate::Isolation;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 pub enum Command {
     Script(Options),
     Check(Options),
+    Ps(Ps),
     Api,
     Mock { port: u16 },
 }
@@ -24,6 +26,7 @@ pub struct Options {
     pub keep_logs: bool,
     pub color: Color,
     pub include: Vec<PathBuf>,
+    pub isolate: Isolation,
 }
 
 #[derive(Clone, Debug)]
@@ -31,6 +34,25 @@ pub enum Source {
     File(PathBuf),
     Stdin,
     Code(String),
+}
+
+/// As a person would call it; of code only that it was code, which may hold a secret.
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Stdin => f.write_str("-"),
+            Self::Code(_) => f.write_str("-e"),
+        }
+    }
+}
+
+/// How to show what runs.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Ps {
+    /// Print JSON: an array with one object for each run
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +67,15 @@ pub enum Color {
     Auto,
     Always,
     Never,
+}
+
+/// What `--isolate` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wall {
+    /// Process numbers: even if all of bgjobs is killed at once, the kernel leaves nothing running
+    Pid,
+    /// Network: a private loopback, so that two runs can use the same port and nothing outside is reached
+    Net,
 }
 
 /// Run scripts that start background processes, wait until they are really ready, test them, and leave
@@ -79,6 +110,9 @@ enum Sub {
         #[arg(short = 'I', value_name = "DIR")]
         include: Vec<PathBuf>,
     },
+    /// List the live runs and their jobs
+    #[command(after_help = AFTER_PS)]
+    Ps(Ps),
     /// List every script function with its description
     Api,
     /// The server behind `mock(routes)`
@@ -119,6 +153,9 @@ struct ScriptArgs {
     /// Where else `import` looks for modules; may be given several times
     #[arg(short = 'I', value_name = "DIR")]
     include: Vec<PathBuf>,
+    /// Give the run what is its own alone; `pid,net` for both. Fails where the machine does not allow it
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    isolate: Vec<Wall>,
 }
 
 const AFTER_SCRIPT: &str = "\
@@ -137,6 +174,10 @@ Example:
 
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
+
+const AFTER_PS: &str = "\
+Shows your own runs; as root those of all users. Nothing running is no error: the exit code is 0.
+A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.";
 
 /// Longer than any run; what is added to a time stays far from an overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -186,7 +227,9 @@ pub fn parse() -> Result<Command, i32> {
             keep_logs: false,
             color: Color::Auto,
             include,
+            isolate: Isolation::default(),
         }),
+        Sub::Ps(options) => Command::Ps(options),
         Sub::Api => Command::Api,
         Sub::Mock { port } => Command::Mock { port },
     })
@@ -233,6 +276,10 @@ impl From<ScriptArgs> for Options {
             keep_logs: given.keep_logs,
             color: given.color,
             include: given.include,
+            isolate: Isolation {
+                pid: given.isolate.contains(&Wall::Pid),
+                net: given.isolate.contains(&Wall::Net),
+            },
         }
     }
 }

@@ -4,14 +4,16 @@
 //! It runs no script, holds no lock and starts no thread, so that nothing the script does can hang it.
 
 use crate::cli::Options;
+use crate::event::Killed;
 use crate::exit;
-use crate::jobs::cgroup::{self, Cgroup};
-use crate::jobs::{self, Survivor, stop};
-use crate::report;
+use crate::jobs::{self, Survivor, leak, stop};
+use crate::report::{self, GuardVerdict};
 use crate::run::{self, Host};
 use crate::rundir::{self, RunDir};
+use crate::runs;
 use crate::sys::fork::{self, Forked};
 use crate::sys::link::{self, Link, Order, Received, Report};
+use crate::sys::namespace;
 use crate::sys::page::{self, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
@@ -58,17 +60,17 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     fd::seal_inherited();
     signal::default(Signal::SIGCHLD);
     signal::unblock_all().context("cannot set the signal mask")?;
-    if !rundir::proc_is_there() {
+    // With a PID namespace of its own the host mounts its own, and we need none: when it ends, all have ended.
+    if !rundir::proc_is_there() && !options.isolate.pid {
         anyhow::bail!(
             "/proc is not mounted here or belongs to another PID namespace, and without it no process can be \
-             found or named: mount it"
+             found or named: mount it, or use --isolate pid"
         );
     }
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
     //    orphans: a process in between keeps them apart from those we kill and count.
     let stranger = std::process::id() == 1 || !matches!(wait::peek_any(), Peek::NoChild);
     let mut outer = None;
-    let mut ours = Vec::new();
     if stranger {
         let parent = std::process::id();
         let handle = pidfd::open(parent.cast_signed())
@@ -79,41 +81,44 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
                 // CONT, so that a guard that Ctrl-Z has stopped wakes and sees the end of its outer process.
                 fork::on_parent_death(Signal::SIGCONT).context("cannot watch the outer process")?;
                 outer = Some(handle);
-                ours.push(parent.cast_signed());
             }
         }
     }
     // 3. Everything that both processes need, then the fork.
-    let page = page::create().context("cannot map shared memory")?;
-    page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
     let handled = handled_signals();
     signal::block(&handled).context("cannot block signals")?;
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
     let myself = pidfd::open(std::process::id().cast_signed())
         .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
-    let (link, theirs) = link::pair().context("cannot open a socket pair")?;
+    let (ours, theirs) = link::pair().context("cannot open a socket pair")?;
     let modes = tty::save();
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
     testing::may_hang("guard");
-    // The last things that can fail but the fork, with signals blocked: else they would be left behind.
+    // Near the end and with signals blocked: else it would be left behind.
     let run_dir = rundir::create()?;
-    ours.push(std::process::id().cast_signed());
-    let cgroup = cgroup::create(&run_dir.name(), ours);
-    if let Ok(cgroup) = &cgroup {
-        run_dir.record_cgroup(cgroup.path());
-    }
-    match fork::fork_single_threaded().context("cannot fork")? {
+    let page = page::create(&run_dir.path().join(rundir::PAGE))
+        .inspect_err(|_| rundir::remove(run_dir.path()))
+        .context("cannot map shared memory")?;
+    page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
+    page.describe(&options.source.to_string());
+    let forked = match options.isolate.any() {
+        true => namespace::fork(options.isolate)
+            .map_err(|obstacle| anyhow::anyhow!(report::obstacle(options.isolate, obstacle))),
+        false => fork::fork_single_threaded().context("cannot fork"),
+    };
+    let forked = forked.inspect_err(|_| rundir::remove(run_dir.path()))?;
+    match forked {
         Forked::Child => {
-            drop((link, signals));
+            drop((ours, signals));
             let run_dir = run_dir.keep_locked();
-            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup }))
+            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir }))
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
+            page.set_host(host);
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
-            let cgroup = cgroup.ok();
-            let mut guard = Guard::new(host, link, signals, outer, page, run_dir, cgroup, options);
+            let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
             let end = guard.watch();
             let code = guard.finish(end, &modes);
             Ok(code)
@@ -193,7 +198,6 @@ struct Guard<'a> {
     outer: Option<OwnedFd>,
     page: &'static Page,
     run_dir: RunDir,
-    cgroup: Option<Cgroup>,
     options: &'a Options,
     started: Duration,
     first: Option<(Signal, Duration)>,
@@ -206,7 +210,6 @@ struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
-    #[expect(clippy::too_many_arguments, reason = "all that was opened before the fork")]
     fn new(
         host: i32,
         link: Link,
@@ -214,7 +217,6 @@ impl<'a> Guard<'a> {
         outer: Option<OwnedFd>,
         page: &'static Page,
         run_dir: RunDir,
-        cgroup: Option<Cgroup>,
         options: &'a Options,
     ) -> Self {
         let started = clock::now();
@@ -226,7 +228,6 @@ impl<'a> Guard<'a> {
             outer,
             page,
             run_dir,
-            cgroup,
             options,
             started,
             first: None,
@@ -368,7 +369,7 @@ impl<'a> Guard<'a> {
         // Stops are not immediate. One that is in a system call for long is not waited for.
         while self
             .host
-            .is_some_and(|host| !wait::is_stopped(host) && proc::stat(host).is_some_and(|s| s.alive()))
+            .is_some_and(|host| !wait::is_stopped(host) && matches!(wait::peek(host), Peek::Living))
             && clock::raw().saturating_sub(since) < STAND_STILL
         {
             std::thread::sleep(Duration::from_micros(200));
@@ -399,7 +400,8 @@ impl<'a> Guard<'a> {
             End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, false, signal),
             End::Hung | End::Died(_) => {
                 let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
-                let left = self.stop_all();
+                let killed = self.stop_all();
+                let left = leak::look(&self.run_dir.name(), None);
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
                     _ => report::HOST_HUNG.to_owned(),
@@ -410,21 +412,28 @@ impl<'a> Guard<'a> {
                     _ => exit::SURROUNDINGS,
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
-                report::guard_verdict(&cause, self.run_dir.path(), code, elapsed, &running, &left);
-                (code, true, !left.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
+                report::guard_verdict(&GuardVerdict {
+                    cause,
+                    run_dir: self.run_dir.path(),
+                    code,
+                    elapsed,
+                    running: &running,
+                    by_kernel: self.options.isolate.pid,
+                    killed: &killed,
+                    left: &left,
+                });
+                (code, true, !left.descendants.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };
         // All has been swept; this only finds something when a process slipped from one to the other. What has
         // been named already has had its time, too.
         let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
         let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
-        if !named {
+        // The host knew them only by numbers that mean nothing out here.
+        if !named || self.options.isolate.pid {
             report::late_survivors(&left);
         }
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.remove(named || !left.is_empty());
-        }
-        rundir::tidy(self.run_dir.path(), keep);
+        runs::tidy(self.run_dir.path(), keep);
         modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {
             signal::die_of(signal);
@@ -433,12 +442,20 @@ impl<'a> Guard<'a> {
     }
 
     /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the
-    /// host died; everyone else gets it from us, then each job has its grace.
-    fn stop_all(&mut self) -> Vec<Survivor> {
+    /// host died; everyone else gets it from us, then each job has its grace. Returns the jobs that let it pass.
+    fn stop_all(&mut self) -> Vec<(String, Killed)> {
+        let mut killed: Vec<(String, Killed)> = Vec::new();
+        if self.options.isolate.pid {
+            // The kernel kills all that are in a PID namespace when its first process ends, and lets that one end
+            // last (pid_namespaces(7)). The numbers in the page are those of the namespace: not ours to use.
+            self.sweep(stop::AFTER_KILL);
+            return killed;
+        }
         let since = match self.page.stop_since_ns.load(SeqCst) {
             0 => clock::now(),
             ns => Duration::from_nanos(ns), // A stop already under way keeps its clock.
         };
+        leak::note_ports();
         let slots = self.page.published();
         let me = std::process::id().cast_signed();
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
@@ -451,7 +468,7 @@ impl<'a> Guard<'a> {
         loop {
             while let Peek::Ended(..) = wait::reap_any() {}
             if matches!(wait::reap_any(), Peek::NoChild) {
-                return Vec::new();
+                return killed;
             }
             let now = clock::now();
             let mut next: Option<Duration> = None;
@@ -460,12 +477,21 @@ impl<'a> Guard<'a> {
                 let end = if self.killing { now } else { since + grace };
                 if now >= end {
                     jobs::signal_process(&stat, me, SIGKILL);
+                    if let Some(slot) = slot.filter(|_| !self.killing && !grace.is_zero())
+                        && !killed.iter().any(|(name, _)| *name == slot.name)
+                    {
+                        let ignored = signal::name(slot.stop_signal);
+                        killed.push((slot.name.clone(), Killed { ignored, grace }));
+                    }
                 } else {
                     next = Some(next.map_or(end, |before| before.min(end)));
                 }
             }
             // Without a pending grace period all that is left has been shot: sweep.
-            let Some(next) = next else { return self.sweep(stop::AFTER_KILL) };
+            let Some(next) = next else {
+                self.sweep(stop::AFTER_KILL);
+                return killed;
+            };
             fd::wait_readable(&[self.signals.as_fd()], Some(next.saturating_sub(now)));
             while let Ok(Some(info)) = self.signals.read_signal() {
                 let number = i32::try_from(info.ssi_signo).unwrap_or(0);
@@ -482,13 +508,10 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// SIGKILL to all in the cgroup, and to every child until there is none (ECHILD) or the bound has passed.
+    /// SIGKILL to every child until there is none (ECHILD) or the bound has passed.
     fn sweep(&self, bound: Duration) -> Vec<Survivor> {
         if testing::off("sweep") {
             return Vec::new();
-        }
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill();
         }
         let me = std::process::id().cast_signed();
         let start = clock::now();
@@ -498,7 +521,9 @@ impl<'a> Guard<'a> {
             if matches!(wait::reap_any(), Peek::NoChild) {
                 return Vec::new();
             }
-            for pid in proc::children(me) {
+            // In a PID namespace all have been killed with the host, and our /proc may be somebody else's.
+            let children = if self.options.isolate.pid { Vec::new() } else { proc::children(me) };
+            for pid in children {
                 let _ = signal::kill(pid, SIGKILL);
             }
             if clock::now() >= until {

@@ -6,9 +6,12 @@
 //! ```text
 //! main     this map
 //! cli      arguments → one plain `Command`; the only file that knows the argument parser
+//! isolate  `--isolate`: the trial whether it is allowed, and why not
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
 //! run      the host process: its threads, and the order of shutdown, told once
-//! rundir   the directory of one run: logs, temporary directories, the lock
+//! sweep    `bgjobs ps` and `bgjobs sweep`
+//! runs     the runs of this machine, and what those left that lost both their processes
+//! rundir   the directory of one run: logs, temporary directories, the lock, the record
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
 //! exit     the exit codes
 //! event    what happened, as plain data
@@ -19,8 +22,9 @@
 //! sys/     system calls; the only folder with `unsafe`
 //! ```
 //!
-//! Imports point downward only: `main → cli, guard, run`; `guard → run`; `run → host → probe → jobs → sys`;
-//! `run → report → event`; nothing imports `report` but `guard` and `run`; `host` does not touch `sys`,
+//! Imports point downward only: `main → cli, guard, run, sweep`; `guard → run`;
+//! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → rundir → sys`; `run → report → event`;
+//! `cli, guard, report → isolate → sys`; nothing imports `report` but `guard`, `run` and `sweep`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
 #[cfg(not(target_os = "linux"))]
@@ -31,12 +35,15 @@ mod event;
 mod exit;
 mod guard;
 mod host;
+mod isolate;
 mod jobs;
 mod mock;
 mod probe;
 mod report;
 mod run;
 mod rundir;
+mod runs;
+mod sweep;
 mod sys;
 
 use std::process::ExitCode;
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
     let code = match cli::parse() {
         Ok(cli::Command::Script(options)) => guard::run(&options),
         Ok(cli::Command::Check(options)) => run::check(&options),
+        Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Api) => report::api(&host::reference()),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,

@@ -13,7 +13,8 @@
 //! 2. `on_exit` closures run, last in first out, all together within [`report::ON_EXIT`].
 //! 3. The table closes: nothing new can start. All jobs are stopped at once, each with its own grace.
 //! 4. The sweep: SIGKILL to whatever is left, until there is no child.
-//! 5. The report, the verdict, the outcome to the guard.
+//! 5. The proof: a look at all that could be left, by descent, by the run's mark, by the sockets of its jobs.
+//! 6. The report, the verdict, the outcome to the guard.
 //!
 //! A kill order cuts 1 to 3 short. None of the steps waits for a reader, a pipe or the script beyond its bound.
 
@@ -21,11 +22,11 @@ use crate::cli::Options;
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
-use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
-use crate::jobs::{Ask, Jobs, Survivor};
+use crate::jobs::{Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
+use crate::runs;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
 use crate::sys::{clock, fd, fork, signal, testing};
@@ -54,8 +55,6 @@ pub struct Host {
     pub guard: OwnedFd,
     pub page: &'static Page,
     pub run_dir: PathBuf,
-    /// Or why there is none.
-    pub cgroup: Result<Cgroup, String>,
 }
 
 /// The host process, from just after the fork to its exit code.
@@ -75,6 +74,10 @@ pub fn host(options: &Options, host: Host) -> i32 {
 fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     // A session of its own: a kill of the caller's group or a signal from its terminal does not reach us.
     fork::new_session().context("cannot start a session")?;
+    if options.isolate.pid {
+        // There may have been no /proc to tell us what we have inherited; now there is one.
+        fd::seal_inherited();
+    }
     fork::become_subreaper().context("cannot become a subreaper")?;
     // CONT, so that even a stopped host wakes and sees that its guard is gone.
     fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
@@ -105,10 +108,9 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     signal::unblock(&stopping).context("cannot unblock signals")?;
     panics_halt_the_run(&control, &bus);
 
-    let run_name = host.run_dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (dir, cgroup) = (host.run_dir.clone(), host.cgroup);
-    let jobs =
-        Jobs::start(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup).context("cannot start")?;
+    let run_name = rundir::name(&host.run_dir);
+    let jobs = Jobs::start(Arc::clone(&control), Arc::clone(&bus), host.run_dir.clone(), run_name)
+        .context("cannot start")?;
     let session = Session {
         jobs: Arc::clone(&jobs),
         bus: Arc::clone(&bus),
@@ -286,11 +288,13 @@ fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: 
     }
 }
 
-/// Stops all jobs at once, then sweeps until there is no child.
-fn stop_everything(jobs: &Jobs) -> Vec<Survivor> {
+/// Stops all jobs at once, sweeps until there is no child, and looks once more.
+fn stop_everything(jobs: &Jobs) -> Left {
+    jobs.note_ports();
     let all = jobs.close();
     jobs.stop(&all, Ask::default(), &|| false);
-    jobs.sweep()
+    jobs.sweep();
+    jobs.left()
 }
 
 /// What the end of a run is told from.
@@ -304,7 +308,7 @@ struct Ending {
     jobs: Arc<Jobs>,
     link: Arc<Link>,
     failure: Option<Failure>,
-    left: Vec<Survivor>,
+    left: Left,
     run_dir: PathBuf,
 }
 
@@ -360,6 +364,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         failed: 0,
         stopped: ending.jobs.stopped_count(),
         left: &ending.left,
+        inside: options.isolate.pid,
         kept: remains.as_deref(),
     };
     if !broken_pipe {
@@ -368,15 +373,15 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     testing::may_hang("verdict");
     ending.bus.close();
     reporter.finish(WRITERS);
-    let left = !ending.left.is_empty();
+    // Those the guard would find, too.
+    let left = !ending.left.descendants.is_empty();
     ending.link.report(match ending.reason {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
         _ => Report::Outcome { code, keep, left },
     });
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
-        ending.jobs.remove_cgroup(left);
-        rundir::tidy(&ending.run_dir, keep);
+        runs::tidy(&ending.run_dir, keep);
     }
     code
 }

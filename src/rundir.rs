@@ -1,4 +1,5 @@
-//! The directory of one run: logs, temporary directories, the lock that says whether the run is alive.
+//! The directory of one run: its logs, temporary directories, the lock that says whether it is alive, and the page
+//! that says what it runs (see `sys::page`).
 //!
 //! Named by the guard before it forks. Both processes hold the lock, through one open file: it is free only
 //! when both are gone. Removed by the last of the two, after the last process, following no links.
@@ -6,13 +7,18 @@
 use crate::sys::proc;
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// How many kept directories of failed runs stay.
-const KEPT: usize = 10;
-const PREFIX: &str = "bgjobs-";
+/// With which the name of every run begins.
+pub const PREFIX: &str = "bgjobs-";
+/// The file that both processes keep locked.
+pub const LOCK: &str = "lock";
+/// The file behind the memory that they share.
+pub const PAGE: &str = "page";
+/// What the name of the directory beside the run directory ends with; see [`shared_dir`].
+pub const SHARED: &str = ".users";
 /// Unix socket paths have room for 107 bytes (unix(7)); a longer base leaves too little for the rest.
 const LONGEST_BASE: usize = 50;
 
@@ -32,15 +38,19 @@ pub fn create() -> anyhow::Result<RunDir> {
         .with_context(|| {
             format!("cannot create a directory in {} (set TMPDIR to a writable one)", base.display())
         })?;
-    let path = dir.keep();
-    fs::create_dir(path.join("logs"))?;
-    let lock = Flock::lock(File::create(path.join("lock"))?, FlockArg::LockExclusive)
+    fs::DirBuilder::new().mode(0o700).create(dir.path().join("logs"))?;
+    // Locked before it has its name: a lock file that is there and free means that both processes are gone.
+    let unnamed = dir.path().join("lock.new");
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
+    let lock = Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, e)| e)
         .context("cannot lock the run directory")?;
-    Ok(RunDir { path, _lock: lock })
+    fs::rename(unnamed, dir.path().join(LOCK))?;
+    Ok(RunDir { path: dir.keep(), _lock: lock })
 }
 
-fn base() -> PathBuf {
+/// Where run directories are made, and looked for.
+pub fn base() -> PathBuf {
     let wanted = std::env::temp_dir();
     let fits = wanted.as_os_str().len() <= LONGEST_BASE;
     if fits { wanted } else { PathBuf::from("/tmp") }
@@ -53,26 +63,25 @@ impl RunDir {
         self.path
     }
 
-    /// Its last component: the name of the run.
-    pub fn name(&self) -> String {
-        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Records where the run's cgroup is, for whoever looks after a run that is dead.
-    pub fn record_cgroup(&self, cgroup: &Path) {
-        let _ = fs::write(self.path.join("cgroup"), cgroup.as_os_str().as_encoded_bytes());
+    pub fn name(&self) -> String {
+        name(&self.path)
     }
+}
+
+/// What a run is called: the name of its directory.
+pub fn name(run: &Path) -> String {
+    run.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Where the temporary directories of other users lie: beside the run directory, which only its owner may
 /// enter. Entered by all, listed by none (0711).
 pub fn shared_dir(run: &Path) -> PathBuf {
     let mut name = run.file_name().unwrap_or_default().to_os_string();
-    name.push(".users");
+    name.push(SHARED);
     run.with_file_name(name)
 }
 
@@ -84,18 +93,9 @@ pub fn remains(run: &Path) -> Option<PathBuf> {
     if entries(&logs).next().is_some() {
         return Some(logs);
     }
-    let own = |name: &std::ffi::OsStr| name == "logs" || name == "lock" || name == "cgroup";
+    let own = |name: &std::ffi::OsStr| ["logs", LOCK, PAGE].iter().any(|own| name == *own);
     let has_files = entries(run).any(|entry| !own(&entry.file_name()));
     (has_files || shared_dir(run).exists()).then(|| run.to_owned())
-}
-
-/// What the last of the two processes does with the directory of a run that is over.
-pub fn tidy(run: &Path, keep: bool) {
-    if keep {
-        prune(run);
-    } else {
-        remove(run);
-    }
 }
 
 /// Removes everything of a run. `remove_dir_all` follows no links; what is mounted inside makes it fail, and
@@ -103,33 +103,6 @@ pub fn tidy(run: &Path, keep: bool) {
 pub fn remove(run: &Path) {
     let _ = fs::remove_dir_all(shared_dir(run));
     let _ = fs::remove_dir_all(run);
-}
-
-/// Removes the oldest directories of ended runs of ours, so that failures do not fill the disk.
-fn prune(run: &Path) {
-    let Some(base) = run.parent() else { return };
-    let me = nix::unistd::getuid().as_raw();
-    let mut old: Vec<(std::time::SystemTime, PathBuf)> = fs::read_dir(base)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX) && entry.path() != run)
-        .filter_map(|entry| {
-            let meta = fs::symlink_metadata(entry.path()).ok()?;
-            (meta.is_dir() && meta.uid() == me && is_ended(&entry.path()))
-                .then_some((meta.modified().ok()?, entry.path()))
-        })
-        .collect();
-    old.sort();
-    let surplus = (old.len() + 1).saturating_sub(KEPT);
-    for (_, path) in old.into_iter().take(surplus) {
-        remove(&path);
-    }
-}
-
-/// Whether the run of this directory is over: its lock can be had.
-fn is_ended(run: &Path) -> bool {
-    File::open(run.join("lock")).is_ok_and(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok())
 }
 
 /// Without /proc nobody can be found, counted or named.

@@ -44,10 +44,7 @@ mod functions {
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
     /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `grace` (5 s), `ready`, `timeout`
-    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `max_memory`
-    /// (`"512MB"`, or a number of bytes: beyond it the kernel kills the whole job), `max_procs` (processes and
-    /// threads together: beyond it none can be started). Limits need cgroup v2 with these controllers; throws `io`
-    /// when they cannot be enforced.
+    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes).
     ///
     /// ```rhai
     /// let api = spawn("api", "sleep 60");

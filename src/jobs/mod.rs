@@ -1,13 +1,13 @@
 //! What runs and who stops it. Knows processes, not scripts: no rhai, no text for people, no unsafe.
 //!
 //! ```text
-//! cgroup   the wall around all jobs, where the machine has one; limits
 //! control  what wakes a wait, and whether the script may go on
 //! spec     what to start: data, and its translation for exec
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
 //! output   a job's log, a command's pipes
 //! files    directories whose changes ring the bell
+//! leak     the proof: what is left of a run
 //! port     free ports, who listens
 //! ```
 //!
@@ -16,9 +16,9 @@
 //! reaped under the table's lock, which is a leaf: no other lock is taken and nothing is reported under it. The
 //! spawner holds it until an exec has succeeded or failed, and /proc is read under it.
 
-pub mod cgroup;
 pub mod control;
 mod files;
+pub mod leak;
 pub mod output;
 pub mod port;
 pub mod spec;
@@ -26,13 +26,13 @@ pub mod stop;
 mod table;
 
 pub use crate::sys::wait::ExitStatus;
+pub use leak::Left;
 pub use table::{Job, JobId, Kind, State, View, signal_process};
 
 use crate::event::{Bus, Event, Killed};
-use crate::sys::fork::{self, Exec, Join, Step};
-use crate::sys::proc::{self, Stat};
+use crate::sys::fork::{self, Exec, Step};
+use crate::sys::proc::{self, Births, Stat};
 use crate::sys::{clock, fd, signal, testing};
-use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
 use files::Files;
 use nix::libc::{SIGCONT, SIGKILL};
@@ -47,7 +47,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 use stop::{Action, Stage};
 use table::{Phase, Table};
@@ -59,14 +59,14 @@ pub struct Jobs {
     bus: Arc<Bus>,
     run_dir: PathBuf,
     run: String,
-    /// Or why there is none.
-    cgroup: Result<Cgroup, String>,
     next_id: AtomicUsize,
     files: Files,
     ports: Mutex<KnownPorts>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     reserve: Mutex<Vec<OwnedFd>>,
     spawner: Mutex<mpsc::Sender<Request>>,
+    /// When the first process was started, for the look at the end.
+    first: OnceLock<Option<Births>>,
 }
 
 struct Request {
@@ -85,7 +85,7 @@ struct KnownPorts {
 /// A job's stdin is not ours to write.
 pub struct NoStdin;
 
-/// A process that nothing could end.
+/// A process that is still there.
 #[derive(Clone, Debug)]
 pub struct Survivor {
     pub pid: i32,
@@ -113,7 +113,6 @@ impl Jobs {
         bus: Arc<Bus>,
         run_dir: PathBuf,
         run: String,
-        cgroup: Result<Cgroup, String>,
     ) -> anyhow::Result<Arc<Self>> {
         let (sender, requests) = mpsc::channel();
         let run_dir = table::canonical(&run_dir);
@@ -123,12 +122,12 @@ impl Jobs {
             bus,
             run_dir,
             run,
-            cgroup,
             next_id: AtomicUsize::new(1),
             files: Files::default(),
             ports: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
+            first: OnceLock::new(),
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
         let spawner = Arc::clone(&jobs);
@@ -180,7 +179,7 @@ impl Jobs {
             match change.state {
                 _ if change.job.kind == Kind::Command || change.asked => {}
                 State::Ended(status) => {
-                    let status = change.job.describe(status);
+                    let status = describe(status);
                     self.bus.emit(Event::JobEnded { job, status, expected: !change.died });
                 }
                 State::Daemonised => self.bus.emit(Event::JobDaemonised { job, left: change.members }),
@@ -214,7 +213,8 @@ impl Jobs {
         kind: Kind,
         again: bool,
     ) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
-        spec.env.insert("BGJOBS_RUN".into(), self.run.clone().into());
+        self.first.get_or_init(proc::births);
+        spec.env.insert(leak::MARK.into(), self.run.clone().into());
         spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
         let account = spec.user.as_deref().map(spec::account).transpose()?;
         if let Some(account) = &account {
@@ -232,12 +232,11 @@ impl Jobs {
         }
         // Before its log is truncated: that may be a file of the user's.
         spec.check()?;
-        let limited = self.limited(spec.limits)?;
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let (stdout, stderr, log, capture) = self.open_output(&spec.output, owner, again)?;
-        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account, self.join(limited.as_ref()));
-        let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer), limited });
+        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account);
+        let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer) });
         let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
@@ -250,26 +249,6 @@ impl Jobs {
             self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
         }
         Ok((job, capture))
-    }
-
-    /// A cgroup of its own for a job that has limits.
-    fn limited(&self, limits: Limits) -> Result<Option<Limited>, SpawnError> {
-        if limits == Limits::default() {
-            return Ok(None);
-        }
-        let limited = match &self.cgroup {
-            Ok(cgroup) => cgroup.limited(limits),
-            Err(reason) => Err(Refused {
-                reason: format!("there is no cgroup for this run: {reason}"),
-                delegation: true,
-            }),
-        };
-        limited.map(Some).map_err(SpawnError::Limit)
-    }
-
-    fn join(&self, limited: Option<&Limited>) -> Option<Join> {
-        let all = || self.cgroup.as_ref().ok().map(Cgroup::join);
-        limited.map(Limited::join).or_else(all)
     }
 
     /// Has the spawner fork it; its pid once the exec has succeeded.
@@ -523,7 +502,6 @@ impl Jobs {
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
             let mut kills = Vec::new();
-            let mut patient = false;
             let mut table = lock(&self.table);
             waiting.retain(|&id| {
                 let Some(entry) = table.entry_mut(id) else { return false };
@@ -536,19 +514,11 @@ impl Jobs {
                         finished.push((job, before, stage));
                         return false;
                     }
-                    Action::WaitUntil(until) => {
-                        patient = true;
-                        wake = [wake, until].into_iter().flatten().min();
-                    }
+                    Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
                     Action::Kill => kills.push((id, vec![SIGKILL])),
                 }
                 true
             });
-            // At the end of the run, once nobody has any grace left, all go together: who belongs to whom is read
-            // from /proc, and a chain that forks fast enough is always elsewhere by then.
-            if table.phase == Phase::Stopping && !kills.is_empty() && !patient {
-                self.kill_cgroup();
-            }
             table.signal_trees(&kills);
             drop(table);
             for (job, before, stage) in finished {
@@ -590,6 +560,19 @@ impl Jobs {
         table.entries.iter().filter(|entry| entry.alive()).map(|entry| entry.job.id).collect()
     }
 
+    /// Notes what the run listens on, so that it can be missed when all has been stopped.
+    pub fn note_ports(&self) {
+        if self.first.get().is_some() {
+            leak::note_ports();
+        }
+    }
+
+    /// The proof, after the sweep: what is left of this run.
+    pub fn left(&self) -> Left {
+        // What has started nothing can have left nothing; an empty script is not to pay for the look.
+        self.first.get().map_or_else(Left::default, |since| leak::look(&self.run, *since))
+    }
+
     /// How many jobs were ended by a stop.
     pub fn stopped_count(&self) -> usize {
         let table = lock(&self.table);
@@ -599,52 +582,47 @@ impl Jobs {
         table.entries.iter().filter(stopped).count()
     }
 
-    fn kill_cgroup(&self) {
-        if let Ok(cgroup) = &self.cgroup {
-            cgroup.kill();
-        }
-    }
-
-    /// Removes the run's cgroup: for the last of guard and host, after the last process.
-    pub fn remove_cgroup(&self, left: bool) {
-        if let Ok(cgroup) = &self.cgroup {
-            cgroup.remove(left);
-        }
-    }
-
     /// The final sweep: SIGKILL to every descendant, without sleeping, until there is none (ECHILD) or the
-    /// bound has passed. Returns who is left.
-    pub fn sweep(&self) -> Vec<Survivor> {
+    /// bound has passed.
+    pub fn sweep(&self) {
         if testing::off("sweep") {
-            return Vec::new();
+            return;
         }
-        self.kill_cgroup();
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
         let start = clock::now();
         let until = start + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         while lock(&self.table).sweep_round() {
             if clock::now() >= until {
-                return survivors();
+                return;
             }
             stop::pause_in_sweep(clock::now().saturating_sub(start));
         }
-        Vec::new()
     }
 }
 
-/// Every living descendant of this process.
+/// Every living descendant of this process; none where /proc speaks of others (the guard of a run with a PID namespace
+/// needs none of its own).
 pub fn survivors() -> Vec<Survivor> {
-    proc::descendants(nix::unistd::getpid().as_raw())
-        .into_iter()
-        .filter(Stat::alive)
-        .map(|stat| Survivor {
-            pid: stat.pid,
-            user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
-            state: stat.state,
-            command: proc::command(stat.pid),
-        })
-        .collect()
+    if !proc::available() {
+        return Vec::new();
+    }
+    let descendants = proc::descendants(nix::unistd::getpid().as_raw());
+    descendants.into_iter().filter(Stat::alive).map(described).collect()
+}
+
+/// A living process, with what names it.
+fn survivor(pid: i32) -> Option<Survivor> {
+    proc::stat(pid).filter(Stat::alive).map(described)
+}
+
+fn described(stat: Stat) -> Survivor {
+    Survivor {
+        pid: stat.pid,
+        user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
+        state: stat.state,
+        command: proc::command(stat.pid),
+    }
 }
 
 /// The name of a user id, or the number.
@@ -657,27 +635,6 @@ pub fn describe(status: ExitStatus) -> String {
     match status {
         ExitStatus::Code(code) => format!("exit {code}"),
         ExitStatus::Signal(number) => format!("killed by SIG{}", signal::name(number)),
-    }
-}
-
-impl Job {
-    /// As [`describe`]; also when the kernel has ended it because of its limit.
-    pub fn describe(&self, status: ExitStatus) -> String {
-        match self.limited.as_ref().and_then(Limited::out_of_memory) {
-            Some(limit) if status == ExitStatus::Signal(SIGKILL) => {
-                format!("killed by the kernel: out of memory (max_memory {})", spec::show_size(limit))
-            }
-            _ => describe(status),
-        }
-    }
-
-    pub fn out_of_memory(&self) -> bool {
-        self.limited.as_ref().and_then(Limited::out_of_memory).is_some()
-    }
-
-    /// How often it could not start a process or thread because of its limit, and the limit.
-    pub fn out_of_procs(&self) -> Option<(u64, u64)> {
-        self.limited.as_ref().and_then(Limited::out_of_procs)
     }
 }
 
@@ -713,10 +670,6 @@ fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
         Step::User => SpawnError::User { user: spec.user.clone().unwrap_or_default(), reason },
         Step::Exec if failure.errno == Errno::ENOENT => SpawnError::NotFound { program, path: None },
         Step::Exec => SpawnError::NotExecutable { program, reason },
-        Step::Cgroup => {
-            let reason = format!("it cannot join a cgroup: {reason}");
-            SpawnError::Limit(Refused { reason, delegation: false })
-        }
         Step::Fork => SpawnError::Os { what: "a process", reason },
         Step::Setup => SpawnError::Os { what: "a process group", reason },
     }

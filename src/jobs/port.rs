@@ -2,12 +2,12 @@
 
 use super::control::lock;
 use super::user_name;
-use crate::sys::{proc, socket};
+use crate::sys::{clock, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock};
 
 /// A process that listens on a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,18 +61,23 @@ fn owner(pid: i32) -> Owner {
 }
 
 /// The listening sockets of this machine at one moment: port by socket inode.
-pub struct Listeners(HashMap<PathBuf, u16>);
+pub struct Listeners(HashMap<PathBuf, (u64, u16)>);
 
 impl Listeners {
     pub fn now() -> Self {
         let link = |inode: u64| PathBuf::from(format!("socket:[{inode}]"));
-        Self(socket::listeners().iter().map(|l| (link(l.inode), l.address.port())).collect())
+        Self(socket::listeners().iter().map(|l| (link(l.inode), (l.inode, l.address.port()))).collect())
     }
 
-    /// The ports that these processes listen on, ascending.
+    /// The ports that these processes of ours listen on, ascending. Their sockets are noted: none of them may be
+    /// listened on when the run is over.
     pub fn of(&self, pids: &[i32]) -> Vec<u16> {
         let open = pids.iter().filter_map(|pid| proc::open_files(*pid)).flatten();
-        let ports: BTreeSet<u16> = open.filter_map(|file| self.0.get(&file).copied()).collect();
+        let sockets: BTreeSet<(u64, u16)> = open.filter_map(|file| self.0.get(&file).copied()).collect();
+        if let Some(page) = page::get() {
+            sockets.iter().for_each(|(inode, port)| page.note_socket(*inode, *port));
+        }
+        let ports: BTreeSet<u16> = sockets.into_iter().map(|(_, port)| port).collect();
         ports.into_iter().collect()
     }
 }
@@ -88,6 +93,8 @@ pub struct FreePorts {
     held: Mutex<Vec<OwnedFd>>,
     /// How many numbers have been tried: those are taken, by us or by somebody else.
     tried: AtomicU32,
+    /// Where the numbers begin.
+    seed: OnceLock<u32>,
 }
 
 /// The lowest number that is given out.
@@ -102,8 +109,10 @@ impl FreePorts {
             _ => 32768,
         };
         let span = u32::from(end - FIRST);
-        // Different runs start at different places, so that they seldom try the same number.
-        let seed = nix::unistd::getpid().as_raw().unsigned_abs().wrapping_mul(2_654_435_761);
+        // Different runs start at different places, so that they seldom try the same number: by their pid, which
+        // in a PID namespace is always 1, and by the time at which they were first asked.
+        let pid = nix::unistd::getpid().as_raw().unsigned_abs();
+        let seed = *self.seed.get_or_init(|| (pid ^ clock::raw().subsec_nanos()).wrapping_mul(2_654_435_761));
         for _ in 0..span {
             let step = self.tried.fetch_add(1, Relaxed);
             let Ok(offset) = u16::try_from(seed.wrapping_add(step) % span) else { continue };

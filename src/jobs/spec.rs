@@ -1,7 +1,6 @@
 //! What to start and how: plain data, and its translation into something that can be executed.
 
-use super::cgroup::{Limits, Refused};
-use crate::sys::fork::{Credentials, Exec, Join};
+use crate::sys::fork::{Credentials, Exec};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -129,13 +128,6 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// `64 MB`, or `64 MiB` where that is the rounder number.
-pub fn show_size(bytes: u64) -> String {
-    let size = bytesize::ByteSize(bytes).display();
-    let text = if bytes.is_multiple_of(1 << 20) { size.iec() } else { size.si() };
-    text.to_string().replace(".0 ", " ")
-}
-
 /// What a job reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stdin {
@@ -177,7 +169,6 @@ pub struct Spec {
     pub stop_signal: i32,
     pub grace: Duration,
     pub expect: Expect,
-    pub limits: Limits,
 }
 
 /// Why a job could not be started.
@@ -215,8 +206,6 @@ pub enum SpawnError {
     Nul {
         what: String,
     },
-    /// A limit cannot be enforced.
-    Limit(Refused),
     Os {
         what: &'static str,
         reason: String,
@@ -299,12 +288,7 @@ impl Spec {
     }
 
     /// What to execute.
-    pub fn prepare(
-        &self,
-        fds: Descriptors,
-        account: Option<Account>,
-        cgroup: Option<Join>,
-    ) -> Result<Exec, SpawnError> {
+    pub fn prepare(&self, fds: Descriptors, account: Option<Account>) -> Result<Exec, SpawnError> {
         let path = self.path();
         let argv = self.command.argv();
         let programs = match &self.command {
@@ -336,7 +320,6 @@ impl Spec {
             stdout: fds.stdout,
             stderr: fds.stderr,
             credentials: account.map(|account| account.credentials),
-            cgroup,
             death_signal: self.stop_signal,
         })
     }

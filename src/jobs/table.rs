@@ -4,7 +4,7 @@
 //! lock. A job's leader stays a zombie until its group has no other living member, which keeps the
 //! number of its group from being used again.
 
-use super::cgroup::Limited;
+use super::leak;
 use super::spec::{Expect, Spec};
 use super::stop::Stage;
 use crate::sys::proc::{self, Stat};
@@ -36,8 +36,6 @@ pub struct Job {
     pub log: Option<PathBuf>,
     /// The writing end of its stdin, when that is a pipe.
     pub stdin: Mutex<Option<OwnedFd>>,
-    /// Its own cgroup, when it has limits.
-    pub limited: Option<Limited>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -377,7 +375,7 @@ impl Table {
             entries.find(|e| e.job.log.as_ref().is_some_and(|log| files.contains(log))).map(|e| e.job.id)
         };
         let by_environment = || {
-            if proc::variable(stat.pid, "BGJOBS_RUN")? != self.run {
+            if proc::variable(stat.pid, leak::MARK)? != self.run {
                 return None;
             }
             let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
@@ -439,11 +437,6 @@ impl Table {
             let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
             let others = processes.remove(id).unwrap_or_default();
             for &number in signals {
-                if number == SIGKILL
-                    && let Some(cgroup) = &entry.job.limited
-                {
-                    cgroup.kill();
-                }
                 if pinned {
                     let _ = signal::kill(-group, number);
                 }

@@ -1,14 +1,17 @@
 //! All words about a run for people. The only writers of stdout and stderr.
 
 mod out;
+mod runs;
+mod table;
 mod terminal;
 mod text;
 
 pub use out::{Reporter, start};
+pub use runs::{JobLine, Record as RunRecord, RunLine, ps};
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
-    Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, plain_error, print_failure,
-    verdict,
+    GuardVerdict, Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, obstacle,
+    plain_error, print_failure, verdict,
 };
 
 use crate::cli::Verbosity;

@@ -1,6 +1,6 @@
 //! Events as lines on stderr: one short line each, prefixed by the time since the start.
 
-use super::text::{duration, sanitize};
+use super::text::{duration, ignored, sanitize};
 use crate::cli::{Color, Verbosity};
 use crate::event::Event;
 use crate::sys::clock;
@@ -66,6 +66,7 @@ impl Terminal {
             Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
+            Event::JobStopped { killed: Some(_), .. } => Verbosity::Quiet,
             Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
@@ -83,10 +84,7 @@ impl Terminal {
                 format!("{job} went to the background: its first process ended, {left} still run")
             }
             Event::JobStopped { job, after, killed: None } => format!("{job} stopped ({})", duration(*after)),
-            Event::JobStopped { job, killed: Some(killed), .. } => {
-                let grace = duration(killed.grace);
-                style.note(&format!("{job} ignored {}, killed after {grace}", killed.ignored))
-            }
+            Event::JobStopped { job, killed: Some(killed), .. } => style.note(&ignored(job, killed)),
             Event::CommandStarted { command } => format!("run: {}", shorten(&sanitize(command))),
             Event::CommandEnded { command, status, ok, after, .. } => {
                 let line = format!("run: {} ({status}, {})", shorten(&sanitize(command)), duration(*after));

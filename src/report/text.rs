@@ -1,9 +1,10 @@
 //! The longer texts: the failure report, the verdict, what the guard has to say.
 
 use super::terminal::Style;
-use crate::event::{Failure, Place};
+use crate::event::{Failure, Killed, Place};
 use crate::exit;
-use crate::jobs::Survivor;
+use crate::isolate::{self, Cause, Isolation, Obstacle, Step};
+use crate::jobs::{Left, Survivor};
 use crate::sys::fd::{self, Written};
 use std::fmt::Write;
 use std::os::fd::AsFd;
@@ -105,15 +106,17 @@ pub struct Verdict<'a> {
     pub passed: usize,
     pub failed: usize,
     pub stopped: usize,
-    pub left: &'a [Survivor],
+    pub left: &'a Left,
+    /// Those are known by their numbers in the run's own PID namespace.
+    pub inside: bool,
     /// What is kept: the directory of the logs, or of the run when there are none.
     pub kept: Option<&'a Path>,
 }
 
-/// The verdict: one line, preceded by what could not be killed.
+/// The verdict: one line, preceded by what is left.
 pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let mut text = String::new();
-    survivors(&mut text, verdict.left);
+    leaks(&mut text, verdict.left, verdict.inside);
     let ok = verdict.code == exit::OK;
     let word = match &verdict.cause {
         Some(cause) => format!("{cause} (exit {})", verdict.code),
@@ -130,7 +133,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     }
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ =
-        writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.len());
+        writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.count());
     text
 }
 
@@ -142,17 +145,30 @@ fn seconds(time: Duration) -> String {
     }
 }
 
-fn survivors(text: &mut String, left: &[Survivor]) {
-    for one in left {
+/// `inside`: their numbers mean nothing outside of the run's own PID namespace.
+fn leaks(text: &mut String, left: &Left, inside: bool) {
+    let named = |one: &Survivor| format!("{}{}", if inside { "inside " } else { "" }, survivor(one));
+    for one in left.descendants.iter().chain(&left.marked) {
+        let _ = writeln!(text, "leaked: {}", named(one));
+    }
+    for open in &left.ports {
+        let holder = open.holder.as_ref().map_or_else(|| "a process that cannot be seen".to_owned(), named);
         let _ = writeln!(
             text,
-            "leaked: pid {} (user {}, state {}): {}",
-            one.pid,
-            one.user,
-            one.state,
-            sanitize(&one.command)
+            "leaked: port {}, which a job opened, is still listened on by {holder}",
+            open.port
         );
     }
+}
+
+/// `pid 812 (user root, state S): sleep 60`.
+fn survivor(one: &Survivor) -> String {
+    format!("pid {} (user {}, state {}): {}", one.pid, one.user, one.state, sanitize(&one.command))
+}
+
+/// `api ignored TERM, killed after 5 s`.
+pub fn ignored(job: &str, killed: &Killed) -> String {
+    format!("{job} ignored {}, killed after {}", killed.ignored, duration(killed.grace))
 }
 
 /// Why the host ended without a report.
@@ -161,25 +177,37 @@ pub fn host_died(status: String) -> String {
     format!("host {status}{guess}")
 }
 
-/// The guard speaks in the host's place; `running` are the jobs that it had to stop.
-pub fn guard_verdict(
-    cause: &str,
-    run_dir: &Path,
-    code: i32,
-    elapsed: Duration,
-    running: &[String],
-    left: &[Survivor],
-) {
-    let mut text = format!("error: {cause}\n");
+/// What the guard says in the host's place.
+pub struct GuardVerdict<'a> {
+    pub cause: String,
+    pub run_dir: &'a Path,
+    pub code: i32,
+    pub elapsed: Duration,
+    /// The jobs that it had to stop.
+    pub running: &'a [String],
+    /// Or rather the kernel, which has killed them with the host: they were in its PID namespace.
+    pub by_kernel: bool,
+    /// Those of them that ignored their signal.
+    pub killed: &'a [(String, Killed)],
+    pub left: &'a Left,
+}
+
+pub fn guard_verdict(verdict: &GuardVerdict) {
+    let GuardVerdict { code, running, left, .. } = *verdict;
+    let mut text = format!("error: {}\n", verdict.cause);
     if !running.is_empty() {
-        let _ = writeln!(text, "  = stopped by the guard: {}", running.join(", "));
+        let how = if verdict.by_kernel { "killed with it by the kernel" } else { "stopped by the guard" };
+        let _ = writeln!(text, "  = {how}: {}", running.join(", "));
     }
-    survivors(&mut text, left);
-    let _ = writeln!(text, "logs: {}", run_dir.join("logs").display());
-    let (elapsed, jobs) = (seconds(elapsed), count(running.len()));
+    for (job, how) in verdict.killed {
+        let _ = writeln!(text, "  = {}", ignored(job, how));
+    }
+    leaks(&mut text, left, false);
+    let _ = writeln!(text, "logs: {}", verdict.run_dir.join("logs").display());
+    let (elapsed, jobs) = (seconds(verdict.elapsed), count(running.len()));
     let _ =
-        writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.len());
-    write_all(&text);
+        writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.count());
+    print_error(&text);
 }
 
 /// `1 job`, `2 jobs`.
@@ -191,29 +219,108 @@ fn count(jobs: usize) -> String {
 pub fn late_survivors(left: &[Survivor]) {
     if !left.is_empty() {
         let mut text = String::new();
-        survivors(&mut text, left);
+        leaks(&mut text, &Left { descendants: left.to_vec(), ..Left::default() }, false);
         let _ = writeln!(text, "bgjobs: {} leaked", left.len());
-        write_all(&text);
+        print_error(&text);
     }
+}
+
+/// Why the run cannot have what `--isolate` asks for: the step, its errno, what that most likely comes from, and
+/// the way out.
+pub fn obstacle(wanted: Isolation, obstacle: Obstacle) -> String {
+    let what = match (wanted.pid, wanted.net) {
+        (true, true) => "pid,net",
+        (true, false) => "pid",
+        _ => "net",
+    };
+    let Obstacle { step, errno } = obstacle;
+    let mut text = format!(
+        "--isolate {what} is not possible here: cannot {}: {} ({errno:?})",
+        step_in_words(step),
+        errno.desc()
+    );
+    if let Some((why, way_out)) = cause_in_words(isolate::cause(obstacle)) {
+        let _ = write!(text, "\n  = {why}\ntry: {way_out}");
+    }
+    text
+}
+
+/// As in "cannot …".
+fn step_in_words(step: Step) -> &'static str {
+    match step {
+        Step::Fork => "start a process (fork)",
+        Step::User => "make a user namespace (unshare)",
+        Step::Setgroups => "give up setgroups (/proc/self/setgroups)",
+        Step::UidMap => "map the user id to itself (/proc/self/uid_map)",
+        Step::GidMap => "map the group id to itself (/proc/self/gid_map)",
+        Step::Namespaces => "make the namespaces (unshare)",
+        Step::Private => "make mounts private (mount)",
+        Step::Loopback => "bring up the loopback interface (ioctl)",
+        Step::Proc => "mount a /proc of its own (mount)",
+    }
+}
+
+/// What it most likely comes from, and the way out.
+fn cause_in_words(cause: Cause) -> Option<(&'static str, &'static str)> {
+    Some(match cause {
+        Cause::AppArmor => (
+            "AppArmor takes the rights in a user namespace from programs without a profile \
+             (kernel.apparmor_restrict_unprivileged_userns)",
+            "an AppArmor profile for bgjobs that has `userns,`, or run it as root",
+        ),
+        Cause::Seccomp => (
+            "a seccomp filter forbids new namespaces, as container engines and sandboxes have it",
+            "in Docker: --security-opt seccomp=unconfined --security-opt systempaths=unconfined, or --privileged",
+        ),
+        Cause::MaskedProc => (
+            "parts of /proc are masked here, as in a container, and a new one would show them",
+            "in Docker: --security-opt systempaths=unconfined; in Podman: --security-opt unmask=ALL",
+        ),
+        Cause::Limit => (
+            "the limit on namespaces is reached, or is 0 (user.max_user_namespaces and its kin)",
+            "raise the limit: sysctl user.max_user_namespaces=10000, or run bgjobs as root",
+        ),
+        Cause::Kernel => ("this kernel was built without such namespaces", "leave --isolate away"),
+        Cause::Chroot => (
+            "the root directory is no mount point, as in a chroot",
+            "mount --bind DIR DIR before the chroot, or leave --isolate pid away",
+        ),
+        Cause::NoProc => ("there is no /proc here", "mount it: mount -t proc proc /proc"),
+        Cause::Forbidden => (
+            "user namespaces are for root only here (kernel.unprivileged_userns_clone), or this is a chroot",
+            "sysctl kernel.unprivileged_userns_clone=1, or run bgjobs as root",
+        ),
+        Cause::Policy => (
+            "the policy of a security module forbids it (AppArmor or SELinux, as for a container)",
+            "in Docker: --security-opt apparmor=unconfined, or label=disable for SELinux",
+        ),
+        Cause::Unknown => return None,
+    })
 }
 
 /// An error of bgjobs itself, before there is a run.
 pub fn plain_error(message: &str) {
-    write_all(&format!("error: {}\n", sanitize(message)));
+    print_error(&format!("error: {}\n", sanitize(message)));
 }
 
 /// A failure outside of a run.
 pub fn print_failure(what: &Failure, style: Style) {
-    write_all(&failure(what, style));
+    print_error(&failure(what, style));
 }
 
 /// The generated reference, on stdout.
 pub fn api(reference: &str) -> i32 {
-    write_to(std::io::stdout().as_fd(), reference);
+    print(reference);
     exit::OK
 }
 
-fn write_all(text: &str) {
+/// What a command was asked for, on stdout.
+pub fn print(text: &str) {
+    write_to(std::io::stdout().as_fd(), text);
+}
+
+/// Whole lines on stderr.
+pub fn print_error(text: &str) {
     write_to(std::io::stderr().as_fd(), text);
 }
 

@@ -12,6 +12,11 @@ pub fn now() -> Duration {
     raw().saturating_sub(Duration::from_nanos(paused))
 }
 
+/// Time since the machine was started, suspended or not: what the start times of processes are counted in.
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}
+
 /// CLOCK_MONOTONIC itself.
 pub fn raw() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)

@@ -5,6 +5,7 @@
 //! fd       descriptors: close-on-exec for what was inherited, bounded writes
 //! fork     the guard's fork of the host, the spawner's fork of a job
 //! link     messages between guard and host
+//! namespace  a fork behind walls: PID, network and user namespaces
 //! page     the memory that guard and host share
 //! pidfd    a process that cannot be confused with its successor
 //! proc     what /proc says of processes
@@ -21,6 +22,7 @@ pub mod clock;
 pub mod fd;
 pub mod fork;
 pub mod link;
+pub mod namespace;
 pub mod page;
 pub mod pidfd;
 pub mod proc;

@@ -1,20 +1,40 @@
-//! The memory that guard and host share: written by one side, read by the other when the first is gone.
+//! The run's record: memory that guard and host share, written by one side and read by the other when the first
+//! is gone. It is a file in the run directory, so that `bgjobs ps` and `bgjobs sweep` can read it as well.
 //!
 //! Fixed layout and atomics only, no lock: a process that was killed while it held a lock would take the
 //! other one with it. A slot is published by storing its pid last and withdrawn by storing 0 first.
+//!
+//! Who belongs to the run maps the file, whose blocks are allocated before; everybody else reads a copy with
+//! read(2), since a file that has been cut short would kill whoever maps it (SIGBUS). Nothing in a copy can be
+//! relied on but its size: every bit pattern is a valid page.
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use super::proc;
+use nix::fcntl::posix_fallocate;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::num::NonZeroUsize;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, SystemTime};
 
 /// Jobs beyond this number are stopped with the defaults (TERM, the run's grace period) when the host is
 /// killed; while the host lives there is no limit.
 pub const SLOTS: usize = 1024;
 const NAME: usize = 32;
+/// Listening sockets of jobs beyond this number are not looked for after the teardown.
+const SOCKETS: usize = 512;
+const SCRIPT: usize = 96;
+
+/// The last byte is the version of the layout: whoever changes that counts it up.
+const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x01");
 
 #[repr(C)]
 pub struct Page {
+    /// Stored once the record is complete.
+    magic: AtomicU64,
     /// Nanoseconds that the run has spent stopped (Ctrl-Z); see [`super::clock`].
     pub paused_ns: AtomicU64,
     /// The run's grace period, in milliseconds.
@@ -23,21 +43,52 @@ pub struct Page {
     pub stop_since_ns: AtomicU64,
     /// The longest grace period of any running job, in milliseconds.
     pub longest_grace_ms: AtomicU64,
+    /// Which boot of the machine this is, in two halves: the numbers below mean nothing after the next one.
+    boot: [AtomicU64; 2],
+    /// The PID namespace in which guard and host have their numbers.
+    namespace: AtomicU64,
+    /// Milliseconds since 1970.
+    started_ms: AtomicU64,
+    guard: Who,
+    host: Who,
+    /// Everything of the run is over; what is left of it has been named.
+    ended: AtomicU64,
+    script: [AtomicU8; SCRIPT],
     slots: [Slot; SLOTS],
+    /// The listening sockets that jobs have opened: inode and port in one word; 0 where there is none.
+    sockets: [AtomicU64; SOCKETS],
 }
 
+/// A process, not to be confused with a later one of the same number.
+#[repr(C)]
+struct Who {
+    pid: AtomicU64,
+    start: AtomicU64,
+}
+
+/// Without padding, as the whole page is: a reader fills it byte by byte.
 #[repr(C)]
 struct Slot {
+    start: AtomicU64,
     pid: AtomicI32,
     stop_signal: AtomicI32,
     grace_ms: AtomicU32,
+    unused: AtomicU32,
     name: [AtomicU8; NAME],
 }
 
-/// What the guard needs to stop one job in the host's place.
+/// A pid, and the start time that makes it one process for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub pid: i32,
+    pub start: u64,
+}
+
+/// What is needed to stop one job in the host's place.
 #[derive(Clone, Debug)]
 pub struct SlotView {
     pub pid: i32,
+    pub start: u64,
     pub stop_signal: i32,
     pub grace_ms: u32,
     pub name: String,
@@ -45,17 +96,34 @@ pub struct SlotView {
 
 static PAGE: OnceLock<&'static Page> = OnceLock::new();
 
-/// Maps the page. Called once, by the guard, before it forks the host.
-pub fn create() -> nix::Result<&'static Page> {
+/// Maps the page. Called once, by the guard, before it forks the host. Where there can be no such file (the disk is
+/// full, the filesystem cannot map), it is nameless memory: the run does not depend on being seen.
+pub fn create(path: &Path) -> nix::Result<&'static Page> {
     let size = NonZeroUsize::new(size_of::<Page>()).unwrap_or(NonZeroUsize::MIN);
-    // SAFETY: a fresh anonymous mapping, large and aligned enough for a Page; zeroed memory is a valid
-    // Page since every field is an atomic integer or bool; it is never unmapped, hence 'static.
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let file = allocated(path, size);
+    // SAFETY: a fresh mapping, large and aligned enough for a Page, which is never unmapped, hence 'static; zeroed
+    // memory is a valid Page since every field is an atomic integer. The file's blocks are allocated, and only
+    // processes of this user can cut it short.
     let page: &'static Page = unsafe {
-        let memory =
-            mmap_anonymous(None, size, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED)?;
+        let named = file.as_ref().map(|file| mmap(None, size, access, MapFlags::MAP_SHARED, file, 0));
+        let memory = match named {
+            Some(Ok(memory)) => memory,
+            _ => mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)?,
+        };
         &*memory.as_ptr().cast::<Page>()
     };
     Ok(PAGE.get_or_init(|| page))
+}
+
+/// A new file of this size whose blocks are there, so that no store can fail.
+fn allocated(path: &Path, size: NonZeroUsize) -> Option<File> {
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).ok()?;
+    let room = posix_fallocate(&file, 0, i64::try_from(size.get()).ok()?);
+    if room.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    room.ok().map(|()| file)
 }
 
 /// The page, once there is one.
@@ -63,7 +131,77 @@ pub fn get() -> Option<&'static Page> {
     PAGE.get().copied()
 }
 
+/// A copy of another run's page; none when this is no page of this version.
+pub fn read(mut file: &File) -> Option<Box<Page>> {
+    // SAFETY: zeroed memory is a valid Page.
+    let mut page: Box<Page> = Box::new(unsafe { std::mem::zeroed() });
+    // SAFETY: a Page has no padding, so all of its bytes are initialised, and any bytes make a valid one; the slice
+    // is the only reference while it lives.
+    let bytes = unsafe {
+        std::slice::from_raw_parts_mut(std::ptr::from_mut(&mut *page).cast::<u8>(), size_of::<Page>())
+    };
+    file.read_exact(bytes).ok()?;
+    (page.magic.load(SeqCst) == MAGIC).then_some(page)
+}
+
 impl Page {
+    /// Says whose record this is. Called once, by the guard.
+    pub fn describe(&self, script: &str) {
+        let me = std::process::id().cast_signed();
+        let [high, low] = boot();
+        self.boot[0].store(high, SeqCst);
+        self.boot[1].store(low, SeqCst);
+        self.namespace.store(proc::pid_namespace(), SeqCst);
+        let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        self.started_ms.store(u64::try_from(since_1970.as_millis()).unwrap_or(0), SeqCst);
+        self.guard.set(me);
+        store_text(&self.script, script);
+        self.magic.store(MAGIC, SeqCst);
+    }
+
+    pub fn set_host(&self, pid: i32) {
+        self.host.set(pid);
+    }
+
+    /// Everything of this run is over.
+    pub fn end(&self) {
+        self.ended.store(1, SeqCst);
+    }
+
+    pub fn ended(&self) -> bool {
+        self.ended.load(SeqCst) != 0
+    }
+
+    /// Whether the machine has been started anew since: nothing of this run can be left.
+    pub fn is_of_another_boot(&self) -> bool {
+        let (then, now) = (self.boot.each_ref().map(|half| half.load(SeqCst)), boot());
+        then != [0, 0] && now != [0, 0] && then != now
+    }
+
+    /// Whether its pids can be those of processes that live now, and mean the same to us.
+    pub fn counts_here(&self) -> bool {
+        !self.is_of_another_boot() && self.namespace.load(SeqCst) == proc::pid_namespace()
+    }
+
+    pub fn guard(&self) -> Identity {
+        self.guard.get()
+    }
+
+    pub fn host(&self) -> Identity {
+        self.host.get()
+    }
+
+    pub fn script(&self) -> String {
+        load_text(&self.script)
+    }
+
+    /// Not after now, whatever the clock or the file has been set to.
+    pub fn started(&self) -> SystemTime {
+        let since_1970 = Duration::from_millis(self.started_ms.load(SeqCst));
+        let now = SystemTime::now();
+        SystemTime::UNIX_EPOCH.checked_add(since_1970).map_or(now, |started| started.min(now))
+    }
+
     /// Publishes a job; returns the slot to withdraw later, none when all are taken.
     pub fn publish(&self, pid: i32, stop_signal: i32, grace_ms: u64, name: &str) -> Option<usize> {
         self.longest_grace_ms.fetch_max(grace_ms, SeqCst);
@@ -71,10 +209,8 @@ impl Page {
         let slot = &self.slots[index];
         slot.stop_signal.store(stop_signal, SeqCst);
         slot.grace_ms.store(u32::try_from(grace_ms).unwrap_or(u32::MAX), SeqCst);
-        let bytes = name.as_bytes();
-        for (i, cell) in slot.name.iter().enumerate() {
-            cell.store(bytes.get(i).copied().unwrap_or(0), SeqCst);
-        }
+        slot.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
+        store_text(&slot.name, name);
         slot.pid.store(pid, SeqCst);
         Some(index)
     }
@@ -83,20 +219,122 @@ impl Page {
         self.slots[slot].pid.store(0, SeqCst);
     }
 
+    /// Notes a listening socket of a job, once.
+    pub fn note_socket(&self, inode: u64, port: u16) {
+        let word = inode << 16 | u64::from(port);
+        for cell in &self.sockets {
+            match cell.compare_exchange(0, word, SeqCst, SeqCst) {
+                Err(there) if there != word => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// The inodes of the sockets noted so far.
+    pub fn sockets(&self) -> Vec<u64> {
+        let words = self.sockets.iter().map(|cell| cell.load(SeqCst));
+        words.take_while(|word| *word != 0).map(|word| word >> 16).collect()
+    }
+
     pub fn published(&self) -> Vec<SlotView> {
-        let text = |slot: &Slot| {
-            let bytes: Vec<u8> = slot.name.iter().map(|c| c.load(SeqCst)).take_while(|b| *b != 0).collect();
-            String::from_utf8_lossy(&bytes).into_owned()
-        };
         self.slots
             .iter()
-            .filter(|slot| slot.pid.load(SeqCst) != 0)
+            .filter(|slot| slot.pid.load(SeqCst) > 0)
             .map(|slot| SlotView {
                 pid: slot.pid.load(SeqCst),
+                start: slot.start.load(SeqCst),
                 stop_signal: slot.stop_signal.load(SeqCst),
                 grace_ms: slot.grace_ms.load(SeqCst),
-                name: text(slot),
+                name: load_text(&slot.name),
             })
             .collect()
+    }
+}
+
+impl Who {
+    fn set(&self, pid: i32) {
+        self.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
+        self.pid.store(u64::try_from(pid).unwrap_or(0), SeqCst);
+    }
+
+    fn get(&self) -> Identity {
+        let pid = i32::try_from(self.pid.load(SeqCst)).unwrap_or(0);
+        Identity { pid, start: self.start.load(SeqCst) }
+    }
+}
+
+impl Identity {
+    /// Whether this very process still runs.
+    pub fn alive(self) -> bool {
+        self.pid > 0 && proc::stat(self.pid).is_some_and(|stat| stat.start == self.start && stat.alive())
+    }
+}
+
+/// The end of a text is what tells one script from another, so that is kept when there is no room for all.
+fn store_text(cells: &[AtomicU8], text: &str) {
+    let bytes = text.as_bytes();
+    let kept = &bytes[bytes.len().saturating_sub(cells.len())..];
+    for (i, cell) in cells.iter().enumerate() {
+        cell.store(kept.get(i).copied().unwrap_or(0), SeqCst);
+    }
+}
+
+fn load_text(cells: &[AtomicU8]) -> String {
+    let bytes: Vec<u8> = cells.iter().map(|cell| cell.load(SeqCst)).take_while(|byte| *byte != 0).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The boot's id in two halves; zero when it cannot be known.
+fn boot() -> [u64; 2] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let half = |range: std::ops::Range<usize>| {
+        digits.get(range).and_then(|half| u64::from_str_radix(half, 16).ok()).unwrap_or(0)
+    };
+    [half(0..16), half(16..32)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, Write};
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(bytes).expect("written");
+        file.rewind().expect("rewound");
+        file
+    }
+
+    #[test]
+    fn what_is_no_page_of_this_version_is_not_read() {
+        let mut whole = vec![0xffu8; size_of::<Page>()];
+        assert!(read(&file(&[])).is_none());
+        assert!(read(&file(&whole)).is_none());
+        whole[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+        assert!(read(&file(&whole[..whole.len() - 1])).is_none());
+        whole[7] ^= 1;
+        assert!(read(&file(&whole)).is_none(), "another version");
+    }
+
+    #[test]
+    fn garbage_under_a_good_header_describes_nobody() {
+        let mut whole = vec![0xffu8; size_of::<Page>()];
+        whole[..8].copy_from_slice(&MAGIC.to_ne_bytes());
+        let page = read(&file(&whole)).expect("a page");
+        assert!(page.published().is_empty(), "no pid is negative");
+        assert!(page.is_of_another_boot() && !page.counts_here());
+        assert!(!page.guard().alive() && !page.host().alive());
+        assert!(page.started() <= SystemTime::now());
+        assert!(!page.script().is_empty());
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_end() {
+        let cells: [AtomicU8; 8] = std::array::from_fn(|_| AtomicU8::new(7));
+        store_text(&cells, "/a/long/way/to/it.rhai");
+        assert_eq!(load_text(&cells), "/it.rhai");
+        store_text(&cells, "x");
+        assert_eq!(load_text(&cells), "x");
     }
 }

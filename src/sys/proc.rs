@@ -1,10 +1,12 @@
 //! What /proc says of processes. Every answer is a snapshot: the process may be gone, or another one, by
 //! the time it is read, so whoever signals a pid from here checks its start time first.
 
+use super::clock;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One line of /proc/PID/stat (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,17 @@ impl Stat {
     /// state Z with more than one thread.
     pub fn alive(&self) -> bool {
         !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
+    }
+}
+
+impl Stat {
+    /// How long ago it was started.
+    pub fn age(&self) -> Duration {
+        // SAFETY: sysconf only asks.
+        let per_second = unsafe { nix::libc::sysconf(nix::libc::_SC_CLK_TCK) };
+        let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
+        let start = Duration::from_millis(self.start.saturating_mul(1000) / per_second);
+        clock::since_boot().saturating_sub(start)
     }
 }
 
@@ -116,6 +129,11 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
     Some(found)
 }
 
+/// Which PID namespace this process lives in: a process has another number in each.
+pub fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())
+}
+
 /// Every process that can be seen.
 pub fn all() -> Vec<Stat> {
     pids().filter_map(stat).collect()
@@ -153,6 +171,46 @@ pub fn variable(pid: i32, name: &str) -> Option<String> {
         let entry = String::from_utf8_lossy(entry);
         entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
     })
+}
+
+/// A moment in the life of this machine, told by what it has started until then.
+#[derive(Clone, Copy, Debug)]
+pub struct Births {
+    /// The number that was given out last, in this PID namespace.
+    last: i32,
+    /// All processes and threads since boot.
+    count: u64,
+}
+
+/// None when it cannot be told.
+pub fn births() -> Option<Births> {
+    let last = fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()?;
+    let stat = fs::read("/proc/stat").ok()?;
+    let line = stat.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"processes "))?;
+    Some(Births { last, count: std::str::from_utf8(line).ok()?.trim().parse().ok()? })
+}
+
+/// Whether a number may have been given out between two moments. Numbers ascend and start again after the highest
+/// (alloc_pid in kernel/pid.c); if so many were given out that they may have met, any may be new.
+fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
+    if to.count.saturating_sub(from.count) > highest / 2 {
+        return true;
+    }
+    if from.last <= to.last { from.last < pid && pid <= to.last } else { from.last < pid || pid <= to.last }
+}
+
+/// The processes that were started with this entry (`NAME=value`) in their environment, as far as it may be read.
+/// Those that were there before `since` are not asked: that would be most of a machine, 30 µs each.
+pub fn carriers(entry: &str, since: Option<Births>) -> Vec<i32> {
+    let highest =
+        fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
+    let window = since.zip(births()).zip(highest);
+    let asked = |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
+    let carries = |pid: &i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|b| *b == 0).any(|variable| variable == entry.as_bytes())
+    };
+    pids().filter(asked).filter(carries).collect()
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.
@@ -196,6 +254,37 @@ mod tests {
         let stat = parse_stat(text).expect("parses");
         assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session), (77, 5, 6, 7));
         assert_eq!((stat.state, stat.threads, stat.start), ('S', 3, 9876));
+    }
+
+    #[test]
+    fn numbers_are_new_when_they_were_given_out_between_two_moments() {
+        let at = |last, count| Births { last, count };
+        for (pid, from, to, new) in [
+            (11, at(10, 0), at(20, 10), true),
+            (10, at(10, 0), at(20, 10), false),
+            (21, at(10, 0), at(20, 10), false),
+            (10, at(10, 0), at(10, 0), false),
+            // Past the highest number.
+            (990, at(980, 0), at(305, 30), true),
+            (305, at(980, 0), at(305, 30), true),
+            (306, at(980, 0), at(305, 30), false),
+            (980, at(980, 0), at(305, 30), false),
+            // Perhaps all the way round.
+            (10, at(10, 0), at(20, 600), true),
+        ] {
+            assert_eq!(is_new(pid, from, to, 1000), new, "{pid} from {from:?} to {to:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_found_by_an_entry_of_its_environment_and_by_no_other() {
+        let births = births().expect("/proc/loadavg and /proc/stat");
+        assert!(births.last > 0 && births.count > 0, "{births:?}");
+        let path = format!("PATH={}", std::env::var("PATH").expect("a PATH"));
+        let me = std::process::id().cast_signed();
+        assert!(carriers(&path, None).contains(&me));
+        assert!(!carriers(&path[..path.len() - 1], None).contains(&me));
+        assert!(!carriers(&path, Some(births)).contains(&me), "it was there before");
     }
 
     #[test]

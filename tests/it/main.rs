@@ -4,12 +4,13 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod api;
-mod cgroup;
 mod error;
 mod http;
+mod isolate;
 mod kill;
 mod readme;
 mod script;
 mod support;
 mod surroundings;
+mod sweep;
 mod tidy;

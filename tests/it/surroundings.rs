@@ -331,3 +331,170 @@ fn closed_standard_descriptors_are_no_hindrance() {
         );
     }
 }
+
+// ---- The proof -------------------------------------------------------------------------------------------------
+
+/// A process that is no descendant of the run, ended with the test.
+struct Stranger(Child);
+
+impl Stranger {
+    fn start(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("it starts"))
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn python(code: &str, args: &[&Path]) -> Command {
+    let mut command = Command::new("python3");
+    command.args(["-SEc", code]).args(args);
+    command
+}
+
+/// Takes the listening socket that is sent to it over a Unix socket, and keeps it.
+const TAKES: &str = "import socket, sys, time
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen()
+c = s.accept()[0]; taken = socket.recv_fds(c, 1, 1); c.sendall(b'x'); time.sleep(600)";
+/// Listens, and hands the socket to somebody else as well.
+const GIVES: &str = "import socket, sys, time
+l = socket.create_server(('127.0.0.1', int(sys.argv[1])), reuse_port=True)
+if len(sys.argv) > 2:
+    c = socket.socket(socket.AF_UNIX); c.connect(sys.argv[2]); socket.send_fds(c, [b'x'], [l.fileno()]); c.recv(1)
+print('up', flush=True); time.sleep(600)";
+
+/// A script with a job that listens, and hands its socket on when there is somebody to take it.
+fn listening(place: &Place, then: &str) -> String {
+    let give =
+        if place.path("take").exists() { format!(", {:?}", place.path("take")) } else { String::new() };
+    let ready = "#{name: \"server\", ready: #{log: \"up\"}}";
+    format!(
+        "let port = free_port(); write_file({:?}, port);
+        start([\"python3\", \"-SEc\", {GIVES:?}, `${{port}}`{give}], {ready}); {then}",
+        place.path("port")
+    )
+}
+
+fn taker(place: &Place) -> Stranger {
+    let stranger = Stranger::start(&mut python(TAKES, &[&place.path("take")]));
+    let until = Instant::now() + PATIENCE;
+    while !place.path("take").exists() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    stranger
+}
+
+#[test]
+fn a_socket_of_a_job_that_somebody_else_took_over_is_named_as_leaked() {
+    let place = Place::new();
+    let stranger = taker(&place);
+    let ran = place.run(&mut place.script(&listening(&place, ""), &[])).code(125).nothing_left();
+    let (port, pid) = (place.read("port"), stranger.pid());
+    let ran = ran.stderr_has(&format!(
+        "leaked: port {port}, which a job opened, is still listened on by pid {pid} (user "
+    ));
+    let _ = ran.stderr_has("bgjobs: failed (exit 125)").stderr_has("1 job stopped, 1 leaked");
+}
+
+#[test]
+fn the_guard_names_such_a_socket_when_the_host_is_killed_and_jobs_that_ignored_their_signal() {
+    let place = Place::new();
+    let stranger = taker(&place);
+    let code = listening(
+        &place,
+        "wait_port(port); spawn(\"deaf\", \"trap '' TERM; touch deaf; sleep 600; :\"); sleep(60);",
+    );
+    let run = place.start(&mut place.script(&code, &["--grace", "300ms"]));
+    run.eventually("all is up", || place.path("deaf").exists());
+    let _ = kill(Pid::from_raw(run.host().expect("a host")), Signal::SIGKILL);
+    let ran = run.wait().code(125).nothing_left();
+    let (port, pid) = (place.read("port"), stranger.pid());
+    let ran = ran.stderr_has(&format!(
+        "leaked: port {port}, which a job opened, is still listened on by pid {pid} (user "
+    ));
+    let _ =
+        ran.stderr_has("  = deaf ignored TERM, killed after 300 ms\n").stderr_has("2 jobs stopped, 1 leaked");
+}
+
+#[test]
+fn somebody_elses_server_on_the_port_of_a_job_is_no_leak() {
+    let place = Place::new();
+    // It comes while the job listens, and stays.
+    let then = "write_file(\"listens\", \"\"); wait_file(\"taken\");";
+    let run = place.start(&mut place.script(&listening(&place, then), &[]));
+    run.eventually("the job listens", || place.path("listens").exists());
+    let port = place.read("port");
+    let stranger = Stranger::start(&mut python(GIVES, &[Path::new(&port)]));
+    let open = |count| {
+        let table = fs::read_to_string("/proc/net/tcp").expect("a table");
+        let port: u16 = port.parse().expect("a port");
+        table.lines().filter(|line| line.contains(&format!(":{port:04X} 00000000:0000 0A"))).count() == count
+    };
+    run.eventually("both listen", || open(2));
+    fs::write(place.path("taken"), "").expect("a file");
+    let _ = run.wait().code(0).nothing_left().no_directory().stderr_has("1 job stopped, 0 leaked");
+    assert!(open(1), "the stranger {} goes on", stranger.pid());
+}
+
+#[test]
+fn a_process_with_the_mark_of_the_run_is_named_as_leaked_whoever_its_parent_is() {
+    let place = Place::new();
+    let code = "run(\"echo $BGJOBS_RUN >mark.new; mv mark.new mark\"); wait_file(\"go\");";
+    let run = place.start(&mut place.script(code, &[]));
+    run.eventually("the mark is known", || place.path("mark").exists());
+    // As `at` does it: the environment of a job, started by somebody else.
+    let stranger =
+        Stranger::start(Command::new("sleep").arg("600").env("BGJOBS_RUN", place.read("mark").trim()));
+    fs::write(place.path("go"), "").expect("a file");
+    let ran = run.wait().code(125);
+    let ran =
+        ran.stderr_has(&format!("leaked: pid {} (user ", stranger.pid())).stderr_has("state S): sleep 600\n");
+    let _ = ran.stderr_has("0 jobs stopped, 1 leaked");
+}
+
+#[test]
+fn a_leak_changes_no_other_exit_code() {
+    let place = Place::new();
+    let _stranger = taker(&place);
+    let ran = place.run(&mut place.script(&listening(&place, "exit(7);"), &[])).code(7);
+    let _ = ran.stderr_has("bgjobs: failed (exit 7)").stderr_has("1 leaked");
+}
+
+/// The negative control: what the sweep does not end, the look at the end must see.
+#[test]
+fn what_the_sweep_leaves_is_named() {
+    let place = Place::new();
+    // Nothing says whose it is, so that it is only the sweep that ends it.
+    let code = "spawn(\"(setsid env -i sh -c 'echo $$ >new; mv new pid; exec sleep 600' <&- >&- 2>&- &); sleep 600; :\");
+        wait_file(\"pid\");";
+    let mut command = place.script(code, &["--grace", "100ms"]);
+    let ran = place.run(command.env("BGJOBS_TEST_OFF", "sweep"));
+    let pid = place.read("pid").trim().parse().expect("a pid");
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    let ran = ran.code(125).stderr_has("1 job stopped, 1 leaked");
+    let _ = ran.stderr_has(&format!("leaked: pid {pid} (user ")).stderr_has("state S): sleep 600\n");
+}
+
+#[test]
+fn a_job_that_was_killed_is_mentioned_even_when_quiet() {
+    let place = Place::new();
+    let code =
+        "start(\"api\", \"trap '' TERM; echo up; while :; do sleep 600; done\", #{ready: #{log: \"up\"}});";
+    let ran = place.run(&mut place.script(code, &["-q", "--grace", "300ms"])).code(0).nothing_left();
+    let text = place.read("stderr");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines.len() == 2 && lines[0].ends_with("s api ignored TERM, killed after 300 ms"),
+        "{}",
+        ran.output()
+    );
+    assert!(lines[1].ends_with("1 job stopped, 0 leaked"), "{}", ran.output());
+}

@@ -1,0 +1,258 @@
+//! `--isolate`: what a run has for itself, that it works inside as outside, and what is said where the machine does
+//! not allow it. Each as we are, and where we are root as an ordinary user too.
+
+use crate::support::{self, Ran};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// An ordinary user's number; and its group's.
+const NOBODY: &str = "65534";
+
+/// Somebody who runs bgjobs.
+struct User {
+    /// A directory of theirs, for temporary files.
+    dir: tempfile::TempDir,
+    program: PathBuf,
+    /// What the program is started by.
+    wrapper: Vec<String>,
+}
+
+impl User {
+    fn ourselves() -> Self {
+        let dir = tempfile::Builder::new().prefix("bi").tempdir_in("/tmp").expect("a directory");
+        Self { dir, program: support::bgjobs(), wrapper: Vec::new() }
+    }
+
+    /// None where we are not root. The program is copied: its folder may be closed to others.
+    fn nobody() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            return None;
+        }
+        let mut user = Self::ourselves();
+        let mode = |path: &std::path::Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+        };
+        mode(user.dir.path(), 0o777);
+        let program = user.dir.path().join("bgjobs");
+        std::fs::copy(&user.program, &program).expect("a copy");
+        mode(&program, 0o755);
+        user.program = program;
+        let words = ["setpriv", "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"];
+        user.wrapper = words.map(str::to_owned).into();
+        Some(user)
+    }
+
+    /// Everybody for whom the machine allows it.
+    fn all(what: &str) -> Vec<Self> {
+        let all: Vec<Self> = std::iter::once(Self::ourselves()).chain(Self::nobody()).collect();
+        all.into_iter().filter(|user| user.may(what)).collect()
+    }
+
+    fn may(&self, what: &str) -> bool {
+        let ran = self.run(&["--isolate", what], "0");
+        if ran.stderr.contains("is not possible here") {
+            assert!(std::env::var_os("CI").is_none(), "{}", ran.stderr);
+            println!("skipped: {}", ran.stderr);
+            return false;
+        }
+        ran.code(0);
+        true
+    }
+
+    /// What is started by these words in front.
+    fn command_under(&self, outer: &[&str], options: &[&str], code: &str) -> Command {
+        let mut words: Vec<String> = outer.iter().map(|word| (*word).to_owned()).collect();
+        words.extend(self.wrapper.iter().cloned());
+        words.push(self.program.to_string_lossy().into_owned());
+        words.push("script".to_owned());
+        words.extend(options.iter().map(|word| (*word).to_owned()));
+        words.extend(["-e".to_owned(), code.to_owned()]);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir("/").env("TMPDIR", self.dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn command(&self, options: &[&str], code: &str) -> Command {
+        self.command_under(&[], options, code)
+    }
+
+    fn run(&self, options: &[&str], code: &str) -> Ran {
+        self.run_under(&[], options, code)
+    }
+
+    fn run_under(&self, outer: &[&str], options: &[&str], code: &str) -> Ran {
+        ran(self.command_under(outer, options, code).output().expect("it starts"))
+    }
+}
+
+fn ran(output: std::process::Output) -> Ran {
+    Ran {
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        code: output.status.code(),
+        signal: output.status.signal(),
+    }
+}
+
+/// What there is to isolate, and both ways to ask for both.
+const WAYS: [&[&str]; 4] = [
+    &["--isolate", "pid"],
+    &["--isolate", "net"],
+    &["--isolate", "pid,net"],
+    &["--isolate", "pid", "--isolate", "net"],
+];
+
+#[test]
+fn inside_one_is_who_one_was_and_has_no_more_rights() {
+    // Which capabilities a process has is what tells root from somebody who is only called so.
+    let ask = "print(output(\"id -u; id -g; id -un; grep CapEff /proc/self/status\"));";
+    for user in User::all("pid,net") {
+        let outside = user.run(&[], ask).code(0).stdout;
+        for way in WAYS {
+            user.run(way, ask).code(0).stdout(&outside);
+        }
+    }
+}
+
+#[test]
+fn inside_a_pid_namespace_only_the_run_is_seen() {
+    let ask = "spawn([\"sleep\", \"60\"]); print(output(\"for p in /proc/[0-9]*; do read n <$p/comm; echo $n; done\"));
+        print(output(\"readlink /proc/self/ns/net\"));";
+    for user in User::all("pid") {
+        let ran = user.run(&["--isolate", "pid"], ask).code(0).stderr_has("1 job stopped, 0 leaked");
+        let net = std::fs::read_link("/proc/self/ns/net").expect("a link");
+        assert_eq!(ran.stdout, format!("bgjobs\nsleep\nsh\n{}\n", net.display()));
+    }
+}
+
+#[test]
+fn two_runs_have_the_same_port_at_once_and_nothing_outside_is_reached() {
+    let outside = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = outside.local_addr().expect("an address").port();
+    // A mock on the very port that is taken outside, on both addresses of the loopback.
+    let serve = format!(
+        "assert(!port_in_use({port}));
+        let web = spawn([\"python3\", \"-m\", \"http.server\", \"{port}\", \"--bind\", \"::1\"]);
+        wait_http(\"http://[::1]:{port}/\");
+        spawn([\"python3\", \"-m\", \"http.server\", \"{port}\", \"--bind\", \"127.0.0.1\"]);
+        wait_http(\"http://127.0.0.1:{port}/\");
+        print(\"served\"); write_file(args()[0], \"\"); wait_file(args()[1]);"
+    );
+    for user in User::all("net") {
+        for what in ["net", "pid,net"] {
+            let names = ["first", "second"].map(|name| user.dir.path().join(format!("{name}.{what}")));
+            let start = |mine: &PathBuf, other: &PathBuf| {
+                user.command(&["--isolate", what], &serve).args([mine, other]).spawn().expect("it starts")
+            };
+            // Each ends only after the other has served.
+            let runs = [start(&names[0], &names[1]), start(&names[1], &names[0])];
+            for run in runs {
+                let ran = ran(run.wait_with_output().expect("an end"));
+                ran.code(0).stdout("served\n").stderr_has("2 jobs stopped, 0 leaked");
+            }
+        }
+    }
+    outside.set_nonblocking(true).expect("a flag");
+    assert!(outside.accept().is_err(), "somebody came out");
+}
+
+#[test]
+fn exit_codes_and_signals_pass_through() {
+    for user in User::all("pid,net") {
+        for way in WAYS {
+            user.run(way, "exit(3)").code(3);
+            user.run(way, "run(\"exit 7\")").code(7);
+            user.run(way, "throw 1").code(1);
+            user.run(way, "let x = ;").code(2);
+            let options: Vec<&str> = way.iter().chain(&["--timeout", "300ms"]).copied().collect();
+            user.run(&options, "spawn(\"sleep 60\"); sleep(\"60s\")").code(124).stderr_has("0 leaked");
+            // The host inside gets a signal from one of its own, and the guard dies of it.
+            let ran = user.run(way, "run(\"kill -TERM $PPID; sleep 60\")");
+            assert_eq!(ran.signal, Some(15), "{}", ran.stderr);
+            // In a PID namespace the first process cannot be shot from inside.
+            if way.contains(&"pid") {
+                user.run(way, "run(\"kill -KILL 1; kill -ABRT 1; kill -STOP 1\"); print(1)")
+                    .code(0)
+                    .stdout("1\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn bgjobs_works_inside_of_itself() {
+    for user in User::all("pid,net") {
+        let inner = "spawn([\"sleep\", \"60\"]); print(output(\"id -u\"))";
+        let outer = "run([args()[0], \"script\", \"--isolate\", \"pid,net\", \"-e\", args()[1]])";
+        let mut command = user.command(&["--isolate", "pid,net"], outer);
+        let output = command.arg(&user.program).arg(inner).output().expect("it starts");
+        let uid = ran(Command::new("id").arg("-u").output().expect("id")).stdout;
+        let uid = if user.wrapper.is_empty() { uid } else { format!("{NOBODY}\n") };
+        let ran = ran(output).code(0).stdout(&uid);
+        assert_eq!(ran.stderr.matches("0 leaked").count(), 2, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_ordinary_user_inside_cannot_become_another() {
+    for user in User::nobody().into_iter().filter(|user| user.may("pid")) {
+        let code = "spawn([\"sleep\", \"60\"], #{user: \"root\"})";
+        user.run(&["--isolate", "pid"], code).code(126).stderr_has("cannot become user `root`");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_named_with_its_way_out() {
+    let Some(user) = User::nobody().filter(|user| user.may("pid")) else {
+        println!("skipped: only root can put something in the way");
+        return;
+    };
+    let masked = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /proc/sys && exec \"$@\"", "sh"];
+    let ran = user.run_under(&masked, &["--isolate", "pid"], "spawn(\"sleep 60\")").code(125);
+    assert_eq!(
+        ran.stderr,
+        "error: --isolate pid is not possible here: cannot mount a /proc of its own (mount): Operation not permitted \
+         (EPERM)\n  \
+         = parts of /proc are masked here, as in a container, and a new one would show them\n\
+         try: in Docker: --security-opt systempaths=unconfined; in Podman: --security-opt unmask=ALL\n"
+    );
+    let ourselves = User::ourselves();
+    let limit = "echo 0 >/proc/sys/user/max_net_namespaces && exec \"$@\"";
+    let limited = ["unshare", "--user", "--map-root-user", "sh", "-c", limit, "sh"];
+    let ran = ourselves.run_under(&limited, &["--isolate", "net,pid"], "spawn(\"sleep 60\")").code(125);
+    assert_eq!(
+        ran.stderr,
+        "error: --isolate pid,net is not possible here: cannot make the namespaces (unshare): No space left on device \
+         (ENOSPC)\n  \
+         = the limit on namespaces is reached, or is 0 (user.max_user_namespaces and its kin)\n\
+         try: raise the limit: sysctl user.max_user_namespaces=10000, or run bgjobs as root\n"
+    );
+    for user in [user, ourselves] {
+        let left: Vec<_> = std::fs::read_dir(user.dir.path()).expect("a directory").flatten().collect();
+        assert!(left.iter().all(|entry| entry.file_name() == "bgjobs"), "{left:?}");
+    }
+}
+
+#[test]
+fn a_pid_namespace_needs_no_proc_to_begin_with() {
+    let user = User::ourselves();
+    let without = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$@\"", "sh"];
+    let allowed = Command::new(without[0]).args(&without[1..5]).args(["sh", "true"]).output();
+    if !allowed.is_ok_and(|output| output.status.success()) || !user.may("pid") {
+        println!("skipped: /proc cannot be unmounted here");
+        return;
+    }
+    let code = "spawn([\"sleep\", \"60\"]); print(output(\"cat /proc/1/comm\"))";
+    let ran = user.run_under(&without, &["--isolate", "pid"], code).code(0);
+    ran.stdout("bgjobs\n").stderr_has("1 job stopped, 0 leaked");
+    user.run_under(&without, &[], code).code(125).stderr_has("/proc is not mounted here");
+}
+
+#[test]
+fn what_can_be_isolated_is_told_when_it_is_mistyped() {
+    let ran = User::ourselves().run(&["--isolate", "pids"], "0").code(2);
+    assert!(ran.stderr.contains("[possible values: pid, net]"), "{}", ran.stderr);
+}

@@ -1,11 +1,16 @@
 //! `--isolate`: what a run has for itself, that it works inside as outside, and what is said where the machine does
 //! not allow it. Each as we are, and where we are root as an ordinary user too.
 
+use crate::kill::harness::{Case, Moment, Plan, Run, children, descendants, eventually, in_own_process};
+use crate::kill::harness::{signal_of, state};
 use crate::support::{self, Ran};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// An ordinary user's number; and its group's.
 const NOBODY: &str = "65534";
@@ -255,4 +260,186 @@ fn a_pid_namespace_needs_no_proc_to_begin_with() {
 fn what_can_be_isolated_is_told_when_it_is_mistyped() {
     let ran = User::ourselves().run(&["--isolate", "pids"], "0").code(2);
     assert!(ran.stderr.contains("[possible values: pid, net]"), "{}", ran.stderr);
+}
+
+// ---- Nothing is left -----------------------------------------------------------------------------------------
+
+/// Every kind of victim that there is in tests/fixture, and one that needs its time.
+const VICTIMS: &[&str] = &[
+    "plain",
+    "stubborn",
+    "quick",
+    "daemon",
+    "leaver",
+    "stopped",
+    "bare",
+    "nameless",
+    "graceful:0.3",
+    "headless",
+    "hopper",
+];
+/// The last two want a Python, which may be installed where nobody but root can read it.
+const SHELL_VICTIMS: &[&str] = VICTIMS.split_at(VICTIMS.len() - 2).0;
+const SECOND: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_millis(500);
+
+/// As `case!` of the kill tests: in a process of its own, which inherits whatever bgjobs leaves. Once as we are, once
+/// as an ordinary user.
+macro_rules! case {
+    ($name:ident, $body:expr) => {
+        #[test]
+        fn $name() {
+            in_own_process(concat!("isolate::", stringify!($name)), |case| {
+                for plan in PLANS {
+                    if let Some(plan) = plan() {
+                        let body: fn(&mut Case, &dyn Fn() -> Plan) = $body;
+                        body(case, &plan);
+                    }
+                }
+            });
+        }
+    };
+}
+
+type Maker = Box<dyn Fn() -> Plan>;
+
+const PLANS: [fn() -> Option<Maker>; 2] = [
+    || {
+        let plan = || Plan::victims(VICTIMS).option("--isolate").option("pid");
+        User::ourselves().may("pid").then(|| Box::new(plan) as Maker)
+    },
+    || {
+        // The directory of the run is ours, and so may be the one of the program.
+        let become_nobody = "chmod 777 \"$TMPDIR\" \"$TMPDIR/..\"
+            program=$1; shift
+            exec setpriv --reuid 65534 --regid 65534 --clear-groups \"$program\" \"$@\"";
+        let plan = move || {
+            let wrapper = ["sh", "-c", become_nobody, "sh"];
+            Plan::victims(SHELL_VICTIMS).option("--isolate").option("pid").under(&wrapper)
+        };
+        let nobody = User::nobody()?;
+        let may_read = nobody.wrapper.iter().cloned().chain(["test".to_owned(), "-x".to_owned()]);
+        let may_read: Vec<String> =
+            may_read.chain([support::bgjobs().to_string_lossy().into_owned()]).collect();
+        if !Command::new(&may_read[0]).args(&may_read[1..]).status().expect("test").success() {
+            println!("kill case skipped as an ordinary user: the built program is not theirs to read");
+            return None;
+        }
+        nobody.may("pid").then(|| Box::new(plan) as Maker)
+    },
+];
+
+/// Stops all processes of bgjobs itself, so that none of them sees another one die, and kills them.
+fn kill_guard_and_host(run: &Run) {
+    let is_bgjobs =
+        |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == support::bgjobs());
+    let all = || std::iter::once(run.pid()).chain(descendants(run.pid())).filter(is_bgjobs);
+    let mut stopped = Vec::new();
+    // What one of them has started before it stood still is found by the next look.
+    while let Some(next) = all().find(|pid| !stopped.contains(pid)) {
+        let _ = kill(Pid::from_raw(next), Signal::SIGSTOP);
+        eventually(|| "it stands still".to_owned(), || !matches!(state(next), Some('R' | 'S' | 'D')));
+        stopped.push(next);
+    }
+    for pid in stopped {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+case!(nothing_is_left_when_guard_and_host_are_killed_at_once, |case, plan| {
+    case.rounds(|case| {
+        // Nobody is left to wait for a grace period: the kernel does it.
+        let mut run = plan().grace("60s").start();
+        case.moment_after_ready(&run);
+        kill_guard_and_host(&run);
+        let killed = Moment::now();
+        run.wait();
+        case.measured(run.assert_gone_within(SECOND, killed));
+    });
+});
+
+case!(nothing_is_left_when_guard_and_host_are_killed_at_once_in_their_first_moments, |case, plan| {
+    case.rounds(|case| {
+        let mut run = plan().grace("500ms").start();
+        case.early_moment(&run);
+        kill_guard_and_host(&run);
+        let killed = Moment::now();
+        run.wait();
+        case.measured(run.assert_gone_within(GRACE + SECOND, killed));
+    });
+});
+
+case!(nothing_is_left_when_the_host_alone_is_killed, |case, plan| {
+    let mut run = plan().grace("60s").start();
+    case.moment_after_ready(&run);
+    let host = children(run.guard().expect("the guard"))[0];
+    let killed = Moment::now();
+    let _ = kill(Pid::from_raw(host), Signal::SIGKILL);
+    let status = run.wait();
+    run.assert_nothing_left();
+    case.measured(run.took(killed));
+    run.assert_took(killed, SECOND);
+    let text = run.stderr();
+    assert_eq!(status.code(), Some(125), "{text}");
+    assert!(text.contains("error: host killed by SIGKILL") && text.contains(", 0 leaked"), "{text}");
+    assert!(text.contains("  = killed with it by the kernel: "), "{text}");
+});
+
+case!(jobs_inside_have_their_time_when_the_run_is_terminated, |case, plan| {
+    case.rounds(|case| {
+        let mut run = plan().grace("1s").start();
+        case.moment_after_ready(&run);
+        let sent = Moment::now();
+        run.signal(Signal::SIGTERM);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(run.took(sent));
+        run.assert_took(sent, SECOND * 2);
+        assert_eq!(signal_of(status), Some(Signal::SIGTERM), "{}", run.stderr());
+        assert!(run.marker() && run.stderr().contains(", 0 leaked"), "{}", run.stderr());
+    });
+});
+
+case!(jobs_inside_have_their_time_when_the_guard_is_killed, |case, plan| {
+    let mut run = plan().grace("1s").start();
+    case.moment_after_ready(&run);
+    run.freeze_host();
+    let killed = Moment::now();
+    run.signal(Signal::SIGKILL);
+    run.wait();
+    case.measured(run.assert_gone_within(SECOND * 2, killed));
+    assert!(run.marker(), "{}", run.stderr());
+});
+
+case!(a_run_inside_stands_still_and_goes_on, |case, plan| {
+    let mut run = plan().grace("1s").start();
+    case.moment_after_ready(&run);
+    let guard = run.guard().expect("the guard");
+    let host = children(guard)[0];
+    run.signal(Signal::SIGTSTP);
+    eventually(|| "both stand still".to_owned(), || (state(guard), state(host)) == (Some('T'), Some('T')));
+    run.signal(Signal::SIGCONT);
+    eventually(|| "both go on".to_owned(), || state(guard) != Some('T') && state(host) != Some('T'));
+    run.signal(Signal::SIGTERM);
+    let status = run.wait();
+    run.assert_nothing_left();
+    assert_eq!(signal_of(status), Some(Signal::SIGTERM), "{}", run.stderr());
+    assert!(run.marker(), "{}", run.stderr());
+});
+
+#[test]
+fn without_isolation_somebody_is_left_and_found_when_guard_and_host_are_killed_at_once() {
+    in_own_process(
+        "isolate::without_isolation_somebody_is_left_and_found_when_guard_and_host_are_killed_at_once",
+        |case| {
+            let mut run = Plan::victims(VICTIMS).start();
+            case.moment_after_ready(&run);
+            kill_guard_and_host(&run);
+            run.wait();
+            std::thread::sleep(SECOND); // The time in which with `--isolate pid` all are gone.
+            let found = run.carriers();
+            run.clean_up();
+            assert!(!found.is_empty());
+        },
+    );
 }

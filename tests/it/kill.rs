@@ -5,7 +5,7 @@
 // The tests are not the product: here nobody else reaps.
 #![expect(clippy::disallowed_methods, reason = "the harness starts and awaits its processes itself")]
 
-mod harness;
+pub mod harness;
 
 use harness::{
     Case, Moment, Plan, Run, case, children, descendants, eventually, pipe, signal_of, state, terminal,

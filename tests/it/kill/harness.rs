@@ -372,9 +372,12 @@ impl Run {
     pub fn wait_ready(&self) {
         let what = || format!("victims are ready; stderr:\n{}", self.stderr());
         eventually(what, || self.kinds.iter().all(|kind| self.file(&format!("ready.{kind}")).exists()));
-        // Only this one process is looked at: to read all of /proc over and over while processes end can keep a
-        // kernel busy for seconds (a reaper waits, spinning, for whoever reads the directory of the dead).
-        let stopped = || fs::read_to_string(self.file("ready.stopped")).ok()?.trim().parse::<i32>().ok();
+        // Only the run's own processes are looked at: to read all of /proc over and over while processes end can keep
+        // a kernel busy for seconds (a reaper waits, spinning, for whoever reads the directory of the dead).
+        let stopped = || {
+            let number = fs::read_to_string(self.file("ready.stopped")).ok()?.trim().parse().ok()?;
+            descendants(self.pid()).into_iter().find(|pid| own_number(*pid) == Some(number))
+        };
         if self.kinds.iter().any(|kind| kind == "stopped") {
             eventually(
                 || "a victim is stopped".to_owned(),
@@ -568,6 +571,12 @@ pub fn python() -> String {
 pub fn state(pid: i32) -> Option<char> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     text[text.rfind(')')? + 1..].trim_start().chars().next()
+}
+
+/// The number by which a process knows itself, which may be that of a PID namespace.
+fn own_number(pid: i32) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().last()?.parse().ok()
 }
 
 /// All threads' children of a process.

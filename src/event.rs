@@ -4,6 +4,7 @@
 //! reader of our stdout is slow: the command that prints is slowed down with it, as in a pipe.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,15 @@ pub enum Event {
         after: Duration,
         /// It was to run silently.
         quiet: bool,
+    },
+    /// A log has become longer than this: from now on its beginning is dropped.
+    LogDropped {
+        job: String,
+        limit: u64,
+    },
+    /// Nothing more can be written to the logs.
+    DiskFull {
+        path: PathBuf,
     },
     /// What a command left running.
     LeftRunning {

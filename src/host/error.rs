@@ -9,6 +9,7 @@ use crate::jobs::ExitStatus;
 use crate::jobs::{self, Job, output};
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
+use std::sync::atomic::Ordering::SeqCst;
 
 pub type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
@@ -202,6 +203,9 @@ pub fn terminated() -> Box<EvalAltResult> {
 /// A job ended that should live. `waiting_for`: what was being waited for.
 pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
     let name = &job.spec.name;
+    if job.too_chatty.load(SeqCst) {
+        return too_chatty(job, status);
+    }
     let how = match status {
         ExitStatus::Code(_) => format!("died ({})", jobs::describe(status)),
         ExitStatus::Signal(_) => format!("was {}", jobs::describe(status)),
@@ -226,6 +230,21 @@ pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> Scr
     } else {
         error
     }
+}
+
+/// A job that had to be stopped because its log could not be kept within its limit.
+fn too_chatty(job: &Job, status: ExitStatus) -> ScriptError {
+    let (name, limit) = (&job.spec.name, value::show_size(job.spec.max_log));
+    ScriptError::new(
+        Kind::JobDied,
+        format!("job `{name}` was stopped: its log has passed {limit} (`max_log`)"),
+    )
+    .fact("job", name.clone())
+    .fact("code", i64::from(status.code()))
+    .note("this file system has no holes, so that the beginning of a log cannot be dropped there")
+    .note(format!("command: {}", job.spec.command.display()))
+    .log_of(job)
+    .hint("max_log: \"1GB\", or another file system for the logs: TMPDIR, or the option `log`")
 }
 
 /// A name that no error has: a typing mistake, or a habit.

@@ -44,7 +44,9 @@ mod functions {
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
     /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `grace` (5 s), `ready`, `timeout`
-    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes).
+    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `max_log` (`"100MB"`:
+    /// when its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
+    /// cannot do that, the job is stopped, which throws `job_died`).
     ///
     /// ```rhai
     /// let api = spawn("api", "sleep 60");
@@ -195,7 +197,7 @@ mod functions {
         job.0.log.as_ref().map_or_else(String::new, |path| path.display().to_string())
     }
 
-    /// Its whole log as a string.
+    /// Its whole log as a string. When its beginning was dropped (`max_log`), the first line says so.
     #[rhai_fn(get = "output", pure)]
     pub fn output(job: &mut Job) -> String {
         job.0.log.as_ref().map_or_else(String::new, |path| log::read_log(path))

@@ -8,6 +8,7 @@ use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::exit;
 use crate::jobs::control::lock;
+use crate::jobs::limit;
 use crate::jobs::port;
 use crate::jobs::spec::{self, Command, Expect, Output, SpawnError, Spec, Stdin};
 use crate::jobs::{self, Kind};
@@ -34,6 +35,7 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "timeout",
     "interval",
     "expect_exit",
+    "max_log",
 ];
 
 /// What `run`, `try_run` and `output` can be told.
@@ -199,6 +201,7 @@ impl<'a> Launch<'a> {
             stop_signal: SIGTERM,
             grace: self.grace,
             expect: Expect::AnyEnd,
+            max_log: limit::DEFAULT,
         }
     }
 
@@ -241,6 +244,7 @@ impl<'a> Launch<'a> {
             stop_signal,
             grace: self.grace,
             expect: expectation(function, self.opts)?,
+            max_log: max_log(function, self.opts)?,
             name,
         })
     }
@@ -275,6 +279,17 @@ fn stdin(function: &str, opts: &Opts) -> Fallible<Stdin> {
             ))
             .into())
         }
+    }
+}
+
+fn max_log(function: &str, opts: &Opts) -> Fallible<u64> {
+    match opts.size("max_log")? {
+        Some(bytes) if bytes < limit::LEAST => {
+            let (bytes, least) = (value::show_size(bytes), value::show_size(limit::LEAST));
+            let wrong = format!("{function}: option `max_log`: {bytes} is too little: at least {least}");
+            Err(ScriptError::usage(wrong).into())
+        }
+        bytes => Ok(bytes.unwrap_or(limit::DEFAULT)),
     }
 }
 

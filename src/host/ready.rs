@@ -213,10 +213,13 @@ impl Prober<'static> {
                 }
             }
             (Condition::Log(_), Live::Log(probe)) => {
-                let before = probe.reader.truncated;
+                let (before, missed) = (probe.reader.truncated, probe.reader.missed);
                 let over =
                     self.job.as_ref().and_then(view).is_none_or(|v| matches!(v.state, State::Ended(_)));
                 let found = probe.attempt(over, jobs::now());
+                if probe.reader.missed && !missed {
+                    rt.warn("a job's log grew faster than it was read: what was dropped of it was not looked at (max_log)");
+                }
                 if probe.reader.truncated && !before {
                     rt.warn("a job's log was truncated by somebody; reading it from its new start");
                 }

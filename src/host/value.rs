@@ -65,7 +65,6 @@ pub fn show_duration(time: Duration) -> String {
 /// A bare number below this is taken for megabytes written where bytes are meant.
 const LEAST_BARE_BYTES: u64 = 1 << 16;
 
-#[allow(dead_code, reason = "the options that take a size follow")]
 /// `"100MB"`, `"64MiB"`, `"1.5GB"`, or a number of bytes; in bytes.
 pub fn size(value: &Dynamic, what: &str) -> Fallible<u64> {
     let wrong = || {
@@ -93,7 +92,6 @@ pub fn size(value: &Dynamic, what: &str) -> Fallible<u64> {
     }
 }
 
-#[allow(dead_code, reason = "the options that take a size follow")]
 /// A size as an error message shows it.
 pub fn show_size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().si().to_string().replace(".0 ", " ")
@@ -293,7 +291,6 @@ impl Opts {
         self.get(key).map(|value| duration(value, &self.what(key))).transpose()
     }
 
-    #[allow(dead_code, reason = "the options that take a size follow")]
     /// In bytes.
     pub fn size(&self, key: &str) -> Fallible<Option<u64>> {
         self.get(key).map(|value| size(value, &self.what(key))).transpose()
@@ -382,6 +379,9 @@ const OPTION_SYNONYMS: &[(&str, &str)] = &[
     ("poll", "interval"),
     ("retry_delay", "interval"),
     ("every", "interval"),
+    ("log_limit", "max_log"),
+    ("max_log_size", "max_log"),
+    ("log_size", "max_log"),
     ("max_time", "timeout"),
     ("deadline", "timeout"),
     ("retries", "timeout"),

@@ -6,19 +6,22 @@
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
 //! output   a job's log, a command's pipes
+//! limit    keeps the logs within their limits
 //! files    directories whose changes ring the bell
 //! leak     the proof: what is left of a run
 //! port     free ports, who listens
 //! ```
 //!
-//! Two threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
-//! the forking thread, and the *reaper*, which looks at all children whenever one has ended. Children are only
+//! Three threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
+//! the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which keeps
+//! them short. Children are only
 //! reaped under the table's lock, which is a leaf: no other lock is taken and nothing is reported under it. The
 //! spawner holds it until an exec has succeeded or failed, and /proc is read under it.
 
 pub mod control;
 mod files;
 pub mod leak;
+pub mod limit;
 pub mod output;
 pub mod port;
 pub mod spec;
@@ -35,19 +38,21 @@ use crate::sys::proc::{self, Births, Stat};
 use crate::sys::{clock, fd, signal, testing};
 use control::{Control, lock};
 use files::Files;
+use limit::FileId;
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::sys::signal::Signal;
 use output::{Capture, Pump};
 use spec::{Descriptors, Expect, Output, SpawnError, Spec, Stdin};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread::Thread;
 use std::time::Duration;
 use stop::{Action, Stage};
 use table::{Phase, Table};
@@ -67,12 +72,24 @@ pub struct Jobs {
     spawner: Mutex<mpsc::Sender<Request>>,
     /// When the first process was started, for the look at the end.
     first: OnceLock<Option<Births>>,
+    /// The thread that keeps the logs short; it stands still while no job runs.
+    logs: OnceLock<Thread>,
 }
 
 struct Request {
     exec: Exec,
     job: Arc<Job>,
     reply: mpsc::Sender<Result<i32, SpawnError>>,
+}
+
+/// Where a process's output goes.
+struct Opened {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    log: Option<PathBuf>,
+    /// Which file the log is; none when it is not a regular one.
+    file: Option<FileId>,
+    capture: Option<Capture>,
 }
 
 /// Who listens where, as of a moment ago.
@@ -107,7 +124,7 @@ pub struct Ask {
 }
 
 impl Jobs {
-    /// Starts the two threads. The caller has blocked SIGCHLD, so that all threads have it blocked.
+    /// Starts the three threads. The caller has blocked SIGCHLD, so that all threads have it blocked.
     pub fn start(
         control: Arc<Control>,
         bus: Arc<Bus>,
@@ -128,12 +145,16 @@ impl Jobs {
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
             first: OnceLock::new(),
+            logs: OnceLock::new(),
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
         let spawner = Arc::clone(&jobs);
         std::thread::Builder::new().name("spawner".into()).spawn(move || spawner.serve(&requests))?;
         let reaper = Arc::clone(&jobs);
         std::thread::Builder::new().name("reaper".into()).spawn(move || reaper.reap(&children))?;
+        let logs = Arc::clone(&jobs);
+        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || logs.keep_logs_short())?;
+        let _ = jobs.logs.set(thread.thread().clone());
         Ok(jobs)
     }
 
@@ -234,9 +255,10 @@ impl Jobs {
         spec.check()?;
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
-        let (stdout, stderr, log, capture) = self.open_output(&spec.output, owner, again)?;
+        let Opened { stdout, stderr, log, file, capture } = self.open_output(&spec.output, owner, again)?;
         let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account);
-        let job = Arc::new(Job { id, kind, spec, log, stdin: Mutex::new(stdin_writer) });
+        let (stdin, too_chatty) = (Mutex::new(stdin_writer), AtomicBool::new(false));
+        let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin });
         let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
@@ -247,6 +269,7 @@ impl Jobs {
         if kind == Kind::Job {
             let command = job.spec.command.display();
             self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
+            self.logs.get().inspect(|thread| thread.unpark());
         }
         Ok((job, capture))
     }
@@ -264,7 +287,7 @@ impl Jobs {
         output: &Output,
         owner: Option<(u32, u32)>,
         again: bool,
-    ) -> Result<(OwnedFd, OwnedFd, Option<PathBuf>, Option<Capture>), SpawnError> {
+    ) -> Result<Opened, SpawnError> {
         let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: e.desc().to_owned() };
         match output {
             Output::Log(path) => {
@@ -278,8 +301,8 @@ impl Jobs {
                     .custom_flags(nix::libc::O_NOCTTY | nix::libc::O_NONBLOCK)
                     .open(path)
                     .map_err(log_error)?;
-                let regular = file.metadata().is_ok_and(|meta| meta.is_file());
-                if regular && !again {
+                let regular = file.metadata().ok().filter(Metadata::is_file);
+                if regular.is_some() && !again {
                     file.set_len(0).map_err(log_error)?;
                 }
                 let owner = owner.filter(|_| path.starts_with(&self.run_dir));
@@ -289,7 +312,8 @@ impl Jobs {
                     fd::give(&stdout, uid, gid);
                 }
                 let stderr = fd::duplicate(&stdout).map_err(os("a descriptor"))?;
-                Ok((stdout, stderr, Some(table::canonical(path)), None))
+                let (log, file) = (Some(table::canonical(path)), regular.as_ref().map(FileId::of));
+                Ok(Opened { stdout, stderr, log, file, capture: None })
             }
             Output::Captured => {
                 let (out_read, out_write) = fd::pipe().map_err(os("a pipe"))?;
@@ -299,7 +323,8 @@ impl Jobs {
                     fd::give(&err_write, uid, gid);
                 }
                 let capture = Capture::new(out_read, err_read).map_err(os("a pipe"))?;
-                Ok((out_write, err_write, None, Some(capture)))
+                let (stdout, stderr) = (out_write, err_write);
+                Ok(Opened { stdout, stderr, log: None, file: None, capture: Some(capture) })
             }
         }
     }

@@ -7,6 +7,7 @@
 use super::control::{Control, lock};
 use crate::event::{Bus, Event};
 use crate::sys::fd::{self, Read as ReadFd};
+use crate::sys::hole;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -180,6 +181,90 @@ impl Pump {
     }
 }
 
+/// What a log holds in one stretch, without the hole before it.
+struct Piece {
+    /// Where the bytes begin; behind where reading was to begin, if the log's beginning was dropped.
+    start: u64,
+    bytes: Vec<u8>,
+    /// What follows begins here, or behind a hole that begins here.
+    end: u64,
+    /// The first line is not whole: what came before was dropped.
+    cut: bool,
+}
+
+/// Reads a log from an offset on: at most `most` bytes, and not beyond the next hole (see [`super::limit`]; an
+/// offset writer makes one, too, when somebody truncates the file under it).
+fn piece(file: &File, from: u64, most: u64) -> std::io::Result<Piece> {
+    let size = file.metadata()?.size();
+    let start = hole::data_from(file, from).unwrap_or(size);
+    let end = hole::hole_from(file, start).min(start.saturating_add(most));
+    let mut bytes = Vec::new();
+    let mut reader = file;
+    reader.seek(SeekFrom::Start(start))?;
+    reader.take(end.saturating_sub(start)).read_to_end(&mut bytes)?;
+    let end = start + bytes.len() as u64;
+    // What was dropped while it was read reads as zeros.
+    let mut piece = Piece { start, bytes, end, cut: false };
+    piece.skip_to(hole::data_from(file, start).unwrap_or(end));
+    if piece.start > from {
+        // Data begins and ends with a block, which may be zeros to where the writer began, and from where it ended.
+        let zeros = piece.bytes.iter().take_while(|byte| **byte == 0).count();
+        piece.cut = zeros == 0;
+        piece.skip_to(piece.start + zeros as u64);
+    }
+    if file.metadata().is_ok_and(|meta| meta.size() > end) && hole::hole_from(file, start) == end {
+        while piece.bytes.last() == Some(&0) {
+            piece.bytes.pop();
+        }
+    }
+    Ok(piece)
+}
+
+impl Piece {
+    fn skip_to(&mut self, offset: u64) {
+        let skipped = offset.clamp(self.start, self.end) - self.start;
+        self.bytes.drain(..usize::try_from(skipped).unwrap_or(usize::MAX).min(self.bytes.len()));
+        self.start += skipped;
+    }
+
+    /// Drops the rest of a line that is not whole.
+    fn without_cut_line(mut self) -> Self {
+        if std::mem::take(&mut self.cut) {
+            let end = self.bytes.iter().position(|byte| *byte == b'\n');
+            let skipped = end.map_or(self.bytes.len(), |at| at + 1) as u64;
+            self.skip_to(self.start + skipped);
+        }
+        self
+    }
+}
+
+/// All that a log holds from an offset on.
+struct Stretch {
+    start: u64,
+    /// What came before was dropped.
+    cut: bool,
+    bytes: Vec<u8>,
+}
+
+/// What a log holds between two offsets, without its holes.
+fn stretch(file: &File, from: u64, to: u64) -> Stretch {
+    let mut first = None;
+    let mut bytes = Vec::new();
+    let mut at = from;
+    while at < to
+        && let Ok(piece) = piece(file, at, to - at)
+        && piece.end > at
+    {
+        at = piece.end;
+        let cut = piece.cut;
+        let piece = piece.without_cut_line();
+        first.get_or_insert((piece.start, cut));
+        bytes.extend_from_slice(&piece.bytes);
+    }
+    let (start, cut) = first.unwrap_or((from, false));
+    Stretch { start, cut, bytes }
+}
+
 /// Reads a log while others write it.
 ///
 /// A log can be truncated under us (`echo x >/dev/stderr` in a shell does it): when the file is shorter than
@@ -188,6 +273,8 @@ pub struct LogReader {
     path: PathBuf,
     offset: u64,
     pub truncated: bool,
+    /// Lines were dropped before they were read: the log is longer than its limit.
+    pub missed: bool,
     partial: Vec<u8>,
 }
 
@@ -204,25 +291,30 @@ pub struct News {
 
 impl LogReader {
     pub fn from_offset(path: &Path, offset: u64) -> Self {
-        Self { path: path.to_owned(), offset, truncated: false, partial: Vec::new() }
+        Self { path: path.to_owned(), offset, truncated: false, missed: false, partial: Vec::new() }
     }
 
     /// Reads what is new, but not more than a piece that takes no noticeable time.
     pub fn news(&mut self) -> News {
         const PIECE: u64 = 1 << 20;
-        let Ok(mut file) = File::open(&self.path) else { return News::default() };
+        let Ok(file) = File::open(&self.path) else { return News::default() };
         let size = file.metadata().map_or(0, |meta| meta.size());
         if size < self.offset {
             self.offset = 0;
             self.truncated = true;
             self.partial.clear();
         }
-        if size == self.offset || file.seek(SeekFrom::Start(self.offset)).is_err() {
+        if size == self.offset {
             return News::default();
         }
+        let Ok(piece) = piece(&file, self.offset, PIECE) else { return News::default() };
+        if piece.start > self.offset {
+            self.missed |= piece.cut;
+            self.partial.clear();
+        }
+        self.offset = piece.end;
         let mut bytes = std::mem::take(&mut self.partial);
-        let wanted = (size - self.offset).min(PIECE);
-        self.offset += file.take(wanted).read_to_end(&mut bytes).unwrap_or(0) as u64;
+        bytes.extend_from_slice(&piece.without_cut_line().bytes);
         // A line that is longer than a piece is taken for several.
         let end = match bytes.iter().rposition(|b| *b == b'\n') {
             Some(last) => last + 1,
@@ -250,33 +342,53 @@ pub fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.size())
 }
 
-/// The whole log; of a very large one the first and the last part.
+/// The whole log; of a very large one the first and the last part. What was dropped of its beginning is replaced
+/// by a line that says so.
 pub fn read_log(path: &Path) -> String {
-    let Ok(mut file) = File::open(path) else { return String::new() };
-    let size = size(path);
-    let half = CAPTURE_LIMIT as u64 / 2;
-    let mut bytes = Vec::new();
-    if size <= 2 * half {
-        let _ = file.take(2 * half).read_to_end(&mut bytes);
-        return fit(&bytes);
+    const HALF: u64 = CAPTURE_LIMIT as u64 / 2;
+    let mut text = Vec::new();
+    let Ok(file) = File::open(path) else { return String::new() };
+    for _ in 0..TRIES {
+        let size = file.metadata().map_or(0, |meta| meta.size());
+        let begin = hole::data_from(&file, 0).unwrap_or(0);
+        let large = size.saturating_sub(begin) > 2 * HALF;
+        let head = stretch(&file, 0, if large { begin + HALF } else { size });
+        if head.cut {
+            text.extend_from_slice(dropped(head.start).as_bytes());
+        }
+        text.extend_from_slice(&head.bytes);
+        if large {
+            let skipped = usize::try_from(size - begin - 2 * HALF).unwrap_or(usize::MAX);
+            text.extend_from_slice(left_out(skipped).as_bytes());
+            text.extend_from_slice(&stretch(&file, size - HALF, size).bytes);
+        }
+        if !head.bytes.is_empty() || size == 0 {
+            break;
+        }
+        text.clear();
     }
-    let _ = file.by_ref().take(half).read_to_end(&mut bytes);
-    bytes.extend_from_slice(left_out(usize::try_from(size - 2 * half).unwrap_or(usize::MAX)).as_bytes());
-    if file.seek(SeekFrom::Start(size - half)).is_ok() {
-        let _ = file.take(half).read_to_end(&mut bytes);
-    }
-    fit(&bytes)
+    fit(&text)
+}
+
+/// How often a log is read again of which nothing was left by the time it was read.
+const TRIES: usize = 10;
+
+/// What a log begins with when its real beginning was dropped.
+fn dropped(bytes: u64) -> String {
+    format!("… the first {bytes} bytes were dropped (max_log) …\n")
 }
 
 /// The last `count` lines of a file, without colour codes; reads only its end.
 pub fn tail(path: &Path, count: usize) -> Vec<String> {
     const MOST: u64 = 256 << 10;
-    let Ok(mut file) = File::open(path) else { return Vec::new() };
-    let size = file.metadata().map_or(0, |meta| meta.size());
-    let start = size.saturating_sub(MOST);
+    let Ok(file) = File::open(path) else { return Vec::new() };
     let mut bytes = Vec::new();
-    if file.seek(SeekFrom::Start(start)).is_err() || file.take(MOST).read_to_end(&mut bytes).is_err() {
-        return Vec::new();
+    for _ in 0..TRIES {
+        let size = file.metadata().map_or(0, |meta| meta.size());
+        bytes = stretch(&file, size.saturating_sub(MOST), size).bytes;
+        if !bytes.is_empty() || size == 0 {
+            break;
+        }
     }
     last_lines(&bytes, count)
 }
@@ -292,6 +404,7 @@ pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "a skipped test says so")]
 mod tests {
     use super::*;
     use std::io::Write;
@@ -334,6 +447,67 @@ mod tests {
             }
         }
         assert!(lines == 200_000 && rounds >= 7, "{lines} lines in {rounds} rounds");
+    }
+
+    /// A log whose beginning was dropped: 100,000 bytes of lines, of which at most the first 50,000 are gone.
+    fn with_hole() -> Option<tempfile::NamedTempFile> {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        for number in 0..10_000 {
+            writeln!(file, "line {number:04}").expect("written");
+        }
+        let punched = hole::punch(file.as_file(), 50_000);
+        if punched.is_err() {
+            println!("skipped: this file system has no holes");
+        }
+        punched.ok().map(|()| file)
+    }
+
+    #[test]
+    fn a_log_without_its_beginning_says_so_and_shows_no_zeros() {
+        let Some(file) = with_hole() else { return };
+        let text = read_log(file.path());
+        let mut lines = text.lines();
+        let first = lines.next().expect("a line");
+        assert!(
+            first.starts_with("… the first ") && first.ends_with(" bytes were dropped (max_log) …"),
+            "{first}"
+        );
+        assert!(lines.all(|line| line.len() == 9 && line.starts_with("line ")), "{text}");
+        assert!(text.ends_with("line 9999\n") && !text.contains("line 0000"));
+        assert_eq!(tail(file.path(), 2), ["line 9998", "line 9999"]);
+        let all = tail(file.path(), 20_000);
+        assert!(all.len() < 6000 && all.iter().all(|line| line.len() == 9), "{}", all.len());
+    }
+
+    #[test]
+    fn a_reader_goes_on_behind_what_was_dropped() {
+        let Some(mut file) = with_hole() else { return };
+        let mut late = LogReader::from_offset(file.path(), 15);
+        let news = late.news();
+        assert!(late.missed && !late.truncated);
+        assert!(news.lines.iter().all(|line| line.len() == 9), "{:?}", news.lines.first());
+        assert_eq!(news.lines.last().map(String::as_str), Some("line 9999"));
+        let mut early = LogReader::from_offset(file.path(), 99_990);
+        assert_eq!(early.news().lines, ["line 9999"]);
+        file.seek(SeekFrom::End(0)).expect("sought");
+        writeln!(file, "more").expect("written");
+        assert_eq!(early.news().lines, ["more"]);
+        assert_eq!(late.news().lines, ["more"]);
+        assert!(!early.missed);
+    }
+
+    #[test]
+    fn one_who_writes_at_an_offset_leaves_no_zeros_either() {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all(b"before\n").expect("written");
+        file.as_file().set_len(0).expect("truncated");
+        file.seek(SeekFrom::Start(1_000_003)).expect("sought");
+        file.write_all(b"after\n").expect("written");
+        if hole::data_from(file.as_file(), 0) == Some(0) {
+            return println!("skipped: this file system has no holes");
+        }
+        assert_eq!(read_log(file.path()), "after\n");
+        assert_eq!(LogReader::from_offset(file.path(), 0).news().lines, ["after"]);
     }
 
     #[test]

@@ -169,6 +169,8 @@ pub struct Spec {
     pub stop_signal: i32,
     pub grace: Duration,
     pub expect: Expect,
+    /// How long its log may become, in bytes.
+    pub max_log: u64,
 }
 
 /// Why a job could not be started.

@@ -5,6 +5,7 @@
 //! number of its group from being used again.
 
 use super::leak;
+use super::limit::FileId;
 use super::spec::{Expect, Spec};
 use super::stop::Stage;
 use crate::sys::proc::{self, Stat};
@@ -14,6 +15,7 @@ use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +36,10 @@ pub struct Job {
     pub spec: Spec,
     /// Its log file; none for a command.
     pub log: Option<PathBuf>,
+    /// Which file that was when it was opened; none when it is not a regular one.
+    pub file: Option<FileId>,
+    /// Its log passed its limit and could not be kept short: it is stopped, which is a death.
+    pub too_chatty: AtomicBool,
     /// The writing end of its stdin, when that is a pipe.
     pub stdin: Mutex<Option<OwnedFd>>,
 }
@@ -123,6 +129,7 @@ impl Entry {
             Expect::Codes(codes) => codes.contains(&status.code()),
         };
         match self.state() {
+            State::Ended(_) if self.job.too_chatty.load(SeqCst) => true,
             State::Ended(status) => {
                 self.job.kind == Kind::Job && !self.asked && !expected(status) && !self.ended_as_told(status)
             }

@@ -1,6 +1,6 @@
 //! Events as lines on stderr: one short line each, prefixed by the time since the start.
 
-use super::text::{duration, ignored, sanitize};
+use super::text::{duration, ignored, sanitize, size};
 use crate::cli::{Color, Verbosity};
 use crate::event::Event;
 use crate::sys::clock;
@@ -64,6 +64,7 @@ impl Terminal {
         let style = self.style;
         let least = match event {
             Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
+            Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
             Event::JobStopped { killed: Some(_), .. } => Verbosity::Quiet,
@@ -94,6 +95,14 @@ impl Terminal {
                 "run: {} left running: {}; stopped at the end of the run",
                 shorten(&sanitize(command)),
                 processes.join(", ")
+            )),
+            Event::LogDropped { job, limit } => style.note(&format!(
+                "warning: {job} has printed more than {}: the beginning of its log is dropped from now on (max_log)",
+                size(*limit)
+            )),
+            Event::DiskFull { path } => style.note(&format!(
+                "warning: the file system of {} is full: what the jobs print is lost (TMPDIR moves it)",
+                path.display()
             )),
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),

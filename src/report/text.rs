@@ -26,6 +26,11 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// `100 MB`.
+pub fn size(bytes: u64) -> String {
+    bytesize::ByteSize(bytes).display().si().to_string().replace(".0 ", " ")
+}
+
 /// Text without control characters: what a process printed must not repaint somebody's terminal.
 pub fn sanitize(text: &str) -> String {
     let visible = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };

@@ -4,6 +4,7 @@
 //! clock    monotonic time that stands still while the run is stopped (Ctrl-Z)
 //! fd       descriptors: close-on-exec for what was inherited, bounded writes
 //! fork     the guard's fork of the host, the spawner's fork of a job
+//! hole     holes in files
 //! link     messages between guard and host
 //! namespace  a fork behind walls: PID, network and user namespaces
 //! page     the memory that guard and host share
@@ -21,6 +22,7 @@
 pub mod clock;
 pub mod fd;
 pub mod fork;
+pub mod hole;
 pub mod link;
 pub mod namespace;
 pub mod page;

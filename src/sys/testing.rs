@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! BGJOBS_TEST_OFF=subreaper,sweep,pdeathsig   leaves these parts of the containment out
+//! BGJOBS_TEST_OFF=punch_hole                  a file system without holes
 //! BGJOBS_TEST_PANIC=THREAD:FILE               that thread of the host panics once FILE exists
 //! BGJOBS_TEST_HANG=PLACE:FILE                 whoever comes to that place makes FILE.reached and stays there for as
 //!                                             long as FILE exists

@@ -8,6 +8,7 @@ mod error;
 mod http;
 mod isolate;
 mod kill;
+mod logs;
 mod readme;
 mod script;
 mod support;

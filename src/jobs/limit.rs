@@ -1,0 +1,157 @@
+//! Keeps the logs of running jobs within their limits (`max_log`).
+//!
+//! A job writes its log itself, so nobody stands between it and the disk. While jobs run, a thread looks at the
+//! sizes, the sooner the less room is left. What is too much is dropped from the beginning, by punching a hole:
+//! offsets, tails and waits stay right, whether the writers append or not, and half of the limit stays. Where the
+//! file system has no holes the job is stopped.
+//!
+//! A job can be ahead of us by what it writes within [`SHORTEST`], or on a machine that is busy until this thread
+//! has its turn. A job that is being stopped has at most [`LAST_GRACE`].
+
+use super::control::lock;
+use super::table::JobId;
+use super::{Ask, Job, Jobs, Kind};
+use crate::event::Event;
+use crate::sys::hole;
+use nix::errno::Errno;
+use nix::sys::statvfs::statvfs;
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+/// When a log is not limited otherwise.
+pub const DEFAULT: u64 = 100_000_000;
+/// Holes are made of whole blocks, and half of the limit has to hold the last lines.
+pub const LEAST: u64 = 64_000;
+
+/// In bytes a second: as fast as a log may grow without being looked at too late.
+const FASTEST: f64 = 2e9;
+const SHORTEST: Duration = Duration::from_millis(5);
+const LONGEST: Duration = Duration::from_millis(100);
+/// For a job whose log can only be kept short by stopping it.
+const LAST_GRACE: Duration = Duration::from_secs(1);
+
+/// The file that a log was when it was opened: what has come under its name since is not ours to cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub fn of(meta: &Metadata) -> Self {
+        Self { device: meta.dev(), inode: meta.ino() }
+    }
+}
+
+/// What has been said once.
+#[derive(Default)]
+struct Said {
+    dropped: HashSet<JobId>,
+    full: bool,
+}
+
+impl Jobs {
+    /// The thread's loop; it stands still while no job runs.
+    pub(super) fn keep_logs_short(self: &Arc<Self>) {
+        let mut said = Said::default();
+        loop {
+            match self.look_at_logs(&mut said) {
+                Some(rest) => std::thread::sleep(rest),
+                None => std::thread::park(),
+            }
+        }
+    }
+
+    /// One look at all logs; how long to rest after it.
+    fn look_at_logs(self: &Arc<Self>, said: &mut Said) -> Option<Duration> {
+        let running = self.running();
+        if running.is_empty() {
+            return None;
+        }
+        let mut rest = LONGEST;
+        for job in &running {
+            let (Some(path), Some(id)) = (&job.log, job.file) else { continue };
+            let limit = job.spec.max_log;
+            let room = match keep_short(path, id, limit) {
+                Ok(Kept { room, dropped }) => {
+                    if dropped && said.dropped.insert(job.id) {
+                        self.bus.emit(Event::LogDropped { job: job.spec.name.clone(), limit });
+                    }
+                    room
+                }
+                Err(_) => {
+                    self.stop_chatty(job);
+                    limit
+                }
+            };
+            rest = rest.min(Duration::from_secs_f64(room as f64 / FASTEST));
+        }
+        if !said.full && is_full(&self.run_dir) {
+            said.full = true;
+            self.bus.emit(Event::DiskFull { path: self.run_dir.clone() });
+        }
+        Some(rest.max(SHORTEST))
+    }
+
+    fn running(&self) -> Vec<Arc<Job>> {
+        let table = lock(&self.table);
+        let running = table.entries.iter().filter(|entry| entry.job.kind == Kind::Job && entry.alive());
+        running.map(|entry| Arc::clone(&entry.job)).collect()
+    }
+
+    /// Stops a job whose log nothing else keeps short, on a thread of its own: the other logs grow meanwhile.
+    fn stop_chatty(self: &Arc<Self>, job: &Arc<Job>) {
+        if job.too_chatty.swap(true, SeqCst) {
+            return;
+        }
+        let (jobs, id) = (Arc::clone(self), job.id);
+        let ask = Ask { grace: Some(job.spec.grace.min(LAST_GRACE)), ..Ask::default() };
+        let stop = move || jobs.stop(&[id], ask, &|| false);
+        if std::thread::Builder::new().name("stop".into()).spawn(stop).is_err() {
+            self.stop(&[id], ask, &|| false);
+        }
+    }
+}
+
+struct Kept {
+    /// What may still come before the next look.
+    room: u64,
+    dropped: bool,
+}
+
+/// Drops the beginning of a log that is too long.
+fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
+    let within = |length: u64| Kept { room: limit.saturating_sub(length), dropped: false };
+    let Ok(meta) = std::fs::metadata(path) else { return Ok(within(0)) };
+    if meta.size() <= limit || FileId::of(&meta) != id {
+        return Ok(within(meta.size().min(limit)));
+    }
+    let Ok(file) = File::options().read(true).write(true).open(path) else { return Ok(within(0)) };
+    let Ok(meta) = file.metadata() else { return Ok(within(0)) };
+    if FileId::of(&meta) != id {
+        return Ok(within(0));
+    }
+    let length = meta.size() - hole::data_from(&file, 0).unwrap_or_else(|| meta.size()).min(meta.size());
+    if length <= limit {
+        return Ok(within(length));
+    }
+    match hole::punch(&file, meta.size() - limit / 2) {
+        Ok(()) => Ok(Kept { room: limit / 2, dropped: true }),
+        Err(Errno::EINTR) => Ok(within(limit)),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether nothing more can be written to this directory.
+fn is_full(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|disk| {
+        let free =
+            if nix::unistd::geteuid().is_root() { disk.blocks_free() } else { disk.blocks_available() };
+        free == 0 && disk.blocks() > 0
+    })
+}

@@ -474,7 +474,9 @@ fn what_the_sweep_leaves_is_named() {
     let place = Place::new();
     // Nothing says whose it is, so that it is only the sweep that ends it.
     let code = "spawn(\"(setsid env -i sh -c 'echo $$ >new; mv new pid; exec sleep 600' <&- >&- 2>&- &); sleep 600; :\");
-        wait_file(\"pid\");";
+        wait_file(\"pid\");
+        let pid = read_file(\"pid\").trim();
+        wait_until(|| read_file(`/proc/${pid}/comm`) == \"sleep\\n\");";
     let mut command = place.script(code, &["--grace", "100ms"]);
     let ran = place.run(command.env("BGJOBS_TEST_OFF", "sweep"));
     let pid = place.read("pid").trim().parse().expect("a pid");

@@ -275,7 +275,10 @@ impl<'a> Guard<'a> {
                 self.wake_host();
                 self.allow(report::ON_EXIT + self.grace());
             }
-            if self.deadline.is_some_and(|at| now >= at) {
+            let asked = Duration::from_nanos(self.page.patience_ns.load(SeqCst));
+            if self.deadline.is_some_and(|at| now >= at) && now < asked {
+                self.deadline = Some(asked);
+            } else if self.deadline.is_some_and(|at| now >= at) {
                 self.signal_host(SIGKILL);
                 self.deadline = None;
                 self.wait_for_host();
@@ -514,23 +517,17 @@ impl<'a> Guard<'a> {
             return Vec::new();
         }
         let me = std::process::id().cast_signed();
-        let start = clock::now();
-        let until = start + bound;
-        loop {
+        jobs::sweep(bound, || {
             while let Peek::Ended(..) = wait::reap_any() {}
-            if matches!(wait::reap_any(), Peek::NoChild) {
-                return Vec::new();
-            }
+            let left = !matches!(wait::peek_any(), Peek::NoChild);
             // In a PID namespace all have been killed with the host, and our /proc may be somebody else's.
-            let children = if self.options.isolate.pid { Vec::new() } else { proc::children(me) };
-            for pid in children {
-                let _ = signal::kill(pid, SIGKILL);
+            if left && !self.options.isolate.pid {
+                for pid in proc::children(me) {
+                    let _ = signal::kill(pid, SIGKILL);
+                }
             }
-            if clock::now() >= until {
-                return jobs::survivors();
-            }
-            stop::pause_in_sweep(clock::now().saturating_sub(start));
-        }
+            left
+        })
     }
 }
 

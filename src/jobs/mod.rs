@@ -109,6 +109,8 @@ pub struct Survivor {
     pub user: String,
     pub state: char,
     pub command: String,
+    /// SIGKILL does not get through to it: another user's, or in uninterruptible sleep.
+    pub beyond_reach: bool,
 }
 
 /// How long the reaper rests after a look that took long.
@@ -528,10 +530,12 @@ impl Jobs {
             let mut finished = Vec::new();
             let mut kills = Vec::new();
             let mut table = lock(&self.table);
+            let patience = table.patience(now);
             waiting.retain(|&id| {
                 let Some(entry) = table.entry_mut(id) else { return false };
                 let before = entry.stage;
-                let (stage, action) = stop::next(before, entry.alive(), self.control.killing(), now);
+                let (stage, action) =
+                    stop::next(before, entry.alive(), self.control.killing(), patience, now);
                 entry.stage = stage;
                 let job = Arc::clone(&entry.job);
                 match action {
@@ -607,23 +611,35 @@ impl Jobs {
         table.entries.iter().filter(stopped).count()
     }
 
-    /// The final sweep: SIGKILL to every descendant, without sleeping, until there is none (ECHILD) or the
-    /// bound has passed.
+    /// The final sweep: SIGKILL to every descendant until there is none (ECHILD), or what is left has had its time.
     pub fn sweep(&self) {
         if testing::off("sweep") {
             return;
         }
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
-        let start = clock::now();
-        let until = start + if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
-        while lock(&self.table).sweep_round() {
-            if clock::now() >= until {
-                return;
-            }
-            stop::pause_in_sweep(clock::now().saturating_sub(start));
-        }
+        let bound = if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
+        sweep(bound, || lock(&self.table).sweep_round());
     }
+}
+
+/// Repeats a round of SIGKILL to every child, which says whether any child is left, until none is, or what is left
+/// has had its time: `bound` if SIGKILL does not reach it, five times as long if it only has to get a processor.
+/// Returns who is left.
+pub fn sweep(bound: Duration, mut round: impl FnMut() -> bool) -> Vec<Survivor> {
+    let start = clock::now();
+    while round() {
+        let waited = clock::now().saturating_sub(start);
+        if waited >= bound {
+            let left = survivors();
+            if waited >= bound * stop::DYING || left.iter().any(|one| one.beyond_reach) {
+                return left;
+            }
+            table::ask_for_patience();
+        }
+        stop::pause_in_sweep(waited);
+    }
+    Vec::new()
 }
 
 /// Every living descendant of this process; none where /proc speaks of others (the guard of a run with a PID namespace
@@ -647,6 +663,7 @@ fn described(stat: Stat) -> Survivor {
         user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
         state: stat.state,
         command: proc::command(stat.pid),
+        beyond_reach: stat.state == 'D' || signal::kill(stat.pid, 0) == Err(nix::errno::Errno::EPERM),
     }
 }
 

@@ -7,10 +7,10 @@
 use super::leak;
 use super::limit::FileId;
 use super::spec::{Expect, Spec};
-use super::stop::Stage;
+use super::stop::{self, Stage};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, ExitStatus, Peek};
-use crate::sys::{page, pidfd, signal};
+use crate::sys::{clock, page, pidfd, signal};
 use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
@@ -462,6 +462,17 @@ impl Table {
         }
     }
 
+    /// How long after SIGKILL jobs are waited for. Only looked into once that matters.
+    pub fn patience(&self, now: Duration) -> Duration {
+        let late =
+            |entry: &Entry| matches!(entry.stage, Stage::Killed { at, .. } if now >= at + stop::AFTER_KILL);
+        if !self.entries.iter().any(late) || super::survivors().iter().any(|one| one.beyond_reach) {
+            return stop::AFTER_KILL;
+        }
+        ask_for_patience();
+        stop::AFTER_KILL * stop::DYING
+    }
+
     /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
     /// is left: children of the killed become ours, so that round by round the whole tree goes.
     pub fn sweep_round(&mut self) -> bool {
@@ -487,6 +498,14 @@ impl Table {
             }
         }
         false
+    }
+}
+
+/// Tells the guard that this host is not hung: what it has killed has not got a processor yet.
+pub(super) fn ask_for_patience() {
+    const A_WHILE: Duration = Duration::from_secs(1);
+    if let Some(page) = page::get() {
+        page.patience_ns.store(u64::try_from((clock::now() + A_WHILE).as_nanos()).unwrap_or(0), SeqCst);
     }
 }
 

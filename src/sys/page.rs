@@ -54,6 +54,9 @@ pub struct Page {
     /// Everything of the run is over; what is left of it has been named.
     ended: AtomicU64,
     script: [AtomicU8; SCRIPT],
+    /// Until when the host asks not to be taken for hung, on the run's clock, in nanoseconds: what it has killed has
+    /// not got a processor yet. A host that hangs does not ask again.
+    pub patience_ns: AtomicU64,
     slots: [Slot; SLOTS],
     /// The listening sockets that jobs have opened: inode and port in one word; 0 where there is none.
     sockets: [AtomicU64; SOCKETS],

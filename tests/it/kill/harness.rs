@@ -16,14 +16,15 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 const CASE: &str = "BGJOBS_KILL_CASE";
@@ -49,7 +50,7 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     if std::env::var(CASE).is_ok_and(|case| case == name) {
         nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
         let seed = number("BGJOBS_SEED").expect("the outer process has chosen one");
-        watch_for_pauses();
+        watch_the_load();
         let mut case = Case::new(name, seed);
         body(&mut case);
         case.tell();
@@ -57,7 +58,10 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     }
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
     let seed = number("BGJOBS_SEED").unwrap_or_else(|| u64::from(nanos) ^ u64::from(std::process::id()));
-    let output = Command::new(std::env::current_exe().expect("the test binary"))
+    let test = std::env::current_exe().expect("the test binary");
+    let words = own_world().iter().map(OsStr::new).chain([test.as_os_str()]).collect::<Vec<_>>();
+    let output = Command::new(words[0])
+        .args(&words[1..])
         .args([name, "--exact", "--nocapture", "--test-threads=2"])
         .env(CASE, name)
         .env("BGJOBS_KILL_PYTHON", PYTHON.get_or_init(python))
@@ -74,43 +78,72 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     );
 }
 
-/// A moment on a clock that stands still while the machine does. A virtual machine can be paused, or so busy that
-/// not even a thread that only sleeps gets to run: that time says nothing about bgjobs.
+/// What gives a case a PID namespace of its own, where that is allowed: it sees no processes but its own, so that
+/// the look at all of /proc is short and cases do not hold up each other, and whatever a failed case leaves
+/// behind ends with it. Orphans go to the case itself, its pid 1, as they would go to a subreaper.
+fn own_world() -> &'static [&'static str] {
+    const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    static ALLOWED: OnceLock<bool> = OnceLock::new();
+    let allowed = || {
+        let trial = Command::new(UNSHARE[0]).args(&UNSHARE[1..]).arg("true").output();
+        trial.is_ok_and(|output| output.status.success())
+    };
+    if *ALLOWED.get_or_init(allowed) { UNSHARE } else { &[] }
+}
+
+/// A moment on a clock that counts the time that a fair scheduler would have needed on an idle machine: while more
+/// threads want to run than there are processors, everything takes longer by that ratio, which says nothing about
+/// bgjobs. On an idle machine it is the time of day.
 #[derive(Clone, Copy)]
 pub struct Moment(Duration);
 
-static START: OnceLock<Instant> = OnceLock::new();
-/// Nanoseconds lost so far, and when the watch last ran, counted from `START`.
-static LOST: AtomicU64 = AtomicU64::new(0);
-static BEAT: AtomicU64 = AtomicU64::new(0);
-/// A sleeper that is this late was not just waiting for its turn.
-const LATE: u64 = 50_000_000;
-
-fn since_start() -> u64 {
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
+/// The clock of [`Moment`], kept by a thread that looks at the load every few milliseconds.
+struct Clock {
+    /// When the load was last looked at, and what the clock said then.
+    looked: Instant,
+    counted: Duration,
+    /// How much longer everything takes just now; at least 1.
+    stretch: f64,
 }
 
-fn watch_for_pauses() {
-    BEAT.store(since_start(), SeqCst);
+static CLOCK: OnceLock<Mutex<Clock>> = OnceLock::new();
+const BEAT: Duration = Duration::from_millis(2);
+
+impl Clock {
+    fn shared() -> MutexGuard<'static, Self> {
+        let new = || Mutex::new(Self { looked: Instant::now(), counted: Duration::ZERO, stretch: 1.0 });
+        CLOCK.get_or_init(new).lock().expect("nobody panics with it")
+    }
+
+    fn now(&self) -> Duration {
+        self.counted + self.looked.elapsed().div_f64(self.stretch)
+    }
+
+    /// The fourth word of /proc/loadavg says how many threads want to run, this one among them (proc_loadavg(5)).
+    fn beat(&mut self) {
+        let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let running = text.split([' ', '/']).nth(3).and_then(|word| word.parse::<u32>().ok()).unwrap_or(1);
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let stretch = (f64::from(running.saturating_sub(1)) / cores as f64).max(1.0);
+        // Whatever was between the two looks counts as the worse of them.
+        self.stretch = self.stretch.max(stretch);
+        self.counted = self.now();
+        (self.looked, self.stretch) = (Instant::now(), stretch);
+    }
+}
+
+fn watch_the_load() {
     std::thread::spawn(|| {
         loop {
-            std::thread::sleep(Duration::from_millis(2));
-            let now = since_start();
-            let late = now.saturating_sub(BEAT.load(SeqCst));
-            if late > LATE {
-                LOST.fetch_add(late, SeqCst);
-            }
-            BEAT.store(now, SeqCst);
+            Clock::shared().beat();
+            std::thread::sleep(BEAT);
         }
     });
 }
 
 impl Moment {
     pub fn now() -> Self {
-        // A pause that the watch has not seen yet: it ends now.
-        let (lost, now) = (LOST.load(SeqCst), since_start());
-        let late = Some(now.saturating_sub(BEAT.load(SeqCst))).filter(|late| *late > LATE).unwrap_or(0);
-        Self(Duration::from_nanos(now.saturating_sub(lost + late)))
+        Self(Clock::shared().now())
     }
 
     pub fn elapsed(self) -> Duration {

@@ -181,21 +181,12 @@ pub(super) struct Table {
     me: i32,
     /// To which job each descendant belonged when last seen, by (pid, start time).
     seen: HashMap<(i32, u64), Option<JobId>>,
-    /// Whose leader ended with 0 since the last look.
-    just_ended: Vec<JobId>,
 }
 
 impl Table {
     pub fn new(run: String) -> Self {
         let me = nix::unistd::getpid().as_raw();
-        Self {
-            phase: Phase::Open,
-            entries: Vec::new(),
-            run,
-            me,
-            seen: HashMap::new(),
-            just_ended: Vec::new(),
-        }
+        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
@@ -241,20 +232,36 @@ impl Table {
     /// Looks at every child: notes the leaders that ended, reaps orphans, counts who still lives, lets go of
     /// the leaders whose group is empty. Returns what has changed.
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
-        self.just_ended.clear();
         // Our own children first, without /proc: what cannot be read there must not keep a wait from its end.
         self.note_leaders();
-        let Some(tree) = proc::tree(self.me) else { return Vec::new() };
+        let Some(tree) = self.tree() else { return Vec::new() };
         self.reap_orphans(&tree);
         self.count(&tree);
         // A process that forked while the tree was read may be missing from it, so before anyone is declared
         // gone the tree is read again.
         if self.entries.iter().any(|entry| entry.ended.is_none() && !entry.alive()) {
-            let Some(tree) = proc::tree(self.me) else { return Vec::new() };
+            let Some(tree) = self.tree() else { return Vec::new() };
             self.reap_orphans(&tree);
             self.count(&tree);
         }
         self.release(now)
+    }
+
+    /// All descendants; `None` when they cannot be read.
+    ///
+    /// The kernel's lists of children are no snapshot: a process whose parent dies moves from one to another, and
+    /// is missed when it moves from one that is still to be read to one that has been. Who was seen before and
+    /// still lives is therefore looked for by number.
+    fn tree(&self) -> Option<Vec<Stat>> {
+        let mut tree = proc::tree(self.me)?;
+        let found: HashSet<i32> = tree.iter().map(|stat| stat.pid).collect();
+        for (pid, start) in self.seen.keys().filter(|(pid, _)| !found.contains(pid)) {
+            if let Some(missed) = proc::stat(*pid).filter(|stat| stat.start == *start && stat.alive()) {
+                tree.push(missed);
+                tree.extend(proc::tree(*pid)?.into_iter().filter(|stat| !found.contains(&stat.pid)));
+            }
+        }
+        Some(tree)
     }
 
     /// Notes the leaders that have ended.
@@ -262,9 +269,6 @@ impl Table {
         for entry in self.entries.iter_mut().filter(|entry| entry.leader == Leader::Running) {
             if let Peek::Ended(_, status) = wait::peek(entry.pid) {
                 entry.leader = Leader::Zombie(status);
-                if status.success() {
-                    self.just_ended.push(entry.job.id);
-                }
             }
         }
     }
@@ -340,8 +344,6 @@ impl Table {
 
     /// Each descendant's job; `None` for one that cannot be told.
     pub fn owners(&mut self, tree: &[Stat]) -> HashMap<i32, Option<JobId>> {
-        // A leader that ended just before the tree was read tells whose its orphans are.
-        self.note_leaders();
         let mut owners: HashMap<i32, Option<JobId>> = HashMap::new();
         let mut seen = HashMap::new();
         for stat in tree {
@@ -388,16 +390,28 @@ impl Table {
             let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
             newest_first().find(|entry| entry.job.spec.name == name).map(|entry| entry.job.id)
         };
-        let by_elimination = || match self.just_ended.as_slice() {
-            [only] if !self.seen.contains_key(&(stat.pid, stat.start)) => Some(*only),
-            _ => None,
+        let by_elimination = || {
+            // No look at who is left has been finished since. Only a look may note an end: it counts the members
+            // too, and a leader that has ended without members is a job that has.
+            let just_ended = |entry: &&Entry| match entry.leader {
+                Leader::Running => {
+                    matches!(wait::peek(entry.pid), Peek::Ended(_, status) if status.success())
+                }
+                Leader::Zombie(status) => status.success() && entry.announced == State::Running,
+                Leader::Reaped(_) => false,
+            };
+            let mut candidates = self.entries.iter().filter(just_ended);
+            match (candidates.next(), candidates.next()) {
+                (Some(only), None) if !self.seen.contains_key(&(stat.pid, stat.start)) => Some(only.job.id),
+                _ => None,
+            }
         };
         by_group().or_else(by_sight).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
     /// The living processes of every job.
     pub fn processes_by_job(&mut self) -> HashMap<JobId, Vec<i32>> {
-        let tree = proc::descendants(self.me);
+        let tree = self.tree().unwrap_or_default();
         let owners = self.owners(&tree);
         let mut by_job: HashMap<JobId, Vec<i32>> = HashMap::new();
         for stat in tree.iter().filter(|stat| stat.alive()) {
@@ -410,7 +424,7 @@ impl Table {
 
     /// The living processes of a job, its leader first.
     pub fn processes(&mut self, id: JobId) -> Vec<Stat> {
-        let tree = proc::descendants(self.me);
+        let tree = self.tree().unwrap_or_default();
         let owners = self.owners(&tree);
         let leader = self.entry(id).map(|entry| entry.pid);
         let mut found: Vec<Stat> = tree
@@ -431,7 +445,7 @@ impl Table {
         if orders.is_empty() {
             return;
         }
-        let tree = proc::descendants(self.me);
+        let tree = self.tree().unwrap_or_default();
         let owners = self.owners(&tree);
         let mut processes: HashMap<JobId, Vec<&Stat>> = HashMap::new();
         for stat in tree.iter().filter(|stat| stat.alive()) {

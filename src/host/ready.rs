@@ -17,7 +17,7 @@ use crate::probe::background::Background;
 use crate::probe::cmd::CommandProbe;
 use crate::probe::http::{Answer, Target};
 use crate::probe::log::{Found, LogProbe};
-use crate::probe::{Attempt, DEFAULT_TIMEOUT, Seen, Wait, tcp};
+use crate::probe::{Attempt, DEFAULT_TIMEOUT, Seen, Wait, poll_interval, tcp};
 use regex::Regex;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 use std::os::unix::fs::FileTypeExt;
@@ -124,7 +124,11 @@ pub struct Prober<'a> {
 enum Live<'a> {
     Idle,
     Log(LogProbe),
-    Http(Background<Result<Answer, String>>),
+    Http {
+        request: Background<Result<Answer, String>>,
+        /// When a request is made even if nobody listens: the kernel may forward the port to somebody who does.
+        even_so: Duration,
+    },
     Tcp(Background<Result<(), String>>),
     Cmd(Box<CommandProbe<'a>>),
 }
@@ -142,7 +146,9 @@ impl Prober<'static> {
                 }
                 Live::Log(LogProbe::new(LogReader::from_offset(&path, log_from), pattern.clone()))
             }
-            (Condition::Http(_), _) => Live::Http(Background::new(control())),
+            (Condition::Http(_), _) => {
+                Live::Http { request: Background::new(control()), even_so: Duration::ZERO }
+            }
             (Condition::Port { .. } | Condition::Socket(_), _) => Live::Tcp(Background::new(control())),
             (Condition::Cmd(command), _) => {
                 let opts = Opts::none("wait_cmd");
@@ -204,9 +210,18 @@ impl Prober<'static> {
                     Some(Err(seen)) => Attempt::NotYet(seen),
                 }
             }
-            (Condition::Http(target), Live::Http(background)) => {
+            (Condition::Http(target), Live::Http { request, even_so }) => {
+                // Whether somebody listens at all is known without a request, at a tenth of its cost.
+                let now = jobs::now();
+                let pointless = || target.local_port().is_some_and(|port| !jobs::port::in_use(port));
+                if !request.under_way() {
+                    if now < *even_so && pointless() {
+                        return Attempt::NotYet("connection refused".to_owned());
+                    }
+                    *even_so = now + poll_interval(now.saturating_sub(self.since));
+                }
                 let theirs = Arc::clone(target);
-                match background.poll(move || crate::probe::http::attempt(&theirs, HTTP_ATTEMPT)) {
+                match request.poll(move || crate::probe::http::attempt(&theirs, HTTP_ATTEMPT)) {
                     None => Attempt::Busy,
                     Some(Ok(_)) => Attempt::Ready(Dynamic::UNIT),
                     Some(Err(seen)) => Attempt::NotYet(seen),

@@ -14,6 +14,10 @@ impl<T: Send + 'static> Background<T> {
         Self { result: None, control }
     }
 
+    pub fn under_way(&self) -> bool {
+        self.result.is_some()
+    }
+
     /// Starts `work` unless it is under way; its result once it is there.
     pub fn poll(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if let Some(result) = &self.result {

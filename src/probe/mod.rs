@@ -7,7 +7,8 @@
 //! http   does a URL answer as wanted
 //! ```
 //!
-//! The loop wakes early (an event, or a poll about every hundredth of the time already waited), fails early
+//! The loop wakes early (an event, or a poll about every hundredth of the time already waited, more often where an
+//! attempt costs next to nothing), fails early
 //! (a job died, the run was stopped) and remembers what the attempts saw.
 
 pub mod background;
@@ -25,6 +26,9 @@ use std::time::Duration;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_POLL: Duration = Duration::from_millis(1);
 const LONGEST_POLL: Duration = Duration::from_millis(50);
+/// A cheap attempt is made again after so many times what it costs: at most a twentieth of a processor. A refused
+/// connection to this machine costs some 20 microseconds and is tried every millisecond, however long it takes.
+const CHEAP: u32 = 20;
 
 /// What one attempt found.
 pub enum Attempt<T, E> {
@@ -103,6 +107,11 @@ pub struct Wait<'a> {
     pub watch_deaths: bool,
 }
 
+/// How often to try after having waited this long, whatever an attempt costs: every hundredth of that time.
+pub fn poll_interval(waited: Duration) -> Duration {
+    (waited / 100).clamp(SHORTEST_POLL, LONGEST_POLL)
+}
+
 impl<'a> Wait<'a> {
     pub fn new(jobs: &'a Jobs) -> Self {
         Self {
@@ -121,9 +130,10 @@ impl<'a> Wait<'a> {
         &self.jobs.control
     }
 
-    /// The poll interval after having waited this long.
-    fn poll(&self, waited: Duration) -> Duration {
-        self.interval.unwrap_or_else(|| (waited / 100).clamp(SHORTEST_POLL, LONGEST_POLL))
+    /// The poll interval after having waited this long, for an attempt that takes so long.
+    fn poll(&self, waited: Duration, cost: Duration) -> Duration {
+        self.interval
+            .unwrap_or_else(|| poll_interval(waited).min(cost.saturating_mul(CHEAP)).max(SHORTEST_POLL))
     }
 
     /// Tries until it succeeds or cannot any more.
@@ -153,7 +163,9 @@ impl<'a> Wait<'a> {
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    next_try = now.saturating_add(self.poll(now.saturating_sub(start)));
+                    // One that goes on in the background has not shown what it costs.
+                    let cost = if busy { LONGEST_POLL } else { jobs::now().saturating_sub(now) };
+                    next_try = now.saturating_add(self.poll(now.saturating_sub(start), cost));
                 }
             }
             if let Some(hopeless) = self.hopeless() {

@@ -6,6 +6,7 @@
 use crate::cli::Options;
 use crate::event::Killed;
 use crate::exit;
+use crate::jobs::cgroup::{self, Cgroup};
 use crate::jobs::{self, Survivor, leak, stop};
 use crate::report::{self, GuardVerdict};
 use crate::run::{self, Host};
@@ -71,6 +72,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     //    orphans: a process in between keeps them apart from those we kill and count.
     let stranger = std::process::id() == 1 || !matches!(wait::peek_any(), Peek::NoChild);
     let mut outer = None;
+    let mut ours = Vec::new();
     if stranger {
         let parent = std::process::id();
         let handle = pidfd::open(parent.cast_signed())
@@ -81,6 +83,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
                 // CONT, so that a guard that Ctrl-Z has stopped wakes and sees the end of its outer process.
                 fork::on_parent_death(Signal::SIGCONT).context("cannot watch the outer process")?;
                 outer = Some(handle);
+                ours.push(parent.cast_signed());
             }
         }
     }
@@ -90,7 +93,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
     let myself = pidfd::open(std::process::id().cast_signed())
         .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
-    let (ours, theirs) = link::pair().context("cannot open a socket pair")?;
+    let (link, theirs) = link::pair().context("cannot open a socket pair")?;
     let modes = tty::save();
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
@@ -102,23 +105,34 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         .context("cannot map shared memory")?;
     page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
     page.describe(&options.source.to_string());
+    ours.push(std::process::id().cast_signed());
+    let cgroup = cgroup::create(&run_dir.name(), ours);
+    if let Ok(cgroup) = &cgroup {
+        run_dir.record_cgroup(cgroup.path());
+    }
     let forked = match options.isolate.any() {
         true => namespace::fork(options.isolate)
             .map_err(|obstacle| anyhow::anyhow!(report::obstacle(options.isolate, obstacle))),
         false => fork::fork_single_threaded().context("cannot fork"),
     };
-    let forked = forked.inspect_err(|_| rundir::remove(run_dir.path()))?;
+    let forked = forked.inspect_err(|_| {
+        if let Ok(cgroup) = &cgroup {
+            cgroup.remove(false);
+        }
+        rundir::remove(run_dir.path());
+    })?;
     match forked {
         Forked::Child => {
-            drop((ours, signals));
+            drop((link, signals));
             let run_dir = run_dir.keep_locked();
-            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir }))
+            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup }))
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
             page.set_host(host);
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
-            let mut guard = Guard::new(host, ours, signals, outer, page, run_dir, options);
+            let cgroup = cgroup.ok();
+            let mut guard = Guard::new(host, link, signals, outer, page, run_dir, cgroup, options);
             let end = guard.watch();
             let code = guard.finish(end, &modes);
             Ok(code)
@@ -198,6 +212,7 @@ struct Guard<'a> {
     outer: Option<OwnedFd>,
     page: &'static Page,
     run_dir: RunDir,
+    cgroup: Option<Cgroup>,
     options: &'a Options,
     started: Duration,
     first: Option<(Signal, Duration)>,
@@ -210,6 +225,7 @@ struct Guard<'a> {
 }
 
 impl<'a> Guard<'a> {
+    #[expect(clippy::too_many_arguments, reason = "all that was opened before the fork")]
     fn new(
         host: i32,
         link: Link,
@@ -217,6 +233,7 @@ impl<'a> Guard<'a> {
         outer: Option<OwnedFd>,
         page: &'static Page,
         run_dir: RunDir,
+        cgroup: Option<Cgroup>,
         options: &'a Options,
     ) -> Self {
         let started = clock::now();
@@ -228,6 +245,7 @@ impl<'a> Guard<'a> {
             outer,
             page,
             run_dir,
+            cgroup,
             options,
             started,
             first: None,
@@ -436,6 +454,9 @@ impl<'a> Guard<'a> {
         if !named || self.options.isolate.pid {
             report::late_survivors(&left);
         }
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.remove(named || !left.is_empty());
+        }
         runs::tidy(self.run_dir.path(), keep);
         modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {
@@ -511,10 +532,13 @@ impl<'a> Guard<'a> {
         }
     }
 
-    /// SIGKILL to every child until there is none (ECHILD) or the bound has passed.
+    /// SIGKILL to all in the cgroup, and to every child until there is none (ECHILD) or the bound has passed.
     fn sweep(&self, bound: Duration) -> Vec<Survivor> {
         if testing::off("sweep") {
             return Vec::new();
+        }
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
         }
         let me = std::process::id().cast_signed();
         jobs::sweep(bound, || {

@@ -22,6 +22,7 @@ use crate::cli::Options;
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
+use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::{Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
@@ -55,6 +56,8 @@ pub struct Host {
     pub guard: OwnedFd,
     pub page: &'static Page,
     pub run_dir: PathBuf,
+    /// Or why there is none.
+    pub cgroup: Result<Cgroup, String>,
 }
 
 /// The host process, from just after the fork to its exit code.
@@ -109,8 +112,9 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     panics_halt_the_run(&control, &bus);
 
     let run_name = rundir::name(&host.run_dir);
-    let jobs = Jobs::start(Arc::clone(&control), Arc::clone(&bus), host.run_dir.clone(), run_name)
-        .context("cannot start")?;
+    let (dir, cgroup) = (host.run_dir.clone(), host.cgroup);
+    let jobs =
+        Jobs::start(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup).context("cannot start")?;
     let session = Session {
         jobs: Arc::clone(&jobs),
         bus: Arc::clone(&bus),
@@ -381,6 +385,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     });
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
+        ending.jobs.remove_cgroup(left);
         runs::tidy(&ending.run_dir, keep);
     }
     code

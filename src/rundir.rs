@@ -17,6 +17,8 @@ pub const PREFIX: &str = "bgjobs-";
 pub const LOCK: &str = "lock";
 /// The file behind the memory that they share.
 pub const PAGE: &str = "page";
+/// The file that says where the run's cgroup is, where it has one.
+pub const CGROUP: &str = "cgroup";
 /// What the name of the directory beside the run directory ends with; see [`shared_dir`].
 pub const SHARED: &str = ".users";
 /// Unix socket paths have room for 107 bytes (unix(7)); a longer base leaves too little for the rest.
@@ -67,6 +69,11 @@ impl RunDir {
         &self.path
     }
 
+    /// Records where the run's cgroup is, for whoever looks after a run that is dead.
+    pub fn record_cgroup(&self, cgroup: &Path) {
+        let _ = fs::write(self.path.join(CGROUP), cgroup.as_os_str().as_encoded_bytes());
+    }
+
     pub fn name(&self) -> String {
         name(&self.path)
     }
@@ -93,7 +100,7 @@ pub fn remains(run: &Path) -> Option<PathBuf> {
     if entries(&logs).next().is_some() {
         return Some(logs);
     }
-    let own = |name: &std::ffi::OsStr| ["logs", LOCK, PAGE].iter().any(|own| name == *own);
+    let own = |name: &std::ffi::OsStr| ["logs", LOCK, PAGE, CGROUP].iter().any(|own| name == *own);
     let has_files = entries(run).any(|entry| !own(&entry.file_name()));
     (has_files || shared_dir(run).exists()).then(|| run.to_owned())
 }

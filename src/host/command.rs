@@ -55,7 +55,7 @@ mod functions {
 
     /// As `run(cmd)`, with options: `cwd`, `env` (map; `()` unsets), `clear_env`, `user` (as root), `stdin`
     /// (`"null"`, `#{text: "…"}`), `timeout` (default: none; code 124), `grace` (default 5 s), `echo` (true,
-    /// false, `"on_fail"`), `check` (false: never throws).
+    /// false, `"on_fail"`), `check` (false: never throws), `max_memory`, `max_procs` (as for `spawn`).
     ///
     /// ```rhai
     /// run("cat", #{stdin: #{text: "hello\n"}, timeout: "10s"});
@@ -176,6 +176,8 @@ mod functions {
 /// A finished command, with what an error about it needs.
 struct Done {
     outcome: Outcome,
+    /// In words, how it ended.
+    how: String,
     command: String,
     echoed: bool,
     check: bool,
@@ -214,7 +216,7 @@ fn failed(function: &str, done: &Done) -> ScriptError {
     let outcome = &done.outcome;
     let how = match &outcome.signal {
         _ if outcome.timed_out => "timed out".to_owned(),
-        Some(signal) => format!("was killed by SIG{signal}"),
+        Some(_) => format!("was {}", done.how),
         None => format!("failed (exit {})", outcome.code),
     };
     let kind = if outcome.timed_out { ErrorKind::Timeout } else { ErrorKind::CommandFailed };
@@ -323,13 +325,13 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     if echo == Echo::OnFail && !ok {
         rt.bus.output(Event::Stdout(outcome.output.clone().into_bytes()), || rt.control().halted());
     }
-    let status = if timed_out { "timed out".to_owned() } else { jobs::describe(status) };
+    let how = if timed_out { "timed out".to_owned() } else { job.describe(status) };
     let quiet = echo == Echo::No || rt.within_condition();
-    rt.emit(Event::CommandEnded { command: text.clone(), status, ok, after, quiet });
+    rt.emit(Event::CommandEnded { command: text.clone(), status: how.clone(), ok, after, quiet });
     name_left_running(&job, &text);
     rt.checkpoint()?;
     let echoed = echo == Echo::Yes || (echo == Echo::OnFail && !ok);
-    Ok(Done { outcome, command: text, echoed, check, dropped: captured.dropped() })
+    Ok(Done { outcome, how, command: text, echoed, check, dropped: captured.dropped() })
 }
 
 fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
@@ -408,7 +410,7 @@ fn not_started(error: &SpawnError, command: String) -> Done {
         stderr: message,
         ms: 0,
     };
-    Done { outcome, command, echoed: false, check: false, dropped: 0 }
+    Done { outcome, how: String::new(), command, echoed: false, check: false, dropped: 0 }
 }
 
 /// What a command left running belongs to the run: said in one line.

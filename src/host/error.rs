@@ -207,8 +207,8 @@ pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> Scr
         return too_chatty(job, status);
     }
     let how = match status {
-        ExitStatus::Code(_) => format!("died ({})", jobs::describe(status)),
-        ExitStatus::Signal(_) => format!("was {}", jobs::describe(status)),
+        ExitStatus::Code(_) => format!("died ({})", job.describe(status)),
+        ExitStatus::Signal(_) => format!("was {}", job.describe(status)),
     };
     let how = if status.success() { "ended (exit 0)".to_owned() } else { how };
     let during = waiting_for.map_or_else(String::new, |what| format!(" while waiting for {what}"));
@@ -218,9 +218,16 @@ pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> Scr
         .note(format!("command: {}", job.spec.command.display()))
         .log_of(job);
     if let ExitStatus::Signal(number) = status {
-        error = error.fact("signal", jobs::signal_name(number)).note(
-            "if the script caused this on purpose, say so before: job.expect_exit(), or the option `expect_exit: true`",
-        );
+        error = error.fact("signal", jobs::signal_name(number));
+        if !job.out_of_memory() {
+            error = error.note(
+                "if the script caused this on purpose, say so before: job.expect_exit(), or the option `expect_exit: true`",
+            );
+        }
+    }
+    if let Some((times, most)) = job.out_of_procs() {
+        error =
+            error.note(format!("{times} times it could not start a process or thread (max_procs {most})"));
     }
     if let Some(log) = &job.log {
         error = error.fact("output", output::tail(log, TAIL).join("\n"));

@@ -656,7 +656,7 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
     }
     // A server that crashes closes its connections before it has ended.
     if let Some((job, status)) = if cut_off { death_soon() } else { rt.jobs.death() } {
-        let how = jobs::describe(status);
+        let how = job.describe(status);
         return failed
             .note(format!("job `{}` of this run has died: {how}", job.spec.name))
             .log_of(&job)

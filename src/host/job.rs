@@ -46,7 +46,9 @@ mod functions {
     /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `grace` (5 s), `ready`, `timeout`
     /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `max_log` (`"100MB"`:
     /// when its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
-    /// cannot do that, the job is stopped, which throws `job_died`).
+    /// cannot do that, the job is stopped, which throws `job_died`), `max_memory` (`"512MB"`, or a number of bytes:
+    /// beyond it the kernel kills the whole job), `max_procs` (processes and threads together: beyond it none can
+    /// be started). The last two need cgroup v2 with these controllers; throws `io` when they cannot be enforced.
     ///
     /// ```rhai
     /// let api = spawn("api", "sleep 60");

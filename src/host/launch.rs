@@ -7,6 +7,7 @@ use super::ready::Readiness;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::exit;
+use crate::jobs::cgroup::{Limits, Refused};
 use crate::jobs::control::lock;
 use crate::jobs::limit;
 use crate::jobs::port;
@@ -36,11 +37,24 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "interval",
     "expect_exit",
     "max_log",
+    "max_memory",
+    "max_procs",
 ];
 
 /// What `run`, `try_run` and `output` can be told.
-pub const COMMAND_OPTIONS: &[&str] =
-    &["cwd", "env", "clear_env", "user", "stdin", "timeout", "grace", "echo", "check"];
+pub const COMMAND_OPTIONS: &[&str] = &[
+    "cwd",
+    "env",
+    "clear_env",
+    "user",
+    "stdin",
+    "timeout",
+    "grace",
+    "echo",
+    "check",
+    "max_memory",
+    "max_procs",
+];
 
 /// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.
 pub fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
@@ -151,6 +165,7 @@ pub struct Launch<'a> {
     user: Option<String>,
     stdin: Stdin,
     grace: Duration,
+    limits: Limits,
 }
 
 impl<'a> Launch<'a> {
@@ -183,6 +198,7 @@ impl<'a> Launch<'a> {
             user: opts.string("user")?,
             stdin: stdin(function, opts)?,
             grace: opts.duration("grace")?.unwrap_or(rt.options.grace),
+            limits: limits(function, opts)?,
             opts,
         })
     }
@@ -202,6 +218,7 @@ impl<'a> Launch<'a> {
             grace: self.grace,
             expect: Expect::AnyEnd,
             max_log: limit::DEFAULT,
+            limits: self.limits,
         }
     }
 
@@ -245,12 +262,39 @@ impl<'a> Launch<'a> {
             grace: self.grace,
             expect: expectation(function, self.opts)?,
             max_log: max_log(function, self.opts)?,
+            limits: self.limits,
             name,
         })
     }
 }
 
 const SIGTERM: i32 = 15;
+
+fn limits(function: &str, opts: &Opts) -> Fallible<Limits> {
+    let procs = match opts.int("max_procs")? {
+        Some(most) => Some(u64::try_from(most).ok().filter(|most| *most > 0).ok_or_else(|| {
+            ScriptError::usage(format!("{function}: option `max_procs`: {most} is not at least 1"))
+        })?),
+        None => None,
+    };
+    Ok(Limits { memory: opts.size("max_memory")?, procs })
+}
+
+/// A limit that cannot be enforced, with the way out where there is one.
+fn no_limit(function: &str, refused: &Refused) -> ScriptError {
+    let error = ScriptError::io(format!("{function}: the limit cannot be enforced: {}", refused.reason))
+        .exit(exit::SURROUNDINGS);
+    if !refused.delegation {
+        return error;
+    }
+    let error = error
+        .note("`max_memory` and `max_procs` need a cgroup (version 2) that is delegated to bgjobs alone");
+    if !std::path::Path::new("/run/systemd/system").is_dir() {
+        return error;
+    }
+    let user = if nix::unistd::geteuid().is_root() { "" } else { "--user " };
+    error.hint(format!("systemd-run {user}--scope -p Delegate=yes bgjobs script …"))
+}
 
 fn check_name(function: &str, name: &str) -> Fallible<()> {
     if !name.is_empty() && name.chars().all(spec::is_name_char) {
@@ -363,6 +407,7 @@ pub fn spawn_error(
         SpawnError::Log { path, reason } => {
             ScriptError::io(format!("{function}: cannot write the log `{}`: {reason}", path.display()))
         }
+        SpawnError::Limit(refused) => no_limit(function, refused),
         SpawnError::Nul { what } => ScriptError::usage(format!("{function}: {what} contains a NUL byte")),
         SpawnError::Os { what, reason } => {
             ScriptError::io(format!("{function}: cannot make {what}: {reason}")).exit(exit::SURROUNDINGS)

@@ -61,7 +61,7 @@ pub fn other_deaths(jobs: &Jobs) -> Vec<String> {
     let mut lines = Vec::new();
     while let Some((job, status)) = jobs.death() {
         jobs.told(job.id);
-        lines.push(format!("job `{}` has died too ({})", job.spec.name, crate::jobs::describe(status)));
+        lines.push(format!("job `{}` has died too ({})", job.spec.name, job.describe(status)));
     }
     lines
 }

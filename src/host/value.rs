@@ -3,6 +3,7 @@
 
 use super::error::{Fallible, ScriptError};
 use crate::jobs::spec::Command;
+pub use crate::jobs::spec::show_size;
 use rhai::{Array, Dynamic, Map};
 use std::time::Duration;
 
@@ -90,11 +91,6 @@ pub fn size(value: &Dynamic, what: &str) -> Fallible<u64> {
         Some(bytes) => Ok(bytes),
         None => Err(wrong().into()),
     }
-}
-
-/// A size as an error message shows it.
-pub fn show_size(bytes: u64) -> String {
-    bytesize::ByteSize(bytes).display().si().to_string().replace(".0 ", " ")
 }
 
 /// A value as an error message shows it: with its type, cut short.

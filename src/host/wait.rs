@@ -679,7 +679,11 @@ pub fn state_line(job: &Job) -> String {
     let name = &job.0.spec.name;
     let Some(view) = view(job) else { return format!("`{name}` is gone") };
     match view.state {
-        State::Ended(status) => format!("`{name}` has ended ({})", jobs::describe(status)),
+        // A restarted job has a new limit.
+        State::Ended(status) => {
+            let job = rt().jobs.get(job.0.id).unwrap_or_else(|| Arc::clone(&job.0));
+            format!("`{name}` has ended ({})", job.describe(status))
+        }
         State::Running | State::Daemonised => {
             let ports: Vec<String> = listening_ports(job).iter().map(u16::to_string).collect();
             let listens = if ports.is_empty() {

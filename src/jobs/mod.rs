@@ -1,6 +1,7 @@
 //! What runs and who stops it. Knows processes, not scripts: no rhai, no text for people, no unsafe.
 //!
 //! ```text
+//! cgroup   the wall around all jobs, where the machine has one; limits
 //! control  what wakes a wait, and whether the script may go on
 //! spec     what to start: data, and its translation for exec
 //! table    the one table: states, attribution, signals
@@ -18,6 +19,7 @@
 //! reaped under the table's lock, which is a leaf: no other lock is taken and nothing is reported under it. The
 //! spawner holds it until an exec has succeeded or failed, and /proc is read under it.
 
+pub mod cgroup;
 pub mod control;
 mod files;
 pub mod leak;
@@ -33,9 +35,10 @@ pub use leak::Left;
 pub use table::{Job, JobId, Kind, State, View, signal_process};
 
 use crate::event::{Bus, Event, Killed};
-use crate::sys::fork::{self, Exec, Step};
+use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat};
 use crate::sys::{clock, fd, signal, testing};
+use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
 use files::Files;
 use limit::FileId;
@@ -64,6 +67,8 @@ pub struct Jobs {
     bus: Arc<Bus>,
     run_dir: PathBuf,
     run: String,
+    /// Or why there is none.
+    cgroup: Result<Cgroup, String>,
     next_id: AtomicUsize,
     files: Files,
     ports: Mutex<KnownPorts>,
@@ -132,6 +137,7 @@ impl Jobs {
         bus: Arc<Bus>,
         run_dir: PathBuf,
         run: String,
+        cgroup: Result<Cgroup, String>,
     ) -> anyhow::Result<Arc<Self>> {
         let (sender, requests) = mpsc::channel();
         let run_dir = table::canonical(&run_dir);
@@ -141,6 +147,7 @@ impl Jobs {
             bus,
             run_dir,
             run,
+            cgroup,
             next_id: AtomicUsize::new(1),
             files: Files::default(),
             ports: Mutex::default(),
@@ -202,7 +209,7 @@ impl Jobs {
             match change.state {
                 _ if change.job.kind == Kind::Command || change.asked => {}
                 State::Ended(status) => {
-                    let status = describe(status);
+                    let status = change.job.describe(status);
                     self.bus.emit(Event::JobEnded { job, status, expected: !change.died });
                 }
                 State::Daemonised => self.bus.emit(Event::JobDaemonised { job, left: change.members }),
@@ -255,12 +262,13 @@ impl Jobs {
         }
         // Before its log is truncated: that may be a file of the user's.
         spec.check()?;
+        let limited = self.limited(spec.limits)?;
         let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let Opened { stdout, stderr, log, file, capture } = self.open_output(&spec.output, owner, again)?;
-        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account);
+        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account, self.join(limited.as_ref()));
         let (stdin, too_chatty) = (Mutex::new(stdin_writer), AtomicBool::new(false));
-        let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin });
+        let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin, limited });
         let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
@@ -274,6 +282,26 @@ impl Jobs {
             self.logs.get().inspect(|thread| thread.unpark());
         }
         Ok((job, capture))
+    }
+
+    /// A cgroup of its own for a job that has limits.
+    fn limited(&self, limits: Limits) -> Result<Option<Limited>, SpawnError> {
+        if limits == Limits::default() {
+            return Ok(None);
+        }
+        let limited = match &self.cgroup {
+            Ok(cgroup) => cgroup.limited(limits),
+            Err(reason) => Err(Refused {
+                reason: format!("there is no cgroup for this run: {reason}"),
+                delegation: true,
+            }),
+        };
+        limited.map(Some).map_err(SpawnError::Limit)
+    }
+
+    fn join(&self, limited: Option<&Limited>) -> Option<Join> {
+        let all = || self.cgroup.as_ref().ok().map(Cgroup::join);
+        limited.map(Limited::join).or_else(all)
     }
 
     /// Has the spawner fork it; its pid once the exec has succeeded.
@@ -529,6 +557,7 @@ impl Jobs {
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
             let mut kills = Vec::new();
+            let mut patient = false;
             let mut table = lock(&self.table);
             let patience = table.patience(now);
             waiting.retain(|&id| {
@@ -543,11 +572,19 @@ impl Jobs {
                         finished.push((job, before, stage));
                         return false;
                     }
-                    Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
+                    Action::WaitUntil(until) => {
+                        patient = true;
+                        wake = [wake, until].into_iter().flatten().min();
+                    }
                     Action::Kill => kills.push((id, vec![SIGKILL])),
                 }
                 true
             });
+            // At the end of the run, once nobody has any grace left, all go together: who belongs to whom is read
+            // from /proc, and a chain that forks fast enough is always elsewhere by then.
+            if table.phase == Phase::Stopping && !kills.is_empty() && !patient {
+                self.kill_cgroup();
+            }
             table.signal_trees(&kills);
             drop(table);
             for (job, before, stage) in finished {
@@ -611,11 +648,25 @@ impl Jobs {
         table.entries.iter().filter(stopped).count()
     }
 
+    fn kill_cgroup(&self) {
+        if let Ok(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
+    }
+
+    /// Removes the run's cgroup: for the last of guard and host, after the last process.
+    pub fn remove_cgroup(&self, left: bool) {
+        if let Ok(cgroup) = &self.cgroup {
+            cgroup.remove(left);
+        }
+    }
+
     /// The final sweep: SIGKILL to every descendant until there is none (ECHILD), or what is left has had its time.
     pub fn sweep(&self) {
         if testing::off("sweep") {
             return;
         }
+        self.kill_cgroup();
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
         let bound = if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
@@ -680,6 +731,27 @@ pub fn describe(status: ExitStatus) -> String {
     }
 }
 
+impl Job {
+    /// As [`describe`]; also when the kernel has ended it because of its limit.
+    pub fn describe(&self, status: ExitStatus) -> String {
+        match self.limited.as_ref().and_then(Limited::out_of_memory) {
+            Some(limit) if status == ExitStatus::Signal(SIGKILL) => {
+                format!("killed by the kernel: out of memory (max_memory {})", spec::show_size(limit))
+            }
+            _ => describe(status),
+        }
+    }
+
+    pub fn out_of_memory(&self) -> bool {
+        self.limited.as_ref().and_then(Limited::out_of_memory).is_some()
+    }
+
+    /// How often it could not start a process or thread because of its limit, and the limit.
+    pub fn out_of_procs(&self) -> Option<(u64, u64)> {
+        self.limited.as_ref().and_then(Limited::out_of_procs)
+    }
+}
+
 fn open_stdin(stdin: &Stdin) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
     let os = |what, reason: String| SpawnError::Os { what, reason };
     match stdin {
@@ -712,6 +784,10 @@ fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
         Step::User => SpawnError::User { user: spec.user.clone().unwrap_or_default(), reason },
         Step::Exec if failure.errno == Errno::ENOENT => SpawnError::NotFound { program, path: None },
         Step::Exec => SpawnError::NotExecutable { program, reason },
+        Step::Cgroup => {
+            let reason = format!("it cannot join a cgroup: {reason}");
+            SpawnError::Limit(Refused { reason, delegation: false })
+        }
         Step::Fork => SpawnError::Os { what: "a process", reason },
         Step::Setup => SpawnError::Os { what: "a process group", reason },
     }

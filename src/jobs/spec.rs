@@ -1,6 +1,7 @@
 //! What to start and how: plain data, and its translation into something that can be executed.
 
-use crate::sys::fork::{Credentials, Exec};
+use super::cgroup::{Limits, Refused};
+use crate::sys::fork::{Credentials, Exec, Join};
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -128,6 +129,13 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// `64 MB`, or `64 MiB` where that is the rounder number.
+pub fn show_size(bytes: u64) -> String {
+    let size = bytesize::ByteSize(bytes).display();
+    let text = if bytes.is_multiple_of(1 << 20) { size.iec() } else { size.si() };
+    text.to_string().replace(".0 ", " ")
+}
+
 /// What a job reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stdin {
@@ -171,6 +179,7 @@ pub struct Spec {
     pub expect: Expect,
     /// How long its log may become, in bytes.
     pub max_log: u64,
+    pub limits: Limits,
 }
 
 /// Why a job could not be started.
@@ -208,6 +217,8 @@ pub enum SpawnError {
     Nul {
         what: String,
     },
+    /// A limit cannot be enforced.
+    Limit(Refused),
     Os {
         what: &'static str,
         reason: String,
@@ -290,7 +301,12 @@ impl Spec {
     }
 
     /// What to execute.
-    pub fn prepare(&self, fds: Descriptors, account: Option<Account>) -> Result<Exec, SpawnError> {
+    pub fn prepare(
+        &self,
+        fds: Descriptors,
+        account: Option<Account>,
+        cgroup: Option<Join>,
+    ) -> Result<Exec, SpawnError> {
         let path = self.path();
         let argv = self.command.argv();
         let programs = match &self.command {
@@ -322,6 +338,7 @@ impl Spec {
             stdout: fds.stdout,
             stderr: fds.stderr,
             credentials: account.map(|account| account.credentials),
+            cgroup,
             death_signal: self.stop_signal,
         })
     }

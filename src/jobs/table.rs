@@ -4,6 +4,7 @@
 //! lock. A job's leader stays a zombie until its group has no other living member, which keeps the
 //! number of its group from being used again.
 
+use super::cgroup::Limited;
 use super::leak;
 use super::limit::FileId;
 use super::spec::{Expect, Spec};
@@ -42,6 +43,8 @@ pub struct Job {
     pub too_chatty: AtomicBool,
     /// The writing end of its stdin, when that is a pipe.
     pub stdin: Mutex<Option<OwnedFd>>,
+    /// Its own cgroup, when it has limits.
+    pub limited: Option<Limited>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -458,6 +461,11 @@ impl Table {
             let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
             let others = processes.remove(id).unwrap_or_default();
             for &number in signals {
+                if number == SIGKILL
+                    && let Some(cgroup) = &entry.job.limited
+                {
+                    cgroup.kill();
+                }
                 if pinned {
                     let _ = signal::kill(-group, number);
                 }

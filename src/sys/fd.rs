@@ -139,6 +139,12 @@ pub fn wait_readable(fds: &[BorrowedFd], patience: Option<Duration>) -> Vec<bool
     list.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect()
 }
 
+/// Waits until a file of the kernel reports a change since it was last read (POLLPRI), at most this long.
+pub fn wait_exceptional(fd: BorrowedFd, patience: Duration) {
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    let _ = poll(&mut [PollFd::new(fd, PollFlags::POLLPRI)], timeout);
+}
+
 /// A second descriptor of the same open file, close-on-exec.
 pub fn duplicate(fd: impl AsFd) -> nix::Result<OwnedFd> {
     fd.as_fd().try_clone_to_owned().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))

@@ -1,4 +1,5 @@
-//! The two forks: the guard's of its host, and the spawner thread's of a job.
+//! The two forks: the guard's of its host, and the spawner thread's of a job, which is born into a cgroup where
+//! there is one.
 //!
 //! Everything a job's child needs is prepared before the fork. Between fork and exec only async-signal-safe
 //! calls are made and nothing is allocated: another thread may have held the allocator's lock when we
@@ -10,6 +11,7 @@ use nix::libc;
 use nix::sys::prctl;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 pub enum Forked {
     Child,
@@ -57,6 +59,14 @@ pub struct Credentials {
     pub groups: Vec<u32>,
 }
 
+/// The cgroup (version 2) that a process joins before its exec.
+pub struct Join {
+    /// Its directory.
+    pub cgroup: Arc<OwnedFd>,
+    /// Whether it must not run elsewhere.
+    pub must: bool,
+}
+
 /// A program ready to be started.
 pub struct Exec {
     /// What to execute, in the order to try; resolved, so that the child need not search.
@@ -68,6 +78,7 @@ pub struct Exec {
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
     pub credentials: Option<Credentials>,
+    pub cgroup: Option<Join>,
     /// Sent by the kernel when the spawner dies.
     pub death_signal: i32,
 }
@@ -79,6 +90,7 @@ pub enum Step {
     Cwd,
     User,
     Exec,
+    Cgroup,
     Setup,
 }
 
@@ -116,12 +128,11 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
     }
     // SAFETY: the child only calls `child`, which keeps to async-signal-safe functions.
-    let pid = unsafe { libc::fork() };
+    let (pid, joined) = unsafe { fork_into(exec) };
     if pid == 0 {
+        let status = status_write.as_raw_fd();
         // SAFETY: in the child, before exec; all pointers come from the vectors above, which live on.
-        unsafe {
-            child(exec, &argv, &envp, &mut shell_argv, parent, limit.as_ref(), status_write.as_raw_fd())
-        }
+        unsafe { child(exec, joined, &argv, &envp, &mut shell_argv, parent, limit.as_ref(), status) }
     }
     // SAFETY: `old` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
@@ -148,15 +159,77 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         1 => Step::Cwd,
         2 => Step::User,
         3 => Step::Exec,
+        5 => Step::Cgroup,
         _ => Step::Setup,
     };
     let errno = i32::from_ne_bytes([message[4], message[5], message[6], message[7]]);
     Err(Failure { step, errno: Errno::from_raw(errno) })
 }
 
+/// struct clone_args of clone3(2), in its second version, which has the cgroup. libc knows it on some machines only.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// fork(2), if possible into the cgroup at once (Linux 5.7): joining it afterwards takes a lock that can cost tens of
+/// milliseconds. Also says whether that was done.
+///
+/// The kernel's own call leaves out what libc does around a fork: its locks stay as they were, and it goes on believing
+/// in the threads that the child lacks. So the child must not call what takes a lock or speaks to all threads: `setuid`
+/// and its kin do, hence the ordinary fork for another user.
+unsafe fn fork_into(exec: &Exec) -> (libc::pid_t, bool) {
+    if let Some(join) = &exec.cgroup
+        && exec.credentials.is_none()
+        && !testing::off("clone3")
+    {
+        let args = CloneArgs {
+            flags: CLONE_INTO_CGROUP,
+            exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+            cgroup: u64::from(join.cgroup.as_raw_fd().cast_unsigned()),
+            ..CloneArgs::default()
+        };
+        // SAFETY: without CLONE_VM the child gets a copy of everything, this stack included, as with fork(2).
+        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+        let pid = libc::pid_t::try_from(pid).unwrap_or(-1);
+        // A kernel that is too old, a container that forbids it, a cgroup that cannot be joined: the ordinary way.
+        // Without memory or processes that would fail as well.
+        if pid >= 0 || matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) {
+            return (pid, true);
+        }
+    }
+    // SAFETY: as above; the caller keeps to async-signal-safe functions.
+    (unsafe { libc::fork() }, false)
+}
+
+/// Joins the cgroup, from inside. Async-signal-safe.
+unsafe fn join(cgroup: &OwnedFd) -> bool {
+    // SAFETY: plain system calls on memory that is always there.
+    unsafe {
+        let procs =
+            libc::openat(cgroup.as_raw_fd(), c"cgroup.procs".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        procs >= 0 && libc::write(procs, c"0".as_ptr().cast(), 1) == 1
+    }
+}
+
 /// The child's side. Async-signal-safe calls only, no allocation, never returns.
+#[expect(clippy::too_many_arguments, reason = "all of it is prepared before the fork")]
 unsafe fn child(
     exec: &Exec,
+    joined: bool,
     argv: &[*const libc::c_char],
     envp: &[*const libc::c_char],
     shell_argv: &mut [*const libc::c_char],
@@ -182,18 +255,25 @@ unsafe fn child(
         if let Some(limit) = limit {
             libc::setrlimit(libc::RLIMIT_NOFILE, limit);
         }
-        // 2. Its own process group, before the parent can look for it.
+        // 2. Its cgroup, before there can be another process.
+        if let Some(cgroup) = exec.cgroup.as_ref().filter(|_| !joined)
+            && !join(&cgroup.cgroup)
+            && cgroup.must
+        {
+            fail(5);
+        }
+        // 3. Its own process group, before the parent can look for it.
         if libc::setpgid(0, 0) != 0 {
             fail(4);
         }
-        // 3. Descriptors 0 to 2; all others are close-on-exec. The three may be 0 to 2 themselves only if
+        // 4. Descriptors 0 to 2; all others are close-on-exec. The three may be 0 to 2 themselves only if
         //    the host had those closed, which it opened at start.
         for (fd, target) in [(&exec.stdin, 0), (&exec.stdout, 1), (&exec.stderr, 2)] {
             if libc::dup2(fd.as_raw_fd(), target) < 0 {
                 fail(4);
             }
         }
-        // 4. The user, then the directory with that user's rights.
+        // 5. The user, then the directory with that user's rights.
         if let Some(user) = &exec.credentials
             && (libc::setgroups(user.groups.len(), user.groups.as_ptr()) != 0
                 || libc::setgid(user.gid) != 0
@@ -204,18 +284,18 @@ unsafe fn child(
         if libc::chdir(exec.cwd.as_ptr()) != 0 {
             fail(1);
         }
-        // 5. Die with the host. After setuid, which clears this; and if the host died before this line,
+        // 6. Die with the host. After setuid, which clears this; and if the host died before this line,
         //    nobody would ever send the signal, so look.
         libc::prctl(libc::PR_SET_PDEATHSIG, exec.death_signal);
         if libc::getppid() != parent {
             libc::_exit(127);
         }
         testing::hang_in_child();
-        // 6. Signals arrive from here on.
+        // 7. Signals arrive from here on.
         let mut none = std::mem::MaybeUninit::uninit();
         libc::sigemptyset(none.as_mut_ptr());
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
-        // 7. The first candidate that can be executed. EACCES is remembered over ENOENT, as execvp(3) does.
+        // 8. The first candidate that can be executed. EACCES is remembered over ENOENT, as execvp(3) does.
         let mut worst = libc::ENOENT;
         for program in &exec.programs {
             libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());

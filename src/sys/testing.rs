@@ -1,7 +1,10 @@
 //! Switches for this project's own tests, which must be able to fail. Not for users: a release build has none.
 //!
 //! ```text
-//! BGJOBS_TEST_OFF=subreaper,sweep,pdeathsig   leaves these parts of the containment out
+//! BGJOBS_TEST_OFF=subreaper,sweep,pdeathsig   leaves these parts of the containment out, and the cgroup with them,
+//!                                             which would make up for each
+//! BGJOBS_TEST_OFF=cgroup                      does without a cgroup
+//! BGJOBS_TEST_OFF=clone3,cgroup.kill          takes the ways of older kernels
 //! BGJOBS_TEST_OFF=punch_hole                  a file system without holes
 //! BGJOBS_TEST_PANIC=THREAD:FILE               that thread of the host panics once FILE exists
 //! BGJOBS_TEST_HANG=PLACE:FILE                 whoever comes to that place makes FILE.reached and stays there for as
@@ -29,6 +32,11 @@ use std::time::Duration;
 pub fn off(part: &str) -> bool {
     cfg!(debug_assertions)
         && std::env::var("BGJOBS_TEST_OFF").is_ok_and(|parts| parts.split(',').any(|off| off == part))
+}
+
+/// Whether no part of the containment is left out that a cgroup would make up for.
+pub fn whole() -> bool {
+    !["subreaper", "sweep", "pdeathsig"].into_iter().any(off)
 }
 
 /// Panics when a test wants to see what a panic in the calling thread does.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 mod api;
+mod cgroup;
 mod error;
 mod http;
 mod isolate;

@@ -18,7 +18,7 @@ use crate::sys::namespace;
 use crate::sys::page::{self, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
-use crate::sys::{clock, fd, pidfd, signal, testing, tty};
+use crate::sys::{clock, fd, pidfd, sched, signal, testing, tty};
 use anyhow::Context;
 use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use nix::sys::signal::Signal;
@@ -130,6 +130,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         Forked::Parent(host) => {
             drop((theirs, myself));
             page.set_host(host);
+            sched::prompt();
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let cgroup = cgroup.ok();
             let mut guard = Guard::new(host, link, signals, outer, page, run_dir, cgroup, options);
@@ -490,8 +491,8 @@ impl<'a> Guard<'a> {
             jobs::signal_process(&stat, me, SIGCONT);
         }
         loop {
-            while let Peek::Ended(..) = wait::reap_any() {}
-            if matches!(wait::reap_any(), Peek::NoChild) {
+            reap_some();
+            if matches!(wait::peek_any(), Peek::NoChild) {
                 return killed;
             }
             let now = clock::now();
@@ -542,16 +543,21 @@ impl<'a> Guard<'a> {
         }
         let me = std::process::id().cast_signed();
         jobs::sweep(bound, || {
-            while let Peek::Ended(..) = wait::reap_any() {}
-            let left = !matches!(wait::peek_any(), Peek::NoChild);
             // In a PID namespace all have been killed with the host, and our /proc may be somebody else's.
-            if left && !self.options.isolate.pid {
-                for pid in proc::children(me) {
-                    let _ = signal::kill(pid, SIGKILL);
-                }
+            if !matches!(wait::peek_any(), Peek::NoChild) && !self.options.isolate.pid {
+                jobs::kill_children(me);
             }
-            left
+            reap_some();
+            !matches!(wait::peek_any(), Peek::NoChild)
         })
+    }
+}
+
+fn reap_some() {
+    for _ in 0..jobs::REAPED_AT_ONCE {
+        if !matches!(wait::reap_any(), Peek::Ended(..)) {
+            return;
+        }
     }
 }
 

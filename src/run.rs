@@ -30,7 +30,7 @@ use crate::rundir;
 use crate::runs;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
-use crate::sys::{clock, fd, fork, signal, testing};
+use crate::sys::{clock, fd, fork, sched, signal, testing};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -95,6 +95,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
 
     testing::may_hang("start");
     fd::raise_limit();
+    sched::prompt();
 
     let started = clock::now();
     let control = Arc::new(Control::default());
@@ -128,7 +129,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let progress = start_script(options, session)?;
     let Over { failure, halted } = wait_for_script(&control, &progress, &bus);
 
-    // From here on: the teardown.
+    // From here on: the teardown. Whoever forks as fast as it can must not keep us from ending it.
+    sched::right_of_way();
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
     link.report(Report::Stopping(i32::try_from(bound).unwrap_or(i32::MAX)));
     host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);

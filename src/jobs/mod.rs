@@ -32,12 +32,12 @@ mod table;
 
 pub use crate::sys::wait::ExitStatus;
 pub use leak::Left;
-pub use table::{Job, JobId, Kind, State, View, signal_process};
+pub use table::{Job, JobId, Kind, REAPED_AT_ONCE, State, View, kill_children, signal_process};
 
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat};
-use crate::sys::{clock, fd, signal, testing};
+use crate::sys::{clock, fd, sched, signal, testing};
 use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
 use files::Files;
@@ -191,11 +191,15 @@ impl Jobs {
     /// It looks at most half of the time. A chain of processes that fork and exit as fast as they can would
     /// else keep it looking without end, and whoever reads /proc holds up whoever exits.
     fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
+        sched::prompt();
         loop {
             fd::wait_readable(&[children.as_fd()], None);
             while matches!(children.read_signal(), Ok(Some(_))) {}
             let start = clock::now();
             self.look();
+            while lock(&self.table).more {
+                self.look();
+            }
             std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
         }
     }
@@ -582,15 +586,19 @@ impl Jobs {
             });
             // At the end of the run, once nobody has any grace left, all go together: who belongs to whom is read
             // from /proc, and a chain that forks fast enough is always elsewhere by then.
-            if table.phase == Phase::Stopping && !kills.is_empty() && !patient {
-                self.kill_cgroup();
+            let all_together = table.phase == Phase::Stopping && !kills.is_empty() && !patient;
+            if !all_together {
+                table.signal_trees(&kills);
             }
-            table.signal_trees(&kills);
             drop(table);
+            if all_together {
+                self.sweep();
+            }
             for (job, before, stage) in finished {
                 self.announce_stop(&job, before, stage, now);
             }
             if !kills.is_empty() {
+                table::ask_for_patience();
                 // Whoever forked in the meantime is found by looking again, at once.
                 wake = Some(now + Duration::from_millis(1));
                 self.look();
@@ -678,16 +686,21 @@ impl Jobs {
 /// has had its time: `bound` if SIGKILL does not reach it, five times as long if it only has to get a processor.
 /// Returns who is left.
 pub fn sweep(bound: Duration, mut round: impl FnMut() -> bool) -> Vec<Survivor> {
+    // A process that dies may be in uninterruptible sleep for a moment: only who stays there is beyond reach.
+    const ROUNDS: usize = 5;
     let start = clock::now();
+    let mut unreached = 0;
     while round() {
         let waited = clock::now().saturating_sub(start);
         if waited >= bound {
             let left = survivors();
-            if waited >= bound * stop::DYING || left.iter().any(|one| one.beyond_reach) {
+            let reached = left.is_empty() || left.iter().any(|one| !one.beyond_reach);
+            unreached = if reached { 0 } else { unreached + 1 };
+            if waited >= bound * stop::DYING || unreached == ROUNDS {
                 return left;
             }
-            table::ask_for_patience();
         }
+        table::ask_for_patience();
         stop::pause_in_sweep(waited);
     }
     Vec::new()

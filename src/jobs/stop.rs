@@ -15,7 +15,7 @@ pub fn pause_in_sweep(since_start: Duration) {
     match since_start {
         time if time < Duration::from_millis(20) => std::thread::yield_now(),
         time if time < AFTER_KILL => std::thread::sleep(Duration::from_micros(500)),
-        _ => std::thread::sleep(Duration::from_millis(20)),
+        _ => std::thread::sleep(Duration::from_millis(5)),
     }
 }
 

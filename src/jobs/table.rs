@@ -182,6 +182,8 @@ pub(super) struct Table {
     /// Identifies this run in the environment of its processes.
     run: String,
     me: i32,
+    /// There are more orphans to be reaped.
+    pub more: bool,
     /// To which job each descendant belonged when last seen, by (pid, start time).
     seen: HashMap<(i32, u64), Option<JobId>>,
 }
@@ -189,7 +191,7 @@ pub(super) struct Table {
 impl Table {
     pub fn new(run: String) -> Self {
         let me = nix::unistd::getpid().as_raw();
-        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
+        Self { phase: Phase::Open, entries: Vec::new(), run, me, more: false, seen: HashMap::new() }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
@@ -237,14 +239,14 @@ impl Table {
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
         // Our own children first, without /proc: what cannot be read there must not keep a wait from its end.
         self.note_leaders();
+        self.reap_orphans();
         let Some(tree) = self.tree() else { return Vec::new() };
-        self.reap_orphans(&tree);
         self.count(&tree);
         // A process that forked while the tree was read may be missing from it, so before anyone is declared
         // gone the tree is read again.
         if self.entries.iter().any(|entry| entry.ended.is_none() && !entry.alive()) {
             let Some(tree) = self.tree() else { return Vec::new() };
-            self.reap_orphans(&tree);
+            self.reap_orphans();
             self.count(&tree);
         }
         self.release(now)
@@ -276,17 +278,21 @@ impl Table {
         }
     }
 
-    /// Reaps the ended children that are nobody's leader.
-    fn reap_orphans(&mut self, tree: &[Stat]) {
-        let me = self.me;
-        for stat in tree.iter().filter(|stat| stat.ppid == me && !stat.alive()) {
-            let is_leader =
-                |entry: &Entry| entry.pid == stat.pid && !matches!(entry.leader, Leader::Reaped(_));
-            if self.entries.iter().any(is_leader) {
-                continue;
-            }
-            let Peek::Ended(pid, status) = wait::peek(stat.pid) else { continue };
-            let owner = self.owner_of_orphan(stat);
+    /// Reaps ended children that are nobody's leader, so many at once: under the lock, a stop has to wait for us.
+    fn reap_orphans(&mut self) {
+        let pinned = |entry: &&Entry| !matches!(entry.leader, Leader::Reaped(_));
+        let leaders: HashSet<i32> = self.entries.iter().filter(pinned).map(|entry| entry.pid).collect();
+        let daemonised = self.entries.iter().any(|entry| entry.announced == State::Daemonised);
+        let orphans = proc::children(self.me).into_iter().filter(|pid| !leaders.contains(pid));
+        let mut ended = orphans.filter_map(|pid| match wait::peek(pid) {
+            Peek::Ended(pid, status) => Some((pid, status)),
+            _ => None,
+        });
+        let now: Vec<_> = ended.by_ref().take(REAPED_AT_ONCE).collect();
+        self.more = ended.next().is_some();
+        for (pid, status) in now {
+            let stat = if daemonised { proc::stat(pid) } else { None };
+            let owner = stat.and_then(|stat| self.owner_by_number(&stat));
             // The end of a daemonised job is that of its last process; what an orphan does while the leader
             // runs says nothing.
             if let Some(entry) = owner.and_then(|id| self.entry_mut(id))
@@ -368,19 +374,20 @@ impl Table {
         self.entries.iter().find(running).map(|entry| entry.job.id)
     }
 
+    /// The first two of these: all that can be told of a zombie.
+    fn owner_by_number(&self, stat: &Stat) -> Option<JobId> {
+        let mut newest_first = self.entries.iter().rev();
+        let by_group = newest_first.find(|entry| entry.pid == stat.pgrp || entry.pid == stat.session);
+        let by_sight = || self.seen.get(&(stat.pid, stat.start)).copied().flatten();
+        by_group.map(|entry| entry.job.id).or_else(by_sight)
+    }
+
     /// The job of a process that has become our child because its parent died, by its group or session, by
     /// where it was last seen, by the log that it has open, by its environment: in this order. A daemon that
     /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
     /// one job whose first process has just ended with 0, if there is one such job.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
         let newest_first = || self.entries.iter().rev();
-        let by_group = || {
-            let mut entries = newest_first();
-            entries
-                .find(|entry| entry.pid == stat.pgrp || entry.pid == stat.session)
-                .map(|entry| entry.job.id)
-        };
-        let by_sight = || self.seen.get(&(stat.pid, stat.start)).copied().flatten();
         let by_log = || {
             let files: HashSet<PathBuf> = proc::open_files(stat.pid)?.into_iter().collect();
             let mut entries = newest_first();
@@ -409,7 +416,7 @@ impl Table {
                 _ => None,
             }
         };
-        by_group().or_else(by_sight).or_else(by_log).or_else(by_environment).or_else(by_elimination)
+        self.owner_by_number(stat).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
     /// The living processes of every job.
@@ -488,20 +495,17 @@ impl Table {
     pub fn patience(&self, now: Duration) -> Duration {
         let late =
             |entry: &Entry| matches!(entry.stage, Stage::Killed { at, .. } if now >= at + stop::AFTER_KILL);
-        if !self.entries.iter().any(late) || super::survivors().iter().any(|one| one.beyond_reach) {
+        if !self.entries.iter().any(late) || super::survivors().iter().all(|one| one.beyond_reach) {
             return stop::AFTER_KILL;
         }
-        ask_for_patience();
         stop::AFTER_KILL * stop::DYING
     }
 
     /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
     /// is left: children of the killed become ours, so that round by round the whole tree goes.
     pub fn sweep_round(&mut self) -> bool {
-        for pid in proc::children(self.me) {
-            let _ = signal::kill(pid, SIGKILL);
-        }
-        loop {
+        kill_children(self.me);
+        for _ in 0..REAPED_AT_ONCE {
             match wait::reap_any() {
                 Peek::Ended(pid, status) => {
                     let mut entries = self.entries.iter_mut();
@@ -510,22 +514,44 @@ impl Table {
                     }
                 }
                 Peek::Living => return true,
-                Peek::NoChild => break,
+                Peek::NoChild => {
+                    self.all_gone();
+                    return false;
+                }
             }
         }
+        true
+    }
+
+    /// There is no child any more.
+    fn all_gone(&mut self) {
         for entry in &mut self.entries {
             entry.members = 0;
             if let Leader::Zombie(status) = entry.leader {
                 entry.leader = Leader::Reaped(status);
             }
         }
-        false
     }
 }
 
-/// Tells the guard that this host is not hung: what it has killed has not got a processor yet.
+/// Reaping takes tens of microseconds each. While there is still somebody to kill, that comes first.
+pub const REAPED_AT_ONCE: usize = 2048;
+
+/// SIGKILL to every child. The youngest first: of a chain of processes that each fork and exit, the others are zombies.
+pub fn kill_children(me: i32) {
+    if me == 1 {
+        // The first process of a PID namespace reaches all others at once, also while they fork (kill(2)).
+        let _ = signal::kill(-1, SIGKILL);
+        return;
+    }
+    for pid in proc::children(me).into_iter().rev() {
+        let _ = signal::kill(pid, SIGKILL);
+    }
+}
+
+/// Tells the guard that this host is not hung: what it kills needs a processor to die, and so does the host to kill it.
 pub(super) fn ask_for_patience() {
-    const A_WHILE: Duration = Duration::from_secs(1);
+    const A_WHILE: Duration = Duration::from_secs(3);
     if let Some(page) = page::get() {
         page.patience_ns.store(u64::try_from((clock::now() + A_WHILE).as_nanos()).unwrap_or(0), SeqCst);
     }

@@ -10,6 +10,7 @@
 //! page     the memory that guard and host share
 //! pidfd    a process that cannot be confused with its successor
 //! proc     what /proc says of processes
+//! sched    when a thread gets its turn
 //! signal   masks, dispositions, signalfd, names
 //! socket   who listens on which TCP port; port locks
 //! testing  switches for the project's own tests
@@ -28,6 +29,7 @@ pub mod namespace;
 pub mod page;
 pub mod pidfd;
 pub mod proc;
+pub mod sched;
 pub mod signal;
 pub mod socket;
 pub mod testing;

@@ -54,8 +54,8 @@ pub struct Page {
     /// Everything of the run is over; what is left of it has been named.
     ended: AtomicU64,
     script: [AtomicU8; SCRIPT],
-    /// Until when the host asks not to be taken for hung, on the run's clock, in nanoseconds: what it has killed has
-    /// not got a processor yet. A host that hangs does not ask again.
+    /// Until when the host asks not to be taken for hung, on the run's clock, in nanoseconds: it is killing what is
+    /// left, which on a busy machine takes its time. A host that hangs does not ask again.
     pub patience_ns: AtomicU64,
     slots: [Slot; SLOTS],
     /// The listening sockets that jobs have opened: inode and port in one word; 0 where there is none.

@@ -2,6 +2,7 @@
 //! the time it is read, so whoever signals a pid from here checks its start time first.
 
 use super::clock;
+use super::wait;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -106,7 +107,8 @@ fn children_of(pid: i32) -> Result<Vec<i32>, Blind> {
     Ok(found)
 }
 
-/// All descendants of a process, parents before children, without itself; none known when they cannot be read.
+/// All descendants of a process, parents before children, without itself and without its own children that have ended;
+/// none known when they cannot be read.
 pub fn descendants(root: i32) -> Vec<Stat> {
     tree(root).unwrap_or_default()
 }
@@ -116,13 +118,20 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
     let mut found: Vec<Stat> = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
     let mut queue = vec![root];
+    // Our own zombies are told by a system call each: there may be thousands that nobody had the time to reap.
+    let ours = root.cast_unsigned() == std::process::id();
+    let is_zombie = |parent, pid| ours && parent == root && matches!(wait::peek(pid), wait::Peek::Ended(..));
     while let Some(parent) = queue.pop() {
         for pid in children_of(parent).ok()? {
             if seen.insert(pid)
+                && !is_zombie(parent, pid)
                 && let Some(stat) = stat_of(pid).ok()?
             {
                 found.push(stat);
-                queue.push(pid);
+                // Who has ended has no children any more.
+                if stat.alive() {
+                    queue.push(pid);
+                }
             }
         }
     }

@@ -16,3 +16,4 @@ mod support;
 mod surroundings;
 mod sweep;
 mod tidy;
+mod torture;

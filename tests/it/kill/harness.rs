@@ -20,6 +20,7 @@ use std::ffi::OsStr;
 use std::fmt::Write;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
-const CASE: &str = "BGJOBS_KILL_CASE";
+pub const CASE: &str = "BGJOBS_KILL_CASE";
 /// How long anything that must happen may take on a busy machine before the test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -81,7 +82,7 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
 /// What gives a case a PID namespace of its own, where that is allowed: it sees no processes but its own, so that
 /// the look at all of /proc is short and cases do not hold up each other, and whatever a failed case leaves
 /// behind ends with it. Orphans go to the case itself, its pid 1, as they would go to a subreaper.
-fn own_world() -> &'static [&'static str] {
+pub fn own_world() -> &'static [&'static str] {
     const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     static ALLOWED: OnceLock<bool> = OnceLock::new();
     let allowed = || {
@@ -132,7 +133,7 @@ impl Clock {
     }
 }
 
-fn watch_the_load() {
+pub fn watch_the_load() {
     std::thread::spawn(|| {
         loop {
             Clock::shared().beat();
@@ -251,6 +252,55 @@ pub struct Plan {
     wrapper: Vec<String>,
     stdin: Option<Stdio>,
     stdout: Option<Stdio>,
+    user: &'static User,
+}
+
+/// Who runs bgjobs: the wrapper that becomes them, and where they find the program, the victims and a Python.
+pub struct User {
+    wrapper: Vec<String>,
+    bgjobs: PathBuf,
+    fixture: PathBuf,
+    python: String,
+}
+
+impl User {
+    pub fn ourselves() -> &'static Self {
+        static OURSELVES: OnceLock<User> = OnceLock::new();
+        OURSELVES.get_or_init(|| Self {
+            wrapper: Vec::new(),
+            bgjobs: support::bgjobs(),
+            fixture: support::repo("tests/fixture"),
+            python: python(),
+        })
+    }
+
+    /// An ordinary user, where we are root and there is a Python for everybody. What they need is copied: the
+    /// folders of this repository may be closed to others.
+    pub fn ordinary(copies: &Path) -> Option<Self> {
+        const EVERYBODYS_PYTHON: &str = "/usr/bin/python3";
+        if !nix::unistd::geteuid().is_root() || !Path::new(EVERYBODYS_PYTHON).exists() {
+            return None;
+        }
+        let open =
+            |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        open(copies);
+        for file in [
+            support::bgjobs(),
+            support::repo("tests/fixture/victim.sh"),
+            support::repo("tests/fixture/victim.py"),
+        ] {
+            let copy = copies.join(file.file_name().expect("a name"));
+            fs::copy(&file, &copy).expect("a copy");
+            open(&copy);
+        }
+        let words = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+        Some(Self {
+            wrapper: words.map(str::to_owned).into(),
+            bgjobs: copies.join("bgjobs"),
+            fixture: copies.to_owned(),
+            python: EVERYBODYS_PYTHON.to_owned(),
+        })
+    }
 }
 
 impl Plan {
@@ -268,7 +318,13 @@ impl Plan {
             wrapper: Vec::new(),
             stdin: None,
             stdout: None,
+            user: User::ourselves(),
         }
+    }
+
+    pub fn by(mut self, user: &'static User) -> Self {
+        self.user = user;
+        self
     }
 
     pub fn grace(self, grace: &str) -> Self {
@@ -309,26 +365,37 @@ impl Plan {
     }
 
     fn script(&self, token: &str, dir: &Path) -> String {
-        let interpreter = python();
+        const IN_PYTHON: &[&str] = &["headless", "hopper", "swarm", "mover", "titled", "bomb"];
+        let User { fixture, python, bgjobs, .. } = self.user;
+        let words = |kind: &str, seconds: &str| {
+            let (program, file) = match IN_PYTHON.contains(&kind) {
+                true => (python.as_str(), "victim.py"),
+                false => ("/bin/sh", "victim.sh"),
+            };
+            format!("[{program:?}, {:?}, {kind:?}, {token:?}, {dir:?}, {seconds:?}]", fixture.join(file))
+        };
         let mut script = String::new();
         for (kind, seconds) in &self.victims {
-            let python = ["headless", "hopper"].contains(&kind.as_str());
-            let (program, file) =
-                if python { (interpreter.as_str(), "victim.py") } else { ("/bin/sh", "victim.sh") };
-            let file = support::repo("tests/fixture").join(file);
-            let _ = writeln!(
-                script,
-                "spawn([{program:?}, {file:?}, {kind:?}, {token:?}, {dir:?}, {seconds:?}]);"
-            );
+            let words = words(kind, seconds);
+            let _ = match kind.as_str() {
+                // What a command leaves running.
+                "holder" => writeln!(script, "run({words}, #{{echo: false}});"),
+                "crowd" => writeln!(
+                    script,
+                    "for i in 0..300 {{ spawn({}); }} write_file(\"{}/ready.crowd\", \"\");",
+                    words.replace("crowd", "stubborn"),
+                    dir.display()
+                ),
+                _ => writeln!(script, "spawn({words});"),
+            };
         }
-        let plain = support::repo("tests/fixture/victim.sh");
-        let plain = format!("[\"/bin/sh\", {plain:?}, \"plain\", {token:?}, {dir:?}]");
+        let plain = words("plain", "0");
         let dir = dir.to_string_lossy();
         script
             + &self
                 .after
                 .replace("{plain}", &plain)
-                .replace("{bgjobs}", &format!("{:?}", support::bgjobs()))
+                .replace("{bgjobs}", &format!("{bgjobs:?}"))
                 .replace("{dir}", &dir)
                 .replace("{token}", token)
     }
@@ -342,9 +409,13 @@ impl Plan {
         let token = format!("token-{number}-{}", dir.path().file_name().expect("name").to_string_lossy());
         let temp = dir.path().join("t");
         fs::create_dir(&temp).expect("a directory");
+        for directory in [dir.path(), &temp] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).expect("a mode");
+        }
         let script = self.script(&token, dir.path());
         let mut words = self.wrapper.clone();
-        words.push(support::bgjobs().to_string_lossy().into_owned());
+        words.extend(self.user.wrapper.iter().cloned());
+        words.push(self.user.bgjobs.to_string_lossy().into_owned());
         words.push("script".to_owned());
         words.extend(self.options);
         words.extend(["-e".to_owned(), script]);
@@ -361,7 +432,8 @@ impl Plan {
         let started = Moment::now();
         let child = command.spawn().expect("bgjobs starts");
         let kinds = self.victims.into_iter().map(|(kind, _)| kind).collect();
-        Run { dir, token, child, kinds, started, ended: None, wrapped: !self.wrapper.is_empty() }
+        let wrapped = !self.wrapper.is_empty() || !self.user.wrapper.is_empty();
+        Run { dir, token, child, kinds, started, ended: None, wrapped }
     }
 }
 
@@ -425,7 +497,7 @@ impl Run {
             return Some(self.pid());
         }
         let is_bgjobs =
-            |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == support::bgjobs());
+            |pid: &i32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("bgjobs"));
         std::iter::once(self.pid()).chain(descendants(self.pid())).find(is_bgjobs)
     }
 

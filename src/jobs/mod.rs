@@ -554,6 +554,7 @@ impl Jobs {
     pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
         let mut waiting: Vec<JobId> = ids.to_vec();
         while !waiting.is_empty() && !abandon() {
+            table::ask_for_patience();
             let seen = self.control.bell.rings();
             // In every round: a job that looked dead in the first may have been between two of its processes.
             self.ask(&waiting, ask);
@@ -598,7 +599,6 @@ impl Jobs {
                 self.announce_stop(&job, before, stage, now);
             }
             if !kills.is_empty() {
-                table::ask_for_patience();
                 // Whoever forked in the meantime is found by looking again, at once.
                 wake = Some(now + Duration::from_millis(1));
                 self.look();

@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> i32 {
     match prepare(options) {
         Ok(code) => code,
         Err(error) => {
-            report::plain_error(&format!("{error:#}"));
+            report::plain_error(&error);
             exit::SURROUNDINGS
         }
     }
@@ -60,6 +60,8 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     fd::open_standard();
     fd::seal_inherited();
     signal::default(Signal::SIGCHLD);
+    // A limit of file sizes is to be an error of one write, not the end of guard and host (setrlimit(2)).
+    signal::ignore(Signal::SIGXFSZ);
     signal::unblock_all().context("cannot set the signal mask")?;
     // With a PID namespace of its own the host mounts its own, and we need none: when it ends, all have ended.
     if !rundir::proc_is_there() && !options.isolate.pid {
@@ -68,6 +70,8 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
              found or named: mount it, or use --isolate pid"
         );
     }
+    std::env::current_dir()
+        .context("cannot tell the current directory (was it removed? change to another)")?;
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
     //    orphans: a process in between keeps them apart from those we kill and count.
     let stranger = std::process::id() == 1 || !matches!(wait::peek_any(), Peek::NoChild);
@@ -75,11 +79,14 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     let mut ours = Vec::new();
     if stranger {
         let parent = std::process::id();
-        let handle = pidfd::open(parent.cast_signed())
-            .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
+        let handle = pidfd::open(parent.cast_signed()).context("cannot open a pidfd")?;
+        let handled = handled_signals();
+        signal::block(&handled).context("cannot block signals")?;
+        let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
         match fork::fork_single_threaded().context("cannot fork")? {
-            Forked::Parent(inner) => return Ok(forward_to(inner)),
+            Forked::Parent(inner) => return Ok(forward_to(inner, &signals)),
             Forked::Child => {
+                drop(signals);
                 // CONT, so that a guard that Ctrl-Z has stopped wakes and sees the end of its outer process.
                 fork::on_parent_death(Signal::SIGCONT).context("cannot watch the outer process")?;
                 outer = Some(handle);
@@ -91,8 +98,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     let handled = handled_signals();
     signal::block(&handled).context("cannot block signals")?;
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
-    let myself = pidfd::open(std::process::id().cast_signed())
-        .context("cannot open a pidfd (Linux 5.3 or newer is needed)")?;
+    let myself = pidfd::open(std::process::id().cast_signed()).context("cannot open a pidfd")?;
     let (link, theirs) = link::pair().context("cannot open a socket pair")?;
     let modes = tty::save();
     signal::ignore(Signal::SIGTTOU);
@@ -150,10 +156,7 @@ fn handled_signals() -> Vec<Signal> {
 }
 
 /// The process in between: passes signals on to the guard proper, and ends as it ended.
-fn forward_to(inner: i32) -> i32 {
-    let handled = handled_signals();
-    let _ = signal::block(&handled);
-    let Ok(signals) = signal::descriptor(&handled) else { return exit::SURROUNDINGS };
+fn forward_to(inner: i32, signals: &SignalFd) -> i32 {
     loop {
         fd::wait_readable(&[signals.as_fd()], None);
         while let Ok(Some(info)) = signals.read_signal() {

@@ -66,7 +66,7 @@ pub fn host(options: &Options, host: Host) -> i32 {
     match prepare(options, host) {
         Ok(code) => code,
         Err(error) => {
-            report::plain_error(&format!("{error:#}"));
+            report::plain_error(&error);
             let code = exit::SURROUNDINGS;
             link.report(Report::Outcome { code, keep: false, left: false });
             code
@@ -182,7 +182,13 @@ fn watch(
     };
     std::thread::Builder::new().name("control".into()).spawn(follow).context("cannot start a thread")?;
     let control = Arc::clone(control);
-    ctrlc::set_handler(move || control.halt(Halt::Signal(Signal::SIGTERM as i32)))
+    let caught = ctrlc::set_handler(move || control.halt(Halt::Signal(Signal::SIGTERM as i32)));
+    // Its own error does not give away the cause.
+    caught
+        .map_err(|error| match error {
+            ctrlc::Error::System(cause) => cause.into(),
+            other => anyhow::Error::new(other),
+        })
         .context("cannot catch signals")
 }
 

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub const PREFIX: &str = "bgjobs-";
 /// The file that both processes keep locked.
 pub const LOCK: &str = "lock";
+/// What it is called until it is locked.
+const UNNAMED_LOCK: &str = "lock.new";
 /// The file behind the memory that they share.
 pub const PAGE: &str = "page";
 /// The file that says where the run's cgroup is, where it has one.
@@ -40,21 +42,34 @@ pub fn create() -> anyhow::Result<RunDir> {
         .with_context(|| {
             format!("cannot create a directory in {} (set TMPDIR to a writable one)", base.display())
         })?;
-    fs::DirBuilder::new().mode(0o700).create(dir.path().join("logs"))?;
+    let path = dir.keep();
+    match furnish(&path) {
+        Ok(lock) => Ok(RunDir { path, _lock: lock }),
+        Err(error) => {
+            // One by one, which needs no descriptor: that may be what is missing.
+            let _ = fs::remove_file(path.join(UNNAMED_LOCK));
+            let _ = fs::remove_dir(path.join("logs"));
+            let _ = fs::remove_dir(&path);
+            Err(error.context("cannot prepare the run directory"))
+        }
+    }
+}
+
+fn furnish(path: &Path) -> anyhow::Result<Flock<File>> {
+    fs::DirBuilder::new().mode(0o700).create(path.join("logs"))?;
     // Locked before it has its name: a lock file that is there and free means that both processes are gone.
-    let unnamed = dir.path().join("lock.new");
+    let unnamed = path.join(UNNAMED_LOCK);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
-    let lock = Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, e)| e)
-        .context("cannot lock the run directory")?;
-    fs::rename(unnamed, dir.path().join(LOCK))?;
-    Ok(RunDir { path: dir.keep(), _lock: lock })
+    let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+    fs::rename(unnamed, path.join(LOCK))?;
+    Ok(lock)
 }
 
 /// Where run directories are made, and looked for.
 pub fn base() -> PathBuf {
     let wanted = std::env::temp_dir();
-    let fits = wanted.as_os_str().len() <= LONGEST_BASE;
+    // A script could not even name what is not UTF-8.
+    let fits = wanted.to_str().is_some_and(|text| text.len() <= LONGEST_BASE);
     if fits { wanted } else { PathBuf::from("/tmp") }
 }
 

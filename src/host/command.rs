@@ -358,7 +358,7 @@ fn start(spec: jobs::spec::Spec, echo: bool) -> Result<(Arc<Inner>, capture::Pum
         Ok(pump) => Ok((job, pump)),
         Err(e) => {
             stop(&job, Ask { grace: Some(Duration::ZERO), ..Ask::default() });
-            Err(os(e.to_string()))
+            Err(os(jobs::why(e)))
         }
     }
 }

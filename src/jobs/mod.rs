@@ -37,7 +37,7 @@ pub use table::{Job, JobId, Kind, REAPED_AT_ONCE, State, View, kill_children, si
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat};
-use crate::sys::{clock, fd, sched, signal, testing};
+use crate::sys::{clock, fd, sched, signal, testing, wait};
 use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
 use files::Files;
@@ -322,11 +322,16 @@ impl Jobs {
         owner: Option<(u32, u32)>,
         again: bool,
     ) -> Result<Opened, SpawnError> {
-        let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: e.desc().to_owned() };
+        let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: why(e) };
         match output {
             Output::Log(path) => {
-                let log_error =
-                    |e: std::io::Error| SpawnError::Log { path: path.clone(), reason: e.to_string() };
+                let log_error = |e: std::io::Error| match e.raw_os_error() {
+                    // Nothing is wrong with this path.
+                    Some(nix::libc::EMFILE | nix::libc::ENFILE | nix::libc::ENOMEM) => {
+                        SpawnError::Os { what: "a log", reason: why(e) }
+                    }
+                    _ => SpawnError::Log { path: path.clone(), reason: why(e) },
+                };
                 // Non-blocking only for the opening: a FIFO without a reader would hold it up for ever.
                 let file = OpenOptions::new()
                     .append(true)
@@ -712,8 +717,23 @@ pub fn survivors() -> Vec<Survivor> {
     if !proc::available() {
         return Vec::new();
     }
-    let descendants = proc::descendants(nix::unistd::getpid().as_raw());
-    descendants.into_iter().filter(Stat::alive).map(described).collect()
+    let me = nix::unistd::getpid().as_raw();
+    let tree = proc::descendants(me);
+    // One of another user cannot be seen where /proc hides it (hidepid), but it is still our child.
+    let hidden = proc::children(me).into_iter().filter(|pid| {
+        !tree.iter().any(|stat| stat.pid == *pid) && matches!(wait::peek(*pid), wait::Peek::Living)
+    });
+    let hidden: Vec<Survivor> = hidden.map(unseen).collect();
+    tree.into_iter().filter(Stat::alive).map(described).chain(hidden).collect()
+}
+
+fn unseen(pid: i32) -> Survivor {
+    let (user, command) = ("?".to_owned(), "? (/proc hides it)".to_owned());
+    Survivor { pid, user, state: '?', command, beyond_reach: is_forbidden(pid) }
+}
+
+fn is_forbidden(pid: i32) -> bool {
+    signal::kill(pid, 0) == Err(nix::errno::Errno::EPERM)
 }
 
 /// A living process, with what names it.
@@ -727,7 +747,7 @@ fn described(stat: Stat) -> Survivor {
         user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
         state: stat.state,
         command: proc::command(stat.pid),
-        beyond_reach: stat.state == 'D' || signal::kill(stat.pid, 0) == Err(nix::errno::Errno::EPERM),
+        beyond_reach: stat.state == 'D' || is_forbidden(stat.pid),
     }
 }
 
@@ -769,19 +789,19 @@ fn open_stdin(stdin: &Stdin) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
     let os = |what, reason: String| SpawnError::Os { what, reason };
     match stdin {
         Stdin::Null => {
-            let file = File::open("/dev/null").map_err(|e| os("/dev/null", e.to_string()))?;
+            let file = File::open("/dev/null").map_err(|e| os("/dev/null", why(e)))?;
             Ok((file.into(), None))
         }
         Stdin::Pipe => {
-            let (read, write) = fd::pipe().map_err(|e| os("a pipe", e.desc().to_owned()))?;
+            let (read, write) = fd::pipe().map_err(|e| os("a pipe", why(e)))?;
             Ok((read, Some(write)))
         }
         // A nameless file: a pipe would need a thread of ours to fill it.
         Stdin::Text(text) => {
-            let mut file = tempfile::tempfile().map_err(|e| os("a temporary file", e.to_string()))?;
+            let mut file = tempfile::tempfile().map_err(|e| os("a temporary file", why(e)))?;
             file.write_all(text.as_bytes())
                 .and_then(|()| file.rewind())
-                .map_err(|e| os("a temporary file", e.to_string()))?;
+                .map_err(|e| os("a temporary file", why(e)))?;
             Ok((file.into(), None))
         }
     }
@@ -790,7 +810,7 @@ fn open_stdin(stdin: &Stdin) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
 /// What the failed step of a fork means for the one who asked for it.
 fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
     use nix::errno::Errno;
-    let reason = failure.errno.desc().to_owned();
+    let reason = why(failure.errno);
     let program = spec.command.first_word().map_or_else(|| "/bin/sh".to_owned(), str::to_owned);
     match failure.step {
         Step::Cwd => SpawnError::Cwd { cwd: spec.cwd.clone(), reason },
@@ -804,6 +824,26 @@ fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
         Step::Fork => SpawnError::Os { what: "a process", reason },
         Step::Setup => SpawnError::Os { what: "a process group", reason },
     }
+}
+
+/// Why the system refused something, with the limit that was met, where it is one.
+pub fn why(error: impl Into<std::io::Error>) -> String {
+    use nix::libc;
+    let error = error.into();
+    let limit = match error.raw_os_error() {
+        Some(libc::EAGAIN) => "the limit of processes is reached (`ulimit -u`, or `pids.max` of a cgroup)",
+        Some(libc::EMFILE) => "the limit of open files is reached (`ulimit -n`)",
+        Some(libc::ENFILE) => "the machine's limit of open files is reached",
+        Some(libc::ENOMEM) => "out of memory (or `ulimit -v` is reached)",
+        Some(libc::EFBIG) => "the limit of file sizes is reached (`ulimit -f`)",
+        Some(libc::E2BIG) => {
+            "arguments and environment are too large (one may have 128 KiB, all together a quarter of `ulimit -s`)"
+        }
+        Some(libc::ENOSYS) => "this kernel cannot do that (Linux 5.4 or newer is needed)",
+        Some(number) => return nix::errno::Errno::from_raw(number).desc().to_owned(),
+        None => return error.to_string(),
+    };
+    limit.to_owned()
 }
 
 /// `TERM` for 15.

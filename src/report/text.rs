@@ -4,7 +4,7 @@ use super::terminal::Style;
 use crate::event::{Failure, Killed, Place};
 use crate::exit;
 use crate::isolate::{self, Cause, Isolation, Obstacle, Step};
-use crate::jobs::{Left, Survivor};
+use crate::jobs::{self, Left, Survivor};
 use crate::sys::fd::{self, Written};
 use std::fmt::Write;
 use std::os::fd::AsFd;
@@ -178,7 +178,8 @@ pub fn ignored(job: &str, killed: &Killed) -> String {
 
 /// Why the host ended without a report.
 pub fn host_died(status: String) -> String {
-    let guess = if status.contains("SIGKILL") { ", out of memory?" } else { "" };
+    let guess =
+        if status.contains("SIGKILL") || status.contains("SIGABRT") { ", out of memory?" } else { "" };
     format!("host {status}{guess}")
 }
 
@@ -304,8 +305,15 @@ fn cause_in_words(cause: Cause) -> Option<(&'static str, &'static str)> {
 }
 
 /// An error of bgjobs itself, before there is a run.
-pub fn plain_error(message: &str) {
-    print_error(&format!("error: {}\n", sanitize(message)));
+pub fn plain_error(error: &anyhow::Error) {
+    let mut parts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let cause = error.root_cause();
+    let of_system = cause.downcast_ref::<nix::errno::Errno>().map(|errno| *errno as i32);
+    let of_library = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    if let (Some(last), Some(number)) = (parts.last_mut(), of_system.or(of_library)) {
+        *last = jobs::why(std::io::Error::from_raw_os_error(number));
+    }
+    print_error(&format!("error: {}\n", sanitize(&parts.join(": "))));
 }
 
 /// A failure outside of a run.

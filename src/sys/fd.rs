@@ -107,7 +107,8 @@ pub fn write_some(fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Written {
     match nix::unistd::write(fd, chunk) {
         Ok(n) => Written::Bytes(n),
         Err(Errno::EINTR | Errno::EAGAIN) => Written::Stalled,
-        Err(Errno::ENOSPC) => Written::Bytes(chunk.len()), // A full disk loses output, not the run.
+        // A full disk loses output, not the run.
+        Err(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG) => Written::Bytes(chunk.len()),
         Err(_) => Written::Gone,
     }
 }

@@ -84,6 +84,22 @@ fn only_its_own_folder_touches_rhai_and_unsafe() {
     }
 }
 
+/// A wall clock jumps. All bounds are kept on CLOCK_MONOTONIC, by `sys::clock`.
+#[test]
+fn no_bound_is_kept_on_a_clock_that_jumps() {
+    // These keep none: when a run was started, for people; which kept directory is the oldest; whether an unlocked
+    // cgroup is older than the moment before its lock; a mock's own log.
+    let allowed =
+        ["src/sys/page.rs", "src/runs.rs", "src/report/runs.rs", "src/jobs/cgroup.rs", "src/mock.rs"];
+    for path in files("src", "rs").into_iter().filter(|path| !allowed.iter().any(|end| path.ends_with(end))) {
+        let text = read(&path);
+        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            let clock = ["SystemTime", "Instant", "UNIX_EPOCH", "CLOCK_REALTIME", "gettimeofday"];
+            assert!(!clock.iter().any(|word| line.contains(word)), "{}: {line}", path.display());
+        }
+    }
+}
+
 #[test]
 fn every_source_file_says_what_it_is() {
     for path in files("src", "rs").into_iter().chain(files("tests/it", "rs")) {

@@ -302,4 +302,23 @@ mod tests {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn no_text_makes_the_reader_of_times_panic() {
+        crate::fuzz::for_a_while("time", |random| {
+            let text = match random.below(2) {
+                0 => random.text(12),
+                _ => format!(
+                    "{}{}{}",
+                    random.below(1 << 40),
+                    random.pick(&["", "s", "ms", "y", "e99", ".5"]),
+                    random.text(3)
+                ),
+            };
+            assert!(
+                duration(&text).is_ok_and(|time| time <= LONGEST) || duration(&text).is_err(),
+                "{text:?}"
+            );
+        });
+    }
 }

@@ -15,6 +15,7 @@
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
 //! exit     the exit codes
 //! event    what happened, as plain data
+//! fuzz     random input, for the tests
 //! report/  all words about a run for people; the only writers of stdout and stderr
 //! host/    the script functions; the only folder that imports rhai
 //! probe/   "is it ready?": each probe is one attempt, the waiting loop is written once
@@ -33,6 +34,8 @@ compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers
 mod cli;
 mod event;
 mod exit;
+#[cfg(test)]
+mod fuzz;
 mod guard;
 mod host;
 mod isolate;

@@ -17,6 +17,9 @@ pub const MARK: &str = "BGJOBS_RUN";
 /// A socket may outlive its process for a moment (io_uring closes its files later).
 const SETTLE: Duration = Duration::from_millis(200);
 
+/// How long the look for the mark may take: the guard waits for it.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// What is left of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Left {
@@ -25,6 +28,8 @@ pub struct Left {
     /// They carry the run's mark; somebody else is their parent.
     pub marked: Vec<Survivor>,
     pub ports: Vec<OpenPort>,
+    /// There were too many processes to look at all of them for the mark.
+    pub incomplete: bool,
 }
 
 /// The very socket that a job has opened, still listened on.
@@ -68,7 +73,7 @@ fn look_once(run: &str, since: Option<Births>) -> Left {
     let descendants = survivors();
     let is_known = |pid: i32| descendants.iter().any(|survivor| survivor.pid == pid);
     let me = nix::unistd::getpid().as_raw();
-    let marked = proc::carriers(&format!("{MARK}={run}"), since);
+    let (marked, complete) = proc::carriers(&format!("{MARK}={run}"), since, LOOK);
     let marked: Vec<Survivor> =
         marked.into_iter().filter(|pid| *pid != me && !is_known(*pid)).filter_map(survivor).collect();
     let mut ports = open_ports();
@@ -77,7 +82,7 @@ fn look_once(run: &str, since: Option<Births>) -> Left {
         let pid = open.holder.as_ref().map(|holder| holder.pid);
         pid.is_none_or(|pid| !is_known(pid) && !marked.iter().any(|one| one.pid == pid))
     });
-    Left { descendants, marked, ports }
+    Left { descendants, marked, ports, incomplete: !complete }
 }
 
 fn open_ports() -> Vec<OpenPort> {

@@ -152,6 +152,9 @@ fn seconds(time: Duration) -> String {
 
 /// `inside`: their numbers mean nothing outside of the run's own PID namespace.
 fn leaks(text: &mut String, left: &Left, inside: bool) {
+    if left.incomplete {
+        text.push_str("warning: there are too many processes to look at each for the mark of this run\n");
+    }
     let named = |one: &Survivor| format!("{}{}", if inside { "inside " } else { "" }, survivor(one));
     for one in left.descendants.iter().chain(&left.marked) {
         let _ = writeln!(text, "leaked: {}", named(one));

@@ -208,9 +208,11 @@ fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
     if from.last <= to.last { from.last < pid && pid <= to.last } else { from.last < pid || pid <= to.last }
 }
 
-/// The processes that were started with this entry (`NAME=value`) in their environment, as far as it may be read.
-/// Those that were there before `since` are not asked: that would be most of a machine, 30 µs each.
-pub fn carriers(entry: &str, since: Option<Births>) -> Vec<i32> {
+/// The processes that were started with this entry (`NAME=value`) in their environment, as far as it may be read, and
+/// whether all were asked within `bound`. Those that were there before `since` are not: that would be most of a
+/// machine, 30 µs each.
+pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, bool) {
+    let until = clock::raw() + bound;
     let highest =
         fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
@@ -219,7 +221,16 @@ pub fn carriers(entry: &str, since: Option<Births>) -> Vec<i32> {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|b| *b == 0).any(|variable| variable == entry.as_bytes())
     };
-    pids().filter(asked).filter(carries).collect()
+    let mut found = Vec::new();
+    for pid in pids().filter(asked) {
+        if clock::raw() >= until {
+            return (found, false);
+        }
+        if carries(&pid) {
+            found.push(pid);
+        }
+    }
+    (found, true)
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.
@@ -291,9 +302,11 @@ mod tests {
         assert!(births.last > 0 && births.count > 0, "{births:?}");
         let path = format!("PATH={}", std::env::var("PATH").expect("a PATH"));
         let me = std::process::id().cast_signed();
-        assert!(carriers(&path, None).contains(&me));
-        assert!(!carriers(&path[..path.len() - 1], None).contains(&me));
-        assert!(!carriers(&path, Some(births)).contains(&me), "it was there before");
+        let plenty = Duration::from_secs(100);
+        assert!(carriers(&path, None, plenty).0.contains(&me));
+        assert!(!carriers(&path[..path.len() - 1], None, plenty).0.contains(&me));
+        assert!(!carriers(&path, Some(births), plenty).0.contains(&me), "it was there before");
+        assert_eq!(carriers(&path, None, Duration::ZERO), (Vec::new(), false));
     }
 
     #[test]
@@ -309,5 +322,19 @@ mod tests {
         assert!(!stat.alive());
         stat.threads = 2;
         assert!(stat.alive());
+    }
+
+    #[test]
+    fn no_line_makes_the_reader_of_processes_panic() {
+        let lines = [
+            "77 (a) b (c)) S 5 6 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 9876 1 2 3",
+            "1 (x) Z 1 1 1 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 5 0",
+        ];
+        crate::fuzz::for_a_while("proc", |random| {
+            let mut line = random.pick(&lines).as_bytes().to_vec();
+            random.mutate(&mut line);
+            let _ = parse_stat(&String::from_utf8_lossy(&line));
+            let _ = parse_stat(&random.text(60));
+        });
     }
 }

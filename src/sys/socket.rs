@@ -125,7 +125,7 @@ fn parse_listener(line: &str) -> Option<Listener> {
     let port = u16::from_str_radix(port, 16).ok()?;
     // Addresses are printed as native-endian 32-bit words.
     let words: Vec<[u8; 4]> = (0..address.len() / 8)
-        .map(|i| u32::from_str_radix(&address[i * 8..i * 8 + 8], 16).ok().map(u32::to_ne_bytes))
+        .map(|i| u32::from_str_radix(address.get(i * 8..i * 8 + 8)?, 16).ok().map(u32::to_ne_bytes))
         .collect::<Option<_>>()?;
     let ip = match words.as_slice() {
         [v4] => IpAddr::V4(Ipv4Addr::from(*v4)),
@@ -213,7 +213,9 @@ mod tests {
     #[test]
     fn connected_sockets_and_garbage_are_no_listeners() {
         let connected = "   0: 0100007F:1F90 0100007F:0001 01 0:0 00:0 0 0 0 1";
-        for line in [connected, "", "x y z 0A", "0: 1:1 0:0 0A 0:0 0:0 0 0 0 1"] {
+        for line in
+            [connected, "", "0: \u{fffd}\u{fffd}\u{fffd}:1 x 0A", "x y z 0A", "0: 1:1 0:0 0A 0:0 0:0 0 0 0 1"]
+        {
             assert_eq!(parse_listener(line), None, "{line:?}");
         }
     }
@@ -224,5 +226,23 @@ mod tests {
         assert!(lock_port(1).is_none());
         drop(held);
         assert!(lock_port(1).is_some());
+    }
+
+    #[test]
+    fn no_answer_and_no_line_makes_the_reader_of_sockets_panic_or_spin() {
+        let line = "   1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12 1 0";
+        // A message of the kernel: its length, its type, its number, then a socket.
+        let mut message = vec![88, 0, 0, 0, 20, 0, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 10, 0, 0];
+        message.resize(88, 1);
+        crate::fuzz::for_a_while("socket", |random| {
+            let mut changed = line.as_bytes().to_vec();
+            random.mutate(&mut changed);
+            let _ = parse_listener(&String::from_utf8_lossy(&changed));
+            let mut answer = message.repeat(random.below(4));
+            random.mutate(&mut answer);
+            let mut found = Vec::new();
+            let _ = (read_answers(&answer, &mut found), parse_answer(&random.bytes(100)));
+            assert!(found.len() <= answer.len() / 16, "{found:?}");
+        });
     }
 }

@@ -6,6 +6,7 @@
 mod api;
 mod cgroup;
 mod error;
+mod fuzz;
 mod http;
 mod isolate;
 mod kill;

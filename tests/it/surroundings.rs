@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take on a busy machine before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// A script that starts a job which ignores TERM and a daemon in a session of its own, and goes on for ever.
 const ENDLESS: &str = "spawn(\"trap '' TERM; sleep 600; :\"); run(\"setsid sleep 600 >/dev/null 2>&1 &\"); print(\"up\"); loop { sleep(0.01); }";
 
@@ -860,7 +860,7 @@ fn a_hundred_runs_at_once_share_no_port_and_leave_nothing() {
     let place = Place::new();
     let code = "let ports = free_ports(2); let me = param(\"me\");
         spawn(\"exec sleep 600\"); run(\"true\");
-        write_file(`ports-${me}`, `${ports[0]} ${ports[1]} .`); wait_file(\"go\", \"120s\");
+        write_file(`ports-${me}`, `${ports[0]} ${ports[1]} .`); wait_file(\"go\", \"200s\");
         for port in ports { assert(!port_in_use(port)); }";
     let places: Vec<Place> = (0..RUNS).map(|_| Place::new()).collect();
     let started = Instant::now();
@@ -891,7 +891,7 @@ fn a_hundred_runs_at_once_share_no_port_and_leave_nothing() {
     let left: Vec<_> = places.iter().flat_map(Place::carriers).collect();
     assert!(left.is_empty(), "{left:?}");
     assert!(fs::read_dir(place.path("t")).expect("TMPDIR").next().is_none());
-    assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    assert!(started.elapsed() < PATIENCE * 2, "{:?}", started.elapsed());
 }
 
 /// A run within a run, in which a job and a daemon of the inner one ignore TERM.

@@ -337,7 +337,8 @@ const PLANS: [fn() -> Option<Maker>; 2] = [
 fn kill_guard_and_host(run: &Run) {
     let is_bgjobs =
         |pid: &i32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == support::bgjobs());
-    let all = || std::iter::once(run.pid()).chain(descendants(run.pid())).filter(is_bgjobs);
+    // What was started is not bgjobs yet, perhaps, but is about to become it.
+    let all = || std::iter::once(run.pid()).chain(descendants(run.pid()).into_iter().filter(is_bgjobs));
     let mut stopped = Vec::new();
     // What one of them has started before it stood still is found by the next look.
     while let Some(next) = all().find(|pid| !stopped.contains(pid)) {

@@ -303,7 +303,10 @@ impl<'a> Guard<'a> {
             } else if self.deadline.is_some_and(|at| now >= at) {
                 self.signal_host(SIGKILL);
                 self.deadline = None;
-                self.wait_for_host();
+                // One whose link has ended has had its time.
+                if !self.link_ended || !self.options.isolate.pid {
+                    self.wait_for_host();
+                }
                 self.read_reports();
                 return self.report.map_or(End::Hung, End::Reported);
             }
@@ -319,6 +322,11 @@ impl<'a> Guard<'a> {
                 Received::Message(outcome) => self.report = Some(outcome),
                 Received::Nothing => return,
                 Received::End => {
+                    if self.options.isolate.pid && !self.link_ended {
+                        // All threads of the host have ended. It is not seen to end before everything in its
+                        // namespace has: what SIGKILL does not end must not keep us.
+                        self.bound(stop::AFTER_KILL);
+                    }
                     self.link_ended = true;
                     return;
                 }
@@ -376,7 +384,11 @@ impl<'a> Guard<'a> {
 
     /// Gives the host this long, and some patience; an earlier bound stays.
     fn allow(&mut self, time: Duration) {
-        let at = clock::now() + time + PATIENCE;
+        self.bound(time + PATIENCE);
+    }
+
+    fn bound(&mut self, time: Duration) {
+        let at = clock::now() + time;
         self.deadline = Some(self.deadline.map_or(at, |before| before.min(at)));
     }
 
@@ -417,6 +429,8 @@ impl<'a> Guard<'a> {
     /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
     fn finish(&mut self, end: End, modes: &tty::Modes) -> i32 {
         let signal = self.first.map(|(signal, _)| signal);
+        // The host knew who is left only by numbers that mean nothing out here.
+        let named_inside = self.options.isolate.pid && matches!(end, End::Reported(_));
         let (code, keep, named, died_of) = match end {
             End::Reported(Report::Signalled { signal: number, keep, left }) => {
                 (exit::signal(number), keep, left, signal.or(Signal::try_from(number).ok()))
@@ -426,9 +440,11 @@ impl<'a> Guard<'a> {
             End::Hung | End::Died(_) => {
                 let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
                 let killed = self.stop_all();
-                let left = leak::look(&self.run_dir.name(), None);
+                let mut left = leak::look(&self.run_dir.name(), None);
+                self.leave_out_host(&mut left.descendants);
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
+                    _ if self.link_ended => report::HOST_LINGERS.to_owned(),
                     _ => report::HOST_HUNG.to_owned(),
                 };
                 let code = match signal {
@@ -454,8 +470,7 @@ impl<'a> Guard<'a> {
         // been named already has had its time, too.
         let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
         let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
-        // The host knew them only by numbers that mean nothing out here.
-        if !named || self.options.isolate.pid {
+        if !named || named_inside {
             report::late_survivors(&left);
         }
         if let Some(cgroup) = &self.cgroup {
@@ -476,7 +491,8 @@ impl<'a> Guard<'a> {
         if self.options.isolate.pid {
             // The kernel kills all that are in a PID namespace when its first process ends, and lets that one end
             // last (pid_namespaces(7)). The numbers in the page are those of the namespace: not ours to use.
-            self.sweep(stop::AFTER_KILL);
+            // A host that lingers has been given its time.
+            self.sweep(if self.host.is_some() { Duration::ZERO } else { stop::AFTER_KILL });
             return killed;
         }
         let since = match self.page.stop_since_ns.load(SeqCst) {
@@ -545,14 +561,23 @@ impl<'a> Guard<'a> {
             cgroup.kill();
         }
         let me = std::process::id().cast_signed();
-        jobs::sweep(bound, || {
+        let mut left = jobs::sweep(bound, || {
             // In a PID namespace all have been killed with the host, and our /proc may be somebody else's.
             if !matches!(wait::peek_any(), Peek::NoChild) && !self.options.isolate.pid {
                 jobs::kill_children(me);
             }
             reap_some();
             !matches!(wait::peek_any(), Peek::NoChild)
-        })
+        });
+        self.leave_out_host(&mut left);
+        left
+    }
+
+    /// The host of a PID namespace lingers for as long as anything in there does; that is what is left, not the host.
+    fn leave_out_host(&self, left: &mut Vec<Survivor>) {
+        if self.options.isolate.pid && left.len() > 1 {
+            left.retain(|one| Some(one.pid) != self.host);
+        }
     }
 }
 

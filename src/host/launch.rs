@@ -401,8 +401,12 @@ pub fn spawn_error(
                 Err(_) => failed(message, code),
             }
         }
-        SpawnError::User { user, reason } => {
-            failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE)
+        SpawnError::User { user, reason, denied } => {
+            let error = failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE);
+            match denied {
+                true => error.note("only root can, and not where `--isolate` has made a user namespace"),
+                false => error,
+            }
         }
         SpawnError::Log { path, reason } => {
             ScriptError::io(format!("{function}: cannot write the log `{}`: {reason}", path.display()))

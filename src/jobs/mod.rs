@@ -814,7 +814,11 @@ fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
     let program = spec.command.first_word().map_or_else(|| "/bin/sh".to_owned(), str::to_owned);
     match failure.step {
         Step::Cwd => SpawnError::Cwd { cwd: spec.cwd.clone(), reason },
-        Step::User => SpawnError::User { user: spec.user.clone().unwrap_or_default(), reason },
+        Step::User => {
+            // EINVAL: the user namespace that we are in has no such id.
+            let denied = matches!(failure.errno, Errno::EPERM | Errno::EINVAL);
+            SpawnError::User { user: spec.user.clone().unwrap_or_default(), reason, denied }
+        }
         Step::Exec if failure.errno == Errno::ENOENT => SpawnError::NotFound { program, path: None },
         Step::Exec => SpawnError::NotExecutable { program, reason },
         Step::Cgroup => {

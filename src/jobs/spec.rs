@@ -207,6 +207,8 @@ pub enum SpawnError {
     User {
         user: String,
         reason: String,
+        /// There is such a user, whom we may not become.
+        denied: bool,
     },
     /// The log file cannot be written.
     Log {
@@ -236,7 +238,8 @@ pub struct Account {
 
 /// Looks a user up by name or number.
 pub fn account(user: &str) -> Result<Account, SpawnError> {
-    let error = |reason: &str| SpawnError::User { user: user.to_owned(), reason: reason.to_owned() };
+    let error =
+        |reason: &str| SpawnError::User { user: user.to_owned(), reason: reason.to_owned(), denied: false };
     let found = match user.parse::<u32>() {
         Ok(uid) => nix::unistd::User::from_uid(uid.into()),
         Err(_) => nix::unistd::User::from_name(user),

@@ -24,4 +24,7 @@ pub fn terminal(started: Duration, verbosity: Verbosity, style: ReportStyle) -> 
 /// How long all `on_exit` closures together may take.
 pub const ON_EXIT: Duration = Duration::from_secs(10);
 
+pub const HOST_LINGERS: &str =
+    "the host process was killed or has crashed, and something in its PID namespace does not end";
+
 pub const HOST_HUNG: &str = "the host process did not stop in time and was killed";

@@ -209,7 +209,10 @@ fn bgjobs_works_inside_of_itself() {
 fn an_ordinary_user_inside_cannot_become_another() {
     for user in User::nobody().into_iter().filter(|user| user.may("pid")) {
         let code = "spawn([\"sleep\", \"60\"], #{user: \"root\"})";
-        user.run(&["--isolate", "pid"], code).code(126).stderr_has("cannot become user `root`");
+        user.run(&["--isolate", "pid"], code)
+            .code(126)
+            .stderr_has("spawn: cannot become user `root`: Operation not permitted\n  --> -e:1:1\n")
+            .stderr_has("  = only root can, and not where `--isolate` has made a user namespace\n");
     }
 }
 
@@ -447,4 +450,73 @@ fn without_isolation_somebody_is_left_and_found_when_guard_and_host_are_killed_a
             assert!(!found.is_empty());
         },
     );
+}
+
+/// Processes that nothing ends before this is dropped, not even SIGKILL.
+struct Frozen(PathBuf);
+
+impl Frozen {
+    /// Needs cgroup version 1, which newer machines are without.
+    fn new() -> Option<Self> {
+        let dir = PathBuf::from(format!("/sys/fs/cgroup/freezer/bgjobs-test-{}", std::process::id()));
+        std::fs::create_dir(&dir).ok().map(|()| Self(dir))
+    }
+
+    fn freeze(&self, pid: i32) {
+        std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("moved");
+        std::fs::write(self.0.join("freezer.state"), "FROZEN").expect("frozen");
+        let frozen = || std::fs::read_to_string(self.0.join("freezer.state")).expect("a state");
+        eventually(|| "it is frozen".to_owned(), || frozen() == "FROZEN\n");
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = std::fs::write(self.0.join("freezer.state"), "THAWED");
+        let members = || std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        eventually(|| "all of it is gone".to_owned(), || members().is_empty());
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn what_not_even_the_kernel_can_end_is_named_by_its_number_outside() {
+    let user = User::ourselves();
+    if !user.may("pid") {
+        return;
+    }
+    for host_too in [false, true] {
+        let Some(frozen) = Frozen::new() else {
+            println!("skipped: without cgroup v1 nothing can be made that SIGKILL does not end");
+            return;
+        };
+        let code = "spawn([\"sleep\", \"61\"]); print(\"ready\"); loop { sleep(0.01); }";
+        let mut run = user.command(&["--isolate", "pid", "--grace", "200ms"], code);
+        let run = run.spawn().expect("it starts");
+        let guard = run.id().cast_signed();
+        let is_sleep = |pid: &i32| {
+            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words == b"sleep\x0061\0")
+        };
+        let find = || descendants(guard).into_iter().find(is_sleep);
+        eventually(|| "the job runs".to_owned(), || find().is_some());
+        let (job, host) = (find().expect("the job"), children(guard)[0]);
+        frozen.freeze(job);
+        let sent = Moment::now();
+        let (target, signal) = if host_too { (host, Signal::SIGKILL) } else { (guard, Signal::SIGTERM) };
+        kill(Pid::from_raw(target), signal).expect("a signal");
+        let ran = ran(run.wait_with_output().expect("an end"));
+        let took = sent.elapsed();
+        // To be given up by the host, and then once more by the guard.
+        assert!(took < SECOND * if host_too { 3 } else { 6 }, "{took:?}\n{}", ran.stderr);
+        let named = format!("leaked: pid {job} (user root, state D): sleep 61\n");
+        assert_eq!(ran.stderr.matches(&named).count(), 1, "{}", ran.stderr);
+        if host_too {
+            assert_eq!(ran.code, Some(125), "{}", ran.stderr);
+            assert!(ran.stderr.contains("something in its PID namespace does not end"), "{}", ran.stderr);
+        } else {
+            assert_eq!(ran.signal, Some(15), "{}", ran.stderr);
+            assert!(ran.stderr.contains("leaked: inside pid "), "{}", ran.stderr);
+        }
+        assert!(ran.stderr.ends_with("1 leaked\n"), "{}", ran.stderr);
+    }
 }

@@ -209,8 +209,8 @@ struct Guard<'a> {
     /// None once it has been reaped.
     host: Option<i32>,
     link: Link,
-    /// The host has closed its end.
-    link_ended: bool,
+    /// When the host has closed its end.
+    link_ended: Option<Duration>,
     signals: SignalFd,
     /// The process in between, if there is one: its death is ours.
     outer: Option<OwnedFd>,
@@ -244,7 +244,7 @@ impl<'a> Guard<'a> {
         Self {
             host: Some(host),
             link,
-            link_ended: false,
+            link_ended: None,
             signals,
             outer,
             page,
@@ -269,7 +269,7 @@ impl<'a> Guard<'a> {
             let mut sources = vec![self.signals.as_fd()];
             sources.extend(self.outer.as_ref().map(AsFd::as_fd));
             // At its end the link reads as ready for ever: the host is about to end, which SIGCHLD will tell.
-            if !self.link_ended {
+            if self.link_ended.is_none() {
                 sources.push(self.link.as_fd());
             }
             let ready = fd::wait_readable(&sources, patience);
@@ -300,11 +300,13 @@ impl<'a> Guard<'a> {
             let asked = Duration::from_nanos(self.page.patience_ns.load(SeqCst));
             if self.deadline.is_some_and(|at| now >= at) && now < asked {
                 self.deadline = Some(asked);
+            } else if self.deadline.is_some_and(|at| now >= at) && self.is_dying(now) {
+                self.deadline = Some(now + stop::AFTER_KILL / 20);
             } else if self.deadline.is_some_and(|at| now >= at) {
                 self.signal_host(SIGKILL);
                 self.deadline = None;
                 // One whose link has ended has had its time.
-                if !self.link_ended || !self.options.isolate.pid {
+                if self.link_ended.is_none() || !self.options.isolate.pid {
                     self.wait_for_host();
                 }
                 self.read_reports();
@@ -322,12 +324,12 @@ impl<'a> Guard<'a> {
                 Received::Message(outcome) => self.report = Some(outcome),
                 Received::Nothing => return,
                 Received::End => {
-                    if self.options.isolate.pid && !self.link_ended {
+                    if self.options.isolate.pid && self.link_ended.is_none() {
                         // All threads of the host have ended. It is not seen to end before everything in its
                         // namespace has: what SIGKILL does not end must not keep us.
                         self.bound(stop::AFTER_KILL);
                     }
-                    self.link_ended = true;
+                    self.link_ended.get_or_insert(clock::now());
                     return;
                 }
             }
@@ -444,7 +446,7 @@ impl<'a> Guard<'a> {
                 self.leave_out_host(&mut left.descendants);
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
-                    _ if self.link_ended => report::HOST_LINGERS.to_owned(),
+                    _ if self.link_ended.is_some() => report::HOST_LINGERS.to_owned(),
                     _ => report::HOST_HUNG.to_owned(),
                 };
                 let code = match signal {
@@ -571,6 +573,17 @@ impl<'a> Guard<'a> {
         });
         self.leave_out_host(&mut left);
         left
+    }
+
+    /// Whether SIGKILL has reached something in the host's PID namespace that only has to get a processor to die.
+    fn is_dying(&self, now: Duration) -> bool {
+        let in_time = |since: Duration| now < since + stop::AFTER_KILL * stop::DYING;
+        if !self.options.isolate.pid || !self.link_ended.is_some_and(in_time) {
+            return false;
+        }
+        let mut left = jobs::survivors();
+        self.leave_out_host(&mut left);
+        left.iter().any(|one| !one.beyond_reach)
     }
 
     /// The host of a PID namespace lingers for as long as anything in there does; that is what is left, not the host.

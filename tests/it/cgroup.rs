@@ -89,8 +89,9 @@ impl Run {
         let dir = tempfile::Builder::new().prefix("bc").tempdir_in("/tmp").expect("a directory");
         let file = |name: &str| File::create(dir.path().join(name)).expect("a file");
         let mut command = Command::new(bgjobs());
+        // The test may be killed: then nobody else ends it.
         command
-            .args(["script", "--grace", "300ms", "-e", &format!("{TELL}{code}")])
+            .args(["script", "--grace", "300ms", "--timeout", "3m", "-e", &format!("{TELL}{code}")])
             .env("TMPDIR", dir.path());
         command.env("BGJOBS_TEST_OFF", off).stdin(Stdio::null());
         command.stdout(file("stdout")).stderr(file("stderr"));

@@ -18,7 +18,7 @@ use crate::sys::namespace;
 use crate::sys::page::{self, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
-use crate::sys::{clock, fd, pidfd, sched, signal, testing, tty};
+use crate::sys::{clock, fd, pidfd, sched, signal, testing, tty, vault};
 use anyhow::Context;
 use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use nix::sys::signal::Signal;
@@ -106,6 +106,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     testing::may_hang("guard");
     // Near the end and with signals blocked: else it would be left behind.
     let run_dir = rundir::create()?;
+    vault::create().context("cannot map shared memory")?;
     let page = page::create(&run_dir.path().join(rundir::PAGE))
         .inspect_err(|_| rundir::remove(run_dir.path()))
         .context("cannot map shared memory")?;
@@ -477,6 +478,9 @@ impl<'a> Guard<'a> {
         }
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove(named || !left.is_empty());
+        }
+        if keep {
+            jobs::output::finish_all(&self.run_dir.path().join("logs"));
         }
         runs::tidy(self.run_dir.path(), keep);
         modes.restore();

@@ -13,6 +13,7 @@
 //! runs     the runs of this machine, and what those left that lost both their processes
 //! rundir   the directory of one run: logs, temporary directories, the lock, the record
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
+//! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
 //! event    what happened, as plain data
 //! fuzz     random input, for the tests
@@ -46,6 +47,7 @@ mod report;
 mod run;
 mod rundir;
 mod runs;
+mod secret;
 mod sweep;
 mod sys;
 

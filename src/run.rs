@@ -24,6 +24,7 @@ use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
+use crate::jobs::output;
 use crate::jobs::{Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
@@ -391,9 +392,13 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
         _ => Report::Outcome { code, keep, left },
     });
+    ending.jobs.finish_own_logs();
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
         ending.jobs.remove_cgroup(left);
+        if keep {
+            output::finish_all(&ending.run_dir.join("logs"));
+        }
         runs::tidy(&ending.run_dir, keep);
     }
     code

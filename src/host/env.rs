@@ -8,6 +8,7 @@ use super::runtime::rt;
 use super::value;
 use crate::jobs::control::lock;
 use crate::jobs::spec;
+use crate::secret;
 use rhai::plugin::*;
 use rhai::{AST, ASTNode, Array, Dynamic, Engine, Expr, FnCallExpr, Stmt};
 use std::ffi::{OsStr, OsString};
@@ -102,6 +103,24 @@ mod functions {
         }
     }
 
+    /// Returns its argument, which from now on is shown as `***` in everything that bgjobs prints (events, reports, the
+    /// ends of logs, what `run` streams and `print` says) and in the logs that it keeps. The script's own values stay
+    /// as they are, also `.output` and `.stdout`, and so does what is written with `write_file`.
+    ///
+    /// It is found as it is and as a shell, `to_debug` and JSON quote it, and line by line when it has several; not in
+    /// other encodings such as base64. Text that is shorter than 4 characters throws `usage`, except an empty one,
+    /// which has nothing to hide.
+    ///
+    /// ```rhai
+    /// let token = secret(env("API_TOKEN", "not-so-secret"));
+    /// run(`echo ${token}`);
+    /// ```
+    #[rhai_fn(name = "secret", return_raw)]
+    pub fn secret(value: Dynamic) -> Fallible<Dynamic> {
+        super::hide(&value)?;
+        Ok(value)
+    }
+
     /// The arguments after the script's name, as strings.
     ///
     /// ```rhai
@@ -133,6 +152,31 @@ mod functions {
     pub fn param_or(name: &str, default: Dynamic) -> Fallible<Dynamic> {
         super::parameter(name, Some(&default))
     }
+}
+
+fn hide(value: &Dynamic) -> Fallible<()> {
+    rt().checkpoint()?;
+    if value.is_unit() {
+        return Err(ScriptError::usage("secret: there is no value: it is `()`")
+            .note("a variable that is not set is `()`; env(\"NAME\", \"\") is an empty text then")
+            .into());
+    }
+    let text = value::word(value, "secret")?;
+    let length = text.trim().chars().count();
+    if (1..secret::SHORTEST).contains(&length) {
+        return Err(ScriptError::usage(format!(
+            "secret: {length} characters are too short to be masked: at least {}",
+            secret::SHORTEST
+        ))
+        .note("what is so short occurs everywhere, and masking it would tell where")
+        .into());
+    }
+    if length == 0 {
+        return Ok(());
+    }
+    secret::register(&text).map_err(|secret::Full| {
+        ScriptError::usage(format!("secret: more than {} KiB of secrets", secret::MOST >> 10)).into()
+    })
 }
 
 fn check_variable_name(function: &str, name: &str) -> Fallible<()> {

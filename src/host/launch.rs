@@ -13,6 +13,7 @@ use crate::jobs::limit;
 use crate::jobs::port;
 use crate::jobs::spec::{self, Command, Expect, Output, SpawnError, Spec, Stdin};
 use crate::jobs::{self, Kind};
+use crate::secret;
 use rhai::{Array, Dynamic, Map};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -231,7 +232,10 @@ impl<'a> Launch<'a> {
                 check_name(function, &name)?;
                 name
             }
-            (None, None) => self.command.program_name(),
+            (None, None) => {
+                let program = self.command.program_name();
+                if secret::inside(&program) { "job".to_owned() } else { program }
+            }
         };
         let name = rt.jobs.unique_name(&wanted);
         let mut env = self.env;
@@ -297,6 +301,10 @@ fn no_limit(function: &str, refused: &Refused) -> ScriptError {
 }
 
 fn check_name(function: &str, name: &str) -> Fallible<()> {
+    if secret::inside(name) {
+        let wrong = format!("{function}: the job's name contains a secret, and its log is named after it");
+        return Err(ScriptError::usage(wrong).into());
+    }
     if !name.is_empty() && name.chars().all(spec::is_name_char) {
         return Ok(());
     }

@@ -422,6 +422,23 @@ impl Jobs {
         self.run_dir.join("logs").join(format!("{name}.log"))
     }
 
+    /// Brings the logs that lie where the script wants them into their final form; those in the run directory are
+    /// only worth it when they are kept.
+    pub fn finish_own_logs(&self) {
+        for job in self.list() {
+            if let (Some(log), Some(file)) = (&job.log, job.file)
+                && !log.starts_with(&self.run_dir)
+                && std::fs::metadata(log).is_ok_and(|meta| FileId::of(&meta) == file)
+                && let Err(error) = output::finish(log)
+            {
+                self.bus.emit(Event::Warning(format!(
+                    "the log `{}` could not be finished: {error}",
+                    log.display()
+                )));
+            }
+        }
+    }
+
     pub fn run_dir(&self) -> &Path {
         &self.run_dir
     }

@@ -6,13 +6,14 @@
 
 use super::control::{Control, lock};
 use crate::event::{Bus, Event};
+use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
 use crate::sys::hole;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -391,6 +392,69 @@ pub fn tail(path: &Path, count: usize) -> Vec<String> {
         }
     }
     last_lines(&bytes, count)
+}
+
+/// Brings the logs in a directory, which are kept, into their final form.
+pub fn finish_all(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let _ = finish(&entry.path());
+    }
+}
+
+/// Brings a log into its final form once nobody writes it: without holes, and without secrets. In place, so that it
+/// keeps its owner and needs no room: what is written is never longer than what was read.
+///
+/// # Errors
+/// When it cannot be written. Then it is as before, or empty if it held a secret.
+pub fn finish(path: &Path) -> std::io::Result<()> {
+    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
+    let file = File::options().read(true).write(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    let begin = hole::data_from(&file, 0).unwrap_or(0);
+    if !meta.is_file() {
+        return Ok(());
+    }
+    let hidden = copy(&file, &mut |_, _| Ok(()))?.1;
+    if begin == 0 && !hidden {
+        return Ok(());
+    }
+    let result =
+        copy(&file, &mut |bytes, at| file.write_all_at(bytes, at)).and_then(|(end, _)| file.set_len(end));
+    if result.is_err() {
+        let undone = if hidden { file.set_len(0) } else { hole::punch(&file, begin).map_err(Into::into) };
+        return undone.and(result);
+    }
+    result
+}
+
+/// Passes a log on, without its holes and masked; how long that is, and whether anything was masked.
+fn copy(
+    file: &File,
+    write: &mut dyn FnMut(&[u8], u64) -> std::io::Result<()>,
+) -> std::io::Result<(u64, bool)> {
+    const PIECE: u64 = 1 << 20;
+    let mut mask = secret::Stream::default();
+    let (mut from, mut to) = (0, 0);
+    let mut put = |bytes: &[u8]| {
+        write(bytes, to)?;
+        to += bytes.len() as u64;
+        std::io::Result::Ok(())
+    };
+    loop {
+        let piece = piece(file, from, PIECE)?;
+        if piece.end <= from {
+            break;
+        }
+        let dropped = (from == 0 && piece.cut).then_some(());
+        from = piece.end;
+        let piece = piece.without_cut_line();
+        if dropped.is_some() {
+            put(self::dropped(piece.start).as_bytes())?;
+        }
+        put(&mask.pass(piece.bytes).0)?;
+    }
+    put(&mask.rest().0)?;
+    Ok((to, mask.hit))
 }
 
 /// The last `count` lines of a text.

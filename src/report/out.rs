@@ -3,9 +3,12 @@
 //! A reader that stalls must hold up nobody but whoever prints. So writes only happen when the descriptor
 //! takes them, in pieces that a pipe takes at once; the descriptors' flags are never touched, since the
 //! caller shares them. While stdout is stalled, stderr goes on.
+//!
+//! All bytes of a run pass here, so here secrets are masked.
 
 use super::terminal::Terminal;
 use crate::event::{Bus, Closed, Event};
+use crate::secret::{self, Stream};
 use crate::sys::fd::{self, Written};
 use std::collections::VecDeque;
 use std::io::{stderr, stdout};
@@ -39,6 +42,7 @@ pub fn start(
             mute: theirs,
             stdout_gone,
             backlog: VecDeque::new(),
+            masks: Default::default(),
             gone: [false; 2],
             one_file: fd::same_file(stdout().as_fd(), stderr().as_fd()),
             within_line: false,
@@ -69,6 +73,8 @@ struct Writer<F> {
     stdout_gone: F,
     /// Output that a stalled stdout has not taken yet.
     backlog: VecDeque<u8>,
+    /// Of stdout and stderr.
+    masks: [Stream; 2],
     gone: [bool; 2],
     /// stdout and stderr are the same terminal, pipe or file.
     one_file: bool,
@@ -83,8 +89,13 @@ impl<F: Fn()> Writer<F> {
             match self.bus.next(patience) {
                 Ok(Some(event)) => self.handle(event),
                 Ok(None) => self.push_backlog(KEEP_ORDER),
-                Err(Closed) if self.backlog.is_empty() => return,
-                Err(Closed) => self.push_backlog(KEEP_ORDER),
+                Err(Closed) => {
+                    self.let_go();
+                    if self.backlog.is_empty() {
+                        return;
+                    }
+                    self.push_backlog(KEEP_ORDER);
+                }
             }
         }
     }
@@ -95,35 +106,61 @@ impl<F: Fn()> Writer<F> {
                 if !self.backlog.is_empty() {
                     self.push_backlog(Duration::ZERO);
                 }
-                if self.one_file {
-                    self.within_line = bytes.last().is_some_and(|last| *last != b'\n');
-                }
-                self.backlog.extend(bytes);
+                let (bytes, less) = self.masks[0].pass(bytes);
+                self.show_stdout(bytes, less);
                 self.push_backlog(KEEP_ORDER);
             }
             Event::Stderr(bytes) => {
-                let length = bytes.len();
-                self.write_stderr(&bytes);
-                self.within_line = bytes.last().is_some_and(|last| *last != b'\n');
-                self.bus.written(length);
+                let (bytes, less) = self.masks[1].pass(bytes);
+                self.show_stderr(&bytes, less);
             }
             // Without the guard only the verdict's last line: whoever called us has gone on long ago.
             Event::Verdict(text) if self.mute.load(SeqCst) => {
                 self.write_stderr(
-                    text.lines().last().map(|line| format!("{line}\n")).unwrap_or_default().as_bytes(),
+                    text.lines()
+                        .last()
+                        .map(|line| format!("{}\n", secret::mask(line)))
+                        .unwrap_or_default()
+                        .as_bytes(),
                 );
             }
             _ if self.mute.load(SeqCst) => {}
             other => {
+                if let Event::Verdict(_) = other {
+                    self.let_go();
+                }
                 if let Some(line) = self.terminal.line(&other) {
                     // What a command printed without a newline must not run into ours.
                     if std::mem::take(&mut self.within_line) {
                         self.write_stderr(b"\n");
                     }
-                    self.write_stderr(line.as_bytes());
+                    self.write_stderr(secret::mask(&line).as_bytes());
                 }
             }
         }
+    }
+
+    /// `less`: by how many bytes they are less than what was announced.
+    fn show_stdout(&mut self, bytes: Vec<u8>, less: usize) {
+        self.bus.written(less);
+        if self.one_file {
+            self.within_line = bytes.last().map_or(self.within_line, |last| *last != b'\n');
+        }
+        self.backlog.extend(bytes);
+    }
+
+    fn show_stderr(&mut self, bytes: &[u8], less: usize) {
+        self.write_stderr(bytes);
+        self.within_line = bytes.last().map_or(self.within_line, |last| *last != b'\n');
+        self.bus.written(bytes.len() + less);
+    }
+
+    /// Shows what was held back: it did not become a secret.
+    fn let_go(&mut self) {
+        let (bytes, less) = self.masks[0].rest();
+        self.show_stdout(bytes, less);
+        let (bytes, less) = self.masks[1].rest();
+        self.show_stderr(&bytes, less);
     }
 
     /// Writes what stdout takes, waiting at most `patience` for it to take anything.

@@ -5,6 +5,7 @@ use crate::event::{Failure, Killed, Place};
 use crate::exit;
 use crate::isolate::{self, Cause, Isolation, Obstacle, Step};
 use crate::jobs::{self, Left, Survivor};
+use crate::secret;
 use crate::sys::fd::{self, Written};
 use std::fmt::Write;
 use std::os::fd::AsFd;
@@ -91,12 +92,9 @@ fn excerpt(text: &mut String, place: &Place, style: Style) {
     let number = place.line.to_string();
     let margin = " ".repeat(number.len());
     // The same tabs before the caret as before the text, so that both align however wide a tab is.
-    let before: String = place
-        .text
-        .chars()
-        .take(place.column.saturating_sub(1))
-        .map(|c| if c == '\t' { '\t' } else { ' ' })
-        .collect();
+    let before: String = place.text.chars().take(place.column.saturating_sub(1)).collect();
+    // What is masked is shorter.
+    let before: String = secret::mask(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
     let _ = writeln!(text, "{} {} {}", style.dim(&number), style.dim("|"), sanitize(&place.text));
     let caret = style.bad(&"^".repeat(place.width.max(1)));
     let _ = writeln!(text, "{margin} {} {before}{caret}", style.dim("|"));
@@ -342,6 +340,7 @@ pub fn print_error(text: &str) {
 
 /// Writes what the reader takes; gives up on one that takes nothing for a second.
 fn write_to(target: std::os::fd::BorrowedFd, text: &str) {
+    let text = secret::mask(text);
     let mut bytes = text.as_bytes();
     while !bytes.is_empty() {
         match fd::write_some(target, bytes, Duration::from_secs(1)) {

@@ -15,6 +15,7 @@
 //! socket   who listens on which TCP port; port locks
 //! testing  switches for the project's own tests
 //! tty      terminal modes
+//! vault    memory for secrets
 //! wait     peek at and reap children
 //! watch    one inotify instance
 //! ```
@@ -34,5 +35,6 @@ pub mod signal;
 pub mod socket;
 pub mod testing;
 pub mod tty;
+pub mod vault;
 pub mod wait;
 pub mod watch;

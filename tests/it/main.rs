@@ -13,6 +13,7 @@ mod kill;
 mod logs;
 mod readme;
 mod script;
+mod secrets;
 mod support;
 mod surroundings;
 mod sweep;

@@ -54,6 +54,14 @@ pub enum Event {
         /// It was to run silently.
         quiet: bool,
     },
+    /// A process outside of this run was ended, so that its port is free.
+    PortFreed {
+        port: u16,
+        pid: i32,
+        command: String,
+        /// It did not obey, or had no grace.
+        killed: bool,
+    },
     /// A log has become longer than this: from now on its beginning is dropped.
     LogDropped {
         job: String,

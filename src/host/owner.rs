@@ -5,10 +5,6 @@ use super::runtime::rt;
 use crate::exit;
 use crate::jobs::port::{self, Listening, Owner};
 
-/// Processes that stand in for one that cannot be seen from here: a container's published port.
-const FORWARDERS: &[&str] =
-    &["docker-proxy", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "gvproxy", "conmon"];
-
 /// A free port, held for this run.
 pub fn take(function: &str) -> Fallible<u16> {
     rt().ports.take().ok_or_else(|| {
@@ -27,9 +23,13 @@ pub fn who(port: u16) -> String {
     }
 }
 
-fn describe(owner: &Owner) -> String {
+pub fn describe(owner: &Owner) -> String {
     let pid = owner.pid.unwrap_or(0);
-    let command: String = owner.command.chars().take(80).collect();
+    const MOST: usize = 80;
+    let mut command: String = owner.command.chars().take(MOST).collect();
+    if command.len() < owner.command.len() {
+        command.push('…');
+    }
     format!("pid {pid} ({command})")
 }
 
@@ -53,8 +53,7 @@ pub fn check_owner(number: u16, own_job: Option<&str>) -> Fallible<()> {
             if owners.iter().any(|owner| owner.pid.is_some_and(|pid| rt.jobs.is_ours(pid))) {
                 return Ok(());
             }
-            let forwards = |owner: &Owner| FORWARDERS.iter().any(|name| owner.command.contains(name));
-            if owners.iter().any(forwards) {
+            if owners.iter().any(port::forwards) {
                 return accept("a container engine forwards it");
             }
             let who = owners.first().map(describe).unwrap_or_default();

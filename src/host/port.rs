@@ -1,11 +1,15 @@
 //! TCP ports: free ones, and who has the others.
 
 use super::error::{Fallible, Kind, ScriptError};
+use super::owner::describe as who;
 use super::runtime::rt;
 use super::value;
+use crate::event::Event;
+use crate::jobs::evict::Held;
 use crate::jobs::port::{self, Listening, Owner};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
+use std::time::Duration;
 
 /// Each is held by a descriptor until the run ends.
 const MOST: i64 = 500;
@@ -73,6 +77,70 @@ mod functions {
         };
         Ok(owner.map_or(Dynamic::UNIT, |owner| super::describe(owner).into()))
     }
+
+    /// Ends whoever listens on a TCP port, and returns when it is free; does nothing when it is. A job of this run is
+    /// stopped as with `.stop()`. Anybody else gets TERM, and SIGKILL after the grace period (5 s, `--grace`); a line
+    /// says who it was. All who share the listening socket are ended, the parent and its workers.
+    ///
+    /// Throws `port_taken`, and ends nobody, when one of them is a process of another user, or one above bgjobs (what
+    /// has started it), or cannot be seen, or forwards the port of a container.
+    ///
+    /// ```rhai
+    /// kill_port(free_port());
+    /// ```
+    #[rhai_fn(name = "kill_port", return_raw)]
+    pub fn kill_port(port: Dynamic) -> Fallible<()> {
+        super::free("kill_port", &port, rt().options.grace)
+    }
+
+    /// As `kill_port(port)`, with another grace period.
+    ///
+    /// ```rhai
+    /// kill_port(free_port(), "500ms");
+    /// ```
+    #[rhai_fn(name = "kill_port", return_raw)]
+    pub fn kill_port_within(port: Dynamic, grace: Dynamic) -> Fallible<()> {
+        super::free("kill_port", &port, value::duration(&grace, "kill_port: grace")?)
+    }
+}
+
+fn free(function: &str, port: &Dynamic, grace: Duration) -> Fallible<()> {
+    let rt = rt();
+    rt.checkpoint()?;
+    let port = value::port(port, function)?;
+    let (evicted, result) = rt.jobs.free(port, grace, &|| rt.control().halted());
+    for one in evicted {
+        let pid = one.owner.pid.unwrap_or_default();
+        rt.emit(Event::PortFreed { port, pid, command: one.owner.command, killed: one.killed });
+    }
+    rt.checkpoint()?;
+    result.map_err(|held| not_freed(function, port, held).into())
+}
+
+fn not_freed(function: &str, port: u16, held: Held) -> ScriptError {
+    let held_by = |owner: &Owner| format!("port {port} is held by {}", who(owner));
+    let (message, owner) = match held {
+        Held::ByAncestor(owner) => {
+            (format!("{}, which has started this run or is part of it", held_by(&owner)), Some(owner))
+        }
+        Held::ByOtherUser(owner) => {
+            (format!("{}, which is user {}'s and not ours to end", held_by(&owner), owner.user), Some(owner))
+        }
+        Held::ByForwarder(owner) => {
+            (format!("{}, which forwards it into a container: stop that", held_by(&owner)), Some(owner))
+        }
+        Held::Unseen(user) => {
+            (format!("port {port} is held by a process of user {user} that cannot be seen"), None)
+        }
+        Held::Again(owner) => {
+            let who = owner.as_ref().map_or_else(|| "somebody else".to_owned(), who);
+            (format!("port {port} was freed, but {who} listens on it now"), owner)
+        }
+        Held::Stuck(owner) => (format!("{} even after SIGKILL", held_by(&owner)), Some(owner)),
+    };
+    ScriptError::new(Kind::PortTaken, format!("{function}: {message}"))
+        .fact("port", i64::from(port))
+        .fact("pid", owner.and_then(|owner| owner.pid).map_or(Dynamic::UNIT, |pid| i64::from(pid).into()))
 }
 
 fn take(function: &str) -> Fallible<i64> {

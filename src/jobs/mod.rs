@@ -11,6 +11,7 @@
 //! files    directories whose changes ring the bell
 //! leak     the proof: what is left of a run
 //! port     free ports, who listens
+//! evict    frees a port
 //! ```
 //!
 //! Three threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
@@ -21,6 +22,7 @@
 
 pub mod cgroup;
 pub mod control;
+pub mod evict;
 mod files;
 pub mod leak;
 pub mod limit;

@@ -54,7 +54,16 @@ pub fn listening(port: u16) -> Listening {
     Listening::Known(known)
 }
 
-fn owner(pid: i32) -> Owner {
+/// Processes that stand in for one that cannot be seen from here: a container's published port.
+const FORWARDERS: &[&str] =
+    &["docker-proxy", "rootlessport", "rootlesskit", "slirp4netns", "pasta", "gvproxy", "conmon"];
+
+/// Whether it only forwards what comes to its port into a container.
+pub fn forwards(owner: &Owner) -> bool {
+    FORWARDERS.iter().any(|name| owner.command.contains(name))
+}
+
+pub(super) fn owner(pid: i32) -> Owner {
     let user = proc::uid(pid).map_or_else(|| "?".to_owned(), user_name);
     let name = proc::name(pid).unwrap_or_else(|| "?".to_owned());
     Owner { pid: Some(pid), user, name, command: proc::command(pid) }

@@ -419,6 +419,12 @@ impl Table {
         self.owner_by_number(stat).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
+    /// To which job each descendant belongs now.
+    pub fn owners_now(&mut self) -> HashMap<i32, Option<JobId>> {
+        let tree = proc::descendants(self.me);
+        self.owners(&tree)
+    }
+
     /// The living processes of every job.
     pub fn processes_by_job(&mut self) -> HashMap<JobId, Vec<i32>> {
         let tree = self.tree().unwrap_or_default();

@@ -64,7 +64,7 @@ impl Terminal {
         let style = self.style;
         let least = match event {
             Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
-            Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
+            Event::PortFreed { .. } | Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
             Event::JobStopped { killed: Some(_), .. } => Verbosity::Quiet,
@@ -96,6 +96,10 @@ impl Terminal {
                 shorten(&sanitize(command)),
                 processes.join(", ")
             )),
+            Event::PortFreed { port, pid, command, killed } => {
+                let how = if *killed { "killed" } else { "stopped" };
+                style.note(&format!("port {port}: {how} {} (pid {pid})", shorten(&sanitize(command))))
+            }
             Event::LogDropped { job, limit } => style.note(&format!(
                 "warning: {job} has printed more than {}: the beginning of its log is dropped from now on (max_log)",
                 size(*limit)

@@ -11,6 +11,7 @@ mod http;
 mod isolate;
 mod kill;
 mod logs;
+mod ports;
 mod readme;
 mod script;
 mod secrets;

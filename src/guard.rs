@@ -23,6 +23,7 @@ use anyhow::Context;
 use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
+use nix::sys::stat::{Mode, umask};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -104,12 +105,9 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
     testing::may_hang("guard");
-    // Near the end and with signals blocked: else it would be left behind.
-    let run_dir = rundir::create()?;
     vault::create().context("cannot map shared memory")?;
-    let page = page::create(&run_dir.path().join(rundir::PAGE))
-        .inspect_err(|_| rundir::remove(run_dir.path()))
-        .context("cannot map shared memory")?;
+    // Near the end and with signals blocked: else it would be left behind.
+    let (run_dir, page) = make_room()?;
     page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
     page.describe(&options.source.to_string());
     ours.push(std::process::id().cast_signed());
@@ -146,6 +144,21 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             Ok(code)
         }
     }
+}
+
+/// The run directory, and the page in it. Ours alone, whatever the umask is, which the jobs get as it was.
+fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
+    let create = || {
+        let run_dir = rundir::create()?;
+        let page = page::create(&run_dir.path().join(rundir::PAGE))
+            .inspect_err(|_| rundir::remove(run_dir.path()))
+            .context("cannot map shared memory")?;
+        Ok((run_dir, page))
+    };
+    let mask = umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let made = create();
+    umask(mask);
+    made
 }
 
 /// HUP, INT, QUIT and TSTP that were ignored when we started stay ignored (nohup, `&` in a shell).

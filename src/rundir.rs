@@ -8,7 +8,8 @@ use crate::sys::proc;
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// With which the name of every run begins.
@@ -86,7 +87,16 @@ impl RunDir {
 
     /// Records where the run's cgroup is, for whoever looks after a run that is dead.
     pub fn record_cgroup(&self, cgroup: &Path) {
-        let _ = fs::write(self.path.join(CGROUP), cgroup.as_os_str().as_encoded_bytes());
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(self.path.join(CGROUP));
+        let _ = file.and_then(|mut file| {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+            file.write_all(cgroup.as_os_str().as_encoded_bytes())
+        });
     }
 
     pub fn name(&self) -> String {
@@ -107,6 +117,13 @@ pub fn shared_dir(run: &Path) -> PathBuf {
     run.with_file_name(name)
 }
 
+/// Whether what lies beside the run directory is a directory of its owner, and not what somebody else has planted
+/// there: its name can be guessed.
+pub fn is_ours(run: &Path, shared: &Path) -> bool {
+    let owner = fs::symlink_metadata(run).map(|meta| meta.uid()).ok();
+    fs::symlink_metadata(shared).is_ok_and(|meta| meta.is_dir() && Some(meta.uid()) == owner)
+}
+
 /// What of a run is worth looking at when it has failed: its logs, else what it put into temporary
 /// directories; none when there is neither.
 pub fn remains(run: &Path) -> Option<PathBuf> {
@@ -117,13 +134,16 @@ pub fn remains(run: &Path) -> Option<PathBuf> {
     }
     let own = |name: &std::ffi::OsStr| ["logs", LOCK, PAGE, CGROUP].iter().any(|own| name == *own);
     let has_files = entries(run).any(|entry| !own(&entry.file_name()));
-    (has_files || shared_dir(run).exists()).then(|| run.to_owned())
+    (has_files || is_ours(run, &shared_dir(run))).then(|| run.to_owned())
 }
 
 /// Removes everything of a run. `remove_dir_all` follows no links; what is mounted inside makes it fail, and
 /// stays.
 pub fn remove(run: &Path) {
-    let _ = fs::remove_dir_all(shared_dir(run));
+    let shared = shared_dir(run);
+    if is_ours(run, &shared) {
+        let _ = fs::remove_dir_all(shared);
+    }
     let _ = fs::remove_dir_all(run);
 }
 

@@ -9,7 +9,7 @@ use rhai::plugin::*;
 use rhai::{Dynamic, Engine};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -283,7 +283,9 @@ fn fresh_dir(base: &Path) -> std::io::Result<PathBuf> {
         let dir = base.join(format!("t{}", NEXT.fetch_add(1, Relaxed)));
         match fs::DirBuilder::new().mode(0o700).create(&dir) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            result => return result.map(|()| dir),
+            Err(e) => return Err(e),
+            // Whatever the umask is.
+            Ok(()) => return fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).map(|()| dir),
         }
     }
 }
@@ -296,8 +298,7 @@ fn shared_dir(run: &Path) -> std::io::Result<PathBuf> {
         Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
         _ => {}
     }
-    let meta = fs::symlink_metadata(&dir)?;
-    if !meta.is_dir() || meta.uid() != fs::metadata(run)?.uid() {
+    if !rundir::is_ours(run, &dir) {
         return Err(std::io::Error::other("somebody else has created it"));
     }
     // Whatever the umask is.

@@ -50,10 +50,10 @@ use output::{Capture, Pump};
 use spec::{Descriptors, Expect, Output, SpawnError, Spec, Stdin};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -269,8 +269,8 @@ impl Jobs {
         // Before its log is truncated: that may be a file of the user's.
         spec.check()?;
         let limited = self.limited(spec.limits)?;
-        let (stdin, stdin_writer) = open_stdin(&spec.stdin)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
+        let (stdin, stdin_writer) = open_stdin(&spec.stdin, owner)?;
         let Opened { stdout, stderr, log, file, capture } = self.open_output(&spec.output, owner, again)?;
         let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account, self.join(limited.as_ref()));
         let (stdin, too_chatty) = (Mutex::new(stdin_writer), AtomicBool::new(false));
@@ -346,7 +346,12 @@ impl Jobs {
                 if regular.is_some() && !again {
                     file.set_len(0).map_err(log_error)?;
                 }
-                let owner = owner.filter(|_| path.starts_with(&self.run_dir));
+                let ours = path.starts_with(&self.run_dir);
+                if ours && regular.is_some() {
+                    // Whatever the umask is: it is to be read by its name.
+                    file.set_permissions(Permissions::from_mode(0o600)).map_err(log_error)?;
+                }
+                let owner = owner.filter(|_| ours);
                 let stdout = OwnedFd::from(file);
                 fd::set_blocking(&stdout).map_err(os("a descriptor"))?;
                 if let Some((uid, gid)) = owner {
@@ -804,7 +809,7 @@ impl Job {
     }
 }
 
-fn open_stdin(stdin: &Stdin) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
+fn open_stdin(stdin: &Stdin, owner: Option<(u32, u32)>) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
     let os = |what, reason: String| SpawnError::Os { what, reason };
     match stdin {
         Stdin::Null => {
@@ -820,8 +825,14 @@ fn open_stdin(stdin: &Stdin) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
             let mut file = tempfile::tempfile().map_err(|e| os("a temporary file", why(e)))?;
             file.write_all(text.as_bytes())
                 .and_then(|()| file.rewind())
+                // Whatever the umask is: it can be opened again as /dev/stdin.
+                .and_then(|()| file.set_permissions(Permissions::from_mode(0o600)))
                 .map_err(|e| os("a temporary file", why(e)))?;
-            Ok((file.into(), None))
+            let file = OwnedFd::from(file);
+            if let Some((uid, gid)) = owner {
+                fd::give(&file, uid, gid);
+            }
+            Ok((file, None))
         }
     }
 }

@@ -113,3 +113,158 @@ fn a_limit_is_a_size_that_can_hold_something() {
     let ran = Script::code(r#"spawn("true", #{maxLog: "1MB"})"#).run().code(2);
     let _ = ran.stderr_has("did you mean `max_log`?");
 }
+
+/// Runs a script with a tmpfs of this size, mounted for it alone, as its TMPDIR; `$SAID` is where its stderr goes.
+/// None when that needs more rights than we have. What is left in the tmpfs is printed at the end.
+fn on_small_disk(options: &str, code: &str) -> Option<(String, String, Option<i32>)> {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can mount a small disk");
+        return None;
+    }
+    let place = tempfile::tempdir().expect("directory");
+    let disk = place.path().join("disk");
+    std::fs::create_dir(&disk).expect("directory");
+    let script = place.path().join("script.rhai");
+    std::fs::write(&script, code).expect("written");
+    let said = place.path().join("said");
+    let shell = format!(
+        "mount -t tmpfs -o {options} tmpfs {disk} || exit 99; cd /; TMPDIR={disk} SAID={said} {bgjobs} script {script} 2>{said}; \
+         code=$?; ls -A {disk}; exit $code",
+        disk = disk.display(),
+        said = said.display(),
+        bgjobs = crate::support::bgjobs().display(),
+        script = script.display(),
+    );
+    let output =
+        std::process::Command::new("unshare").args(["-m", "sh", "-c", &shell]).output().expect("unshare");
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.code() == Some(99) || !said.exists() {
+        assert!(std::env::var_os("CI").is_none(), "{}", String::from_utf8_lossy(&output.stderr));
+        println!("skipped: nothing can be mounted here");
+        return None;
+    }
+    Some((stdout, std::fs::read_to_string(said).expect("text"), output.status.code()))
+}
+
+#[test]
+fn a_full_disk_is_said_once_and_the_run_goes_on() {
+    let code = r#"
+        let big = "";
+        big.pad(100000, 'x');
+        let job = spawn("chat", "yes | head -c 3000000; exec sleep 60");
+        wait_until(|| read_file(env("SAID")).contains("is full"));
+        let failed = attempt(|| write_file(temp_dir() + "/x", big));
+        assert_eq(failed.error.kind, "io");
+        assert_contains(failed.error.message, "no space is left");
+        let failed = attempt(|| run("cat", #{stdin: #{text: big}}));
+        assert_contains(failed.error.message, "cannot make a temporary file: No space left on device");
+        assert_eq(output("echo works"), "works");
+        assert(job.running);
+        print("end");"#;
+    let Some((stdout, stderr, code)) = on_small_disk("size=1m", code) else { return };
+    assert_eq!((stdout.as_str(), code), ("end\n", Some(0)), "{stderr}");
+    assert_eq!(stderr.matches("is full: what the jobs print is lost").count(), 1, "{stderr}");
+    assert!(stderr.ends_with("1 job stopped, 0 leaked\n"), "{stderr}");
+}
+
+#[test]
+fn a_failure_on_a_full_disk_is_reported_as_any() {
+    let code = r#"spawn("chat", "yes | head -c 3000000; exit 3"); secret("yyyyyyy"); sleep("60s");"#;
+    let Some((stdout, stderr, code)) = on_small_disk("size=1m", code) else { return };
+    assert_eq!(code, Some(125), "{stderr}");
+    assert!(stdout.starts_with("bgjobs-") && stdout.lines().count() == 1, "kept: {stdout}");
+    assert!(stderr.contains("error: job `chat` died (exit 3)"), "{stderr}");
+    assert!(stderr.contains("last lines of chat"), "{stderr}");
+}
+
+#[test]
+fn a_disk_without_room_for_a_run_is_an_error_that_leaves_nothing() {
+    for options in ["size=4k,nr_inodes=1", "size=4k,nr_inodes=2", "size=4k,nr_inodes=3"] {
+        let Some((stdout, stderr, code)) = on_small_disk(options, "print(1)") else { return };
+        assert_eq!((stdout.as_str(), code), ("", Some(125)), "{options}: {stderr}");
+        assert!(
+            stderr.starts_with("error: ") && stderr.contains("No space left on device"),
+            "{options}: {stderr}"
+        );
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
+fn the_directory_of_a_run_is_its_owners_alone_whatever_the_umask_is() {
+    use std::os::unix::fs::PermissionsExt;
+    for umask in ["000", "022", "777"] {
+        let place = tempfile::tempdir().expect("directory");
+        let root = nix::unistd::geteuid().is_root();
+        if root {
+            nix::unistd::chown(place.path(), Some(65534.into()), Some(65534.into())).expect("given");
+        }
+        let code = "let job = spawn(\"job\", \"umask; cat; exec sleep 60\", #{stdin: #{text: \"from stdin\\n\"}}); job.wait_log(\"from stdin\"); \
+            write_file(temp_dir() + \"/x\", \"1\"); print(job.tail(2)); exit(3)";
+        let shell = format!("umask {umask}; exec \"$0\" script -e '{code}'");
+        let mut command = std::process::Command::new("sh");
+        command
+            .args(["-c", &shell])
+            .arg(crate::support::bgjobs())
+            .env("TMPDIR", place.path())
+            .current_dir("/");
+        if root {
+            std::os::unix::process::CommandExt::uid(&mut command, 65534);
+        }
+        let output = command.output().expect("sh");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{umask}: {said}");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("0{umask}\nfrom stdin\n"),
+            "jobs have the umask"
+        );
+        let mut queue: Vec<_> = std::fs::read_dir(place.path()).expect("there").flatten().collect();
+        assert_eq!(queue.len(), 1);
+        while let Some(entry) = queue.pop() {
+            let meta = entry.metadata().expect("there");
+            let mode = meta.permissions().mode() & 0o7777;
+            // What the script writes is the script's: it has the umask.
+            if entry.file_name() == "x" {
+                continue;
+            }
+            assert_eq!(
+                mode,
+                if meta.is_dir() { 0o700 } else { 0o600 },
+                "umask {umask}: {}",
+                entry.path().display()
+            );
+            if meta.is_dir() {
+                queue.extend(std::fs::read_dir(entry.path()).expect("there").flatten());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_somebody_else_has_planted_beside_the_run_directory_is_not_used() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can give a directory to another user");
+        return;
+    }
+    let place = tempfile::tempdir().expect("directory");
+    let victim = place.path().join("victim");
+    std::fs::create_dir(&victim).expect("directory");
+    std::fs::write(victim.join("treasure"), "gold").expect("written");
+    for plant in ["ln -s ../victim $1.users", "mkdir $1.users; touch $1.users/mine; chown -R 65534 $1.users"]
+    {
+        let tmp = place.path().join("tmp");
+        std::fs::create_dir_all(&tmp).expect("directory");
+        let code = format!(
+            "let run = temp_dir().split(\"/t1\")[0]; run([\"sh\", \"-c\", \"{plant}\", \"x\", run]); \
+             let tried = attempt(|| temp_dir(#{{user: \"nobody\"}})); assert_contains(tried.error.message, \"somebody else has created it\");"
+        );
+        let _ = Script::code(&code).env("TMPDIR", tmp.to_str().expect("text")).run().code(0);
+        assert_eq!(std::fs::read_to_string(victim.join("treasure")).expect("there"), "gold");
+        let left: Vec<_> =
+            std::fs::read_dir(&tmp).expect("there").flatten().map(|entry| entry.file_name()).collect();
+        // The stranger's is the stranger's.
+        assert!(left.iter().all(|name| name.to_string_lossy().ends_with(".users")), "{left:?}");
+        std::fs::remove_dir_all(&tmp).expect("removed");
+    }
+}

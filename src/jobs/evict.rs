@@ -21,6 +21,8 @@ use std::time::Duration;
 /// Between two looks at the port: whether somebody listens costs little, who does costs more.
 const POLL: Duration = Duration::from_millis(2);
 const LOOK: Duration = Duration::from_millis(50);
+/// So many looks in a row must find nobody: a process that ends cannot be seen either.
+const UNSEEN: usize = 5;
 
 /// Why a port was not freed.
 #[derive(Debug)]
@@ -77,6 +79,7 @@ impl Jobs {
         let noted: HashSet<u64> = sockets(port).into_iter().map(|(inode, _)| inode).collect();
         let start = clock::now();
         let mut next_look = start;
+        let mut unseen = 0;
         while !give_up() {
             let rings = self.control.bell.rings();
             let now = clock::now();
@@ -94,7 +97,16 @@ impl Jobs {
             if now >= next_look {
                 next_look = now + LOOK;
                 let killing = now >= start + grace;
-                let holders = self.holders(&left)?;
+                let holders = match self.holders(&left) {
+                    Err(Held::Unseen(_)) if unseen < UNSEEN => {
+                        unseen += 1;
+                        Vec::new()
+                    }
+                    result => result?,
+                };
+                if !holders.is_empty() {
+                    unseen = 0;
+                }
                 let jobs: Vec<JobId> = holders.iter().filter_map(|holder| holder.ours.flatten()).collect();
                 if !jobs.is_empty() {
                     self.stop(&jobs, Ask::default(), give_up);

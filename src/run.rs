@@ -363,6 +363,8 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     if code == exit::OK && !ending.left.is_empty() {
         code = exit::SURROUNDINGS;
     }
+    // Their ends have been read for the failure.
+    ending.jobs.finish_own_logs();
     let remains = rundir::remains(&ending.run_dir).filter(|_| code != exit::OK || options.keep_logs);
     let keep = remains.is_some();
     let broken_pipe = ending.reason == Some(Halt::StdoutGone);
@@ -392,7 +394,6 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
         _ => Report::Outcome { code, keep, left },
     });
-    ending.jobs.finish_own_logs();
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
         ending.jobs.remove_cgroup(left);

@@ -80,6 +80,7 @@ impl Jobs {
         let start = clock::now();
         let mut next_look = start;
         let mut unseen = 0;
+        let mut stopped = HashSet::new();
         while !give_up() {
             let rings = self.control.bell.rings();
             let now = clock::now();
@@ -107,9 +108,13 @@ impl Jobs {
                 if !holders.is_empty() {
                     unseen = 0;
                 }
-                let jobs: Vec<JobId> = holders.iter().filter_map(|holder| holder.ours.flatten()).collect();
-                if !jobs.is_empty() {
-                    self.stop(&jobs, Ask::default(), give_up);
+                let jobs: HashSet<JobId> =
+                    holders.iter().filter_map(|holder| holder.ours.flatten()).collect();
+                // Once: what is left of one then is ended as anybody else.
+                let fresh: Vec<JobId> = jobs.into_iter().filter(|job| stopped.insert(*job)).collect();
+                if !fresh.is_empty() {
+                    self.stop(&fresh, Ask::default(), give_up);
+                    next_look = clock::now();
                     continue;
                 }
                 if let Some(holder) = holders.first()

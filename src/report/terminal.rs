@@ -105,7 +105,7 @@ impl Terminal {
                 size(*limit)
             )),
             Event::DiskFull { path } => style.note(&format!(
-                "warning: the file system of {} is full: what the jobs print is lost (TMPDIR moves it)",
+                "warning: the file system of {} is full: what the jobs print gets lost (TMPDIR moves it)",
                 path.display()
             )),
             Event::Log(text) => text.clone(),

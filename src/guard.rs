@@ -240,6 +240,8 @@ struct Guard<'a> {
     /// When the host is killed for not keeping its bounds, on the run's clock.
     deadline: Option<Duration>,
     timed_out: bool,
+    /// The host has ended, but not all of its PID namespace.
+    lingers: bool,
 }
 
 impl<'a> Guard<'a> {
@@ -271,6 +273,7 @@ impl<'a> Guard<'a> {
             report: None,
             deadline: None,
             timed_out: false,
+            lingers: false,
         }
     }
 
@@ -317,10 +320,12 @@ impl<'a> Guard<'a> {
             } else if self.deadline.is_some_and(|at| now >= at) && self.is_dying(now) {
                 self.deadline = Some(now + stop::AFTER_KILL / 20);
             } else if self.deadline.is_some_and(|at| now >= at) {
+                // Before the signal: it ends the link of any host.
+                self.lingers = self.link_ended.is_some() && self.options.isolate.pid;
                 self.signal_host(SIGKILL);
                 self.deadline = None;
-                // One whose link has ended has had its time.
-                if self.link_ended.is_none() || !self.options.isolate.pid {
+                // One that lingers has had its time.
+                if !self.lingers {
                     self.wait_for_host();
                 }
                 self.read_reports();
@@ -460,7 +465,7 @@ impl<'a> Guard<'a> {
                 self.leave_out_host(&mut left.descendants);
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
-                    _ if self.link_ended.is_some() => report::HOST_LINGERS.to_owned(),
+                    _ if self.lingers => report::HOST_LINGERS.to_owned(),
                     _ => report::HOST_HUNG.to_owned(),
                 };
                 let code = match signal {

@@ -257,13 +257,9 @@ fn count(file: &Path, key: &str) -> u64 {
     value.unwrap_or(0)
 }
 
-#[allow(dead_code, reason = "for the command that ends what dead runs have left")]
-/// The cgroups, below the place that ours would have, of runs that have lost both their processes.
-pub fn leftovers() -> Vec<Dir> {
-    probe().map(|place| leftovers_in(&place)).unwrap_or_default()
-}
-
-fn leftovers_in(place: &Place) -> Vec<Dir> {
+/// The cgroups of runs that have lost both their processes: nobody holds the lock. What [`Cgroup::move_aside`] has made
+/// is never locked, so that it is full says nothing.
+fn dead_in(place: &Place) -> Vec<Dir> {
     let old = |path: &Path| {
         let made = fs::metadata(path).and_then(|meta| meta.modified());
         made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > YOUNG))
@@ -313,7 +309,7 @@ pub struct Cgroup {
 /// In one line why there can be none.
 pub fn create(name: &str, ours: Vec<i32>) -> Result<Cgroup, String> {
     let place = probe()?;
-    for dead in leftovers_in(&place).into_iter().filter(|dir| dir.processes().is_empty()) {
+    for dead in dead_in(&place).into_iter().filter(|dir| dir.processes().is_empty()) {
         dead.remove(Duration::ZERO);
     }
     let dir = place.dir.child(name);

@@ -11,6 +11,7 @@ pub enum Command {
     Script(Options),
     Check(Options),
     Ps(Ps),
+    Sweep(Sweep),
     Api,
     Mock { port: u16 },
 }
@@ -53,6 +54,14 @@ pub struct Ps {
     /// Print JSON: an array with one object for each run
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to do with what is left.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Sweep {
+    /// Stop what is shown, with its grace period, then with SIGKILL, and remove the directories of these runs
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +122,9 @@ enum Sub {
     /// List the live runs and their jobs
     #[command(after_help = AFTER_PS)]
     Ps(Ps),
+    /// Show what runs have left whose guard and host were killed at once, and stop it with --yes
+    #[command(after_help = AFTER_SWEEP)]
+    Sweep(Sweep),
     /// List every script function with its description
     Api,
     /// The server behind `mock(routes)`
@@ -179,6 +191,25 @@ const AFTER_PS: &str = "\
 Shows your own runs; as root those of all users. Nothing running is no error: the exit code is 0.
 A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.";
 
+const AFTER_SWEEP: &str = "\
+However a run ends, bgjobs leaves nothing; but when both of its processes are killed at the same instant,
+nobody is left to clean up. A process is shown when such a run has recorded it as a job, when it writes to a
+file in the directory of the run, when it has BGJOBS_RUN of the run in its environment, or when it descends
+from such a process.
+
+Never touched: live runs and what they have started, this command's own ancestors, and what belongs to other
+users. (As root: only what your own runs have left, even where it was started as another user.)
+A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.
+
+Exit codes:
+  0    there is nothing to sweep, or --yes has ended it all
+  1    something is left; nothing was done about it without --yes
+  125  something could not be ended; it is named
+
+Examples:
+  bgjobs sweep          # look
+  bgjobs sweep --yes    # stop what was shown";
+
 /// Longer than any run; what is added to a time stays far from an overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -230,6 +261,7 @@ pub fn parse() -> Result<Command, i32> {
             isolate: Isolation::default(),
         }),
         Sub::Ps(options) => Command::Ps(options),
+        Sub::Sweep(options) => Command::Sweep(options),
         Sub::Api => Command::Api,
         Sub::Mock { port } => Command::Mock { port },
     })

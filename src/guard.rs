@@ -3,7 +3,7 @@
 //!
 //! It runs no script, holds no lock and starts no thread, so that nothing the script does can hang it.
 
-use crate::cli::Options;
+use crate::cli::{Options, Verbosity};
 use crate::event::Killed;
 use crate::exit;
 use crate::jobs::cgroup::{self, Cgroup};
@@ -136,6 +136,10 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             drop((theirs, myself));
             page.set_host(host);
             sched::prompt();
+            if options.verbosity != Verbosity::Quiet {
+                // While the host starts, so that nobody waits for it.
+                tell_what_others_left();
+            }
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let cgroup = cgroup.ok();
             let mut guard = Guard::new(host, link, signals, outer, page, run_dir, cgroup, options);
@@ -159,6 +163,13 @@ fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
     let made = create();
     umask(mask);
     made
+}
+
+fn tell_what_others_left() {
+    match runs::left_behind() {
+        0 => {}
+        left => report::left_behind(left),
+    }
 }
 
 /// HUP, INT, QUIT and TSTP that were ignored when we started stay ignored (nohup, `&` in a shell).

@@ -25,8 +25,9 @@
 //! ```
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep`; `guard → run`;
-//! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → rundir → sys`; `run → report → event`;
-//! `cli, guard, report → isolate → sys`; nothing imports `report` but `guard`, `run` and `sweep`; `host` does not touch `sys`,
+//! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
+//! `run → report → event`; `cli, guard, report → isolate → sys`; nothing imports `report` but `guard`, `run` and
+//! `sweep`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
 #[cfg(not(target_os = "linux"))]
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Script(options)) => guard::run(&options),
         Ok(cli::Command::Check(options)) => run::check(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
+        Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Api) => report::api(&host::reference()),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,

@@ -2,19 +2,37 @@
 //!
 //! What is found was written by others, perhaps by nobody of ours: a directory counts only when it is no link and
 //! nobody but its owner can enter it, a record only says where to look, and the lock decides who lives.
+//!
+//! A process is left over when there is evidence against it: a dead run's record has it (pid and start time, of this
+//! boot), it writes to a file in the run directory, it carries the run's mark, or it descends from such a one. What
+//! carries the mark of a *live* run belongs to that run, whatever it has inherited besides. The guard of a live run
+//! that a dead one has started is asked to stop, and what it guards is left to it.
+//!
+//! Never: this process, its ancestors, pid 1, processes of another user, runs of another user. Root alone may end
+//! processes of others, those that its own dead run has started as another user; for those the mark is no evidence,
+//! since anybody can set a variable.
 
+use crate::jobs::leak::MARK;
 use crate::rundir;
-use crate::sys::page::{self, Page};
+use crate::sys::page::{self, Identity, Page, SlotView};
+use crate::sys::proc::{self, Stat};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat};
+use nix::libc::SIGTERM;
 use nix::sys::stat::{Mode, SFlag, fstat};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// How many kept directories of failed runs stay.
 const KEPT: usize = 10;
+/// The grace period where no record says another.
+const GRACE: Duration = Duration::from_secs(5);
+/// What a run may take to end besides the grace period of its jobs: its closures, its patience, some air.
+const BESIDES: Duration = Duration::from_secs(16);
 
 /// A run, by its directory.
 pub struct Run {
@@ -25,7 +43,8 @@ pub struct Run {
     pub state: State,
     /// A copy of its record; none when there is none that this version can read.
     pub page: Option<Box<Page>>,
-    changed: SystemTime,
+    /// Since 1970.
+    changed: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +59,45 @@ pub enum State {
     Unknown,
 }
 
+/// A process that a dead run has left.
+#[derive(Clone, Debug)]
+pub struct Leftover {
+    pub stat: Stat,
+    /// The name of the run.
+    pub run: String,
+    pub evidence: Evidence,
+    pub stop_signal: i32,
+    pub grace: Duration,
+}
+
+/// Why a process is said to be left over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// The record has it as the first process of this job.
+    Job(String),
+    /// It writes to this file of the run directory.
+    File(PathBuf),
+    /// It has the run's mark in its environment.
+    Mark,
+    /// It descends from this process.
+    Descendant(i32),
+    /// It is the guard of this run, which lives, and which the dead run has started.
+    Guard(String),
+}
+
 /// Every run in the directory that this process would use as well, oldest first.
 pub fn all() -> Vec<Run> {
+    list(true)
+}
+
+/// As [`all`]; live runs, of which there may be hundreds, with or without their records.
+fn list(live_records: bool) -> Vec<Run> {
     let Ok(base) = fs::canonicalize(rundir::base()) else { return Vec::new() };
     let names = fs::read_dir(&base).into_iter().flatten().flatten();
     let mut found: Vec<Run> = names
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| name.starts_with(rundir::PREFIX) && !name.ends_with(rundir::SHARED))
-        .filter_map(|name| open(&base, name))
+        .filter_map(|name| open(&base, name, live_records))
         .collect();
     found.sort_by(|a, b| (a.changed, &a.name).cmp(&(b.changed, &b.name)));
     found
@@ -55,7 +105,7 @@ pub fn all() -> Vec<Run> {
 
 /// Reads one run. None when it is none: no directory, a link, open to others, not readable for us, only just being
 /// made, or being removed.
-fn open(base: &Path, name: String) -> Option<Run> {
+fn open(base: &Path, name: String, live_record: bool) -> Option<Run> {
     let path = base.join(&name);
     let dir = openat(AT_FDCWD, &path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
     let meta = fstat(&dir).ok()?;
@@ -65,16 +115,18 @@ fn open(base: &Path, name: String) -> Option<Run> {
     let lock = regular(&dir, rundir::LOCK)?;
     // Shared: whoever else looks at this moment must not take us for the run.
     let held = matches!(Flock::lock(lock, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)));
-    let page = regular(&dir, rundir::PAGE).and_then(|file| page::read(&file));
+    let record = if held && !live_record { None } else { regular(&dir, rundir::PAGE) };
+    let page = record.and_then(|file| page::read(&file));
     let state = match &page {
         _ if held => State::Live,
         None => State::Unknown,
+        Some(page) if page.ended() || page.is_of_another_boot() => State::Ended,
         // The lock is what counts, but should somebody have replaced it, nobody shall be killed for that.
         Some(page) if page.counts_here() && (page.guard().alive() || page.host().alive()) => State::Live,
-        Some(page) if page.ended() || page.is_of_another_boot() => State::Ended,
         Some(_) => State::Lost,
     };
-    let changed = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(meta.st_mtime.cast_unsigned());
+    let seconds = Duration::from_secs(meta.st_mtime.cast_unsigned());
+    let changed = seconds.saturating_add(Duration::from_nanos(meta.st_mtime_nsec.cast_unsigned()));
     Some(Run { name, path, uid: meta.st_uid, state, page, changed })
 }
 
@@ -86,6 +138,196 @@ fn regular(dir: &OwnedFd, name: &str) -> Option<File> {
     let file = openat(dir, name, FLAGS, Mode::empty()).ok()?;
     let kind = SFlag::from_bits_truncate(fstat(&file).ok()?.st_mode & SFlag::S_IFMT.bits());
     (kind == SFlag::S_IFREG).then(|| File::from(file))
+}
+
+impl Run {
+    fn is_dead(&self) -> bool {
+        self.state != State::Live
+    }
+
+    /// Keeps others from sweeping or removing this dead run as long as the result lives; none when somebody does.
+    pub fn hold(&self) -> Option<Flock<File>> {
+        let dir = openat(AT_FDCWD, &self.path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
+        Flock::lock(regular(&dir, rundir::LOCK)?, FlockArg::LockExclusiveNonblock).ok()
+    }
+
+    /// The jobs of its record, as far as the numbers in it mean anything here.
+    pub fn jobs(&self) -> Vec<SlotView> {
+        let page = self.page.as_deref().filter(|page| page.counts_here());
+        page.map(Page::published).unwrap_or_default()
+    }
+}
+
+/// What the dead ones of these runs have left, as far as it is ours to end. None when it cannot be seen, since no
+/// descriptor is left to read /proc with.
+pub fn leftovers(runs: &[Run]) -> Option<Vec<Leftover>> {
+    let me = nix::unistd::geteuid();
+    let dead: Vec<&Run> = runs.iter().filter(|run| run.is_dead() && run.uid == me.as_raw()).collect();
+    if dead.is_empty() {
+        return Some(Vec::new());
+    }
+    let processes = proc::census()?;
+    let search = Search::new(runs, dead, &processes);
+    let mut found: Vec<Leftover> = processes.iter().filter_map(|stat| search.evidence(stat)).collect();
+    let mut known: HashSet<i32> = found.iter().map(|one| one.stat.pid).collect();
+    let mut queue: VecDeque<Leftover> = found.iter().cloned().collect();
+    while let Some(parent) = queue.pop_front() {
+        // What a live run guards is its own.
+        if matches!(parent.evidence, Evidence::Guard(_)) {
+            continue;
+        }
+        for stat in processes.iter().filter(|stat| stat.ppid == parent.stat.pid) {
+            if known.insert(stat.pid)
+                && let Some(child) = search.descendant(stat, &parent)
+            {
+                queue.push_back(child.clone());
+                found.push(child);
+            }
+        }
+    }
+    found.sort_by(|a, b| (&a.run, a.stat.pid).cmp(&(&b.run, b.stat.pid)));
+    Some(found)
+}
+
+/// What must be known to judge one process.
+struct Search<'r> {
+    me: nix::unistd::Uid,
+    dead: Vec<&'r Run>,
+    live: HashSet<&'r str>,
+    /// Guards of live runs, and their hosts, which are left to their guards.
+    guards: HashMap<(i32, u64), &'r Run>,
+    hosts: HashSet<(i32, u64)>,
+    /// The recorded jobs of dead runs: the index of the run with them.
+    jobs: Vec<(usize, SlotView)>,
+    /// This process, its ancestors, pid 1.
+    spared: HashSet<i32>,
+}
+
+impl<'r> Search<'r> {
+    fn new(runs: &'r [Run], dead: Vec<&'r Run>, processes: &[Stat]) -> Self {
+        let mut spared = HashSet::from([1]);
+        let mut next = Some(std::process::id().cast_signed());
+        while let Some(pid) = next.filter(|pid| spared.insert(*pid)) {
+            next = processes.iter().find(|stat| stat.pid == pid).map(|stat| stat.ppid);
+        }
+        let mut search = Self {
+            me: nix::unistd::geteuid(),
+            live: runs.iter().filter(|run| !run.is_dead()).map(|run| run.name.as_str()).collect(),
+            guards: HashMap::new(),
+            hosts: HashSet::new(),
+            jobs: dead
+                .iter()
+                .enumerate()
+                .flat_map(|(i, run)| run.jobs().into_iter().map(move |j| (i, j)))
+                .collect(),
+            dead,
+            spared,
+        };
+        let key = |it: Identity| (it.pid, it.start);
+        for run in runs.iter().filter(|run| !run.is_dead()) {
+            if let Some(page) = run.page.as_deref().filter(|page| page.counts_here()) {
+                search.guards.insert(key(page.guard()), run);
+                search.hosts.insert(key(page.host()));
+            }
+        }
+        search
+    }
+
+    /// The evidence against one process, if there is any, whoever its parent is.
+    fn evidence(&self, stat: &Stat) -> Option<Leftover> {
+        if !stat.alive() || self.spared.contains(&stat.pid) || self.hosts.contains(&(stat.pid, stat.start)) {
+            return None;
+        }
+        let own = proc::real_uid(stat.pid)? == self.me.as_raw();
+        if !own && !self.me.is_root() {
+            return None;
+        }
+        let mark = if own { proc::variable(stat.pid, MARK) } else { None };
+        if mark.as_deref().is_some_and(|mark| self.live.contains(mark)) {
+            return None;
+        }
+        let recorded = self.jobs.iter().find(|(_, job)| job.pid == stat.pid && job.start == stat.start);
+        let (run, evidence) = if let Some((run, job)) = recorded {
+            (*run, Evidence::Job(job.name.clone()))
+        } else if let Some(run) = self.dead.iter().position(|run| mark.as_deref() == Some(&run.name)) {
+            (run, Evidence::Mark)
+        } else {
+            let file =
+                proc::writes_to(stat.pid, |file| self.dead.iter().any(|run| file.starts_with(&run.path)))?;
+            let run = self.dead.iter().position(|run| file.starts_with(&run.path))?;
+            (run, Evidence::File(file))
+        };
+        Some(self.leftover(stat, run, evidence, None))
+    }
+
+    /// A child of one that is left over is as well, unless it belongs to a live run.
+    fn descendant(&self, stat: &Stat, parent: &Leftover) -> Option<Leftover> {
+        if !stat.alive() || self.spared.contains(&stat.pid) || self.hosts.contains(&(stat.pid, stat.start)) {
+            return None;
+        }
+        let own = proc::real_uid(stat.pid)? == self.me.as_raw();
+        let of_a_live_run =
+            proc::variable(stat.pid, MARK).is_some_and(|mark| self.live.contains(mark.as_str()));
+        if of_a_live_run || !own && !self.me.is_root() {
+            return None;
+        }
+        let run = self.dead.iter().position(|run| run.name == parent.run)?;
+        Some(self.leftover(stat, run, Evidence::Descendant(parent.stat.pid), Some(parent)))
+    }
+
+    fn leftover(&self, stat: &Stat, run: usize, evidence: Evidence, parent: Option<&Leftover>) -> Leftover {
+        let Run { name, page, .. } = self.dead[run];
+        if let Some(live) = self.guards.get(&(stat.pid, stat.start)) {
+            let longest = live.page.as_deref().map_or(GRACE, |page| {
+                Duration::from_millis(page.grace_ms.load(SeqCst).max(page.longest_grace_ms.load(SeqCst)))
+            });
+            return Leftover {
+                stat: *stat,
+                run: name.clone(),
+                evidence: Evidence::Guard(live.name.clone()),
+                stop_signal: SIGTERM,
+                grace: longest.saturating_add(BESIDES),
+            };
+        }
+        let of_run = || self.jobs.iter().filter(|(of, _)| *of == run).map(|(_, job)| job);
+        let by_number = || of_run().find(|job| [stat.pid, stat.pgrp, stat.session].contains(&job.pid));
+        let by_name = || {
+            let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
+            of_run().find(|job| job.name == name)
+        };
+        let (stop_signal, grace) = match (by_number().or_else(by_name), parent) {
+            (Some(job), _) => (job.stop_signal, Duration::from_millis(job.grace_ms.into())),
+            (None, Some(parent)) => (parent.stop_signal, parent.grace),
+            (None, None) => {
+                let grace = page.as_deref().map(|page| Duration::from_millis(page.grace_ms.load(SeqCst)));
+                (SIGTERM, grace.unwrap_or(GRACE))
+            }
+        };
+        // The record may be garbage.
+        let stop_signal = if (1..=64).contains(&stop_signal) { stop_signal } else { SIGTERM };
+        Leftover { stat: *stat, run: name.clone(), evidence, stop_signal, grace }
+    }
+}
+
+/// How many processes runs of ours have left that lost both their processes, for a word at the start of the next
+/// run. Only when there is such a run this costs more than a look at a few directories; a run of which nothing is
+/// left is marked as ended, so that nobody looks again.
+pub fn left_behind() -> usize {
+    let me = nix::unistd::geteuid().as_raw();
+    let is_lost = |run: &Run| run.state == State::Lost && run.uid == me;
+    if !list(false).iter().any(is_lost) {
+        return 0;
+    }
+    let runs = all();
+    let Some(left) = leftovers(&runs) else { return 0 };
+    let mut count = 0;
+    for run in runs.iter().filter(|run| is_lost(run)) {
+        match left.iter().filter(|one| one.run == run.name).count() {
+            0 => page::settle(&run.path.join(rundir::PAGE)),
+            some => count += some,
+        }
+    }
+    count
 }
 
 /// What the last of the two processes does with the directory of a run that is over.
@@ -100,14 +342,21 @@ pub fn tidy(run: &Path, keep: bool) {
     }
 }
 
-/// Removes the oldest directories of ended runs of ours, so that failures do not fill the disk.
+/// Removes the oldest directories of ended runs of ours, so that failures do not fill the disk; not those of runs
+/// that have left processes, which only `bgjobs sweep` finds by them.
 fn prune(run: &Path) {
     let me = nix::unistd::geteuid().as_raw();
     let name = run.file_name().unwrap_or_default();
-    let over = |other: &Run| other.uid == me && other.name.as_str() != name && other.state != State::Live;
-    let old: Vec<Run> = all().into_iter().filter(over).collect();
-    let surplus = (old.len() + 1).saturating_sub(KEPT);
-    for other in old.into_iter().take(surplus) {
+    let over = |other: &Run| other.uid == me && other.name.as_str() != name && other.is_dead();
+    let mut old: Vec<Run> = list(false).into_iter().filter(over).collect();
+    old.truncate((old.len() + 1).saturating_sub(KEPT));
+    let doubtful = old.iter().any(|other| other.state != State::Ended);
+    let left = if doubtful { leftovers(&all()) } else { Some(Vec::new()) };
+    let is_empty = |other: &Run| {
+        let left = left.as_ref().map(|left| left.iter().any(|one| one.run == other.name));
+        other.state == State::Ended || left == Some(false)
+    };
+    for other in old.iter().filter(|other| is_empty(other)) {
         rundir::remove(&other.path);
     }
 }

@@ -1,24 +1,39 @@
-//! `bgjobs ps`: what runs.
+//! `bgjobs ps`: what runs; `bgjobs sweep`: what a run has left that lost both its processes, shown, and ended when
+//! told so. [`runs`] decides who that is.
+//!
+//! Ending is as everywhere: the stop signal to all, the grace period, SIGKILL until nothing is left. Nobody here is
+//! our child, so everyone is held by a pidfd, opened before its start time is compared once more, and it is the pidfd
+//! that is signalled and waited for.
 
 use crate::cli;
-use crate::jobs;
-use crate::report::{self, JobLine, RunLine, RunRecord};
-use crate::runs::{self, Run, State};
+use crate::exit;
+use crate::jobs::{self, stop};
+use crate::report::{self, JobLine, LeftLine, RunLine, RunRecord, Swept};
+use crate::rundir;
+use crate::runs::{self, Evidence, Leftover, Run, State};
 use crate::sys::page::SlotView;
-use crate::sys::proc;
+use crate::sys::proc::{self, Stat};
+use crate::sys::{clock, fd, pidfd};
+use nix::fcntl::Flock;
+use nix::libc::{SIGCONT, SIGKILL};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 /// Shows the live runs of this user; for root those of all.
 pub fn ps(options: &cli::Ps) -> i32 {
     let me = nix::unistd::geteuid();
     let visible = |run: &Run| run.state == State::Live && (me.is_root() || run.uid == me.as_raw());
-    let lines: Vec<RunLine> = runs::all().into_iter().filter(visible).map(line).collect();
+    let lines: Vec<RunLine> = runs::all().into_iter().filter(visible).map(run_line).collect();
     report::ps(&lines, options.json)
 }
 
-fn line(run: Run) -> RunLine {
-    let page = run.page.as_deref();
-    let record = page.map(|page| RunRecord {
+fn run_line(run: Run) -> RunLine {
+    let record = run.page.as_deref().map(|page| RunRecord {
         script: page.script(),
         started: page.started(),
         up: page.started().elapsed().unwrap_or_default(),
@@ -26,13 +41,183 @@ fn line(run: Run) -> RunLine {
         host: page.host().pid,
         stopping: page.stop_since_ns.load(SeqCst) != 0,
     });
-    let slots = page.filter(|page| page.counts_here()).map(|page| page.published()).unwrap_or_default();
-    let jobs = slots.into_iter().filter_map(job).collect();
+    let jobs = run.jobs().into_iter().filter_map(job_line).collect();
     RunLine { name: run.name, path: run.path, user: jobs::user_name(run.uid), record, jobs }
 }
 
 /// None when it has just ended.
-fn job(slot: SlotView) -> Option<JobLine> {
+fn job_line(slot: SlotView) -> Option<JobLine> {
     let stat = proc::stat(slot.pid).filter(|stat| stat.start == slot.start)?;
     Some(JobLine { name: slot.name, pid: slot.pid, state: stat.state, up: stat.age() })
+}
+
+/// Shows what dead runs of this user have left; ends it when told so.
+pub fn sweep(options: &cli::Sweep) -> i32 {
+    if !rundir::proc_is_there() {
+        report::plain_error(&anyhow::anyhow!(
+            "/proc is not mounted here, and without it no process can be found"
+        ));
+        return exit::SURROUNDINGS;
+    }
+    fd::raise_limit();
+    let blind = || {
+        report::plain_error(&anyhow::anyhow!("cannot read /proc: too many open files"));
+        exit::SURROUNDINGS
+    };
+    let Some(found) = runs::leftovers(&runs::all()) else { return blind() };
+    report::leftovers(&lines(&found), options.yes);
+    if found.is_empty() {
+        return exit::OK;
+    }
+    if !options.yes {
+        return exit::FAILED;
+    }
+    let mut sweep = Sweep::default();
+    let Some(left) = sweep.run() else { return blind() };
+    let left = lines(&left);
+    report::swept(&Swept { ended: sweep.ended, killed: sweep.killed, removed: &sweep.removed, left: &left })
+}
+
+fn lines(found: &[Leftover]) -> Vec<LeftLine> {
+    found.iter().map(left_line).collect()
+}
+
+fn left_line(one: &Leftover) -> LeftLine {
+    let why = match &one.evidence {
+        Evidence::Job(job) => report::Why::Job(job.clone()),
+        Evidence::File(path) => report::Why::File(path.clone()),
+        Evidence::Mark => report::Why::Mark,
+        Evidence::Descendant(pid) => report::Why::Descendant(*pid),
+        Evidence::Guard(run) => report::Why::Guard(run.clone()),
+    };
+    LeftLine {
+        run: one.run.clone(),
+        pid: one.stat.pid,
+        user: proc::uid(one.stat.pid).map_or_else(|| "?".to_owned(), jobs::user_name),
+        state: one.stat.state,
+        why,
+        command: proc::command(one.stat.pid),
+    }
+}
+
+/// One process on its way out.
+struct Asked {
+    handle: OwnedFd,
+    until: Duration,
+    killed: bool,
+}
+
+#[derive(Default)]
+struct Sweep {
+    asked: HashMap<(i32, u64), Asked>,
+    /// The dead runs that nobody else may touch now, by name.
+    held: HashMap<String, (Flock<File>, PathBuf)>,
+    /// When something was first killed.
+    killing_since: Option<Duration>,
+    ended: usize,
+    killed: usize,
+    removed: Vec<PathBuf>,
+}
+
+impl Sweep {
+    /// Ends everything; returns what is left all the same.
+    ///
+    /// A run within a dead run that does not end as its guard is told becomes a dead run itself, so the runs are
+    /// looked at again in every round.
+    fn run(&mut self) -> Option<Vec<Leftover>> {
+        let start = clock::now();
+        let left = loop {
+            let found = self.look()?;
+            self.count_ended();
+            let now = clock::now();
+            if found.is_empty() || self.killing_since.is_some_and(|since| now >= since + stop::AFTER_KILL) {
+                break found;
+            }
+            for one in &found {
+                self.step(one, start, now);
+            }
+            self.wait(now);
+        };
+        for (name, (lock, path)) in self.held.drain() {
+            if !left.iter().any(|one| one.run == name) {
+                rundir::remove(&path);
+                self.removed.push(path);
+            }
+            drop(lock);
+        }
+        self.removed.sort();
+        Some(left)
+    }
+
+    /// What there is to end, of runs that are ours to sweep: whoever holds another one is sweeping that.
+    fn look(&mut self) -> Option<Vec<Leftover>> {
+        let mut runs = runs::all();
+        for run in &mut runs {
+            if self.held.contains_key(&run.name) {
+                run.state = State::Lost; // It is our own lock that makes it look alive.
+            }
+        }
+        let mut found = runs::leftovers(&runs)?;
+        found.retain(|one| {
+            if !self.held.contains_key(&one.run)
+                && let Some(run) = runs.iter().find(|run| run.name == one.run)
+                && let Some(lock) = run.hold()
+            {
+                self.held.insert(one.run.clone(), (lock, run.path.clone()));
+            }
+            self.held.contains_key(&one.run)
+        });
+        Some(found)
+    }
+
+    /// Those whose pidfd says so have ended.
+    fn count_ended(&mut self) {
+        self.asked.retain(|_, asked| {
+            let over = fd::wait_readable(&[asked.handle.as_fd()], Some(Duration::ZERO))[0];
+            self.ended += usize::from(over);
+            self.killed += usize::from(over && asked.killed);
+            !over
+        });
+    }
+
+    /// Asks a process to stop when it is new, and kills it when it has had its time.
+    fn step(&mut self, one: &Leftover, start: Duration, now: Duration) {
+        let id = (one.stat.pid, one.stat.start);
+        if let Entry::Vacant(new) = self.asked.entry(id) {
+            let Some(handle) = hold(&one.stat) else { return };
+            // Who comes later has no later end: else a chain of processes would have none.
+            let until = start.saturating_add(one.grace);
+            if now < until {
+                let _ = pidfd::send(&handle, one.stop_signal);
+                let _ = pidfd::send(&handle, SIGCONT);
+            }
+            new.insert(Asked { handle, until, killed: false });
+        }
+        if let Some(asked) = self.asked.get_mut(&id)
+            && now >= asked.until
+        {
+            asked.killed = true;
+            let _ = pidfd::send(&asked.handle, SIGKILL);
+            self.killing_since.get_or_insert(now);
+        }
+    }
+
+    /// Until somebody has ended or has had its time.
+    fn wait(&self, now: Duration) {
+        if let Some(since) = self.killing_since {
+            stop::pause_in_sweep(now.saturating_sub(since));
+            return;
+        }
+        // Not at every end of a chain of processes: to look is expensive.
+        std::thread::sleep(Duration::from_millis(5));
+        let handles: Vec<_> = self.asked.values().map(|asked| asked.handle.as_fd()).collect();
+        let next = self.asked.values().map(|asked| asked.until).min().unwrap_or(now);
+        fd::wait_readable(&handles, Some(next.saturating_sub(clock::now())));
+    }
+}
+
+/// Takes hold of a process, then makes sure that it is still the one that was seen.
+fn hold(stat: &Stat) -> Option<OwnedFd> {
+    let handle = pidfd::open(stat.pid).ok()?;
+    proc::stat(stat.pid).is_some_and(|now| now.start == stat.start).then_some(handle)
 }

@@ -7,7 +7,9 @@ mod terminal;
 mod text;
 
 pub use out::{Reporter, start};
-pub use runs::{JobLine, Record as RunRecord, RunLine, ps};
+pub use runs::{
+    JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
+};
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
     GuardVerdict, Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, obstacle,

@@ -1,9 +1,11 @@
-//! What `bgjobs ps` says.
+//! What `bgjobs ps` and `bgjobs sweep` say.
 
 use super::table::{row, table};
-use super::text::{duration, print, print_error, sanitize};
+use super::terminal::shorten;
+use super::text::{duration, hint, print, print_error, sanitize};
 use crate::exit;
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -107,4 +109,94 @@ fn object(run: &RunLine) -> Value {
         }
     }
     object
+}
+
+/// A process that a dead run has left.
+pub struct LeftLine {
+    pub run: String,
+    pub pid: i32,
+    pub user: String,
+    pub state: char,
+    pub why: Why,
+    pub command: String,
+}
+
+/// The evidence against it.
+pub enum Why {
+    Job(String),
+    File(PathBuf),
+    Mark,
+    Descendant(i32),
+    Guard(String),
+}
+
+/// What a sweep has done.
+pub struct Swept<'a> {
+    pub ended: usize,
+    /// Of these with SIGKILL.
+    pub killed: usize,
+    pub removed: &'a [PathBuf],
+    pub left: &'a [LeftLine],
+}
+
+/// What there is to sweep on stdout; on stderr what can be done about it, unless that is being done.
+pub fn leftovers(found: &[LeftLine], ending: bool) {
+    if found.is_empty() {
+        print_error("nothing to sweep: no run has left a process\n");
+        return;
+    }
+    let mut rows = vec![row(["RUN", "PID", "USER", "WHY", "COMMAND"])];
+    rows.extend(found.iter().map(|one| {
+        let command = shorten(&sanitize(&one.command));
+        vec![one.run.clone(), one.pid.to_string(), one.user.clone(), why(&one.why), command]
+    }));
+    print(&table(&rows));
+    if !ending {
+        let count = processes(found.len());
+        print_error(&format!("{count} left by runs that were killed; bgjobs sweep --yes stops them\n"));
+    }
+}
+
+fn why(why: &Why) -> String {
+    match why {
+        Why::Job(job) => format!("first process of job {}", sanitize(job)),
+        Why::File(path) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            format!("writes {}", sanitize(name.trim_end_matches(" (deleted)")))
+        }
+        Why::Mark => "BGJOBS_RUN in its environment".to_owned(),
+        Why::Descendant(parent) => format!("child of {parent}"),
+        Why::Guard(run) => format!("guard of {run}, which it ends"),
+    }
+}
+
+/// What became of it. The exit code: 125 when something is still there.
+pub fn swept(swept: &Swept) -> i32 {
+    let mut text = String::new();
+    for one in swept.left {
+        let command = sanitize(&one.command);
+        let _ = writeln!(text, "left: pid {} (user {}, state {}): {command}", one.pid, one.user, one.state);
+    }
+    for path in swept.removed {
+        let _ = writeln!(text, "removed: {}", path.display());
+    }
+    let ended = processes(swept.ended);
+    let killed = match swept.killed {
+        0 => String::new(),
+        some => format!(" ({some} of them with SIGKILL)"),
+    };
+    let _ = writeln!(text, "swept: {ended} ended{killed}, {} left", swept.left.len());
+    print_error(&text);
+    if swept.left.is_empty() { exit::OK } else { exit::SURROUNDINGS }
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// The word of the next run about what earlier ones have left. Lost when nobody reads at this moment: no run waits
+/// for that.
+pub fn left_behind(count: usize) {
+    let count = processes(count);
+    hint(&format!("note: a run that was killed left {count}: bgjobs sweep shows them\n"));
 }

@@ -120,7 +120,7 @@ impl Terminal {
 }
 
 /// One line of a command is enough.
-fn shorten(text: &str) -> String {
+pub(super) fn shorten(text: &str) -> String {
     const MOST: usize = 100;
     let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
     if line.chars().count() <= MOST {

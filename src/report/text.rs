@@ -338,6 +338,11 @@ pub fn print_error(text: &str) {
     write_to(std::io::stderr().as_fd(), text);
 }
 
+/// Lines on stderr that nobody needs to wait for: lost when the reader does not take them now.
+pub fn hint(text: &str) {
+    fd::write_some(std::io::stderr().as_fd(), text.as_bytes(), Duration::ZERO);
+}
+
 /// Writes what the reader takes; gives up on one that takes nothing for a second.
 fn write_to(target: std::os::fd::BorrowedFd, text: &str) {
     let text = secret::mask(text);

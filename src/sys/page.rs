@@ -13,8 +13,9 @@ use nix::fcntl::posix_fallocate;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
+use std::mem::offset_of;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
@@ -145,6 +146,13 @@ pub fn read(mut file: &File) -> Option<Box<Page>> {
     };
     file.read_exact(bytes).ok()?;
     (page.magic.load(SeqCst) == MAGIC).then_some(page)
+}
+
+/// Notes in the file of a run that lost both its processes that nothing of it is left.
+pub fn settle(path: &Path) {
+    if let Ok(file) = OpenOptions::new().write(true).custom_flags(nix::libc::O_NOFOLLOW).open(path) {
+        let _ = file.write_all_at(&1u64.to_ne_bytes(), offset_of!(Page, ended) as u64);
+    }
 }
 
 impl Page {

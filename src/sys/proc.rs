@@ -4,9 +4,10 @@
 use super::clock;
 use super::wait;
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// One line of /proc/PID/stat (proc_pid_stat(5)).
@@ -148,6 +149,14 @@ pub fn all() -> Vec<Stat> {
     pids().filter_map(stat).collect()
 }
 
+/// As [`all`]; `None` when no descriptor was left to read with.
+pub fn census() -> Option<Vec<Stat>> {
+    let entries = fs::read_dir("/proc").ok()?;
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let stats: Result<Vec<Option<Stat>>, Blind> = pids.map(stat_of).collect();
+    Some(stats.ok()?.into_iter().flatten().collect())
+}
+
 fn pids() -> impl Iterator<Item = i32> {
     fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
 }
@@ -173,13 +182,48 @@ pub fn uid(pid: i32) -> Option<u32> {
     Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }
 
+/// The user who has started a process, also when a set-id program has made it somebody else's.
+pub fn real_uid(pid: i32) -> Option<u32> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// A variable of the environment that the process was started with; none also when it may not be read.
 pub fn variable(pid: i32, name: &str) -> Option<String> {
-    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    bytes.split(|b| *b == 0).find_map(|entry| {
+    environment(pid)?.split(|b| *b == 0).find_map(|entry| {
         let entry = String::from_utf8_lossy(entry);
         entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
     })
+}
+
+fn environment(pid: i32) -> Option<Vec<u8>> {
+    views(pid).find_map(|path| fs::read(path.join("environ")).ok().filter(|bytes| !bytes.is_empty()))
+}
+
+/// An open file that a process writes to and for which `wanted` holds.
+pub fn writes_to(pid: i32, wanted: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    let writes = |view: &Path, number: &OsStr| {
+        let info = fs::read_to_string(view.join("fdinfo").join(number)).ok()?;
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
+        Some(flags & nix::libc::O_ACCMODE != nix::libc::O_RDONLY)
+    };
+    views(pid).find_map(|view| {
+        fs::read_dir(view.join("fd")).ok()?.flatten().find_map(|entry| {
+            let file = fs::read_link(entry.path()).ok().filter(|file| wanted(file))?;
+            writes(&view, &entry.file_name())?.then_some(file)
+        })
+    })
+}
+
+/// Where /proc shows a process: by its leading thread, and when that has ended while others live, which lets go of
+/// everything, by those.
+fn views(pid: i32) -> impl Iterator<Item = PathBuf> {
+    let dead = stat(pid).is_some_and(|stat| stat.state == 'Z' && stat.threads > 1);
+    let threads = dead.then(|| fs::read_dir(format!("/proc/{pid}/task")).ok()).flatten();
+    let threads = threads.into_iter().flatten().flatten().map(|thread| thread.path());
+    std::iter::once(PathBuf::from(format!("/proc/{pid}"))).chain(threads)
 }
 
 /// A moment in the life of this machine, told by what it has started until then.

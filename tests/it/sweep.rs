@@ -181,3 +181,460 @@ fn a_live_run_without_a_readable_record_is_listed_all_the_same() {
         assert_eq!(table.lines().count(), 2, "{table}");
     }
 }
+
+// ---- bgjobs sweep -------------------------------------------------------------------------------------------
+
+/// A shell, and its child, that ignore TERM; `what` tells one from another. Can stand between single quotes. Ends by
+/// itself in case a test fails to end it.
+fn stubborn(what: &str) -> String {
+    format!("trap \"\" TERM HUP; sleep 60; : {what}")
+}
+
+/// Who has this text in its arguments: their pids.
+fn with_argument(text: &str) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let has = |pid: &i32| {
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.windows(text.len()).any(|window| window == text.as_bytes())
+    };
+    pids.filter(has).collect()
+}
+
+fn alive(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+}
+
+/// A set of signals of a process, as a mask.
+fn signals(pid: i32, which: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+}
+
+/// A run whose guard and host were killed at the same instant.
+struct Lost {
+    base: tempfile::TempDir,
+    /// In the arguments of everything that it has started.
+    token: String,
+}
+
+impl Lost {
+    /// `TOKEN` in the code is a word that only this run has. `stays` are the names of what ignores TERM and outlives
+    /// it, each of which ends the arguments of a process: `TOKEN-name`.
+    fn of(code: &str, options: &[&str], stays: &[&str]) -> Self {
+        let base = base();
+        let token = format!("lost-{}", base.path().file_name().expect("a name").to_string_lossy());
+        let lost = Self { base, token };
+        lost.lose(&code.replace("TOKEN", &lost.token), options, stays);
+        // What the kernel has told the leaders to stop may take a moment.
+        let known: Vec<i32> = stays.iter().map(|name| lost.pid_of(name).expect(name)).collect();
+        eventually("all others are gone", || {
+            lost.processes().iter().all(|pid| known.contains(pid)).then_some(())
+        });
+        lost
+    }
+
+    fn lose(&self, code: &str, options: &[&str], stays: &[&str]) {
+        let ready = self.base.path().join("ready");
+        let code = format!("{code}; write_file({ready:?}, \"\"); loop {{ sleep(0.01); }}");
+        let mut script = Script::code(&code).env("TMPDIR", &self.base.path().to_string_lossy());
+        for option in options {
+            script = script.option(option);
+        }
+        let mut guard =
+            script.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("bgjobs starts");
+        eventually("the script is running", || ready.exists().then_some(()));
+        for name in stays {
+            let stays = |pid| signals(pid, "SigIgn") & 1 << (Signal::SIGTERM as u64 - 1) != 0;
+            eventually(&format!("{name} ignores TERM"), || self.pid_of(name).filter(|pid| stays(*pid)));
+        }
+        let pid = guard.id().cast_signed();
+        let list = ps(self.base.path());
+        let it = list.iter().find(|run| run["guard"] == pid).unwrap_or_else(|| panic!("{list:?}"));
+        let host = i32::try_from(it["host"].as_i64().expect("a host")).expect("a pid");
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for pid in [pid, host] {
+                kill(Pid::from_raw(pid), signal).expect("alive");
+            }
+        }
+        guard.wait().expect("our child");
+        eventually("the host is gone", || (!alive(host)).then_some(()));
+    }
+
+    fn pid_of(&self, name: &str) -> Option<i32> {
+        with_argument(&format!("{}-{name}\0", self.token)).into_iter().find(|pid| alive(*pid))
+    }
+
+    /// Everything that lives of it.
+    fn processes(&self) -> Vec<i32> {
+        with_argument(&self.token).into_iter().filter(|pid| alive(*pid)).collect()
+    }
+
+    fn sweep(&self, options: &[&str]) -> (i32, String, String) {
+        let output = bgjobs_in(self.base.path(), &[&["sweep"], options].concat());
+        (output.status.code().expect("a code"), text(&output.stdout), text(&output.stderr))
+    }
+
+    /// The pids that `bgjobs sweep` shows, with why.
+    fn shown(&self) -> Vec<(i32, String)> {
+        let (_, table, _) = self.sweep(&[]);
+        let mut lines = table.lines();
+        let Some(head) = lines.next() else { return Vec::new() };
+        let (why, command) = (head.find("WHY").expect("a column"), head.find("COMMAND").expect("a column"));
+        lines
+            .map(|line| {
+                let pid = line.split_whitespace().nth(1).expect("a pid").parse().expect("a pid");
+                (pid, line[why..command].trim().to_owned())
+            })
+            .collect()
+    }
+
+    fn dirs(&self) -> Vec<PathBuf> {
+        run_dirs(self.base.path())
+    }
+}
+
+impl Drop for Lost {
+    fn drop(&mut self) {
+        for pid in self.processes() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// A process that is nobody's leftover; ends when this is dropped.
+struct Bystander(Child);
+
+impl Bystander {
+    fn start(command: &str, mark: Option<&str>) -> Self {
+        let mut sh = Command::new("sh");
+        sh.args(["-c", command]).env_remove("BGJOBS_RUN").stdin(Stdio::null());
+        sh.envs(mark.map(|run| ("BGJOBS_RUN", run)));
+        Self(sh.spawn().expect("sh starts"))
+    }
+
+    fn pid(&self) -> i32 {
+        self.0.id().cast_signed()
+    }
+}
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn sweep_shows_what_a_lost_run_has_left_and_ends_it_when_told() {
+    let daemon = format!("(setsid sh -c '{}' &)", stubborn("TOKEN-daemon"));
+    let code = format!(
+        "spawn(\"stubborn\", {:?}); spawn(\"daemon\", {daemon:?}); spawn(\"plain\", \"exec sleep 60\");",
+        stubborn("TOKEN-stubborn")
+    );
+    let lost = Lost::of(&code, &["--grace=300ms"], &["stubborn", "daemon"]);
+    let bystander = Bystander::start(&stubborn("bystander"), None);
+    let (stubborn, daemon) = (lost.pid_of("stubborn").expect("alive"), lost.pid_of("daemon").expect("alive"));
+
+    assert!(ps(lost.base.path()).is_empty(), "it is no live run");
+    let (code, table, hint) = lost.sweep(&[]);
+    assert_eq!(code, 1, "{table}{hint}");
+    assert!(hint.ends_with("left by runs that were killed; bgjobs sweep --yes stops them\n"), "{hint}");
+    let shown = lost.shown();
+    let why = |pid| shown.iter().find(|(one, _)| *one == pid).map(|(_, why)| why.as_str());
+    assert_eq!(why(stubborn), Some("first process of job stubborn"), "{table}");
+    assert_eq!(why(daemon), Some("BGJOBS_RUN in its environment"), "{table}");
+    assert_eq!(shown.len(), 4, "the two and the `sleep` of each: {table}");
+    assert!(alive(stubborn) && alive(daemon), "nothing was done");
+
+    let dir = lost.dirs().remove(0);
+    let (code, _, said) = lost.sweep(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(lost.processes().is_empty(), "{:?}", lost.processes());
+    assert!(said.starts_with(&format!("removed: {}\nswept: ", dir.display())), "{said}");
+    assert!(said.contains("with SIGKILL") && said.ends_with(", 0 left\n"), "{said}");
+    assert!(alive(bystander.pid()));
+    assert!(lost.dirs().is_empty());
+    let (code, table, said) = lost.sweep(&["--yes"]);
+    assert_eq!(
+        (code, table.as_str(), said.as_str()),
+        (0, "", "nothing to sweep: no run has left a process\n")
+    );
+}
+
+#[test]
+fn every_kind_of_evidence_is_enough() {
+    // Each of them has only one: the record, the log that it writes, its parent.
+    let hidden = |what: &str| format!("exec env -i PATH=$PATH sh -c '{}'", stubborn(what));
+    let unseen = |what: &str| format!("{} >/dev/null 2>&1", hidden(what));
+    let parent = format!("trap '' TERM HUP; {} & wait; : TOKEN-parent", unseen("TOKEN-child"));
+    let code = format!(
+        "spawn(\"recorded\", {:?}); spawn(\"logger\", {:?}); spawn(\"parent\", {parent:?});",
+        unseen("TOKEN-recorded"),
+        format!("({} &)", hidden("TOKEN-writer")),
+    );
+    let lost = Lost::of(&code, &["--grace=100ms"], &["recorded", "writer", "parent", "child"]);
+    let shown = lost.shown();
+    let pid = |name| lost.pid_of(name).expect("alive");
+    let why = |pid| shown.iter().find(|(one, _)| *one == pid).map_or("not shown", |(_, why)| why.as_str());
+    assert_eq!(why(pid("recorded")), "first process of job recorded", "{shown:?}");
+    assert_eq!(why(pid("writer")), "writes logger.log", "{shown:?}");
+    assert_eq!(why(pid("parent")), "first process of job parent", "{shown:?}");
+    assert_eq!(why(pid("child")), format!("child of {}", pid("parent")), "{shown:?}");
+    assert_eq!(lost.sweep(&["--yes"]).0, 0);
+    assert!(lost.processes().is_empty());
+}
+
+#[test]
+fn sweep_gives_the_grace_period_of_the_job_and_its_stop_signal() {
+    let base = base();
+    let (go, marker) = (base.path().join("go"), base.path().join("marker"));
+    // The kernel's signal at the death of the host is the stop signal as well: it must not obey that one.
+    let graceful = format!(
+        "trap '' TERM; trap '[ -e {} ] && {{ sleep 0.4; : > {}; exit; }}' USR1; while :; do sleep 0.05; done; : TOKEN-graceful",
+        go.display(),
+        marker.display()
+    );
+    let code = format!("spawn(\"graceful\", {graceful:?}, #{{stop_signal: \"USR1\", grace: \"20s\"}});");
+    let lost = Lost::of(&code, &["--grace=100ms"], &["graceful"]);
+    std::fs::write(go, "").expect("written");
+    let (code, _, said) = lost.sweep(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(marker.exists() && !said.contains("SIGKILL"), "{said}");
+}
+
+#[test]
+fn a_live_run_and_what_it_has_started_is_never_swept() {
+    let base = base();
+    let _run = Live::start(base.path(), "live.rhai", &format!("spawn(\"job\", {:?})", stubborn("job")));
+    let name = ps(base.path())[0]["run"].as_str().expect("a name").to_owned();
+    // Inherits the mark, as from a shell that a job has opened.
+    let inherits = Bystander::start(&stubborn("inherits"), Some(&name));
+    let output = bgjobs_in(base.path(), &["sweep", "--yes"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""), "{output:?}");
+    assert!(alive(inherits.pid()));
+    assert_eq!(ps(base.path())[0]["jobs"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_process_with_the_number_of_a_recorded_one_is_not_swept() {
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let pid = lost.pid_of("stubborn").expect("alive");
+    let bystander = Bystander::start(&stubborn("bystander"), None);
+    // Rewrites the record: the number is now the bystander's, the start time is not.
+    let page = lost.dirs()[0].join("page");
+    let mut bytes = std::fs::read(&page).expect("a record");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
+    let start: u64 =
+        stat.rsplit(") ").next().expect("fields").split(' ').nth(19).expect("a time").parse().expect("ticks");
+    let recorded = [&start.to_ne_bytes()[..], &pid.to_ne_bytes()[..]].concat();
+    let at = bytes.windows(recorded.len()).position(|window| window == recorded).expect("it is recorded");
+    bytes[at + 8..at + 12].copy_from_slice(&bystander.pid().to_ne_bytes());
+    std::fs::write(&page, &bytes).expect("written");
+    let (code, _, said) = lost.sweep(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(!alive(pid), "it still carried the mark");
+    assert!(alive(bystander.pid()));
+}
+
+#[test]
+fn sweep_survives_any_record_and_still_finds_what_carries_the_mark() {
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let pid = lost.pid_of("stubborn").expect("alive");
+    let page = lost.dirs()[0].join("page");
+    let whole = std::fs::read(&page).expect("a record");
+    let mut noise = vec![0xa5; whole.len()];
+    noise[..8].copy_from_slice(&whole[..8]);
+    let mut newer = whole.clone();
+    newer[7] += 1;
+    let records =
+        [Vec::new(), b"x".to_vec(), whole[..whole.len() / 2].to_vec(), noise, newer, vec![0; 1 << 20]];
+    for bytes in records {
+        std::fs::write(&page, &bytes).expect("written");
+        let shown = lost.shown();
+        let why = shown.iter().find(|(one, _)| *one == pid).map(|(_, why)| why.as_str());
+        assert_eq!(why, Some("BGJOBS_RUN in its environment"), "{} bytes: {shown:?}", bytes.len());
+    }
+    std::fs::remove_file(&page).expect("removed");
+    assert_eq!(lost.sweep(&["--yes"]).0, 0);
+    assert!(!alive(pid) && lost.dirs().is_empty());
+}
+
+#[test]
+fn a_planted_directory_sweeps_nobody() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &[], &["stubborn"]);
+    let dir = lost.dirs().remove(0);
+    let elsewhere = lost.base.path().join("elsewhere");
+    std::fs::rename(&dir, &elsewhere).expect("moved");
+    symlink(&elsewhere, &dir).expect("a link");
+    assert_eq!(lost.sweep(&["--yes"]).0, 0, "a link is no run directory");
+    std::fs::remove_file(&dir).expect("removed");
+    std::fs::rename(&elsewhere, &dir).expect("moved back");
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    assert_eq!(lost.sweep(&["--yes"]).0, 0, "one that others can enter is none");
+    assert!(lost.pid_of("stubborn").is_some());
+    std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o700)).expect("a mode");
+    assert_eq!(lost.sweep(&[]).0, 1);
+}
+
+#[test]
+fn sweep_spares_the_shell_that_it_was_called_from() {
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let name = lost.dirs()[0].file_name().expect("a name").to_string_lossy().into_owned();
+    // As from a terminal that a job of that run has opened.
+    let output = Command::new("sh")
+        .args(["-c", "\"$0\" sweep --yes; echo still here: $?"])
+        .arg(bgjobs())
+        .env("TMPDIR", lost.base.path())
+        .env("BGJOBS_RUN", &name)
+        .output()
+        .expect("sh starts");
+    assert!(text(&output.stdout).ends_with("still here: 0\n"), "{output:?}");
+    assert!(lost.processes().is_empty());
+}
+
+#[test]
+fn the_next_run_mentions_what_a_lost_one_has_left() {
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let run = |option: &str| {
+        let script = Script::code("sleep(0.05)").env("TMPDIR", &lost.base.path().to_string_lossy());
+        script.option(option).run().code(0)
+    };
+    let note =
+        regex::Regex::new(r"(?m)^note: a run that was killed left \d process(es)?: bgjobs sweep shows them$");
+    let note = note.expect("a pattern");
+    let ran = run("--color=never");
+    assert!(note.is_match(&ran.stderr), "{}", ran.stderr);
+    let ran = run("--quiet");
+    assert!(!ran.stderr.contains("note:"), "{}", ran.stderr);
+    assert_eq!(lost.sweep(&["--yes"]).0, 0);
+    let ran = run("--color=never");
+    assert!(!ran.stderr.contains("note:"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_lost_run_that_left_nothing_is_looked_at_once() {
+    let lost = Lost::of("spawn(\"plain\", \"exec sleep 60\");", &[], &[]);
+    let page = lost.dirs()[0].join("page");
+    let before = std::fs::read(&page).expect("a record");
+    eventually("nobody of it is left", || (lost.sweep(&[]).0 == 0).then_some(()));
+    let script = Script::code("sleep(0.05)").env("TMPDIR", &lost.base.path().to_string_lossy());
+    let ran = script.run().code(0);
+    assert!(!ran.stderr.contains("note:"), "{}", ran.stderr);
+    assert_ne!(std::fs::read(&page).expect("a record"), before, "the record says now that it is over");
+    assert_eq!(lost.dirs().len(), 1, "its logs are kept as those of any failed run");
+}
+
+#[test]
+fn failed_runs_do_not_push_out_one_that_has_left_something() {
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let dir = lost.dirs().remove(0);
+    for _ in 0..12 {
+        let script = Script::code("spawn(\"true\").wait(); throw 1");
+        let _ = script.env("TMPDIR", &lost.base.path().to_string_lossy()).run().code(1);
+    }
+    assert!(dir.exists());
+    assert_eq!(lost.dirs().len(), 11, "the ten newest of the others and it: {:?}", lost.dirs());
+    assert_eq!(lost.sweep(&["--yes"]).0, 0);
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_live_run_within_a_lost_one_is_asked_to_end_and_ends_its_own() {
+    let base = base();
+    let (marker, ready, file) =
+        (base.path().join("marker"), base.path().join("ready"), base.path().join("in.rhai"));
+    let job = format!("trap 'sleep 0.3; : > {}; exit' TERM; while :; do sleep 0.05; done", marker.display());
+    std::fs::write(
+        &file,
+        format!("spawn(\"in\", {job:?}); write_file({ready:?}, \"\"); loop {{ sleep(0.01); }}"),
+    )
+    .expect("written");
+    // A shell is its parent, so that it does not learn of the death of the outer host.
+    let inner = format!("{} script -q --timeout 60s {}", bgjobs().display(), file.display());
+    let nested = format!("trap '' TERM; {inner}; : TOKEN-shell");
+    let code = format!("spawn(\"nested\", {nested:?}); wait_file({ready:?})");
+    let lost = Lost::of(&code, &["--grace=100ms"], &["shell"]);
+    let live = ps(lost.base.path());
+    assert_eq!(live.len(), 1, "the inner run lives: {live:?}");
+    let shown = lost.shown();
+    let guard = live[0]["guard"].as_i64().and_then(|pid| i32::try_from(pid).ok()).expect("a guard");
+    let why = format!("guard of {}, which it ends", live[0]["run"].as_str().expect("a name"));
+    let shell = (lost.pid_of("shell").expect("alive"), "first process of job nested".to_owned());
+    assert_eq!(shown.len(), 2, "neither the inner host nor its job: {shown:?}");
+    assert!(shown.contains(&shell) && shown.contains(&(guard, why)), "{shown:?}");
+    let (code, _, said) = lost.sweep(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(marker.exists(), "the inner job had the time that it needs");
+    assert!(lost.processes().is_empty() && ps(lost.base.path()).is_empty());
+}
+
+/// Whether we are root, who alone can be several users.
+fn root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("skipped: needs root, to be two users");
+    }
+    root
+}
+
+fn as_nobody(base: &Path, program: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program).args(args);
+    command.env("TMPDIR", base).current_dir("/").output().expect("setpriv starts")
+}
+
+#[test]
+fn runs_of_other_users_are_not_swept_not_even_by_root() {
+    use std::os::unix::fs::PermissionsExt;
+    if !root() {
+        return;
+    }
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let base = lost.base.path();
+    std::fs::set_permissions(base, std::fs::Permissions::from_mode(0o1777)).expect("a mode");
+    // Where an ordinary user can execute it.
+    let program = base.join("program");
+    std::fs::copy(bgjobs(), &program).expect("copied");
+    let output = as_nobody(base, &program, &["sweep", "--yes"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""), "{output:?}");
+    assert!(lost.pid_of("stubborn").is_some());
+    // Now the run is the other user's, and so is the process that carries its mark.
+    let dir = lost.dirs().remove(0);
+    for path in [dir.clone(), dir.join("lock"), dir.join("page")] {
+        std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("a new owner");
+    }
+    assert_eq!(lost.sweep(&["--yes"]).0, 0, "it belongs to another user");
+    assert!(lost.pid_of("stubborn").is_some());
+    // And its owner may not end what is root's, whatever the record says.
+    let output = as_nobody(base, &program, &["sweep", "--yes"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(lost.pid_of("stubborn").is_some());
+}
+
+#[test]
+fn root_sweeps_what_its_own_run_has_started_as_another_user_but_nobody_who_only_says_so() {
+    if !root() {
+        return;
+    }
+    let code = format!("spawn(\"other\", {:?}, #{{user: \"nobody\"}});", stubborn("TOKEN-other"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["other"]);
+    let name = lost.dirs()[0].file_name().expect("a name").to_string_lossy().into_owned();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"]).arg(stubborn("says so"));
+    let pretender =
+        Bystander(command.env("BGJOBS_RUN", &name).stdin(Stdio::null()).spawn().expect("setpriv"));
+    assert_eq!(lost.sweep(&["--yes"]).0, 0);
+    assert!(lost.processes().is_empty());
+    assert!(alive(pretender.pid()));
+}

@@ -38,7 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("guard", &["cli", "event", "exit", "isolate", "jobs", "report", "run", "rundir", "runs", "sys"]),
     ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "runs", "sys"]),
     ("sweep", &["cli", "exit", "jobs", "report", "rundir", "runs", "sys"]),
-    ("runs", &["rundir", "sys"]),
+    ("runs", &["jobs", "rundir", "sys"]),
     ("rundir", &["sys"]),
     ("isolate", &["sys"]),
     ("mock", &["exit", "probe"]),

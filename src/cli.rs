@@ -12,6 +12,7 @@ pub enum Command {
     Check(Options),
     Ps(Ps),
     Sweep(Sweep),
+    Doctor(Doctor),
     Api,
     Mock { port: u16 },
 }
@@ -52,6 +53,14 @@ impl std::fmt::Display for Source {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Ps {
     /// Print JSON: an array with one object for each run
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to show what was tried.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Doctor {
+    /// Print JSON: an object with `holds`, `checks` and `covers`
     #[arg(long)]
     pub json: bool,
 }
@@ -125,6 +134,9 @@ enum Sub {
     /// Show what runs have left whose guard and host were killed at once, and stop it with --yes
     #[command(after_help = AFTER_SWEEP)]
     Sweep(Sweep),
+    /// Try what this machine offers, and say what the promise covers here
+    #[command(after_help = AFTER_DOCTOR)]
+    Doctor(Doctor),
     /// List every script function with its description
     Api,
     /// The server behind `mock(routes)`
@@ -210,6 +222,14 @@ Examples:
   bgjobs sweep          # look
   bgjobs sweep --yes    # stop what was shown";
 
+const AFTER_DOCTOR: &str = "\
+Every line is found by doing it, in processes that are thrown away; nothing is changed. Run it as the user, in the
+container, under the service manager that your runs have: the answers differ.
+
+Exit codes:
+  0    the basic promise holds here
+  1    it does not: one of the first six lines says no";
+
 /// Longer than any run; what is added to a time stays far from an overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
@@ -262,6 +282,7 @@ pub fn parse() -> Result<Command, i32> {
         }),
         Sub::Ps(options) => Command::Ps(options),
         Sub::Sweep(options) => Command::Sweep(options),
+        Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api => Command::Api,
         Sub::Mock { port } => Command::Mock { port },
     })

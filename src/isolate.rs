@@ -13,7 +13,6 @@ use std::fs;
 ///
 /// # Errors
 /// The step that this machine refuses.
-#[expect(dead_code, reason = "for `bgjobs doctor`")]
 pub fn trial(what: Isolation) -> Result<(), Obstacle> {
     namespace::attempt(what)
 }

@@ -10,6 +10,7 @@
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
 //! run      the host process: its threads, and the order of shutdown, told once
 //! sweep    `bgjobs ps` and `bgjobs sweep`
+//! doctor   `bgjobs doctor`: what this machine offers
 //! runs     the runs of this machine, and what those left that lost both their processes
 //! rundir   the directory of one run: logs, temporary directories, the lock, the record
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
@@ -24,16 +25,17 @@
 //! sys/     system calls; the only folder with `unsafe`
 //! ```
 //!
-//! Imports point downward only: `main → cli, guard, run, sweep`; `guard → run`;
+//! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
 //! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event`; `cli, guard, report → isolate → sys`; nothing imports `report` but `guard`, `run` and
-//! `sweep`; `host` does not touch `sys`,
+//! `run → report → event`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
+//! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers and parent-death signals");
 
 mod cli;
+mod doctor;
 mod event;
 mod exit;
 #[cfg(test)]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Check(options)) => run::check(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
+        Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
         Ok(cli::Command::Api) => report::api(&host::reference()),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,

@@ -1,11 +1,13 @@
 //! All words about a run for people. The only writers of stdout and stderr.
 
+mod doctor;
 mod out;
 mod runs;
 mod table;
 mod terminal;
 mod text;
 
+pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use out::{Reporter, start};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,

@@ -6,6 +6,7 @@
 //! forked (signal-safety(7)).
 
 use super::testing;
+use super::wait::{self, Peek};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
@@ -25,6 +26,27 @@ pub fn fork_single_threaded() -> nix::Result<Forked> {
         nix::unistd::ForkResult::Child => Ok(Forked::Child),
         nix::unistd::ForkResult::Parent { child } => Ok(Forked::Parent(child.as_raw())),
     }
+}
+
+/// Runs this in a process that is thrown away; whether it said yes. The caller must have one thread only.
+pub fn trial(what: impl FnOnce() -> bool) -> nix::Result<bool> {
+    let child = match fork_single_threaded()? {
+        Forked::Child => leave(i32::from(!what())),
+        Forked::Parent(child) => child,
+    };
+    loop {
+        match wait::reap(child) {
+            Peek::Ended(_, status) => return Ok(status.success()),
+            Peek::NoChild => return Ok(false),
+            Peek::Living => std::thread::sleep(std::time::Duration::from_micros(200)),
+        }
+    }
+}
+
+/// Ends a process that is thrown away, at once: what it has inherited of its parent's state is not its own to clean up.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: _exit runs nothing and does not return.
+    unsafe { libc::_exit(code) }
 }
 
 /// Orphaned descendants become children of this process (prctl(2), PR_SET_CHILD_SUBREAPER, Linux 3.4).

@@ -5,6 +5,7 @@
 
 mod api;
 mod cgroup;
+mod doctor;
 mod error;
 mod fuzz;
 mod http;

@@ -205,9 +205,9 @@ A run is found by its directory in $TMPDIR, or /tmp: one that was started with a
 
 const AFTER_SWEEP: &str = "\
 However a run ends, bgjobs leaves nothing; but when both of its processes are killed at the same instant,
-nobody is left to clean up. A process is shown when such a run has recorded it as a job, when it writes to a
-file in the directory of the run, when it has BGJOBS_RUN of the run in its environment, or when it descends
-from such a process.
+nobody is left to clean up. A process is shown when such a run has recorded it as a job, when it is in the
+cgroup of the run, when it writes to a file in the directory of the run, when it has BGJOBS_RUN of the run in
+its environment, or when it descends from such a process.
 
 Never touched: live runs and what they have started, this command's own ancestors, and what belongs to other
 users. (As root: only what your own runs have left, even where it was started as another user.)

@@ -4,7 +4,8 @@
 //! nobody but its owner can enter it, a record only says where to look, and the lock decides who lives.
 //!
 //! A process is left over when there is evidence against it: a dead run's record has it (pid and start time, of this
-//! boot), it writes to a file in the run directory, it carries the run's mark, or it descends from such a one. What
+//! boot), it is in the run's cgroup, it writes to a file in the run directory, it carries the run's mark, or it
+//! descends from such a one. What
 //! carries the mark of a *live* run belongs to that run, whatever it has inherited besides. The guard of a live run
 //! that a dead one has started is asked to stop, and what it guards is left to it.
 //!
@@ -12,6 +13,7 @@
 //! processes of others, those that its own dead run has started as another user; for those the mark is no evidence,
 //! since anybody can set a variable.
 
+use crate::jobs::cgroup;
 use crate::jobs::leak::MARK;
 use crate::rundir;
 use crate::sys::page::{self, Identity, Page, SlotView};
@@ -21,8 +23,11 @@ use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat};
 use nix::libc::SIGTERM;
 use nix::sys::stat::{Mode, SFlag, fstat};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -43,6 +48,8 @@ pub struct Run {
     pub state: State,
     /// A copy of its record; none when there is none that this version can read.
     pub page: Option<Box<Page>>,
+    /// Where it says that its cgroup is.
+    cgroup: Option<PathBuf>,
     /// Since 1970.
     changed: Duration,
 }
@@ -75,6 +82,8 @@ pub struct Leftover {
 pub enum Evidence {
     /// The record has it as the first process of this job.
     Job(String),
+    /// It is in the run's cgroup.
+    Cgroup,
     /// It writes to this file of the run directory.
     File(PathBuf),
     /// It has the run's mark in its environment.
@@ -125,9 +134,10 @@ fn open(base: &Path, name: String, live_record: bool) -> Option<Run> {
         Some(page) if page.counts_here() && (page.guard().alive() || page.host().alive()) => State::Live,
         Some(_) => State::Lost,
     };
+    let cgroup = regular(&dir, rundir::CGROUP).and_then(path_in);
     let seconds = Duration::from_secs(meta.st_mtime.cast_unsigned());
     let changed = seconds.saturating_add(Duration::from_nanos(meta.st_mtime_nsec.cast_unsigned()));
-    Some(Run { name, path, uid: meta.st_uid, state, page, changed })
+    Some(Run { name, path, uid: meta.st_uid, state, page, cgroup, changed })
 }
 
 const FLAGS: OFlag =
@@ -140,7 +150,19 @@ fn regular(dir: &OwnedFd, name: &str) -> Option<File> {
     (kind == SFlag::S_IFREG).then(|| File::from(file))
 }
 
+/// The path that a file consists of.
+fn path_in(file: File) -> Option<PathBuf> {
+    let mut bytes = Vec::new();
+    file.take(4096).read_to_end(&mut bytes).ok()?;
+    Some(OsString::from_vec(bytes).into())
+}
+
 impl Run {
+    /// The cgroup of this dead run, if it still is its own.
+    pub fn cgroup(&self) -> Option<cgroup::Dir> {
+        cgroup::of_dead_run(self.cgroup.as_deref()?, &self.name, self.uid)
+    }
+
     fn is_dead(&self) -> bool {
         self.state != State::Live
     }
@@ -199,6 +221,8 @@ struct Search<'r> {
     hosts: HashSet<(i32, u64)>,
     /// The recorded jobs of dead runs: the index of the run with them.
     jobs: Vec<(usize, SlotView)>,
+    /// Who is in the cgroup of which dead run.
+    members: HashMap<i32, usize>,
     /// This process, its ancestors, pid 1.
     spared: HashSet<i32>,
 }
@@ -219,6 +243,14 @@ impl<'r> Search<'r> {
                 .iter()
                 .enumerate()
                 .flat_map(|(i, run)| run.jobs().into_iter().map(move |j| (i, j)))
+                .collect(),
+            members: dead
+                .iter()
+                .enumerate()
+                .flat_map(|(i, run)| {
+                    let members = run.cgroup().map(|cgroup| cgroup.own_processes()).unwrap_or_default();
+                    members.into_iter().map(move |pid| (pid, i))
+                })
                 .collect(),
             dead,
             spared,
@@ -249,6 +281,8 @@ impl<'r> Search<'r> {
         let recorded = self.jobs.iter().find(|(_, job)| job.pid == stat.pid && job.start == stat.start);
         let (run, evidence) = if let Some((run, job)) = recorded {
             (*run, Evidence::Job(job.name.clone()))
+        } else if let Some(run) = self.members.get(&stat.pid) {
+            (*run, Evidence::Cgroup)
         } else if let Some(run) = self.dead.iter().position(|run| mark.as_deref() == Some(&run.name)) {
             (run, Evidence::Mark)
         } else {

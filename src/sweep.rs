@@ -7,7 +7,7 @@
 
 use crate::cli;
 use crate::exit;
-use crate::jobs::{self, stop};
+use crate::jobs::{self, cgroup, stop};
 use crate::report::{self, JobLine, LeftLine, RunLine, RunRecord, Swept};
 use crate::rundir;
 use crate::runs::{self, Evidence, Leftover, Run, State};
@@ -41,14 +41,27 @@ fn run_line(run: Run) -> RunLine {
         host: page.host().pid,
         stopping: page.stop_since_ns.load(SeqCst) != 0,
     });
-    let jobs = run.jobs().into_iter().filter_map(job_line).collect();
+    let jobs = jobs_of(&run);
     RunLine { name: run.name, path: run.path, user: jobs::user_name(run.uid), record, jobs }
 }
 
-/// None when it has just ended.
-fn job_line(slot: SlotView) -> Option<JobLine> {
-    let stat = proc::stat(slot.pid).filter(|stat| stat.start == slot.start)?;
-    Some(JobLine { name: slot.name, pid: slot.pid, state: stat.state, up: stat.age() })
+/// The jobs of a live run, without those that have just ended. With `--isolate pid` the record has the numbers that
+/// they have inside; shown is what they are called here.
+fn jobs_of(run: &Run) -> Vec<JobLine> {
+    let slots = run.jobs();
+    let here = |slot: &SlotView| proc::stat(slot.pid).filter(|stat| stat.start == slot.start);
+    let inside: HashMap<(i32, u64), Stat> = if slots.iter().all(|slot| here(slot).is_some()) {
+        HashMap::new()
+    } else {
+        let host = run.page.as_deref().map_or(0, |page| page.host().pid);
+        let inner = |stat: Stat| Some(((proc::inner_pid(stat.pid)?, stat.start), stat));
+        proc::descendants(host).into_iter().filter_map(inner).collect()
+    };
+    let line = |slot: SlotView| {
+        let stat = here(&slot).or_else(|| inside.get(&(slot.pid, slot.start)).copied())?;
+        Some(JobLine { name: slot.name, pid: stat.pid, state: stat.state, up: stat.age() })
+    };
+    slots.into_iter().filter_map(line).collect()
 }
 
 /// Shows what dead runs of this user have left; ends it when told so.
@@ -86,6 +99,7 @@ fn left_line(one: &Leftover) -> LeftLine {
     let why = match &one.evidence {
         Evidence::Job(job) => report::Why::Job(job.clone()),
         Evidence::File(path) => report::Why::File(path.clone()),
+        Evidence::Cgroup => report::Why::Cgroup,
         Evidence::Mark => report::Why::Mark,
         Evidence::Descendant(pid) => report::Why::Descendant(*pid),
         Evidence::Guard(run) => report::Why::Guard(run.clone()),
@@ -100,6 +114,9 @@ fn left_line(one: &Leftover) -> LeftLine {
     }
 }
 
+/// How long the kernel may take to let go of a cgroup whose processes have just ended.
+const LET_GO: Duration = Duration::from_millis(500);
+
 /// One process on its way out.
 struct Asked {
     handle: OwnedFd,
@@ -111,7 +128,7 @@ struct Asked {
 struct Sweep {
     asked: HashMap<(i32, u64), Asked>,
     /// The dead runs that nobody else may touch now, by name.
-    held: HashMap<String, (Flock<File>, PathBuf)>,
+    held: HashMap<String, (Flock<File>, PathBuf, Option<cgroup::Dir>)>,
     /// When something was first killed.
     killing_since: Option<Duration>,
     ended: usize,
@@ -138,8 +155,11 @@ impl Sweep {
             }
             self.wait(now);
         };
-        for (name, (lock, path)) in self.held.drain() {
+        for (name, (lock, path, cgroup)) in self.held.drain() {
             if !left.iter().any(|one| one.run == name) {
+                if let Some(cgroup) = cgroup {
+                    cgroup.remove(LET_GO);
+                }
                 rundir::remove(&path);
                 self.removed.push(path);
             }
@@ -163,7 +183,7 @@ impl Sweep {
                 && let Some(run) = runs.iter().find(|run| run.name == one.run)
                 && let Some(lock) = run.hold()
             {
-                self.held.insert(one.run.clone(), (lock, run.path.clone()));
+                self.held.insert(one.run.clone(), (lock, run.path.clone(), run.cgroup()));
             }
             self.held.contains_key(&one.run)
         });

@@ -19,11 +19,12 @@ use crate::sys::fork::Join;
 use crate::sys::{clock, fd, pidfd, testing};
 use nix::errno::Errno;
 use nix::libc::SIGKILL;
+use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
 use nix::unistd::{AccessFlags, access};
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -198,6 +199,17 @@ impl Dir {
         found
     }
 
+    /// The same without those of runs within this one, which have cgroups of their own.
+    pub fn own_processes(&self) -> Vec<i32> {
+        let nested =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        let mut found = members(&self.path);
+        for child in below(&self.path).into_iter().filter(|child| !nested(child)) {
+            found.extend(Self { path: child, name: String::new() }.processes());
+        }
+        found
+    }
+
     /// Removes it and all below; what still has processes stays. Waits until the kernel lets go of those that have
     /// just ended.
     pub fn remove(&self, bound: Duration) {
@@ -255,6 +267,22 @@ fn count(file: &Path, key: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or(0)
+}
+
+/// The cgroup that a run has recorded as its own; none when this is not the cgroup of a dead run of this name and
+/// user, whatever the record says.
+pub fn of_dead_run(path: &Path, run: &str, uid: u32) -> Option<Dir> {
+    let is_named = path.is_absolute() && path.file_name().is_some_and(|name| name == run);
+    let file = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_DIRECTORY | nix::libc::O_NOFOLLOW)
+        .open(path)
+        .ok()?;
+    let is_cgroup =
+        nix::sys::statfs::fstatfs(&file).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
+    let is_ours = file.metadata().is_ok_and(|meta| meta.uid() == uid);
+    let is_dead = file.try_lock().is_ok();
+    (is_named && is_cgroup && is_ours && is_dead).then(|| Dir { path: path.to_owned(), name: String::new() })
 }
 
 /// The cgroups of runs that have lost both their processes: nobody holds the lock. What [`Cgroup::move_aside`] has made

@@ -125,6 +125,7 @@ pub struct LeftLine {
 pub enum Why {
     Job(String),
     File(PathBuf),
+    Cgroup,
     Mark,
     Descendant(i32),
     Guard(String),
@@ -164,6 +165,7 @@ fn why(why: &Why) -> String {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             format!("writes {}", sanitize(name.trim_end_matches(" (deleted)")))
         }
+        Why::Cgroup => "in the cgroup of the run".to_owned(),
         Why::Mark => "BGJOBS_RUN in its environment".to_owned(),
         Why::Descendant(parent) => format!("child of {parent}"),
         Why::Guard(run) => format!("guard of {run}, which it ends"),

@@ -189,6 +189,13 @@ pub fn real_uid(pid: i32) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// The number that a process has in the innermost PID namespace that it lives in.
+pub fn inner_pid(pid: i32) -> Option<i32> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().last()?.parse().ok()
+}
+
 /// A variable of the environment that the process was started with; none also when it may not be read.
 pub fn variable(pid: i32, name: &str) -> Option<String> {
     environment(pid)?.split(|b| *b == 0).find_map(|entry| {

@@ -224,10 +224,16 @@ impl Lost {
     /// `TOKEN` in the code is a word that only this run has. `stays` are the names of what ignores TERM and outlives
     /// it, each of which ends the arguments of a process: `TOKEN-name`.
     fn of(code: &str, options: &[&str], stays: &[&str]) -> Self {
+        // As on a machine without cgroups, whose evidence would stand for every other.
+        Self::with(code, options, stays, "cgroup")
+    }
+
+    /// As [`Lost::of`], without these parts of the containment.
+    fn with(code: &str, options: &[&str], stays: &[&str], off: &str) -> Self {
         let base = base();
         let token = format!("lost-{}", base.path().file_name().expect("a name").to_string_lossy());
         let lost = Self { base, token };
-        lost.lose(&code.replace("TOKEN", &lost.token), options, stays);
+        lost.lose(&code.replace("TOKEN", &lost.token), options, stays, off);
         // What the kernel has told the leaders to stop may take a moment.
         let known: Vec<i32> = stays.iter().map(|name| lost.pid_of(name).expect(name)).collect();
         eventually("all others are gone", || {
@@ -236,10 +242,11 @@ impl Lost {
         lost
     }
 
-    fn lose(&self, code: &str, options: &[&str], stays: &[&str]) {
+    fn lose(&self, code: &str, options: &[&str], stays: &[&str], off: &str) {
         let ready = self.base.path().join("ready");
         let code = format!("{code}; write_file({ready:?}, \"\"); loop {{ sleep(0.01); }}");
-        let mut script = Script::code(&code).env("TMPDIR", &self.base.path().to_string_lossy());
+        let script = Script::code(&code).env("TMPDIR", &self.base.path().to_string_lossy());
+        let mut script = script.env("BGJOBS_TEST_OFF", off);
         for option in options {
             script = script.option(option);
         }
@@ -385,6 +392,49 @@ fn every_kind_of_evidence_is_enough() {
     assert_eq!(why(pid("child")), format!("child of {}", pid("parent")), "{shown:?}");
     assert_eq!(lost.sweep(&["--yes"]).0, 0);
     assert!(lost.processes().is_empty());
+}
+
+#[test]
+fn the_cgroup_of_a_lost_run_holds_who_hides_in_every_other_way() {
+    let hidden =
+        format!("exec env -i PATH=$PATH setsid sh -c '{}' >/dev/null 2>&1", stubborn("TOKEN-hidden"));
+    let code = format!("spawn(\"hider\", {:?});", format!("({hidden} &)"));
+    let lost = Lost::with(&code, &["--grace=100ms"], &["hidden"], "");
+    let hidden = lost.pid_of("hidden").expect("alive");
+    let Ok(cgroup) = std::fs::read_to_string(lost.dirs()[0].join("cgroup")) else {
+        println!("skipped: there is no cgroup to be had here");
+        return;
+    };
+    // A record that names another cgroup is worth nothing.
+    let record = lost.dirs()[0].join("cgroup");
+    for other in ["/", "/sys/fs/cgroup", "", "../x", &format!("{cgroup}/jobs")] {
+        std::fs::write(&record, other).expect("written");
+        assert_eq!(lost.shown(), [], "{other}");
+    }
+    std::fs::write(&record, &cgroup).expect("written");
+    let shown = lost.shown();
+    assert!(shown.contains(&(hidden, "in the cgroup of the run".to_owned())), "{shown:?}");
+    assert_eq!(lost.sweep(&["--yes"]).0, 0);
+    assert!(!alive(hidden));
+    assert!(!Path::new(&cgroup).exists(), "{cgroup}");
+}
+
+#[test]
+fn ps_shows_the_jobs_in_a_pid_namespace_by_the_numbers_that_they_have_outside() {
+    let base = base();
+    let probe = Script::code("").option("--isolate=pid").run();
+    if probe.code != Some(0) {
+        println!("skipped: no PID namespace to be had here: {}", probe.stderr);
+        return;
+    }
+    let file = base.path().join("inside.rhai");
+    std::fs::write(&file, "spawn(\"job\", [\"sleep\", \"61\"]); loop { sleep(0.01); }").expect("written");
+    let script = Script::file(&file).option("--isolate=pid").env("TMPDIR", &base.path().to_string_lossy());
+    let _run = Live(script.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("starts"));
+    let pid = eventually("its job is listed", || ps(base.path()).first()?["jobs"][0]["pid"].as_i64());
+    assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/cmdline")).expect("alive"), "sleep\x0061\0");
+    let output = bgjobs_in(base.path(), &["sweep", "--yes"]);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""), "{output:?}");
 }
 
 #[test]

@@ -267,7 +267,9 @@ impl Lost {
             }
         }
         guard.wait().expect("our child");
-        eventually("the host is gone", || (!alive(host)).then_some(()));
+        // All of its threads: the last one lets go of the lock.
+        let is_live = || ps(self.base.path()).iter().any(|run| run["guard"] == pid);
+        eventually("the run is dead", || (!is_live()).then_some(()));
     }
 
     fn pid_of(&self, name: &str) -> Option<i32> {
@@ -687,4 +689,45 @@ fn root_sweeps_what_its_own_run_has_started_as_another_user_but_nobody_who_only_
     assert_eq!(lost.sweep(&["--yes"]).0, 0);
     assert!(lost.processes().is_empty());
     assert!(alive(pretender.pid()));
+}
+
+/// The lines that the README shows after a command, without what differs from run to run.
+fn shown_in_the_readme(command: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(crate::support::repo("README.md")).expect("README.md");
+    let block = readme.split(&format!("```text\n$ {command}\n")).nth(1).expect("it is shown");
+    block.split("```").next().map(normal).expect("its end")
+}
+
+/// Names of runs, users, times and numbers differ; columns are as wide as what is in them.
+fn normal(text: &str) -> Vec<String> {
+    let rules = [
+        (r"bgjobs-\w{6}", "RUN"),
+        (r"\d+ min \d+ s|\d+(\.\d+)? (ms|s)\b", "T"),
+        (r"(?m)^(RUN +\d+ +)\S+", "${1}USER"),
+        (r"in the cgroup of the run|BGJOBS_RUN in its environment", "WHY"),
+        (r": lost-\w+-", ": "),
+        (r"/\S*/dev", "dev"),
+        (r"\d{2,}", "N"),
+        (r" +", " "),
+    ];
+    let replaced = rules.iter().fold(text.to_owned(), |text, (pattern, with)| {
+        regex::Regex::new(pattern).expect("a pattern").replace_all(&text, *with).into_owned()
+    });
+    replaced.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_readme_shows_ps_and_sweep_as_they_are() {
+    let base = base();
+    let _run = Live::start(
+        base.path(),
+        "dev.rhai",
+        "spawn(\"db\", \"exec sleep 60\"); spawn(\"api\", \"exec sleep 60\")",
+    );
+    let output = bgjobs_in(base.path(), &["ps"]);
+    assert_eq!(normal(&text(&output.stdout)), shown_in_the_readme("bgjobs ps"));
+
+    let lost = Lost::of(&format!("spawn(\"db\", {:?});", stubborn("TOKEN-db")), &["--grace=100ms"], &["db"]);
+    let (_, table, hint) = lost.sweep(&[]);
+    assert_eq!(normal(&(table + &hint)), shown_in_the_readme("bgjobs sweep"));
 }

@@ -165,6 +165,7 @@ fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
     made
 }
 
+/// One line when runs that were killed have left something.
 fn tell_what_others_left() {
     match runs::left_behind() {
         0 => {}

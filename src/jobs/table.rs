@@ -254,9 +254,8 @@ impl Table {
 
     /// All descendants; `None` when they cannot be read.
     ///
-    /// The kernel's lists of children are no snapshot: a process whose parent dies moves from one to another, and
-    /// is missed when it moves from one that is still to be read to one that has been. Who was seen before and
-    /// still lives is therefore looked for by number.
+    /// Who was seen before and still lives is looked for by number, should the kernel's lists of children, which are no
+    /// snapshot, have missed it.
     fn tree(&self) -> Option<Vec<Stat>> {
         let mut tree = proc::tree(self.me)?;
         let found: HashSet<i32> = tree.iter().map(|stat| stat.pid).collect();

@@ -115,6 +115,9 @@ pub fn descendants(root: i32) -> Vec<Stat> {
 }
 
 /// As [`descendants`]; `None` when no descriptor was left to read with.
+///
+/// The kernel's lists of children are no snapshot: an orphan moves from the list of its parent, which is read later, to
+/// that of the subreaper, which has been read. So our own list is read once more at the end.
 pub fn tree(root: i32) -> Option<Vec<Stat>> {
     let mut found: Vec<Stat> = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
@@ -122,7 +125,8 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
     // Our own zombies are told by a system call each: there may be thousands that nobody had the time to reap.
     let ours = root.cast_unsigned() == std::process::id();
     let is_zombie = |parent, pid| ours && parent == root && matches!(wait::peek(pid), wait::Peek::Ended(..));
-    while let Some(parent) = queue.pop() {
+    let mut again = ours;
+    while let Some(parent) = queue.pop().or_else(|| std::mem::take(&mut again).then_some(root)) {
         for pid in children_of(parent).ok()? {
             if seen.insert(pid)
                 && !is_zombie(parent, pid)

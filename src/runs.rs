@@ -99,14 +99,14 @@ pub fn all() -> Vec<Run> {
     list(true)
 }
 
-/// As [`all`]; live runs, of which there may be hundreds, with or without their records.
-fn list(live_records: bool) -> Vec<Run> {
+/// As [`all`]; live runs, of which there may be hundreds, and those that are over with or without their records.
+fn list(records: bool) -> Vec<Run> {
     let Ok(base) = fs::canonicalize(rundir::base()) else { return Vec::new() };
     let names = fs::read_dir(&base).into_iter().flatten().flatten();
     let mut found: Vec<Run> = names
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| name.starts_with(rundir::PREFIX) && !name.ends_with(rundir::SHARED))
-        .filter_map(|name| open(&base, name, live_records))
+        .filter_map(|name| open(&base, name, records))
         .collect();
     found.sort_by(|a, b| (a.changed, &a.name).cmp(&(b.changed, &b.name)));
     found
@@ -114,7 +114,7 @@ fn list(live_records: bool) -> Vec<Run> {
 
 /// Reads one run. None when it is none: no directory, a link, open to others, not readable for us, only just being
 /// made, or being removed.
-fn open(base: &Path, name: String, live_record: bool) -> Option<Run> {
+fn open(base: &Path, name: String, records: bool) -> Option<Run> {
     let path = base.join(&name);
     let dir = openat(AT_FDCWD, &path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
     let meta = fstat(&dir).ok()?;
@@ -124,10 +124,12 @@ fn open(base: &Path, name: String, live_record: bool) -> Option<Run> {
     let lock = regular(&dir, rundir::LOCK)?;
     // Shared: whoever else looks at this moment must not take us for the run.
     let held = matches!(Flock::lock(lock, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)));
-    let record = if held && !live_record { None } else { regular(&dir, rundir::PAGE) };
-    let page = record.and_then(|file| page::read(&file));
+    let record = if held && !records { None } else { regular(&dir, rundir::PAGE) };
+    let ended = !records && record.as_ref().is_some_and(page::says_ended);
+    let page = record.filter(|_| !ended).and_then(|file| page::read(&file));
     let state = match &page {
         _ if held => State::Live,
+        _ if ended => State::Ended,
         None => State::Unknown,
         Some(page) if page.ended() || page.is_of_another_boot() => State::Ended,
         // The lock is what counts, but should somebody have replaced it, nobody shall be killed for that.

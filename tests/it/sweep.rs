@@ -471,6 +471,24 @@ fn a_live_run_and_what_it_has_started_is_never_swept() {
 }
 
 #[test]
+fn what_has_the_mark_of_a_live_run_is_not_swept_whatever_it_has_of_a_lost_one() {
+    let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
+    let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
+    let log = lost.dirs()[0].join("logs/other.log");
+    let _run = Live::start(lost.base.path(), "live.rhai", "");
+    let name = ps(lost.base.path())[0]["run"].as_str().expect("a name").to_owned();
+    let writes = format!("exec >>{}; {}", log.display(), stubborn("writes"));
+    let (live, none) = (Bystander::start(&writes, Some(&name)), Bystander::start(&writes, None));
+    let is_open = |pid: i32| std::fs::read_link(format!("/proc/{pid}/fd/1")).is_ok_and(|file| file == log);
+    eventually("both write", || (is_open(live.pid()) && is_open(none.pid())).then_some(()));
+    let shown = lost.shown();
+    assert!(shown.contains(&(none.pid(), "writes other.log".to_owned())), "{shown:?}");
+    assert!(!shown.iter().any(|(pid, _)| *pid == live.pid()), "{shown:?}");
+    let _ = lost.sweep(&["--yes"]);
+    assert!(alive(live.pid()) && !alive(none.pid()));
+}
+
+#[test]
 fn a_process_with_the_number_of_a_recorded_one_is_not_swept() {
     let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
     let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);

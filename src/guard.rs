@@ -128,6 +128,9 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     })?;
     match forked {
         Forked::Child => {
+            // First of all, and CONT: so that a host that is stopped wakes when its guard dies. Before this line it
+            // would not.
+            fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
             drop((link, signals));
             let run_dir = run_dir.keep_locked();
             Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup }))

@@ -83,8 +83,6 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         fd::seal_inherited();
     }
     fork::become_subreaper().context("cannot become a subreaper")?;
-    // CONT, so that even a stopped host wakes and sees that its guard is gone.
-    fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
     // Until `ctrlc` catches them, signals to the host itself have to wait: they would end it.
     let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
     signal::block_only(&[Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM])

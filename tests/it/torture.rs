@@ -188,6 +188,7 @@ const ENDS: &[End] = &[
     },
     End {
         options: &["--isolate", "pid"],
+        grace: false, // The kernel ends them with it.
         ..end("KILL to host, --isolate pid", Act::Host(KILL), Status::Code(125))
     },
     // The one that is not promised: its survivors are counted, not held against anybody.

@@ -527,9 +527,15 @@ impl Run {
         let _ = killpg(Pid::from_raw(self.pid()), signal);
     }
 
-    /// Stops the host and waits until it stands still.
+    /// Stops the host and waits until it stands still. Not in its first microseconds, before it could ask to be woken
+    /// when its guard dies: it has done so when it has a session of its own.
     pub fn freeze_host(&mut self) {
         let Some(host) = self.await_host() else { return };
+        let session = || nix::unistd::getsid(Some(Pid::from_raw(host))).map(Pid::as_raw);
+        eventually(
+            || "the host has a session".to_owned(),
+            || session().is_ok_and(|own| own == host) || session().is_err(),
+        );
         let _ = kill(Pid::from_raw(host), Signal::SIGSTOP);
         eventually(|| "the host stands still".to_owned(), || !matches!(state(host), Some('R' | 'S' | 'D')));
     }

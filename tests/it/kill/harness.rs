@@ -79,17 +79,21 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     );
 }
 
-/// What gives a case a PID namespace of its own, where that is allowed: it sees no processes but its own, so that
-/// the look at all of /proc is short and cases do not hold up each other, and whatever a failed case leaves
-/// behind ends with it. Orphans go to the case itself, its pid 1, as they would go to a subreaper.
+/// What a case is started by. It has signals as they are by default, also when the tests run in the background of a
+/// shell, which ignores some (a case tells when it wants that). And, where that is allowed, a PID namespace of its own:
+/// it sees no processes but its own, so that the look at all of /proc is short and cases do not hold up each other,
+/// and whatever a failed case leaves behind ends with it. Orphans go to the case itself, its pid 1, as they would go to
+/// a subreaper.
 pub fn own_world() -> &'static [&'static str] {
-    const UNSHARE: &[&str] = &["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
+    const SIGNALS: &[&str] = &["env", "--default-signal=HUP,INT,QUIT"];
+    const UNSHARED: &[&str] =
+        &[SIGNALS[0], SIGNALS[1], "unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     static ALLOWED: OnceLock<bool> = OnceLock::new();
     let allowed = || {
-        let trial = Command::new(UNSHARE[0]).args(&UNSHARE[1..]).arg("true").output();
+        let trial = Command::new(UNSHARED[0]).args(&UNSHARED[1..]).arg("true").output();
         trial.is_ok_and(|output| output.status.success())
     };
-    if *ALLOWED.get_or_init(allowed) { UNSHARE } else { &[] }
+    if *ALLOWED.get_or_init(allowed) { UNSHARED } else { SIGNALS }
 }
 
 /// A moment on a clock that counts the time that a fair scheduler would have needed on an idle machine: while more

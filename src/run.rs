@@ -94,7 +94,6 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
 
     testing::may_hang("start");
     fd::raise_limit();
-    sched::prompt();
 
     let started = clock::now();
     let control = Arc::new(Control::default());
@@ -115,6 +114,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let (dir, cgroup) = (host.run_dir.clone(), host.cgroup);
     let jobs =
         Jobs::start(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup).context("cannot start")?;
+    // Not before: whoever forks the jobs is to have our caller's place with the scheduler.
+    sched::prompt();
     let session = Session {
         jobs: Arc::clone(&jobs),
         bus: Arc::clone(&bus),
@@ -128,8 +129,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let progress = start_script(options, session)?;
     let Over { failure, halted } = wait_for_script(&control, &progress, &bus);
 
-    // From here on: the teardown. Whoever forks as fast as it can must not keep us from ending it.
-    sched::right_of_way();
+    // From here on: the teardown.
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
     link.report(Report::Stopping(i32::try_from(bound).unwrap_or(i32::MAX)));
     host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);
@@ -302,6 +302,8 @@ fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: 
 /// Stops all jobs at once, sweeps until there is no child, and looks once more.
 fn stop_everything(jobs: &Jobs) -> Left {
     jobs.note_ports();
+    // Whoever forks as fast as it can must not keep us from ending it.
+    sched::right_of_way();
     let all = jobs.close();
     jobs.stop(&all, Ask::default(), &|| false);
     jobs.sweep();

@@ -552,6 +552,7 @@ impl Jobs {
         for &id in ids {
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
+            let grace = if testing::off("grace") { Duration::ZERO } else { grace };
             let number = ask.signal.unwrap_or(entry.job.spec.stop_signal);
             let first = match entry.stage {
                 Stage::Running => true,
@@ -591,7 +592,6 @@ impl Jobs {
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
             let mut kills = Vec::new();
-            let mut patient = false;
             let mut table = lock(&self.table);
             let patience = table.patience(now);
             waiting.retain(|&id| {
@@ -606,17 +606,15 @@ impl Jobs {
                         finished.push((job, before, stage));
                         return false;
                     }
-                    Action::WaitUntil(until) => {
-                        patient = true;
-                        wake = [wake, until].into_iter().flatten().min();
-                    }
+                    Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
                     Action::Kill => kills.push((id, vec![SIGKILL])),
                 }
                 true
             });
             // At the end of the run, once nobody has any grace left, all go together: who belongs to whom is read
             // from /proc, and a chain that forks fast enough is always elsewhere by then.
-            let all_together = table.phase == Phase::Stopping && !kills.is_empty() && !patient;
+            let all_together =
+                table.phase == Phase::Stopping && !kills.is_empty() && !table.anyone_has_grace();
             if !all_together {
                 table.signal_trees(&kills);
             }
@@ -672,6 +670,7 @@ impl Jobs {
 
     /// The proof, after the sweep: what is left of this run.
     pub fn left(&self) -> Left {
+        table::ask_for_patience();
         // What has started nothing can have left nothing; an empty script is not to pay for the look.
         self.first.get().map_or_else(Left::default, |since| leak::look(&self.run, *since))
     }
@@ -753,11 +752,7 @@ pub fn survivors() -> Vec<Survivor> {
 
 fn unseen(pid: i32) -> Survivor {
     let (user, command) = ("?".to_owned(), "? (/proc hides it)".to_owned());
-    Survivor { pid, user, state: '?', command, beyond_reach: is_forbidden(pid) }
-}
-
-fn is_forbidden(pid: i32) -> bool {
-    signal::kill(pid, 0) == Err(nix::errno::Errno::EPERM)
+    Survivor { pid, user, state: '?', command, beyond_reach: table::is_forbidden(pid) }
 }
 
 /// A living process, with what names it.
@@ -771,7 +766,7 @@ fn described(stat: Stat) -> Survivor {
         user: proc::uid(stat.pid).map_or_else(|| "?".to_owned(), user_name),
         state: stat.state,
         command: proc::command(stat.pid),
-        beyond_reach: stat.state == 'D' || is_forbidden(stat.pid),
+        beyond_reach: table::beyond_reach(&stat),
     }
 }
 

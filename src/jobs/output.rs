@@ -441,6 +441,8 @@ fn copy(
         std::io::Result::Ok(())
     };
     loop {
+        // A large log on a slow disk takes longer than the guard waits for a host that does nothing.
+        super::table::ask_for_patience();
         let piece = piece(file, from, PIECE)?;
         if piece.end <= from {
             break;

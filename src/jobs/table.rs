@@ -105,6 +105,19 @@ impl Entry {
         self.leader == Leader::Running || self.members > 0
     }
 
+    /// This number is its leader's, and nobody else can have it.
+    fn pins(&self, pid: i32) -> bool {
+        self.pid == pid && !matches!(self.leader, Leader::Reaped(_))
+    }
+
+    /// Its leader has been reaped: the number may be anybody's from now on.
+    fn let_go(&mut self, status: ExitStatus) {
+        self.leader = Leader::Reaped(status);
+        if let (Some(slot), Some(page)) = (self.slot.take(), page::get()) {
+            page.withdraw(slot);
+        }
+    }
+
     fn leader_status(&self) -> Option<ExitStatus> {
         match self.leader {
             Leader::Running => None,
@@ -258,11 +271,13 @@ impl Table {
     /// snapshot, have missed it.
     fn tree(&self) -> Option<Vec<Stat>> {
         let mut tree = proc::tree(self.me)?;
-        let found: HashSet<i32> = tree.iter().map(|stat| stat.pid).collect();
-        for (pid, start) in self.seen.keys().filter(|(pid, _)| !found.contains(pid)) {
-            if let Some(missed) = proc::stat(*pid).filter(|stat| stat.start == *start && stat.alive()) {
-                tree.push(missed);
-                tree.extend(proc::tree(*pid)?.into_iter().filter(|stat| !found.contains(&stat.pid)));
+        let mut found: HashSet<i32> = tree.iter().map(|stat| stat.pid).collect();
+        for (pid, start) in self.seen.keys() {
+            if !found.contains(pid)
+                && let Some(missed) = proc::stat(*pid).filter(|stat| stat.start == *start && stat.alive())
+            {
+                let below = proc::tree(*pid)?.into_iter();
+                tree.extend(std::iter::once(missed).chain(below).filter(|stat| found.insert(stat.pid)));
             }
         }
         Some(tree)
@@ -287,7 +302,7 @@ impl Table {
             Peek::Ended(pid, status) => Some((pid, status)),
             _ => None,
         });
-        let now: Vec<_> = ended.by_ref().take(REAPED_AT_ONCE).collect();
+        let now: Vec<_> = ended.by_ref().take(REAPED_IN_A_LOOK).collect();
         self.more = ended.next().is_some();
         for (pid, status) in now {
             let stat = if daemonised { proc::stat(pid) } else { None };
@@ -323,10 +338,7 @@ impl Table {
                 && entry.members == 0
             {
                 wait::reap(entry.pid);
-                entry.leader = Leader::Reaped(status);
-                if let (Some(slot), Some(page)) = (entry.slot.take(), page::get()) {
-                    page.withdraw(slot);
-                }
+                entry.let_go(status);
             }
             let state = entry.state();
             if matches!(state, State::Ended(_)) && entry.ended.is_none() {
@@ -401,8 +413,10 @@ impl Table {
         };
         let by_elimination = || {
             // No look at who is left has been finished since. Only a look may note an end: it counts the members
-            // too, and a leader that has ended without members is a job that has.
+            // too, and a leader that has ended without members is a job that has. One that is being stopped starts
+            // nothing any more.
             let just_ended = |entry: &&Entry| match entry.leader {
+                _ if entry.stage != Stage::Running => false,
                 Leader::Running => {
                     matches!(wait::peek(entry.pid), Peek::Ended(_, status) if status.success())
                 }
@@ -420,13 +434,13 @@ impl Table {
 
     /// To which job each descendant belongs now.
     pub fn owners_now(&mut self) -> HashMap<i32, Option<JobId>> {
-        let tree = proc::descendants(self.me);
+        let Some(tree) = self.tree() else { return HashMap::new() };
         self.owners(&tree)
     }
 
     /// The living processes of every job.
     pub fn processes_by_job(&mut self) -> HashMap<JobId, Vec<i32>> {
-        let tree = self.tree().unwrap_or_default();
+        let Some(tree) = self.tree() else { return HashMap::new() };
         let owners = self.owners(&tree);
         let mut by_job: HashMap<JobId, Vec<i32>> = HashMap::new();
         for stat in tree.iter().filter(|stat| stat.alive()) {
@@ -439,7 +453,7 @@ impl Table {
 
     /// The living processes of a job, its leader first.
     pub fn processes(&mut self, id: JobId) -> Vec<Stat> {
-        let tree = self.tree().unwrap_or_default();
+        let Some(tree) = self.tree() else { return Vec::new() };
         let owners = self.owners(&tree);
         let leader = self.entry(id).map(|entry| entry.pid);
         let mut found: Vec<Stat> = tree
@@ -460,8 +474,10 @@ impl Table {
         if orders.is_empty() {
             return;
         }
-        let tree = self.tree().unwrap_or_default();
-        let owners = self.owners(&tree);
+        // The groups are reached even if nobody can be looked for, and who belonged to whom is not forgotten.
+        let tree = self.tree();
+        let owners = tree.as_ref().map(|tree| self.owners(tree)).unwrap_or_default();
+        let tree = tree.unwrap_or_default();
         let mut processes: HashMap<JobId, Vec<&Stat>> = HashMap::new();
         for stat in tree.iter().filter(|stat| stat.alive()) {
             if let Some(Some(id)) = owners.get(&stat.pid) {
@@ -497,13 +513,25 @@ impl Table {
     }
 
     /// How long after SIGKILL jobs are waited for. Only looked into once that matters.
-    pub fn patience(&self, now: Duration) -> Duration {
+    pub fn patience(&mut self, now: Duration) -> Duration {
         let late =
-            |entry: &Entry| matches!(entry.stage, Stage::Killed { at, .. } if now >= at + stop::AFTER_KILL);
-        if !self.entries.iter().any(late) || super::survivors().iter().all(|one| one.beyond_reach) {
+            |entry: &&Entry| matches!(entry.stage, Stage::Killed { at, .. } if now >= at + stop::AFTER_KILL);
+        let late: HashSet<JobId> = self.entries.iter().filter(late).map(|entry| entry.job.id).collect();
+        if late.is_empty() {
             return stop::AFTER_KILL;
         }
-        stop::AFTER_KILL * stop::DYING
+        let Some(tree) = self.tree() else { return stop::AFTER_KILL };
+        let owners = self.owners(&tree);
+        let mut theirs = tree.iter().filter(|stat| {
+            stat.alive() && matches!(owners.get(&stat.pid), Some(Some(id)) if late.contains(id))
+        });
+        if theirs.all(beyond_reach) { stop::AFTER_KILL } else { stop::AFTER_KILL * stop::DYING }
+    }
+
+    /// Whether any job lives that has not been killed yet, whoever stops it.
+    pub fn anyone_has_grace(&self) -> bool {
+        let patient = |entry: &Entry| matches!(entry.stage, Stage::Running | Stage::Asked { .. });
+        self.entries.iter().any(|entry| entry.alive() && patient(entry))
     }
 
     /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
@@ -513,9 +541,8 @@ impl Table {
         for _ in 0..REAPED_AT_ONCE {
             match wait::reap_any() {
                 Peek::Ended(pid, status) => {
-                    let mut entries = self.entries.iter_mut();
-                    if let Some(entry) = entries.find(|e| e.pid == pid && e.leader == Leader::Running) {
-                        entry.leader = Leader::Reaped(status);
+                    if let Some(entry) = self.entries.iter_mut().find(|entry| entry.pins(pid)) {
+                        entry.let_go(status);
                     }
                 }
                 Peek::Living => return true,
@@ -532,14 +559,23 @@ impl Table {
     fn all_gone(&mut self) {
         for entry in &mut self.entries {
             entry.members = 0;
-            if let Leader::Zombie(status) = entry.leader {
-                entry.leader = Leader::Reaped(status);
-            }
         }
     }
 }
 
-/// Reaping takes tens of microseconds each. While there is still somebody to kill, that comes first.
+/// SIGKILL does not get through to it: another user's, or in uninterruptible sleep.
+pub fn beyond_reach(stat: &Stat) -> bool {
+    stat.state == 'D' || is_forbidden(stat.pid)
+}
+
+/// Another user's: we may not signal it.
+pub fn is_forbidden(pid: i32) -> bool {
+    signal::kill(pid, 0) == Err(nix::errno::Errno::EPERM)
+}
+
+/// Reaping takes tens of microseconds each: a stop does not wait for more than this.
+const REAPED_IN_A_LOOK: usize = 64;
+/// While there is still somebody to kill, that comes first.
 pub const REAPED_AT_ONCE: usize = 2048;
 
 /// SIGKILL to every child. The youngest first: of a chain of processes that each fork and exit, the others are zombies.
@@ -554,7 +590,8 @@ pub fn kill_children(me: i32) {
     }
 }
 
-/// Tells the guard that this host is not hung: what it kills needs a processor to die, and so does the host to kill it.
+/// Tells the guard that this host is not hung: what it kills needs a processor to die, and so does the host to kill it;
+/// what it has to look at or to write can be much.
 pub(super) fn ask_for_patience() {
     const A_WHILE: Duration = Duration::from_secs(3);
     if let Some(page) = page::get() {

@@ -3,26 +3,9 @@
 //!
 //! `BGJOBS_FUZZ_SECONDS` and `BGJOBS_SEED` as in src/fuzz.rs.
 
-use crate::support::Script;
+use crate::support::{Random, Script};
 use std::fmt::Write;
 use std::time::{Duration, Instant};
-
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % u64::try_from(end).expect("small")).expect("small")
-    }
-
-    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        list[self.below(list.len())]
-    }
-}
 
 /// Calls that take an option map, which is `m`.
 const CALLS: &[&str] = &[

@@ -129,6 +129,15 @@ case!(without_the_death_signal_a_stopped_host_survives_its_guard_and_is_found, |
     assert!(!left.is_empty());
 });
 
+case!(without_the_grace_period_a_job_that_needs_it_leaves_no_marker, |case| {
+    let mut run = Plan::victims(&["graceful:0.5"]).env("BGJOBS_TEST_OFF", "grace").start();
+    case.moment_after_ready(&run);
+    run.signal(Signal::SIGTERM);
+    run.wait();
+    run.assert_nothing_left();
+    assert!(!run.marker(), "{}", run.stderr());
+});
+
 // ---- Signals ----------------------------------------------------------------------------------------------
 
 /// Stops gracefully, and dies of the very signal; at whatever moment it comes.

@@ -11,6 +11,7 @@
 //! ```
 
 use crate::kill::harness::{self, CASE, Moment, Plan, Run, User, descendants, pipe, signal_of, terminal};
+use crate::support::Random;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -196,43 +197,26 @@ const ENDS: &[End] = &[
 ];
 const BOTH: &str = "KILL to both";
 
-/// splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % below.max(1)
-    }
-
-    fn time(&mut self, below: Duration) -> Duration {
-        Duration::from_micros(self.below(u64::try_from(below.as_micros()).unwrap_or(u64::MAX)))
-    }
-
-    /// One to four victims.
-    fn victims(&mut self) -> Vec<&'static str> {
-        let total: u64 = VICTIMS.iter().map(|(_, weight)| weight).sum();
-        let mut chosen: Vec<&'static str> = Vec::new();
-        for _ in 0..=self.below(4) {
-            let mut at = self.below(total);
-            let found = VICTIMS.iter().find(|(_, weight)| {
-                let hit = at < *weight;
-                at = at.saturating_sub(*weight);
-                hit
-            });
-            let (victim, _) = found.expect("below the total");
-            let kind = |victim: &str| victim.split(':').next().map(str::to_owned);
-            let twice = chosen.iter().any(|other| kind(other) == kind(victim));
-            let crowded = is_heavy(victim) && chosen.iter().any(|other| is_heavy(other));
-            if !(twice || crowded) {
-                chosen.push(victim);
-            }
+/// One to four victims.
+fn draw(random: &mut Random) -> Vec<&'static str> {
+    let total: u64 = VICTIMS.iter().map(|(_, weight)| weight).sum();
+    let mut chosen: Vec<&'static str> = Vec::new();
+    for _ in 0..=random.below(4) {
+        let mut at = random.below(total);
+        let found = VICTIMS.iter().find(|(_, weight)| {
+            let hit = at < *weight;
+            at = at.saturating_sub(*weight);
+            hit
+        });
+        let (victim, _) = found.expect("below the total");
+        let kind = |victim: &str| victim.split(':').next().map(str::to_owned);
+        let twice = chosen.iter().any(|other| kind(other) == kind(victim));
+        let crowded = is_heavy(victim) && chosen.iter().any(|other| is_heavy(other));
+        if !(twice || crowded) {
+            chosen.push(victim);
         }
-        chosen
     }
+    chosen
 }
 
 /// When it happens.
@@ -299,7 +283,7 @@ fn run_one(end: &End, seed: u64) -> Outcome {
     // A hundred chains outrun an ordinary user, who has neither a cgroup nor the right of way.
     let outrun =
         |victim: &&str| user.is_none() && nix::unistd::geteuid().is_root() || !victim.ends_with(":100");
-    let mut victims: Vec<_> = random.victims().into_iter().filter(outrun).collect();
+    let mut victims: Vec<_> = draw(&mut random).into_iter().filter(outrun).collect();
     if victims.is_empty() {
         victims.push("plain");
     }

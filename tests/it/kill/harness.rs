@@ -10,7 +10,7 @@
 //! BGJOBS_SEED=n     the seed of all that is random; a failure prints the one to repeat it with
 //! ```
 
-use crate::support;
+use crate::support::{self, Random};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -163,7 +163,7 @@ impl Moment {
 /// One case: its chance, and what it has measured.
 pub struct Case {
     name: String,
-    random: u64,
+    random: Random,
     rounds: usize,
     /// How long it took until all victims were ready, as of the last time.
     ready_after: Duration,
@@ -180,7 +180,7 @@ impl Case {
         let rounds = std::env::var("BGJOBS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
         Self {
             name: name.to_owned(),
-            random,
+            random: Random(random),
             rounds,
             ready_after: Duration::from_millis(100),
             runs: 0,
@@ -188,17 +188,12 @@ impl Case {
         }
     }
 
-    /// splitmix64.
     pub fn random(&mut self, below: u64) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % below.max(1)
+        self.random.below(below)
     }
 
     pub fn random_time(&mut self, below: Duration) -> Duration {
-        Duration::from_micros(self.random(u64::try_from(below.as_micros()).unwrap_or(u64::MAX)))
+        self.random.time(below)
     }
 
     /// Repeats the body, each time with another victim and another moment.

@@ -231,6 +231,9 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Rec
     let source = options.source.clone();
     let work = move || {
         let control = Arc::clone(&session.jobs.control);
+        // Dropped in this order, also when it panics: the channel's end is seen when the bell rings.
+        let _ring = RingAtEnd(Arc::clone(&control));
+        let sender = sender;
         let mut script = host::Script::new(session);
         let failure = script.run(&source).err();
         let _ = sender.send(Progress::Closing(failure));
@@ -245,6 +248,15 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Rec
     // An address space limit (ulimit -v) may not have that much room.
     start(SCRIPT_STACK).or_else(|_| start(SCRIPT_STACK / 16)).context("cannot start the script's thread")?;
     Ok(progress)
+}
+
+/// Rings the bell when it goes.
+struct RingAtEnd(Arc<Control>);
+
+impl Drop for RingAtEnd {
+    fn drop(&mut self) {
+        self.0.bell.ring();
+    }
 }
 
 /// How the script ended: known before its `on_exit` closures run, so that none of them can hide it.

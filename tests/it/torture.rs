@@ -287,7 +287,7 @@ fn run_one(end: &End, seed: u64) -> Outcome {
     }
     let graceful = victims.iter().any(|victim| victim.starts_with("graceful"));
     let heavy = victims.iter().any(|victim| is_heavy(victim));
-    let grace = Duration::from_millis(if graceful { 3000 } else { 300 });
+    let grace = Duration::from_millis(if graceful { 6000 } else { 300 });
     let load = match random.below(4) {
         0 if !heavy => Load::Busy,
         1 if !heavy => Load::OneProcessor,
@@ -429,14 +429,15 @@ fn perform(end: &End, run: &mut Run, ends: (Option<std::os::fd::OwnedFd>, Option
         Act::Group(signal) => run.signal_group(signal),
         Act::Session => {
             let session_of = |pid: i32| nix::unistd::getsid(Some(Pid::from_raw(pid))).ok();
-            harness::eventually(|| "the guard is there".to_owned(), || run.guard().is_some());
-            let session = session_of(run.guard().expect("the guard"));
+            harness::eventually(|| "the guard is there".to_owned(), || run.guard().is_some() || is_over(run));
+            let Some(guard) = run.guard() else { return };
+            let session = session_of(guard);
             for pid in descendants(run.pid()).into_iter().filter(|pid| session_of(*pid) == session) {
                 to(pid, KILL);
             }
         }
         Act::Host(signal) => {
-            if let Some(host) = run.await_host() {
+            if let Some(host) = host_of(end, run) {
                 to(host, signal);
             }
         }
@@ -467,7 +468,7 @@ fn perform(end: &End, run: &mut Run, ends: (Option<std::os::fd::OwnedFd>, Option
         }
         Act::TerminalGone | Act::StdoutGone => drop(ends),
         Act::Both => {
-            let Some(host) = run.await_host() else { return };
+            let Some(host) = host_of(end, run) else { return };
             let Some(guard) = run.guard() else { return };
             to(guard, Signal::SIGSTOP);
             to(host, Signal::SIGSTOP);
@@ -475,6 +476,29 @@ fn perform(end: &End, run: &mut Run, ends: (Option<std::os::fd::OwnedFd>, Option
             to(host, KILL);
         }
     }
+}
+
+fn is_over(run: &Run) -> bool {
+    matches!(harness::state(run.pid()), None | Some('Z'))
+}
+
+/// The host, once it is there. In a PID namespace the guard's first child only makes that: the host is the one that has
+/// a session of its own.
+fn host_of(end: &End, run: &mut Run) -> Option<i32> {
+    if end.options.is_empty() {
+        return run.await_host();
+    }
+    let leads =
+        |pid: &i32| nix::unistd::getsid(Some(Pid::from_raw(*pid))).is_ok_and(|own| own.as_raw() == *pid);
+    while !is_over(run) {
+        // Not at once where a wrapper has to become the guard first.
+        let children = run.guard().map(harness::children).unwrap_or_default();
+        if let Some(host) = children.into_iter().find(leads) {
+            return Some(host);
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    None
 }
 
 /// After both have been killed: how many processes are left when the time of the promise is over.

@@ -5,7 +5,7 @@
 //! short form by default; the longer it runs, the more it has seen:
 //!
 //! ```text
-//! BGJOBS_TORTURE=n        how many cells, at least (200)
+//! BGJOBS_TORTURE=n        how many cells, at least (100)
 //! BGJOBS_TORTURE_JOBS=n   how many workers (2)
 //! BGJOBS_TORTURE_HEAVY=1  also with victims that leave no processor, or no process number, to anybody else
 //! BGJOBS_TORTURE_SEED=n   the seed of the first run; with BGJOBS_TORTURE=1 it repeats the one that has failed
@@ -543,7 +543,7 @@ fn worker() {
 fn every_end_with_every_victim_leaves_nobody() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let (cells, workers) =
-        (number("BGJOBS_TORTURE").unwrap_or(200), number("BGJOBS_TORTURE_JOBS").unwrap_or(2));
+        (number("BGJOBS_TORTURE").unwrap_or(100), number("BGJOBS_TORTURE_JOBS").unwrap_or(2));
     let nanos = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
     let seed = number("BGJOBS_TORTURE_SEED").unwrap_or(u64::from(nanos));
     println!("torture: seed {seed}");

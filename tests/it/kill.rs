@@ -608,7 +608,7 @@ case!(ctrl_z_stops_the_run_and_its_clock_and_ctrl_c_ends_it, |case| {
     // A shell with job control: it says how its job stopped, and brings it back when it is told to.
     let shell = r#"cd "$TMPDIR/.."; "$@" 2>stderr; echo "first $?" >>said
         while [ ! -e resume ]; do sleep 0.02; done; trap 'echo "last $?" >>said' EXIT; fg"#;
-    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("500ms").option("--timeout").option("3s");
+    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("2s").option("--timeout").option("3s");
     // bash wants its own stderr to be the terminal.
     let to_terminal = "exec bash --norc -mc \"$@\" 2>/dev/tty";
     let wrapper = ["setsid", "--ctty", "--wait", "sh", "-c", to_terminal, "sh", shell, "bash"];
@@ -637,7 +637,7 @@ case!(ctrl_z_stops_the_run_and_its_clock_and_ctrl_c_ends_it, |case| {
 
 case!(ctrl_z_does_nothing_where_nobody_could_continue_the_run, |case| {
     let (mut keys, stdin) = terminal();
-    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("500ms");
+    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("2s");
     let mut run = plan.stdin(stdin).under(&["setsid", "--ctty", "--wait"]).start();
     case.moment_after_ready(&run);
     let guard = run.guard().expect("the guard");
@@ -701,7 +701,7 @@ case!(as_pid_1_of_a_namespace_it_stops_all_the_same, |case| {
         return;
     }
     let mut run = Plan::victims(&["graceful:0.3", "stubborn", "daemon", "bare", "leaver"])
-        .grace("1s")
+        .grace("3s")
         .under(&unshare)
         .start();
     case.moment_after_ready(&run);
@@ -713,7 +713,7 @@ case!(as_pid_1_of_a_namespace_it_stops_all_the_same, |case| {
     case.measured(run.took(sent));
     assert!(run.marker(), "{}", run.stderr());
     assert_eq!(status.code(), Some(143), "{status:?}\n{}", run.stderr());
-    run.assert_took(sent, SECOND * 2);
+    run.assert_took(sent, SECOND * 4);
 });
 
 case!(what_cannot_be_killed_is_named_within_the_bound, |case| {

@@ -1,7 +1,8 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
 use super::{
-    assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, port, runtime, text, wait,
+    assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, module, port, runtime,
+    text, wait,
 };
 use crate::event::Event;
 use rhai::{Dynamic, Engine, Map};
@@ -23,6 +24,7 @@ pub const NAMESPACES: &[(&str, Register)] = &[
     ("Files", fs::register),
     ("Environment and parameters", env::register),
     ("Flow", flow::register),
+    ("Writing modules", module::register),
     ("Text and lists", text::register),
     ("Errors", error::register),
 ];

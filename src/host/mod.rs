@@ -16,7 +16,7 @@
 //! services `start([…])`
 //! owner    whose port is it
 //! runtime  what the functions work on
-//! job, command, wait, http, mock, assert, port, fs, env, flow, text   one namespace a file
+//! job, command, wait, http, mock, assert, port, fs, env, flow, module, text   one namespace a file
 //! ```
 //!
 //! A function that can block checks [`runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
@@ -37,6 +37,7 @@ mod import;
 mod job;
 mod launch;
 mod mock;
+mod module;
 mod owner;
 mod port;
 mod ready;

@@ -25,7 +25,7 @@ use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::output;
-use crate::jobs::{Ask, Jobs, Left};
+use crate::jobs::{self, Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
 use crate::runs;
@@ -42,8 +42,10 @@ use std::time::Duration;
 
 /// How long a halted script without `on_exit` closures may take to notice.
 const STUCK: Duration = Duration::from_secs(1);
-/// How long the writers have at the end.
+/// How long a reader that does not read is waited for at the end.
 const WRITERS: Duration = Duration::from_secs(1);
+/// How long writing may take at the end when nobody but the disk or the machine holds it up: a verdict is not lost for that.
+const SLOW_DISK: Duration = Duration::from_secs(10);
 /// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
 /// grace period and a second.
 const ORPHANED_ON_EXIT: Duration = Duration::from_millis(500);
@@ -399,7 +401,9 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     }
     testing::may_hang("verdict");
     ending.bus.close();
-    reporter.finish(WRITERS);
+    // Who is in a hurry does not wait for a slow disk either.
+    let hurry = ending.control.guard_gone() || ending.control.killing();
+    reporter.finish(WRITERS, if hurry { WRITERS } else { SLOW_DISK }, jobs::ask_for_patience);
     // Those the guard would find, too.
     let left = !ending.left.descendants.is_empty();
     ending.link.report(match ending.reason {

@@ -34,7 +34,9 @@ mod table;
 
 pub use crate::sys::wait::ExitStatus;
 pub use leak::Left;
-pub use table::{Job, JobId, Kind, REAPED_AT_ONCE, State, View, kill_children, signal_process};
+pub use table::{
+    Job, JobId, Kind, REAPED_AT_ONCE, State, View, ask_for_patience, kill_children, signal_process,
+};
 
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Join, Step};

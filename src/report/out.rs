@@ -12,11 +12,13 @@ use crate::secret::{self, Stream};
 use crate::sys::fd::{self, Written};
 use std::collections::VecDeque;
 use std::io::{stderr, stdout};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+/// How often it is looked whether the writing is held up by a reader.
+const LOOK: Duration = Duration::from_millis(20);
 /// How long stderr waits for a stalled stdout before it goes first.
 const KEEP_ORDER: Duration = Duration::from_millis(100);
 
@@ -24,6 +26,8 @@ pub struct Reporter {
     /// Says, or closes, when the thread has ended.
     ended: mpsc::Receiver<()>,
     mute: Arc<AtomicBool>,
+    /// The thread waits for a reader that does not read.
+    stalled: Arc<AtomicBool>,
 }
 
 /// Starts writing what the bus carries. `stdout_gone` is called once, when nobody reads our stdout any more.
@@ -34,12 +38,15 @@ pub fn start(
 ) -> std::io::Result<Reporter> {
     let mute = Arc::new(AtomicBool::new(false));
     let theirs = Arc::clone(&mute);
+    let stalled = Arc::new(AtomicBool::new(false));
+    let waits = Arc::clone(&stalled);
     let (running, ended) = mpsc::channel::<()>();
     let work = move || {
         let mut writer = Writer {
             bus,
             terminal,
             mute: theirs,
+            stalled: waits,
             stdout_gone,
             backlog: VecDeque::new(),
             masks: Default::default(),
@@ -51,7 +58,7 @@ pub fn start(
         drop(running);
     };
     std::thread::Builder::new().name("report".into()).spawn(work)?;
-    Ok(Reporter { ended, mute })
+    Ok(Reporter { ended, mute, stalled })
 }
 
 impl Reporter {
@@ -60,9 +67,22 @@ impl Reporter {
         Arc::clone(&self.mute)
     }
 
-    /// Waits until all is written, but not longer than `bound`. The bus must have been closed.
-    pub fn finish(self, bound: Duration) {
-        let _ = self.ended.recv_timeout(bound);
+    /// Waits until all is written. A reader that does not read is waited for no longer than `bound`; a disk or a machine
+    /// that is slow, `at_most` in all, and `working` is called again and again meanwhile. The bus must have been closed.
+    pub fn finish(self, bound: Duration, at_most: Duration, working: impl Fn()) {
+        let (mut waited, mut for_reader) = (Duration::ZERO, Duration::ZERO);
+        while waited < at_most && for_reader < bound {
+            let step = LOOK.min(at_most - waited);
+            if self.ended.recv_timeout(step) != Err(mpsc::RecvTimeoutError::Timeout) {
+                return;
+            }
+            waited += step;
+            if self.stalled.load(SeqCst) {
+                for_reader += step;
+            } else {
+                working();
+            }
+        }
     }
 }
 
@@ -70,6 +90,7 @@ struct Writer<F> {
     bus: Arc<Bus>,
     terminal: Terminal,
     mute: Arc<AtomicBool>,
+    stalled: Arc<AtomicBool>,
     stdout_gone: F,
     /// Output that a stalled stdout has not taken yet.
     backlog: VecDeque<u8>,
@@ -173,7 +194,7 @@ impl<F: Fn()> Writer<F> {
                 return;
             }
             let chunk: Vec<u8> = self.backlog.iter().copied().take(4096).collect();
-            match fd::write_some(stdout().as_fd(), &chunk, patience) {
+            match self.write_some(stdout().as_fd(), &chunk, patience) {
                 Written::Bytes(n) => {
                     self.backlog.drain(..n);
                     self.bus.written(n);
@@ -187,13 +208,60 @@ impl<F: Fn()> Writer<F> {
         }
     }
 
+    /// As `fd::write_some`; says so while a reader makes us wait.
+    fn write_some(&self, fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Written {
+        let written = fd::write_some(fd, bytes, Duration::ZERO);
+        if !matches!(written, Written::Stalled) || patience.is_zero() {
+            return written;
+        }
+        self.stalled.store(true, SeqCst);
+        let written = fd::write_some(fd, bytes, patience);
+        self.stalled.store(false, SeqCst);
+        written
+    }
+
     fn write_stderr(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() && !self.gone[1] {
-            match fd::write_some(stderr().as_fd(), bytes, Duration::from_secs(3600)) {
+            match self.write_some(stderr().as_fd(), bytes, Duration::from_secs(3600)) {
                 Written::Bytes(n) => bytes = &bytes[n..],
                 Written::Stalled => {}
                 Written::Gone => self.gone[1] = true, // The run goes on without a word.
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+
+    /// The end of a reporter whose thread takes `time` to write what is left; how often it was said to be working.
+    fn finished(time: Duration, stalled: bool) -> (bool, usize) {
+        let (running, ended) = mpsc::channel::<()>();
+        let mute = Arc::new(AtomicBool::new(false));
+        let reporter = Reporter { ended, mute, stalled: Arc::new(AtomicBool::new(stalled)) };
+        let (all, calls) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
+        let written = Arc::clone(&all);
+        std::thread::spawn(move || {
+            std::thread::sleep(time);
+            written.store(true, SeqCst);
+            drop(running);
+        });
+        reporter.finish(Duration::from_millis(60), Duration::from_secs(3600), || {
+            calls.fetch_add(1, SeqCst);
+        });
+        (all.load(SeqCst), calls.into_inner())
+    }
+
+    #[test]
+    fn a_slow_disk_loses_nothing() {
+        let (all, calls) = finished(Duration::from_millis(300), false);
+        assert!(all && calls > 0, "{all} {calls}");
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_is_not_waited_for() {
+        assert_eq!(finished(Duration::from_secs(3600), true), (false, 0));
     }
 }

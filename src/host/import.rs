@@ -14,7 +14,15 @@ use std::sync::Mutex;
 use std::thread::{self, ThreadId};
 
 /// Modules that are built in, as `std/NAME`.
-const EMBEDDED: &[(&str, &str)] = &[("std/redis", include_str!("../../stdlib/redis.rhai"))];
+const EMBEDDED: &[(&str, &str)] = &[
+    ("std/chaos", include_str!("../../stdlib/chaos.rhai")),
+    ("std/etcd", include_str!("../../stdlib/etcd.rhai")),
+    ("std/mosquitto", include_str!("../../stdlib/mosquitto.rhai")),
+    ("std/nats", include_str!("../../stdlib/nats.rhai")),
+    ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
+    ("std/rabbitmq", include_str!("../../stdlib/rabbitmq.rhai")),
+    ("std/redis", include_str!("../../stdlib/redis.rhai")),
+];
 
 pub struct Resolver {
     include: Vec<PathBuf>,

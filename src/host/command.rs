@@ -6,12 +6,14 @@ use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::{Event, Tail};
 use crate::exit;
+use crate::jobs::control::lock;
 use crate::jobs::output::{self as capture, Captured, Stream};
 use crate::jobs::spec::SpawnError;
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +44,8 @@ mod functions {
     /// `command_failed` when it ends with another code than 0 or by a signal.
     ///
     /// A string is run by `/bin/sh -c`, an array is executed directly. It returns when the command itself
-    /// ends; what it leaves running is named and stopped at the end of the run.
+    /// ends; what it leaves running is named and stopped at the end of the run. When it fails and nobody catches
+    /// that, the report shows the ends of the logs that grew meanwhile.
     ///
     /// ```rhai
     /// run("echo hello");
@@ -182,6 +185,8 @@ struct Done {
     echoed: bool,
     check: bool,
     dropped: usize,
+    /// The logs of the jobs as they were when it started.
+    logs: Vec<(Arc<Inner>, u64)>,
 }
 
 fn checked(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Outcome> {
@@ -230,11 +235,34 @@ fn failed(function: &str, done: &Done) -> ScriptError {
     if outcome.code == i64::from(exit::NOT_FOUND) && outcome.signal.is_none() {
         error = error.note("exit 127 is the shell's way to say that a command was not found");
     }
-    if done.echoed {
-        return error;
+    if !done.echoed {
+        let lines = capture::last_lines(outcome.output.as_bytes(), 20);
+        error =
+            error.tail(Tail { title: format!("output of `{}`", one_line(&done.command)), lines, path: None });
     }
-    let lines = capture::last_lines(outcome.output.as_bytes(), 20);
-    error.tail(Tail { title: format!("output of `{}`", one_line(&done.command)), lines, path: None })
+    grown(&done.logs).into_iter().fold(error, ScriptError::tail)
+}
+
+/// The logs of the jobs, but of mocks, which only say what they were asked for; and how long they are.
+fn logs() -> Vec<(Arc<Inner>, u64)> {
+    let rt = rt();
+    let mocks = lock(&rt.mocks);
+    let jobs = rt.jobs.list().into_iter().filter(|job| !mocks.contains(&job.id));
+    jobs.filter_map(|job| job.log.as_ref().map(|path| length(path)).map(|length| (job, length))).collect()
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |meta| meta.len())
+}
+
+/// The ends of the logs that have grown since: what a command that failed has most likely met.
+fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Tail> {
+    const MOST: usize = 3;
+    let grown = before.iter().filter_map(|(job, before)| {
+        let path = job.log.as_ref().filter(|path| length(path) > *before)?;
+        Some(error::log_tail(&job.spec.name, path))
+    });
+    grown.take(MOST).collect()
 }
 
 /// The first line of a command, for a message.
@@ -270,6 +298,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         rt.jobs.told(dead.id);
         return Err(error::job_died(&dead, status, Some(&format!("`{}` to start", one_line(&text)))).into());
     }
+    let logs = logs();
     let started = jobs::now();
     let (job, pump) = match start(spec, echo == Echo::Yes) {
         Ok(started) => started,
@@ -331,7 +360,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     name_left_running(&job, &text);
     rt.checkpoint()?;
     let echoed = echo == Echo::Yes || (echo == Echo::OnFail && !ok);
-    Ok(Done { outcome, how, command: text, echoed, check, dropped: captured.dropped() })
+    Ok(Done { outcome, how, command: text, echoed, check, dropped: captured.dropped(), logs })
 }
 
 fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
@@ -410,7 +439,8 @@ fn not_started(error: &SpawnError, command: String) -> Done {
         stderr: message,
         ms: 0,
     };
-    Done { outcome, how: String::new(), command, echoed: false, check: false, dropped: 0 }
+    let logs = Vec::new();
+    Done { outcome, how: String::new(), command, echoed: false, check: false, dropped: 0, logs }
 }
 
 /// What a command left running belongs to the run: said in one line.

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub enum Command {
     Script(Options),
     Check(Options),
+    Scripts(Scripts),
     Ps(Ps),
     Sweep(Sweep),
     Doctor(Doctor),
@@ -47,6 +48,25 @@ impl std::fmt::Display for Source {
             Self::Code(_) => f.write_str("-e"),
         }
     }
+}
+
+impl Options {
+    /// Whether what stands after the script asks for its help.
+    pub fn asks_for_help(&self) -> bool {
+        let mut words = self.args.iter().take_while(|word| *word != "--");
+        self.args.first().is_some_and(|word| word == "-h") || words.any(|word| word == "--help")
+    }
+}
+
+/// Which scripts to show.
+#[derive(Clone, Debug, Args)]
+pub struct Scripts {
+    /// Print the text of this one, for a copy that you change: bgjobs scripts NAME > my.rhai
+    #[arg(value_name = "NAME", conflicts_with = "json")]
+    pub name: Option<String>,
+    /// Print JSON: an array with one object for each script
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to show what runs.
@@ -114,7 +134,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Sub {
     /// Run a script; when it returns, however it ended, nothing that it started is still running
-    #[command(after_help = AFTER_SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
+    #[command(after_help = AFTER_SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE|NAME [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
     Script(ScriptArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
@@ -128,6 +148,9 @@ enum Sub {
         #[arg(short = 'I', value_name = "DIR")]
         include: Vec<PathBuf>,
     },
+    /// List the scenario scripts that are built in, with their parameters, or print one
+    #[command(after_help = AFTER_SCRIPTS)]
+    Scripts(Scripts),
     /// List the live runs and their jobs
     #[command(after_help = AFTER_PS)]
     Ps(Ps),
@@ -149,8 +172,8 @@ enum Sub {
 
 #[derive(Args)]
 struct ScriptArgs {
-    /// The script (`-` for standard input), then what it gets from args() and param(name): all options of
-    /// bgjobs come before FILE
+    /// The script (`-` for standard input, or the NAME of one that `bgjobs scripts` lists), then what it gets
+    /// from args() and param(name): all options of bgjobs come before FILE, and --help after it is the script's
     #[arg(required_unless_present = "code", value_names = ["FILE", "ARGS"], num_args = 1.., trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
     /// Run this code instead of a file
@@ -198,6 +221,14 @@ Example:
 
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
+
+const AFTER_SCRIPTS: &str = "\
+Each is run by its name, unless there is a file of that name: bgjobs script NAME [--param VALUE]...
+What its parameters are: bgjobs script NAME --help
+
+Examples:
+  bgjobs scripts serve-and-test > ci.rhai     # a copy to change
+  bgjobs script ci.rhai --help";
 
 const AFTER_PS: &str = "\
 Shows your own runs; as root those of all users. Nothing running is no error: the exit code is 0.
@@ -280,6 +311,7 @@ pub fn parse() -> Result<Command, i32> {
             include,
             isolate: Isolation::default(),
         }),
+        Sub::Scripts(options) => Command::Scripts(options),
         Sub::Ps(options) => Command::Ps(options),
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),

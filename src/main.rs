@@ -17,6 +17,7 @@
 //! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
 //! event    what happened, as plain data
+//! manual   what a script says about itself: its header and its parameters, as plain data
 //! fuzz     random input, for the tests
 //! report/  all words about a run for people; the only writers of stdout and stderr
 //! host/    the script functions; the only folder that imports rhai
@@ -44,6 +45,7 @@ mod guard;
 mod host;
 mod isolate;
 mod jobs;
+mod manual;
 mod mock;
 mod probe;
 mod report;
@@ -58,8 +60,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let code = match cli::parse() {
-        Ok(cli::Command::Script(options)) => guard::run(&options),
+        Ok(cli::Command::Script(options)) => run::help(&options).unwrap_or_else(|| guard::run(&options)),
         Ok(cli::Command::Check(options)) => run::check(&options),
+        Ok(cli::Command::Scripts(options)) => run::scripts(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),

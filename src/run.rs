@@ -18,7 +18,7 @@
 //!
 //! A kill order cuts 1 to 3 short. None of the steps waits for a reader, a pipe or the script beyond its bound.
 
-use crate::cli::Options;
+use crate::cli::{Color, Options, Scripts};
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
@@ -439,13 +439,36 @@ fn outcome(reason: Option<Halt>, failure: Option<&Failure>, options: &Options) -
     }
 }
 
+/// `bgjobs script FILE --help`: says what the script says about itself, and starts nothing. None when that is not
+/// asked for, or when the script answers it.
+pub fn help(options: &Options) -> Option<i32> {
+    if !options.asks_for_help() {
+        return None;
+    }
+    match host::manual(&options.source, &options.include) {
+        Ok(manual) => manual.map(|manual| report::manual(&manual)),
+        Err(failure) => Some(failed(&failure, options.color)),
+    }
+}
+
+/// `bgjobs scripts`: the scenario scripts that are built in, or the text of one.
+pub fn scripts(options: &Scripts) -> i32 {
+    match options.name.as_deref().map(host::built_in_text) {
+        None => report::scripts(&host::built_in(), options.json),
+        Some(Ok(text)) => report::source(text),
+        Some(Err(failure)) => failed(&failure, Color::Auto),
+    }
+}
+
+fn failed(failure: &Failure, color: Color) -> i32 {
+    report::print_failure(failure, ReportStyle::choose(color));
+    failure.code
+}
+
 /// `bgjobs check`: compiles and checks, runs nothing.
 pub fn check(options: &Options) -> i32 {
     match host::check(&options.source, &options.include) {
         Ok(()) => exit::OK,
-        Err(failure) => {
-            report::print_failure(&failure, ReportStyle::choose(options.color));
-            failure.code
-        }
+        Err(failure) => failed(&failure, options.color),
     }
 }

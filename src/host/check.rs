@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{failure, hints, http, launch, ready, wait};
+use super::{env, failure, hints, http, launch, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -37,6 +37,7 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("http_put", 2, http::OPTIONS),
     ("http_patch", 2, http::OPTIONS),
     ("http", 2, http::OPTIONS),
+    ("param", 1, env::PARAM_OPTIONS),
 ];
 /// What a service of `start([…])` has besides.
 const SERVICE: &[&str] = &["cmd", "needs"];

@@ -5,12 +5,14 @@
 
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
-use super::value;
+use super::value::{self, Opts};
 use crate::jobs::control::lock;
 use crate::jobs::spec;
+use crate::manual::{Param, usage};
 use crate::secret;
 use rhai::plugin::*;
-use rhai::{AST, ASTNode, Array, Dynamic, Engine, Expr, FnCallExpr, Stmt};
+use rhai::{AST, ASTNode, Array, Dynamic, Engine, Expr, FnCallExpr, Map, Stmt};
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
 
@@ -133,6 +135,10 @@ mod functions {
 
     /// An argument that must be given: `--name value` or `--name=value` is a string, a bare `--name` is true.
     ///
+    /// `bgjobs script FILE --help` shows the comment at the top of a script and its parameters, as they stand in
+    /// its text, without running it; a script that calls `param("help")` or `args()` reads `--help` itself. When a
+    /// script reads its arguments by `param` alone, any other argument is an error.
+    ///
     /// ```rhai
     /// if args().contains("--region") { log(param("region")); }
     /// ```
@@ -142,14 +148,33 @@ mod functions {
     }
 
     /// An argument, or `default` when it is not given: `--name value` or `--name=value`; a bare `--name` is true.
-    /// The value takes the type of the default: string, integer, float or boolean. Given twice, the last counts.
+    /// The value takes the type of the default: string, integer, float or boolean. Given twice, the last counts;
+    /// with an array as default it is an array of all values, as strings.
+    ///
+    /// In place of the default a map: `help` (what the parameter is for), `default` (without it the parameter must be
+    /// given and is a string), `required` (it must be given although it has a default, which tells its type), `matches` (a regex that a value must match) and `form` (what a value looks like, for
+    /// `--help` and the error: `"NAME=COMMAND"`).
     ///
     /// ```rhai
     /// let port = param("port", 8080);
     /// let verbose = param("verbose", false);
+    /// for url in param("url", []) { wait_http(url); }
+    ///
+    /// fn region() { param("region", #{help: "where the servers are", form: "us|eu", matches: "^(us|eu)$"}) }
     /// ```
     #[rhai_fn(name = "param", return_raw)]
     pub fn param_or(name: &str, default: Dynamic) -> Fallible<Dynamic> {
+        super::described_parameter(name, default)
+    }
+
+    /// As `param(name, default)`, with what `--help` says about it.
+    ///
+    /// ```rhai
+    /// let url = param("url", "http://localhost:8080", "the URL that must answer");
+    /// ```
+    #[rhai_fn(name = "param", return_raw)]
+    pub fn param_with_help(name: &str, default: Dynamic, help: &str) -> Fallible<Dynamic> {
+        let _ = help; // It is read from the text of the script.
         super::parameter(name, Some(&default))
     }
 }
@@ -256,15 +281,6 @@ fn typed(what: &str, text: String, default: &Dynamic) -> Fallible<Dynamic> {
     Ok(text.into())
 }
 
-/// A parameter that the script asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Param {
-    pub name: String,
-    pub required: bool,
-    /// Its default is true or false: it needs no value.
-    pub flag: bool,
-}
-
 /// The parameters that the main script asks for by literal names: for the usage line.
 static DECLARED: OnceLock<Vec<Param>> = OnceLock::new();
 
@@ -275,11 +291,13 @@ pub struct Declared {
     pub params: Vec<Param>,
     /// Whether these are all: nothing reads the arguments in a way that cannot be told beforehand.
     pub complete: bool,
+    /// Whether the script reads `--help` itself.
+    pub own_help: bool,
 }
 
 /// Reads the literal `param("…")` calls of a script.
 pub fn declared(ast: &AST) -> Declared {
-    let mut found = Declared { params: Vec::new(), complete: true };
+    let mut found = Declared { complete: true, ..Declared::default() };
     ast.walk(&mut |path| {
         match path.last() {
             Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
@@ -297,6 +315,7 @@ pub fn declared(ast: &AST) -> Declared {
         }
         true
     });
+    found.own_help |= found.params.iter().any(|param| param.name == "help");
     found
 }
 
@@ -307,52 +326,122 @@ impl Declared {
         }
         match (call.name.as_str(), call.args.first()) {
             ("param", Some(Expr::StringConstant(name, _))) if !is_method => {
-                let name = name.trim_start_matches("--").to_owned();
-                let required = call.args.len() == 1;
-                let flag = matches!(call.args.get(1), Some(Expr::BoolConstant(..)));
-                match self.params.iter_mut().find(|param| param.name == name) {
-                    Some(param) => param.required |= required,
-                    None => self.params.push(Param { name, required, flag }),
-                }
+                self.add(described(name.trim_start_matches("--"), &call.args[1..]));
             }
-            ("param" | "args" | "eval" | "Fn", _) => self.complete = false,
+            ("param", _) => self.complete = false,
+            ("args" | "eval" | "Fn", _) => {
+                self.complete = false;
+                self.own_help = true;
+            }
             _ => {}
         }
     }
+
+    fn add(&mut self, new: Param) {
+        let Some(known) = self.params.iter_mut().find(|param| param.name == new.name) else {
+            return self.params.push(new);
+        };
+        known.required |= new.required;
+        known.default = known.default.take().or(new.default);
+        if known.help.is_empty() {
+            known.help = new.help;
+        }
+        if known.form.is_empty() {
+            known.form = new.form;
+        }
+    }
+}
+
+/// The parameter of one call, from what is written out after its name.
+fn described(name: &str, rest: &[Expr]) -> Param {
+    let text = |expr: &Expr| match expr {
+        Expr::StringConstant(text, _) => text.to_string(),
+        _ => String::new(),
+    };
+    // `()` is the default of what may be missing.
+    let literal = |expr: &Expr| {
+        let value = expr.get_literal_value(None).filter(|value| !value.is_unit())?;
+        rhai::serde::from_dynamic(&value).ok()
+    };
+    let mut param = Param {
+        name: name.to_owned(),
+        help: String::new(),
+        form: String::new(),
+        required: rest.is_empty(),
+        default: None,
+    };
+    match rest {
+        [Expr::Map(map, _)] => {
+            let option =
+                |key: &str| map.0.iter().find(|(ident, _)| ident.name == key).map(|(_, value)| value);
+            param.help = option("help").map(text).unwrap_or_default();
+            param.form = option("form").map(text).unwrap_or_default();
+            param.required = option("default").is_none()
+                || matches!(option("required"), Some(Expr::BoolConstant(true, _)));
+            param.default = option("default").and_then(literal);
+        }
+        [default, more @ ..] => {
+            param.default = literal(default);
+            param.help = more.first().map(text).unwrap_or_default();
+        }
+        [] => {}
+    }
+    param
 }
 
 /// Remembers what the script asks for, and finds arguments that it does not ask for.
 ///
 /// # Errors
-/// The first `--name` that no `param` asks for.
+/// The first argument that no `param` asks for.
 pub fn declare(declared: Declared, args: &[String]) -> Result<(), Box<ScriptError>> {
-    let known: Vec<String> = declared.params.iter().map(|param| param.name.clone()).collect();
-    let _ = DECLARED.set(declared.params);
-    if declared.complete { check_params(&known, args) } else { Ok(()) }
+    let Declared { params, complete, .. } = declared;
+    let params = DECLARED.get_or_init(|| params);
+    if complete { check_params(params, args) } else { Ok(()) }
 }
 
 /// Options of bgjobs itself, which must come before the script.
 const OWN_OPTIONS: &[&str] = &["timeout", "grace", "quiet", "verbose", "keep-logs", "color"];
 
-/// Finds the first `--name` that is not known.
-pub fn check_params(known: &[String], args: &[String]) -> Result<(), Box<ScriptError>> {
-    let names = options(args).map(|(_, name, _)| name);
-    let Some(unknown) = names.into_iter().find(|name| !known.iter().any(|known| known == name)) else {
-        return Ok(());
+/// Finds the first argument that nothing asks for.
+pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptError>> {
+    let found = |name: &str| known.iter().find(|param| param.name == name);
+    let told = |error: ScriptError| match known {
+        [] => error.note("the script takes no arguments"),
+        known => error.note(format!("usage: {}", usage(known))),
     };
-    let error =
-        ScriptError::usage(format!("unknown argument `--{unknown}`: no param(\"{unknown}\") asks for it"));
-    let error = match DECLARED.get().filter(|params| !params.is_empty()) {
-        Some(params) => error.note(usage(params)),
-        None => error.note("the script takes no arguments"),
-    };
-    let near = value::nearest(unknown, known.iter().map(String::as_str));
-    Err(Box::new(if OWN_OPTIONS.contains(&unknown) {
-        error.hint(format!("put `--{unknown}` before the script: bgjobs script --{unknown} … FILE"))
-    } else if let Some(near) = near {
-        error.hint(format!("--{near}   (did you mean `--{near}`?)"))
-    } else {
-        error
+    if let Some((_, unknown, _)) = options(args).find(|(_, name, _)| found(name).is_none()) {
+        let error = told(ScriptError::usage(format!(
+            "unknown argument `--{unknown}`: no param(\"{unknown}\") asks for it"
+        )));
+        let near = value::nearest(unknown, known.iter().map(|param| param.name.as_str()));
+        return Err(Box::new(if OWN_OPTIONS.contains(&unknown) {
+            error.hint(format!("put `--{unknown}` before the script: bgjobs script --{unknown} … FILE"))
+        } else if let Some(near) = near {
+            error.hint(format!("--{near}   (did you mean `--{near}`?)"))
+        } else {
+            error
+        }));
+    }
+    // Words that are nobody's value.
+    let mut taken = BTreeSet::new();
+    for (index, name, inline) in options(args) {
+        taken.insert(index);
+        let is_flag = found(name).is_some_and(Param::is_flag);
+        if inline.is_none() && value_after(args, index, is_flag).is_some() {
+            taken.insert(index + 1);
+        }
+    }
+    let stray = args.iter().enumerate().find(|(index, word)| !taken.contains(index) && *word != "--");
+    let Some((index, word)) = stray else { return Ok(()) };
+    let error = told(ScriptError::usage(format!("unexpected argument `{word}`: nothing asks for it")));
+    // `--cmd npm start`: most likely one value.
+    let before = index.checked_sub(2).and_then(|index| options(args).find(|(at, ..)| *at == index));
+    Err(Box::new(match before {
+        Some((at, name, None)) if taken.contains(&(at + 1)) => error.hint(format!(
+            "--{name} {:?}   (in quotes, if it is one value)",
+            format!("{} {word}", args[at + 1])
+        )),
+        _ => error,
     }))
 }
 
@@ -367,13 +456,55 @@ fn options(args: &[String]) -> impl Iterator<Item = (usize, &str, Option<&str>)>
     })
 }
 
-fn usage(params: &[Param]) -> String {
-    let words = params.iter().map(|param| match param {
-        Param { name, required: true, .. } => format!("--{name} VALUE"),
-        Param { name, flag: true, .. } => format!("[--{name}]"),
-        Param { name, .. } => format!("[--{name} VALUE]"),
-    });
-    format!("usage: {}", words.collect::<Vec<_>>().join(" "))
+/// The value that stands behind a `--name`. After a flag comes one only if it is true or false: `--verbose file`
+/// has a positional argument.
+fn value_after(args: &[String], index: usize, is_flag: bool) -> Option<&str> {
+    let word = args.get(index + 1).filter(|word| !word.starts_with("--"))?;
+    (!is_flag || matches!(word.as_str(), "true" | "false")).then_some(word)
+}
+
+pub const PARAM_OPTIONS: &[&str] = &["help", "default", "form", "matches", "required"];
+
+/// `param(name, default)`, where a map may stand in place of the default.
+fn described_parameter(name: &str, default: Dynamic) -> Fallible<Dynamic> {
+    if !default.is_map() {
+        return parameter(name, Some(&default));
+    }
+    let opts = Opts::new("param", &default, PARAM_OPTIONS)?;
+    opts.string("help")?;
+    let form = opts.string("form")?;
+    let pattern =
+        opts.string("matches")?.map(|pattern| super::wait::regex("param: option `matches`", &pattern));
+    let pattern = pattern.transpose()?;
+    // Also when it is `()`.
+    let default = default.read_lock::<Map>().and_then(|map| map.get("default").cloned());
+    let shown = name.trim_start_matches("--");
+    let given = options(&rt().options.args).any(|(_, given, _)| given == shown);
+    if opts.bool("required")? == Some(true) && !given {
+        return Err(missing(shown).into());
+    }
+    let value = parameter(name, default.as_ref())?;
+    // Whoever may be true is a flag, and has a default.
+    if default.is_none() && value.is_bool() {
+        return Err(no_value(shown).into());
+    }
+    let Some(pattern) = pattern.filter(|_| given) else { return Ok(value) };
+    let texts: Vec<String> = match value.read_lock::<Array>() {
+        Some(values) => values.iter().map(ToString::to_string).collect(),
+        None => vec![value.to_string()],
+    };
+    match texts.iter().find(|text| !pattern.is_match(text)) {
+        Some(wrong) => {
+            let form = form.unwrap_or_else(|| format!("a text that matches /{pattern}/"));
+            Err(ScriptError::usage(format!("param: --{shown} is {wrong:?}, not {form}")).into())
+        }
+        None => Ok(value),
+    }
+}
+
+fn no_value(name: &str) -> ScriptError {
+    let name = name.trim_start_matches("--");
+    ScriptError::usage(format!("param: --{name} has no value")).hint(format!("--{name} VALUE"))
 }
 
 fn parameter(name: &str, default: Option<&Dynamic>) -> Fallible<Dynamic> {
@@ -381,30 +512,40 @@ fn parameter(name: &str, default: Option<&Dynamic>) -> Fallible<Dynamic> {
     if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace()) {
         return Err(ScriptError::usage(format!("param: {name:?} cannot be the name of a parameter")).into());
     }
+    let is_list = default.is_some_and(Dynamic::is_array);
     if let Some(value) = default
-        && !(value.is_string() || value.is_int() || value.is_float() || value.is_bool() || value.is_unit())
+        && !(value.is_string()
+            || value.is_int()
+            || value.is_float()
+            || value.is_bool()
+            || value.is_unit()
+            || is_list)
     {
         return Err(ScriptError::usage(format!("param: the default of `{name}` is {}", value::show(value)))
-            .note("a default is a string, a number, a boolean or ()")
+            .note("a default is a string, a number, a boolean, an array or ()")
             .into());
     }
     lock(&rt().asked).insert(name.to_owned());
     let args = &rt().options.args;
-    let Some((index, _, inline)) = options(args).filter(|(_, given, _)| *given == name).last() else {
+    let given = options(args).filter(|(_, given, _)| *given == name);
+    if is_list {
+        let mut values = Array::new();
+        for (index, _, inline) in given {
+            let value = inline.or_else(|| value_after(args, index, false)).ok_or_else(|| no_value(name))?;
+            values.push(value.to_owned().into());
+        }
+        let default = default.filter(|_| values.is_empty()).cloned();
+        return Ok(default.unwrap_or_else(|| values.into()));
+    }
+    let Some((index, _, inline)) = given.last() else {
         return default.cloned().ok_or_else(|| missing(name).into());
     };
     let default = default.unwrap_or(&Dynamic::UNIT);
-    let next = args.get(index + 1).filter(|word| !word.starts_with("--")).map(String::as_str);
     let is_flag = default.is_bool();
-    // After a flag comes a value only if it is one: `--verbose file` has a positional argument.
-    let next = next.filter(|word| !is_flag || matches!(*word, "true" | "false"));
-    match inline.or(next) {
+    match inline.or_else(|| value_after(args, index, is_flag)) {
         Some(text) => typed(&format!("param: --{name}"), text.to_owned(), default),
         None if is_flag || default.is_unit() => Ok(true.into()),
-        None => Err(ScriptError::usage(format!("param: --{name} has no value"))
-            .note(format!("its default is {}", value::show(default)))
-            .hint(format!("--{name} VALUE"))
-            .into()),
+        None => Err(no_value(name).note(format!("its default is {}", value::show(default))).into()),
     }
 }
 
@@ -421,8 +562,14 @@ fn missing(name: &str) -> ScriptError {
         missing.insert(0, name);
     }
     let list = missing.iter().map(|name| format!("--{name}")).collect::<Vec<_>>().join(", ");
-    let error = ScriptError::usage(format!("missing {list}")).fact("missing", list);
-    if declared.is_empty() { error } else { error.note(usage(declared)) }
+    let mut error = ScriptError::usage(format!("missing {list}")).fact("missing", list);
+    if !declared.is_empty() {
+        error = error.note(format!("usage: {}", usage(declared)));
+    }
+    if declared.iter().any(|param| !param.help.is_empty()) {
+        error = error.hint("--help   (says what each is for)");
+    }
+    error
 }
 
 #[cfg(test)]
@@ -434,9 +581,7 @@ mod tests {
     }
 
     fn of(script: &str) -> Declared {
-        let mut engine = Engine::new();
-        // As in a run: the optimiser removes what is never reached.
-        engine.set_optimization_level(rhai::OptimizationLevel::None);
+        let engine = super::super::engine::engine(&[]);
         declared(&engine.compile(script).expect("compiles"))
     }
 
@@ -460,13 +605,48 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_argument_is_an_error_and_a_positional_one_is_not() {
-        let known = words("port name");
-        assert!(check_params(&known, &words("--port 80 file --name=x")).is_ok());
-        assert!(check_params(&known, &words("--port -5 -x")).is_ok());
-        assert!(check_params(&known, &words("-- --other")).is_ok());
-        let error = check_params(&known, &words("--prot 80")).expect_err("unknown");
+    fn what_a_parameter_is_for_is_found_without_running() {
+        let found = of(r#"param("cmd", #{help: "the command"}); param("url", "/", "the URL"); param("n", 3);
+            param("list", #{default: ["a"], form: "X"}); param("v", #{default: true, help: "verbose"}); param("x", 1 + 1, "sum");"#);
+        let param = |name: &str, help: &str, required, default: Option<serde_json::Value>| Param {
+            name: name.to_owned(),
+            help: help.to_owned(),
+            form: String::new(),
+            required,
+            default,
+        };
+        let expected = [
+            param("cmd", "the command", true, None),
+            param("url", "the URL", false, Some("/".into())),
+            param("n", "", false, Some(3.into())),
+            Param { form: "X".to_owned(), ..param("list", "", false, Some(vec!["a"].into())) },
+            param("v", "verbose", false, Some(true.into())),
+            param("x", "sum", false, None),
+        ];
+        assert_eq!(found.params, expected);
+    }
+
+    #[test]
+    fn a_script_may_read_help_itself() {
+        assert!(of("param(\"help\", false)").own_help && of("if \"-h\" in args() {}").own_help);
+        assert!(!of("import \"./m\" as m; param(\"x\")").own_help);
+    }
+
+    #[test]
+    fn an_argument_that_nothing_asks_for_is_an_error() {
+        let known = of("param(\"port\", 80); param(\"name\"); param(\"flag\", false);").params;
+        let check = |text: &str| check_params(&known, &words(text));
+        for good in ["--port 80 --name=x", "--port -5", "--flag --port 80", "--flag true --name x", "--"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for stray in ["file", "--name a b", "--flag file", "--name=a b", "-x", "--port 80 -- file"] {
+            let error = check(stray).expect_err(stray);
+            assert!(error.message.starts_with("unexpected argument"), "{}", error.message);
+        }
+        let error = check("--prot 80").expect_err("unknown");
         assert!(error.hint.is_some_and(|hint| hint.starts_with("--port")));
+        let error = check("--name npm start").expect_err("two words");
+        assert!(error.hint.is_some_and(|hint| hint.starts_with("--name \"npm start\"")));
         assert!(check_params(&[], &words("--x")).is_err());
     }
 }

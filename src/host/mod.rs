@@ -3,6 +3,7 @@
 //! ```text
 //! engine   the registry: which namespaces there are, limits, reserved words
 //! script   load, check, run, `on_exit`
+//! builtin  the scenario scripts that are built in
 //! check    what is checked before anything runs
 //! hints    advice for habits from other languages
 //! import   where modules come from
@@ -23,6 +24,7 @@
 //! sleep, so that an interrupt gets through.
 
 mod assert;
+mod builtin;
 mod check;
 mod command;
 mod engine;
@@ -52,7 +54,7 @@ mod wait;
 
 pub use reference::reference;
 pub use runtime::{Options, Session};
-pub use script::{Script, check};
+pub use script::{Script, built_in, built_in_text, check, manual};
 
 use crate::event::Failure;
 use crate::jobs::Jobs;

@@ -4,12 +4,13 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{check as checks, env, failure, wait as waits};
+use super::{builtin, check as checks, env, failure, value, wait as waits};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
 use crate::jobs::control::lock;
 use crate::jobs::{self, State};
+use crate::manual::Manual;
 use crate::probe::background::Background;
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
@@ -109,15 +110,19 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
         }
         Source::File(path) => {
             let shown = path.display();
-            if path.is_dir() {
+            let built_in = path.to_str().and_then(builtin::text).filter(|_| !path.exists() || path.is_dir());
+            if let Some(text) = built_in {
+                (shown.to_string(), text.as_bytes().to_vec(), None)
+            } else if path.is_dir() {
                 return Err(fail(format!("`{shown}` is a directory, not a script")));
+            } else {
+                let bytes = std::fs::read(path).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::NotFound => unknown_script(&shown.to_string()),
+                    _ => fail(format!("cannot read the script `{shown}`: {e}")),
+                })?;
+                let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+                (shown.to_string(), bytes, full.parent().map(PathBuf::from))
             }
-            let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-                std::io::ErrorKind::NotFound => fail(format!("there is no script `{shown}`")),
-                _ => fail(format!("cannot read the script `{shown}`: {e}")),
-            })?;
-            let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-            (shown.to_string(), bytes, full.parent().map(PathBuf::from))
         }
     };
     let text = String::from_utf8(bytes).map_err(|e| {
@@ -127,6 +132,21 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
     })?;
     failure::remember(&name, &text);
     Ok(Loaded { name, text, dir })
+}
+
+/// What has no slash in it may be the name of a script that is built in.
+fn unknown_script(name: &str) -> Failure {
+    let message = format!("there is no script `{name}`");
+    let mut failure = Failure { code: exit::USAGE, message, ..Failure::default() };
+    if !name.contains('/') {
+        let near = value::nearest(name.trim_end_matches(".rhai"), builtin::names());
+        failure.hint = near.map(|near| format!("bgjobs script {near}   (which is built in)"));
+        if !name.ends_with(".rhai") {
+            let names = builtin::names().collect::<Vec<_>>().join(", ");
+            failure.notes.push(format!("built in are: {names}"));
+        }
+    }
+    failure
 }
 
 /// Reads standard input on a thread of its own: an interrupt must get through while nobody types.
@@ -150,11 +170,16 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
 }
 
 fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
+    let ast = parse(engine, loaded)?;
+    checks::check(engine, &ast, &loaded.name)?;
+    Ok(ast)
+}
+
+fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     let text = without_shebang(&loaded.text);
     let mut ast = engine.compile(text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
     failure::remember_closures(&ast);
-    checks::check(engine, &ast, &loaded.name)?;
     Ok(ast)
 }
 
@@ -162,4 +187,59 @@ fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
 pub fn check(source: &Source, include: &[PathBuf]) -> Result<(), Failure> {
     let loaded = load(source)?;
     compile(&engine(include), &loaded).map(drop)
+}
+
+/// What a script says about itself; none when it reads `--help` itself, or when it comes from standard input, which
+/// can be read only once.
+pub fn manual(source: &Source, include: &[PathBuf]) -> Result<Option<Manual>, Failure> {
+    if matches!(source, Source::Stdin) {
+        return Ok(None);
+    }
+    let loaded = load(source)?;
+    let declared = env::declared(&parse(&engine(include), &loaded)?);
+    Ok((!declared.own_help).then(|| described(loaded.name, &loaded.text, declared)))
+}
+
+/// What the scripts that are built in say about themselves.
+pub fn built_in() -> Vec<Manual> {
+    let engine = engine(&[]);
+    let manual = |(name, text): &(&str, &str)| {
+        let loaded = Loaded { name: (*name).to_owned(), text: (*text).to_owned(), dir: None };
+        let declared = parse(&engine, &loaded).map(|ast| env::declared(&ast)).unwrap_or_default();
+        described(loaded.name, &loaded.text, declared)
+    };
+    builtin::SCRIPTS.iter().map(manual).collect()
+}
+
+/// The text of a script that is built in.
+pub fn built_in_text(name: &str) -> Result<&'static str, Failure> {
+    builtin::text(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name))
+}
+
+fn described(name: String, text: &str, declared: env::Declared) -> Manual {
+    Manual { name, about: header(text), params: declared.params, complete: declared.complete }
+}
+
+/// The comment at the top of a script, without its slashes.
+fn header(text: &str) -> String {
+    let comment = |line: &str| {
+        let rest = line.strip_prefix("//")?;
+        let rest = rest.strip_prefix('!').unwrap_or(rest);
+        Some(rest.strip_prefix(' ').unwrap_or(rest).trim_end().to_owned())
+    };
+    let lines = without_shebang(text).trim_start().lines().map_while(comment);
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_the_first_comment() {
+        let text = "#!/usr/bin/env -S bgjobs script\n//! Starts it.\n//!\n//!   indented\n\n// no more\n";
+        assert_eq!(header(text), "Starts it.\n\n  indented");
+        assert_eq!(header("// a\n//b\nlet x = 1;"), "a\nb");
+        assert_eq!(header("let x = 1; // a"), "");
+    }
 }

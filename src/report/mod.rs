@@ -1,6 +1,7 @@
 //! All words about a run for people. The only writers of stdout and stderr.
 
 mod doctor;
+mod manual;
 mod out;
 mod runs;
 mod table;
@@ -8,6 +9,7 @@ mod terminal;
 mod text;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
+pub use manual::{manual, scripts, source};
 pub use out::{Reporter, start};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,

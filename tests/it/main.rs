@@ -15,6 +15,7 @@ mod logs;
 mod ports;
 mod readme;
 mod script;
+mod scripts;
 mod secrets;
 mod support;
 mod surroundings;

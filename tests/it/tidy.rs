@@ -35,6 +35,7 @@ fn room(path: &Path) -> String {
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli", "guard", "host", "mock", "report", "run", "sweep", "doctor"]),
     ("cli", &["exit", "isolate"]),
+    ("manual", &[]),
     ("guard", &["cli", "event", "exit", "isolate", "jobs", "report", "run", "rundir", "runs", "sys"]),
     ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "runs", "sys"]),
     ("doctor", &["cli", "exit", "isolate", "jobs", "report", "rundir", "sys"]),
@@ -43,8 +44,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rundir", &["sys"]),
     ("isolate", &["sys"]),
     ("mock", &["exit", "probe"]),
-    ("report", &["cli", "event", "exit", "isolate", "jobs", "secret", "sys"]),
-    ("host", &["cli", "event", "exit", "jobs", "mock", "probe", "rundir", "secret"]),
+    ("report", &["cli", "event", "exit", "isolate", "jobs", "manual", "secret", "sys"]),
+    ("host", &["cli", "event", "exit", "jobs", "manual", "mock", "probe", "rundir", "secret"]),
     ("probe", &["jobs"]),
     ("jobs", &["event", "secret", "sys"]),
     ("secret", &["sys"]),
@@ -157,6 +158,26 @@ fn every_module_of_the_standard_library_is_built_in() {
             "{name} is not in the table of src/host/import.rs"
         );
         assert!(read(&path).starts_with("//!"), "{name} has no header");
+    }
+}
+
+#[test]
+fn every_scenario_script_is_built_in() {
+    let embedded = read(&repo("src/host/builtin.rs"));
+    let listed = Command::new(bgjobs()).args(["scripts", "--json"]).output().expect("bgjobs starts");
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    let listed = listed.as_array().expect("an array");
+    let files = files("scripts", "rhai");
+    assert_eq!(files.len(), listed.len(), "{listed:#?}");
+    for (path, it) in files.iter().zip(listed) {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        assert!(embedded.contains(&format!("scripts/{name}.rhai")), "{name} is not in src/host/builtin.rs");
+        assert_eq!(it["name"], name.as_str(), "src/host/builtin.rs is in the order of the names");
+        assert!(it["sentence"].as_str().is_some_and(|text| text.ends_with('.')), "{name} has no sentence");
+        for param in it["params"].as_array().expect("an array") {
+            let help = param["help"].as_str().expect("a string");
+            assert!(!help.is_empty(), "{name}: --{} has no help", param["name"]);
+        }
     }
 }
 

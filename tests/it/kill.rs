@@ -608,7 +608,7 @@ case!(ctrl_z_stops_the_run_and_its_clock_and_ctrl_c_ends_it, |case| {
     // A shell with job control: it says how its job stopped, and brings it back when it is told to.
     let shell = r#"cd "$TMPDIR/.."; "$@" 2>stderr; echo "first $?" >>said
         while [ ! -e resume ]; do sleep 0.02; done; trap 'echo "last $?" >>said' EXIT; fg"#;
-    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("2s").option("--timeout").option("3s");
+    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("2s").option("--timeout").option("6s");
     // bash wants its own stderr to be the terminal.
     let to_terminal = "exec bash --norc -mc \"$@\" 2>/dev/tty";
     let wrapper = ["setsid", "--ctty", "--wait", "sh", "-c", to_terminal, "sh", shell, "bash"];
@@ -620,7 +620,7 @@ case!(ctrl_z_stops_the_run_and_its_clock_and_ctrl_c_ends_it, |case| {
     keys.write_all(CTRL_Z).expect("a key");
     eventually(|| format!("bgjobs is stopped: {}", said(&run)), || said(&run) == "first 148\n");
     assert_eq!((state(guard), state(host)), (Some('T'), Some('T')));
-    std::thread::sleep(ms(3100)); // Longer than --timeout.
+    std::thread::sleep(ms(6100)); // Longer than --timeout.
     std::fs::write(run.file("resume"), "").expect("a file");
     eventually(|| "bgjobs goes on".to_owned(), || state(guard) != Some('T') && state(host) != Some('T'));
     std::thread::sleep(ms(200));

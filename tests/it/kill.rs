@@ -223,7 +223,7 @@ case!(a_second_signal_half_a_second_later_kills_all_at_once, |case| {
 
 /// A job that needs 1.5 s after TERM gets them, however the stop is said.
 fn time_to_stop(case: &mut Case, wrapper: &[&str], stop: fn(&mut Case, &Run), check: fn(ExitStatus)) {
-    let mut run = Plan::victims(&["graceful:1.5", "daemon", "leaver"]).under(wrapper).start();
+    let mut run = Plan::victims(&["graceful:1.5", "daemon", "leaver"]).grace("60s").under(wrapper).start();
     if wrapper.first() != Some(&"timeout") {
         case.moment_after_ready(&run);
     }
@@ -608,7 +608,7 @@ case!(ctrl_z_stops_the_run_and_its_clock_and_ctrl_c_ends_it, |case| {
     // A shell with job control: it says how its job stopped, and brings it back when it is told to.
     let shell = r#"cd "$TMPDIR/.."; "$@" 2>stderr; echo "first $?" >>said
         while [ ! -e resume ]; do sleep 0.02; done; trap 'echo "last $?" >>said' EXIT; fg"#;
-    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("2s").option("--timeout").option("6s");
+    let plan = Plan::victims(&["graceful:0.1", "plain"]).grace("60s").option("--timeout").option("6s");
     // bash wants its own stderr to be the terminal.
     let to_terminal = "exec bash --norc -mc \"$@\" 2>/dev/tty";
     let wrapper = ["setsid", "--ctty", "--wait", "sh", "-c", to_terminal, "sh", shell, "bash"];
@@ -637,7 +637,7 @@ case!(ctrl_z_stops_the_run_and_its_clock_and_ctrl_c_ends_it, |case| {
 
 case!(ctrl_z_does_nothing_where_nobody_could_continue_the_run, |case| {
     let (mut keys, stdin) = terminal();
-    let plan = Plan::victims(&["graceful:0.1", "stubborn"]).grace("2s");
+    let plan = Plan::victims(&["graceful:0.1", "plain"]).grace("60s");
     let mut run = plan.stdin(stdin).under(&["setsid", "--ctty", "--wait"]).start();
     case.moment_after_ready(&run);
     let guard = run.guard().expect("the guard");
@@ -700,20 +700,24 @@ case!(as_pid_1_of_a_namespace_it_stops_all_the_same, |case| {
         println!("kill case skipped: unshare is not allowed here");
         return;
     }
-    let mut run = Plan::victims(&["graceful:0.3", "stubborn", "daemon", "bare", "leaver"])
-        .grace("3s")
-        .under(&unshare)
-        .start();
-    case.moment_after_ready(&run);
-    let guard = run.guard().expect("the guard");
-    let sent = Moment::now();
-    let _ = kill(Pid::from_raw(guard), Signal::SIGTERM);
-    let status = run.wait();
-    run.assert_nothing_left();
-    case.measured(run.took(sent));
-    assert!(run.marker(), "{}", run.stderr());
-    assert_eq!(status.code(), Some(143), "{status:?}\n{}", run.stderr());
-    run.assert_took(sent, SECOND * 4);
+    // Those that need their grace period have plenty of it; those that ignore the signal use it up.
+    let graceful = Plan::victims(&["graceful:0.3", "daemon", "leaver"]).grace("60s");
+    let deaf = Plan::victims(&["stubborn", "daemon", "bare", "leaver"]).grace("500ms");
+    for (plan, bound) in [(graceful, None), (deaf, Some(GRACE + SECOND))] {
+        let mut run = plan.under(&unshare).start();
+        case.moment_after_ready(&run);
+        let guard = run.guard().expect("the guard");
+        let sent = Moment::now();
+        let _ = kill(Pid::from_raw(guard), Signal::SIGTERM);
+        let status = run.wait();
+        run.assert_nothing_left();
+        case.measured(run.took(sent));
+        assert_eq!(run.marker(), bound.is_none(), "{}", run.stderr());
+        assert_eq!(status.code(), Some(143), "{status:?}\n{}", run.stderr());
+        if let Some(bound) = bound {
+            run.assert_took(sent, bound);
+        }
+    }
 });
 
 case!(what_cannot_be_killed_is_named_within_the_bound, |case| {

@@ -273,6 +273,31 @@ mod functions {
             .collect()
     }
 
+    /// The memory that all its processes have resident now, in bytes; 0 when it has ended. What processes share (a
+    /// library, the pages of a parent) counts in each of them.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// assert(job.rss < 100_000_000, "it takes too much memory");
+    /// ```
+    #[rhai_fn(get = "rss", pure)]
+    pub fn rss(job: &mut Job) -> i64 {
+        i64::try_from(rt().jobs.usage(job.0.id).rss).unwrap_or(i64::MAX)
+    }
+
+    /// The processor time that its processes have used since its start, user and system together, in milliseconds
+    /// (in steps of usually 10 ms while it runs). Of processes that have ended those count for whom another process
+    /// of the job has waited, as a shell does. It stays after the end; `.restart()` begins at 0.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// assert(job.cpu_ms < 1000, "it is busy although nobody asks it");
+    /// ```
+    #[rhai_fn(get = "cpu_ms", pure)]
+    pub fn cpu_ms(job: &mut Job) -> i64 {
+        millis(rt().jobs.usage(job.0.id).cpu)
+    }
+
     /// Waits until it ends, without limit, and returns its `Result`. Its end is expected then, whatever its
     /// code.
     ///

@@ -35,6 +35,8 @@ pub enum Condition {
         host: String,
         port: u16,
     },
+    /// Nobody listens on a TCP port of this machine.
+    PortFree(u16),
     /// A URL answers as wanted.
     Http(Arc<Target>),
     /// The job's log has a matching line.
@@ -58,6 +60,7 @@ impl Condition {
         match self {
             Self::Port { host, port } if host == "localhost" => format!("port {port}"),
             Self::Port { host, port } => format!("{host}:{port}"),
+            Self::PortFree(port) => format!("port {port} to be free"),
             Self::Http(target) => target.request.url.to_string(),
             Self::Log(pattern) => format!("a log line matching /{pattern}/"),
             Self::File(path) => format!("the file {}", path.display()),
@@ -254,6 +257,7 @@ impl Prober<'static> {
                 Attempt::Never(SpawnError::Stopping) => Attempt::Never(error::terminated()),
                 Attempt::Never(e) => Attempt::Never(launch::spawn_error("wait_cmd", &e, None)),
             },
+            (Condition::PortFree(port), _) => truth(!jobs::port::in_use(*port), "somebody listens"),
             (Condition::File(path), _) => truth(path.exists(), "no such file"),
             (Condition::Socket(path), Live::Tcp(background)) => match background.poll(socket_attempt(path)) {
                 None => Attempt::Busy,

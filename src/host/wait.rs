@@ -133,6 +133,30 @@ mod functions {
         super::wait_port(&ctx, &value::word(&host, "wait_port: host")?, &port, &opts, None)
     }
 
+    /// Waits until nobody listens on a TCP port of this machine, on whatever address: the server that had it has let
+    /// it go. Throws `timeout` (30 s), which names who has it, and `job_died`.
+    ///
+    /// ```rhai
+    /// let api = mock(#{"/": "ok"});
+    /// let port = api.port;
+    /// api.signal("TERM");
+    /// wait_port_free(port);
+    /// ```
+    #[rhai_fn(name = "wait_port_free", return_raw)]
+    pub fn wait_port_free(ctx: NativeCallContext, port: Dynamic) -> Fallible<()> {
+        super::wait_port_free(&ctx, &port, &Dynamic::UNIT)
+    }
+
+    /// As `wait_port_free(port)`, with a timeout or the options `timeout`, `interval`, `message`.
+    ///
+    /// ```rhai
+    /// wait_port_free(free_port(), "5s");
+    /// ```
+    #[rhai_fn(name = "wait_port_free", return_raw)]
+    pub fn wait_port_free_with(ctx: NativeCallContext, port: Dynamic, opts: Dynamic) -> Fallible<()> {
+        super::wait_port_free(&ctx, &port, &opts)
+    }
+
     /// Waits until the job listens on any TCP port and returns the port: it can pick its own, so that no two
     /// ever want the same. Throws `timeout` (30 s), `job_died`.
     ///
@@ -428,6 +452,11 @@ fn wait_port(
     one(ctx, "wait_port", Condition::Port { host, port }, job, &opts).map(drop)
 }
 
+fn wait_port_free(ctx: &NativeCallContext, port: &Dynamic, opts: &Dynamic) -> Fallible<()> {
+    let port = value::port(port, "wait_port_free")?;
+    simple(ctx, "wait_port_free", Condition::PortFree(port), opts)
+}
+
 fn wait_listening(ctx: &NativeCallContext, job: &Job, opts: &Dynamic) -> Fallible<i64> {
     let opts = Opts::new("wait_listening", opts, WAIT_OPTIONS)?;
     let port = one(ctx, "wait_listening", Condition::Listening, Some(job), &opts)?;
@@ -517,6 +546,12 @@ fn drive(
                 message: common.message.as_deref(),
             };
             let mut error = timeout(function, &facts);
+            if let Condition::PortFree(port) = &condition {
+                error = error
+                    .fact("port", i64::from(*port))
+                    .note(format!("port {port} is taken by {}", super::owner::who(*port)))
+                    .hint(format!("kill_port({port})   (ends who has it)"));
+            }
             if let Some(output) = prober.last_output() {
                 let lines = log::last_lines(output.as_bytes(), 10);
                 error = error.tail(Tail { title: format!("last output of {what}"), lines, path: None });

@@ -40,7 +40,7 @@ pub use table::{
 
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Join, Step};
-use crate::sys::proc::{self, Births, Stat};
+use crate::sys::proc::{self, Births, Stat, Usage};
 use crate::sys::{clock, fd, sched, signal, testing, wait};
 use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
@@ -517,6 +517,11 @@ impl Jobs {
     /// The living processes of a job.
     pub fn processes(&self, id: JobId) -> Vec<Stat> {
         lock(&self.table).processes(id)
+    }
+
+    /// What a job's whole tree uses of memory and processor.
+    pub fn usage(&self, id: JobId) -> Usage {
+        lock(&self.table).usage(id)
     }
 
     /// The TCP ports that a job listens on, ascending; at most as old as it took to find out, since many jobs

@@ -9,7 +9,7 @@ use super::leak;
 use super::limit::FileId;
 use super::spec::{Expect, Spec};
 use super::stop::{self, Stage};
-use crate::sys::proc::{self, Stat};
+use crate::sys::proc::{self, Stat, Usage};
 use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, pidfd, signal};
 use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
@@ -88,6 +88,8 @@ pub(super) struct Entry {
     last_member: Option<ExitStatus>,
     started: Duration,
     ended: Option<Duration>,
+    /// The processor time of its leader, once that was reaped.
+    cost: Duration,
     pub stage: Stage,
     pub expect: Expect,
     /// The script stopped, killed or restarted it.
@@ -233,6 +235,7 @@ impl Table {
             last_member: None,
             started: now,
             ended: None,
+            cost: Duration::ZERO,
             stage: Stage::Running,
             expect: spec.expect.clone(),
             asked: false,
@@ -337,7 +340,7 @@ impl Table {
             if let Leader::Zombie(status) = entry.leader
                 && entry.members == 0
             {
-                wait::reap(entry.pid);
+                entry.cost = wait::reap_with_cost(entry.pid);
                 entry.let_go(status);
             }
             let state = entry.state();
@@ -462,6 +465,23 @@ impl Table {
             .collect();
         found.sort_by_key(|stat| Some(stat.pid) != leader);
         found
+    }
+
+    /// What a job's whole tree uses. Of the ended ones those count whom somebody in the tree has waited for, and the
+    /// leader; an orphan does not.
+    pub fn usage(&mut self, id: JobId) -> Usage {
+        let mut usage = Usage::default();
+        let tree = self.tree().unwrap_or_default();
+        let owners = self.owners(&tree);
+        let Some(entry) = self.entry(id) else { return usage };
+        usage.cpu += entry.cost;
+        let members = tree.iter().map(|stat| stat.pid).filter(|pid| owners.get(pid) == Some(&Some(id)));
+        // A zombie of our own is not in the tree.
+        let zombie = matches!(entry.leader, Leader::Zombie(_)).then_some(entry.pid);
+        for pid in members.filter(|pid| Some(*pid) != zombie).chain(zombie) {
+            usage += proc::usage(pid).unwrap_or_default();
+        }
+        usage
     }
 
     /// Sends a signal to a job's whole tree: to the group as a group, to everyone else one by one.

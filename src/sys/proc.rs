@@ -34,12 +34,49 @@ impl Stat {
 impl Stat {
     /// How long ago it was started.
     pub fn age(&self) -> Duration {
-        // SAFETY: sysconf only asks.
-        let per_second = unsafe { nix::libc::sysconf(nix::libc::_SC_CLK_TCK) };
-        let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
-        let start = Duration::from_millis(self.start.saturating_mul(1000) / per_second);
-        clock::since_boot().saturating_sub(start)
+        clock::since_boot().saturating_sub(ticks(self.start))
     }
+}
+
+/// A number of clock ticks as time.
+fn ticks(number: u64) -> Duration {
+    // SAFETY: sysconf only asks.
+    let per_second = unsafe { nix::libc::sysconf(nix::libc::_SC_CLK_TCK) };
+    let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
+    Duration::from_millis(number.saturating_mul(1000) / per_second)
+}
+
+/// What processes use of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Memory that is resident, in bytes; what processes share counts in each.
+    pub rss: u64,
+    /// Processor time, user and system, children that were waited for included; in clock ticks, of which there are
+    /// usually a hundred a second.
+    pub cpu: Duration,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.rss += other.rss;
+        self.cpu += other.cpu;
+    }
+}
+
+/// What a process uses; of one that has ended and was not waited for yet, what it has used.
+pub fn usage(pid: i32) -> Option<Usage> {
+    let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse_usage(&String::from_utf8_lossy(&bytes))
+}
+
+fn parse_usage(text: &str) -> Option<Usage> {
+    let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    // SAFETY: sysconf only asks.
+    let page = u64::try_from(unsafe { nix::libc::sysconf(nix::libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    // utime, stime, cutime, cstime.
+    let cpu = [11, 12, 13, 14].into_iter().map(number).sum::<Option<u64>>()?;
+    Some(Usage { rss: number(21)?.saturating_mul(page), cpu: ticks(cpu) })
 }
 
 pub fn stat(pid: i32) -> Option<Stat> {

@@ -2,6 +2,7 @@
 
 use nix::errno::Errno;
 use nix::libc;
+use std::time::Duration;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,22 @@ pub fn peek(pid: i32) -> Peek {
 /// Reaps one child that has ended.
 pub fn reap(pid: i32) -> Peek {
     waitid(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG | libc::__WALL)
+}
+
+/// Reaps one child that has ended; the processor time, user and system, that it and those whom it has waited for have
+/// used.
+pub fn reap_with_cost(pid: i32) -> Duration {
+    // SAFETY: rusage is plain data for which all-zero bytes are valid, and wait4 only fills it.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::wait4(pid, std::ptr::null_mut(), libc::WNOHANG | libc::__WALL, &raw mut usage);
+        usage
+    };
+    let time = |time: libc::timeval| {
+        let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+        seconds + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or(0))
+    };
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 /// Reaps whatever child has ended.

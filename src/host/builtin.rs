@@ -2,9 +2,14 @@
 
 /// Name and text, in the order of `bgjobs scripts`.
 pub const SCRIPTS: &[(&str, &str)] = &[
+    ("capture-logs", include_str!("../../scripts/capture-logs.rhai")),
     ("demo", include_str!("../../scripts/demo.rhai")),
+    ("free-port", include_str!("../../scripts/free-port.rhai")),
+    ("health-check", include_str!("../../scripts/health-check.rhai")),
     ("multi-service", include_str!("../../scripts/multi-service.rhai")),
+    ("restart-resilience", include_str!("../../scripts/restart-resilience.rhai")),
     ("serve-and-test", include_str!("../../scripts/serve-and-test.rhai")),
+    ("smoke", include_str!("../../scripts/smoke.rhai")),
 ];
 
 pub fn text(name: &str) -> Option<&'static str> {

@@ -154,3 +154,163 @@ fn serve_and_test_says_what_is_wrong_with_its_parameters() {
     let _ = run(&["--cmd", "x", "--test", "x", "--timeout", "5s"])
         .stderr_has("try: put `--timeout` before the script");
 }
+
+#[test]
+fn several_services_are_found_by_the_tests() {
+    if skip(&["python3", "curl"]) {
+        return;
+    }
+    let args = [
+        "--service",
+        "api=python3 -m http.server $PORT --bind 127.0.0.1",
+        "--ready",
+        "api=/",
+        "--service",
+        "work-er=echo using $API_URL; exec sleep 60",
+        "--ready",
+        "work-er=log:^using http://127",
+        "--in-order",
+        "--test",
+        "curl -sf $API_URL/hello.txt; exit $((API_PORT > 0 ? 3 : 4))",
+    ];
+    let ran = scenario("multi-service", &args, &[("hello.txt", "hello\n")]).code(3).stdout("hello\n");
+    let ran = ran.stderr_has("work-er ready: \"using http://127\" in its log");
+    let _ = ran.stderr_has("2 jobs stopped, 0 leaked").stderr_has("\"GET /hello.txt HTTP/1.1\" 200");
+}
+
+#[test]
+fn several_services_with_a_mistake_are_not_started() {
+    let run = |args: &[&str]| scenario("multi-service", args, &[]);
+    let _ = run(&["--service", "just a command", "--test", "x"])
+        .code(2)
+        .stderr_has("error: param: --service is \"just a command\", not NAME=COMMAND");
+    let _ = run(&["--test", "x"]).code(2).stderr_has("error: missing --service");
+    let ran = run(&["--service", "a=sleep 60", "--ready", "b=80", "--test", "x"]);
+    let _ = ran.stderr_has("error: --ready b=80: there is no --service b=").stderr_has(" 0 jobs stopped");
+}
+
+#[test]
+fn health_is_waited_for_and_told() {
+    if skip(&["python3", "curl"]) {
+        return;
+    }
+    let server = format!("python3 -m http.server {} --bind 127.0.0.1", free_port());
+    let port = server.split(' ').nth(3).expect("a port");
+    let url = format!("http://127.0.0.1:{port}/");
+    let probe = format!("curl -sf {url} >/dev/null");
+    let args =
+        ["--cmd", &server, "--url", &url, "--contains", "Directory", "--port", port, "--probe", &probe];
+    let ran = scenario("health-check", &[&args[..], &["--test", "echo tested"]].concat(), &[]).code(0);
+    for what in [&url, &format!("port {port}"), &probe] {
+        assert!(ran.stdout.contains(&format!("{what}: healthy after ")), "{}", ran.stdout);
+    }
+    assert!(ran.stdout.ends_with("tested\n"), "{}", ran.stdout);
+    let args = ["--cmd", &server, "--url", &url, "--status", "404", "--ready-timeout", "1s"];
+    let ran = scenario("health-check", &args, &[]).code(124);
+    let _ = ran.stderr_has("error: wait_http: timed out after 1 s").stderr_has("last lines of server (");
+    let ran = scenario("health-check", &["--cmd", "exit 5", "--url", &url], &[]).code(125);
+    let _ = ran.stderr_has("error: job `server` died (exit 5)");
+    let _ = scenario("health-check", &[], &[])
+        .stderr_has("error: nothing to check: give --url, --port or --probe");
+}
+
+/// Whoever takes it until it is used makes the test fail; that is rare enough.
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("bound").port()
+}
+
+#[test]
+fn a_port_is_freed_and_then_the_command_runs() {
+    if skip(&["python3"]) {
+        return;
+    }
+    let server = "import socket,sys;s=socket.socket();s.bind((\"127.0.0.1\",0));s.listen();\
+                  print(s.getsockname()[1],flush=True);sys.stdin.read()";
+    let mut stranger = Command::new("python3")
+        .args(["-c", server])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("python3 starts");
+    let mut port = String::new();
+    let mut reader = std::io::BufReader::new(stranger.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut reader, &mut port).expect("a line");
+    let port = port.trim();
+    let ran = scenario("free-port", &["--port", port, "--look"], &[]).code(1);
+    assert!(ran.stdout.contains(&format!("port {port}: ")), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("(pid {}, user ", stranger.id())), "{}", ran.stdout);
+    assert!(stranger.try_wait().expect("ours").is_none(), "it was only looked at");
+    let ran = scenario("free-port", &["--port", port, "--cmd", "echo then; exit 6"], &[]).code(6);
+    assert!(ran.stdout.ends_with("then\n"), "{}", ran.stdout);
+    let status = stranger.wait().expect("ours");
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+    let ran = scenario("free-port", &["--port", port, "--look"], &[]).code(0);
+    let _ = ran.stdout("");
+    let _ =
+        scenario("free-port", &["--port", "http"], &[]).code(2).stderr_has("--port is \"http\", not PORT");
+}
+
+#[test]
+fn the_whole_output_of_a_server_is_captured_and_shown() {
+    if skip(&["python3", "curl"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = |test: &str, more: &[&str]| {
+        let cmd = "echo booting; exec python3 -m http.server $PORT --bind 127.0.0.1";
+        let script =
+            Script::file("capture-logs").cwd(dir.path()).arg("--cmd").arg(cmd).arg("--test").arg(test);
+        more.iter().fold(script, |script, word| script.arg(word)).run()
+    };
+    let ran = run("curl -sf $URL/missing", &["--log", "out.log", "--lines", "100"]).code(22);
+    assert!(ran.stdout.starts_with("--- the last 100 lines of out.log\nbooting\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\"GET /missing HTTP/1.1\" 404"), "{}", ran.stdout);
+    let log = fs::read_to_string(dir.path().join("out.log")).expect("it stays");
+    assert!(log.starts_with("booting\n"), "{log}");
+    let _ = run("curl -sf $URL -o /dev/null", &[]).code(0).stdout("");
+    assert!(dir.path().join("server.log").exists());
+    let ran = run("curl -s $URL/missing -o /dev/null", &["--reject", "404"]).code(1);
+    let _ = ran.stderr_has("error: the tests have passed, but server.log has:\n");
+}
+
+#[test]
+fn smoke_says_what_each_url_answers() {
+    if skip(&["python3"]) {
+        return;
+    }
+    let cmd = ["--cmd", "python3 -m http.server $PORT --bind 127.0.0.1"];
+    let files = [
+        ("hello.txt", "hello\n"),
+        ("list", "# a comment\n\n/hello.txt 200 hello\n/missing 404\n"),
+        ("sub", ""),
+    ];
+    let ran = scenario("smoke", &[&cmd[..], &["--file", "list", "--check", "/"]].concat(), &files).code(0);
+    assert_eq!(ran.stdout.lines().filter(|line| line.starts_with("ok    http://127.0.0.1:")).count(), 3);
+    let checks = ["--check", "/missing", "--check", "/hello.txt 2xx bye", "--check", "/hello.txt"];
+    let ran = scenario("smoke", &[&cmd[..], &checks].concat(), &files).code(1);
+    let ran = ran.stderr_has("error: 2 of 3 checks failed");
+    let said: Vec<&str> = ran.stdout.lines().map(|line| line.split_once(": ").expect("a colon").1).collect();
+    assert_eq!(said[..2], ["404, not 2xx", "200, but without \"bye\""]);
+    let wrong = scenario("smoke", &["--check", "hello"], &[]);
+    let _ = wrong.stderr_has("error: the check \"hello\" is not URL, URL STATUS or URL STATUS TEXT");
+    let wrong = scenario("smoke", &["--check", "/"], &[]);
+    let _ = wrong.stderr_has("error: the check \"/\" is a path, and there is neither --base nor --cmd");
+}
+
+#[test]
+fn a_server_that_is_killed_comes_back() {
+    if skip(&["python3", "curl"]) {
+        return;
+    }
+    let cmd = "python3 -m http.server $PORT --bind 127.0.0.1";
+    let test = "curl -sf $URL/hello.txt -o /dev/null && echo after $RESTARTS";
+    let files = [("hello.txt", "hello\n")];
+    let ran = scenario("restart-resilience", &["--cmd", cmd, "--test", test, "--times", "2"], &files).code(0);
+    let said: Vec<&str> = ran.stdout.lines().map(|line| line.split(':').next().unwrap_or(line)).collect();
+    assert_eq!(said, ["after 0", "restart 1 of 2", "after 1", "restart 2 of 2", "after 2"]);
+    // One that does not start a second time.
+    let once = "mkdir started && exec python3 -m http.server $PORT --bind 127.0.0.1";
+    let ran = scenario("restart-resilience", &["--cmd", once], &[]).code(125);
+    let _ = ran.stderr_has("job `server` died (exit 1)").stderr_has("cannot create directory");
+}

@@ -2,6 +2,7 @@
 //!
 //! Catchable or fatal is decided here too: everything of this file but [`terminated`] can be caught.
 
+use super::job;
 use super::value;
 use crate::event::{Place, Tail};
 use crate::exit;
@@ -40,6 +41,21 @@ impl Kind {
             Self::Usage => "usage",
             Self::Script => "script",
         }
+    }
+
+    /// The kind of this name, of those that a script may throw by itself.
+    fn of(name: &str) -> Option<Self> {
+        const ALL: &[Kind] = &[
+            Kind::Timeout,
+            Kind::JobDied,
+            Kind::CommandFailed,
+            Kind::Assertion,
+            Kind::PortTaken,
+            Kind::Http,
+            Kind::Io,
+            Kind::Usage,
+        ];
+        ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
     /// The exit code of a run that such an error ended.
@@ -170,6 +186,36 @@ impl ScriptError {
             None => self,
         }
     }
+}
+
+/// What a script threw, as an error: an object of ours that it threw again, or a map with one of our kinds and a
+/// `message`, as the modules of the standard library throw it. Of such a map `code` is the exit code
+/// (`command_failed`), `note` and `hint` are shown, and so are the ends of `output` and of the log of `job`.
+pub fn thrown(value: &Dynamic) -> Option<ScriptError> {
+    if let Some(error) = value.read_lock::<ScriptError>() {
+        return Some(error.clone());
+    }
+    let map = value.read_lock::<Map>()?;
+    let text = |key: &str| map.get(key).filter(|value| !value.is_unit()).map(ToString::to_string);
+    let mut error = ScriptError::new(Kind::of(&text("kind")?)?, text("message")?);
+    error.notes.extend(text("note"));
+    error.hint = text("hint");
+    if let Some(output) = text("output") {
+        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
+        let lines = lines[lines.len().saturating_sub(TAIL)..].to_vec();
+        error = error.tail(Tail { title: "output".to_owned(), lines, path: None });
+    }
+    if let Some(job) = map.get("job").and_then(|job| job.read_lock::<job::Job>()) {
+        error = error.log_of(&job.0);
+    }
+    if error.kind == Kind::CommandFailed
+        && let Some(code) = map.get("code").and_then(|code| code.as_int().ok())
+        && let Ok(code @ 1..) = u8::try_from(code)
+    {
+        error.exit = code.into();
+    }
+    error.facts.clone_from(&map);
+    Some(error)
 }
 
 impl From<ScriptError> for Box<EvalAltResult> {

@@ -1,8 +1,8 @@
 //! An error of the evaluation → plain data for the report: message, place, the path to it.
 
-use super::error::{Kind, Origin, ScriptError};
+use super::error::{self, Kind, Origin, ScriptError};
 use super::signature::{self, CallAdvice};
-use super::{engine, hints};
+use super::{engine, hints, import};
 use crate::event::{Failure, Place};
 use crate::exit;
 use crate::jobs::control::lock;
@@ -32,20 +32,60 @@ pub fn remember_closures(ast: &AST) {
     lock(closures()).extend(names.map(|name| (name.to_owned(), source.to_owned())));
 }
 
+/// What was put into the text of a module before it was run.
+struct Inserted {
+    /// Behind which characters, as line and column of the text as it is written, in order.
+    places: Vec<(usize, usize)>,
+    width: usize,
+}
+
+fn inserted() -> &'static Mutex<HashMap<String, Inserted>> {
+    static INSERTED: OnceLock<Mutex<HashMap<String, Inserted>>> = OnceLock::new();
+    INSERTED.get_or_init(Mutex::default)
+}
+
+pub fn remember_inserted(name: &str, places: Vec<(usize, usize)>, width: usize) {
+    lock(inserted()).insert(name.to_owned(), Inserted { places, width });
+}
+
+/// A position in what is run → the one in the text as it is written.
+fn as_written(source: &str, position: Position) -> Position {
+    let (Some(line), Some(mut column)) = (position.line(), position.position()) else { return position };
+    if let Some(inserted) = lock(inserted()).get(source) {
+        for (_, place) in inserted.places.iter().filter(|(at, _)| *at == line) {
+            if column > place + inserted.width {
+                column -= inserted.width;
+            }
+        }
+    }
+    place_at(line, column)
+}
+
+fn place_at(line: usize, column: usize) -> Position {
+    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    Position::new(number(line).max(1), number(column))
+}
+
 /// What failed, where, and how the script got there. `main` is the name of the main script.
 pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     let mut source = main.to_owned();
     let mut frames = Vec::new();
+    // The innermost call that stands in a text of the user's, and the number of frames that it has outside.
+    let mut own = None;
     let mut error = error;
     loop {
         match error {
             EvalAltResult::ErrorInFunctionCall(function, callee_source, inner, position) => {
+                let position = as_written(&source, *position);
                 let name = if function.starts_with("anon$") {
                     "a closure".to_owned()
                 } else {
                     format!("`{function}`")
                 };
-                frames.push(match at(&source, *position) {
+                if !import::is_built_in(&source) && !position.is_none() {
+                    own = Some((source.clone(), position, frames.len()));
+                }
+                frames.push(match at(&source, position) {
                     Some(place) => format!("in {name}, called at {place}"),
                     None => format!("in {name}"),
                 });
@@ -70,20 +110,29 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     frames.reverse();
     let mut failure = leaf(error, &source);
     if failure.place.is_some() || !failure.trail.is_empty() {
-        let again = at(&source, error.position()).map(|place| format!("thrown again at {place}"));
+        let again = at(&source, as_written(&source, error.position()))
+            .map(|place| format!("thrown again at {place}"));
         let known = failure.place.as_ref().and_then(|first| at(&first.file, position_of(first)));
         let again = again.filter(|again| known.is_none_or(|known| !again.ends_with(&known)));
         frames.splice(0..0, failure.trail.into_iter().chain(again));
     } else {
-        failure.place = place(&source, error.position());
+        failure.place = place(&source, as_written(&source, error.position()));
+        if import::is_built_in(&source)
+            && let Some((source, position, outside)) = own
+        {
+            // What happens inside the standard library is told of the call: there the user can change something.
+            let inside = failure.place.take().and_then(|inside| at(&inside.file, position_of(&inside)));
+            failure.place = place(&source, position);
+            frames.drain(..frames.len() - outside);
+            frames.splice(0..0, inside.map(|inside| format!("thrown at {inside}")));
+        }
     }
     failure.trail = fold(frames);
     failure
 }
 
 fn position_of(place: &Place) -> Position {
-    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-    Position::new(number(place.line).max(1), number(place.column))
+    place_at(place.line, place.column)
 }
 
 /// Whether a value is what `catch` gives for an error of the evaluation: a map that rhai has filled.
@@ -127,7 +176,8 @@ pub fn from_evaluation(map: &Map) -> ScriptError {
         .fact("source", source.clone());
     error.notes = failure.notes;
     error.hint = failure.hint;
-    error.origin = Some(Box::new(Origin { place: place(&source, position), trail: Vec::new() }));
+    error.origin =
+        Some(Box::new(Origin { place: place(&source, as_written(&source, position)), trail: Vec::new() }));
     error
 }
 
@@ -182,7 +232,7 @@ pub fn syntax(kind: &ParseErrorType, source: &str, position: Position) -> Failur
     }
 }
 
-fn text_of(source: &str) -> Arc<str> {
+pub fn text_of(source: &str) -> Arc<str> {
     lock(texts()).get(source).cloned().unwrap_or_else(|| "".into())
 }
 
@@ -204,7 +254,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
     let of_call =
         |advice: CallAdvice| Failure { notes: advice.notes, hint: advice.hint, ..plain(advice.message) };
     match error {
-        EvalAltResult::ErrorRuntime(value, _) => match value.read_lock::<ScriptError>() {
+        EvalAltResult::ErrorRuntime(value, _) => match error::thrown(value) {
             Some(error) => from_error(&error),
             None => plain(thrown(value)),
         },

@@ -327,7 +327,7 @@ fn is_not_yet(error: &EvalAltResult) -> bool {
     }
     match error.unwrap_inner() {
         EvalAltResult::ErrorRuntime(thrown, _) => {
-            thrown.read_lock::<ScriptError>().is_none_or(|error| error.kind.is_not_yet())
+            error::thrown(thrown).is_none_or(|error| error.kind.is_not_yet())
         }
         _ => false,
     }

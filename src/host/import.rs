@@ -7,7 +7,10 @@
 use super::failure;
 use super::runtime;
 use crate::jobs::control::lock;
-use rhai::{AST, Engine, EvalAltResult, FnNamespace, Module, ModuleResolver, Position, Scope, Shared};
+use rhai::{
+    AST, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position, Scope,
+    Shared,
+};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -118,7 +121,8 @@ impl Resolver {
     }
 }
 
-fn is_built_in(name: &str) -> bool {
+/// Whether a script's name is that of a module that is built in.
+pub fn is_built_in(name: &str) -> bool {
     EMBEDDED.iter().any(|(known, _)| *known == name)
 }
 
@@ -147,6 +151,9 @@ impl ModuleResolver for Resolver {
         path: &str,
         pos: Position,
     ) -> Result<Shared<Module>, Box<EvalAltResult>> {
+        if path == APART {
+            return Ok(apart());
+        }
         let ast = self.parsed(engine, source, path, pos)?;
         let name = ast.source().unwrap_or(path).to_owned();
         if let Some(module) = lock(&self.cache).get(&name) {
@@ -164,6 +171,7 @@ impl ModuleResolver for Resolver {
             }
             loading.push((me, name.clone()));
         }
+        let ast = separated(engine, ast, &name);
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine);
         lock(&self.loading).retain(|(thread, loading)| *thread != me || *loading != name);
         let mut module = module.map_err(|error| in_module(&name, error, pos))?;
@@ -181,6 +189,47 @@ impl ModuleResolver for Resolver {
     ) -> Option<Result<AST, Box<EvalAltResult>>> {
         Some(self.parsed(engine, source, path, pos))
     }
+}
+
+/// The name of a module that no script can write down; see [`separated`].
+const APART: &str = "\u{1}";
+/// What is put into each function of a module.
+const IMPORT: &str = "import\"\u{1}\"as apart__;";
+
+/// The module with its functions kept apart from those of other modules.
+///
+/// Rhai remembers which function a call meant by its name and number of arguments, in a cache that a function of a
+/// module shares with whoever called it: two modules with a `helper(x)` each would get the same one. It takes a new
+/// cache only after the import of a module that has functions for all; so each function begins with such an import,
+/// which its end undoes. A closure without a block is left as it is.
+fn separated(engine: &Engine, ast: AST, name: &str) -> AST {
+    let text = failure::text_of(name);
+    let text = without_shebang(&text);
+    let starts = ast.iter_fn_def().map(|function| function.body.start_position());
+    let mut starts: Vec<(usize, usize)> =
+        starts.filter_map(|start| Some((start.line()?, start.position()?))).collect();
+    starts.sort_unstable();
+    let mut lines: Vec<Vec<char>> = text.split('\n').map(|line| line.chars().collect()).collect();
+    starts
+        .retain(|&(line, column)| lines.get(line - 1).is_some_and(|line| line.get(column - 1) == Some(&'{')));
+    for &(line, column) in starts.iter().rev() {
+        lines[line - 1].splice(column..column, IMPORT.chars());
+    }
+    let text: Vec<String> = lines.into_iter().map(String::from_iter).collect();
+    // When that is no code, something was not as we thought: then rather the module as it is.
+    let Ok(mut separated) = engine.compile(text.join("\n")) else { return ast };
+    separated.set_source(name);
+    failure::remember_inserted(name, starts, IMPORT.chars().count());
+    failure::remember_closures(&separated);
+    separated
+}
+
+/// A module with a function for all, which nobody calls.
+fn apart() -> Shared<Module> {
+    let mut module = Module::new();
+    FuncRegistration::new("apart__").in_global_namespace().set_into_module(&mut module, || ());
+    module.build_index();
+    module.into()
 }
 
 /// Lets a closure that a module's function returns be called by whoever got it: rhai looks for its body among

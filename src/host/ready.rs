@@ -366,7 +366,7 @@ fn is_unknown(error: &EvalAltResult, name: &str) -> bool {
 /// The message of an error that means *not yet*.
 fn not_yet(error: &EvalAltResult) -> Option<String> {
     let EvalAltResult::ErrorRuntime(value, _) = error.unwrap_inner() else { return None };
-    let error = value.read_lock::<ScriptError>()?;
+    let error = error::thrown(value)?;
     error.kind.is_not_yet().then(|| error.message.lines().next().unwrap_or_default().to_owned())
 }
 

@@ -19,10 +19,14 @@ use std::thread::{self, ThreadId};
 /// Modules that are built in, as `std/NAME`.
 const EMBEDDED: &[(&str, &str)] = &[
     ("std/chaos", include_str!("../../stdlib/chaos.rhai")),
+    ("std/db", include_str!("../../stdlib/db.rhai")),
     ("std/etcd", include_str!("../../stdlib/etcd.rhai")),
+    ("std/memcached", include_str!("../../stdlib/memcached.rhai")),
     ("std/mosquitto", include_str!("../../stdlib/mosquitto.rhai")),
+    ("std/mysql", include_str!("../../stdlib/mysql.rhai")),
     ("std/nats", include_str!("../../stdlib/nats.rhai")),
     ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
+    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
     ("std/rabbitmq", include_str!("../../stdlib/rabbitmq.rhai")),
     ("std/redis", include_str!("../../stdlib/redis.rhai")),
 ];

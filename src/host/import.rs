@@ -19,7 +19,9 @@ use std::thread::{self, ThreadId};
 /// Modules that are built in, as `std/NAME`.
 const EMBEDDED: &[(&str, &str)] = &[
     ("std/chaos", include_str!("../../stdlib/chaos.rhai")),
+    ("std/compose", include_str!("../../stdlib/compose.rhai")),
     ("std/db", include_str!("../../stdlib/db.rhai")),
+    ("std/docker", include_str!("../../stdlib/docker.rhai")),
     ("std/etcd", include_str!("../../stdlib/etcd.rhai")),
     ("std/memcached", include_str!("../../stdlib/memcached.rhai")),
     ("std/mosquitto", include_str!("../../stdlib/mosquitto.rhai")),

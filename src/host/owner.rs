@@ -3,7 +3,9 @@
 use super::error::{Fallible, Kind, ScriptError};
 use super::runtime::rt;
 use crate::exit;
+use crate::jobs::Job;
 use crate::jobs::port::{self, Listening, Owner};
+use std::sync::Arc;
 
 /// A free port, held for this run.
 pub fn take(function: &str) -> Fallible<u16> {
@@ -33,17 +35,23 @@ pub fn describe(owner: &Owner) -> String {
     format!("pid {pid} ({command})")
 }
 
-/// Passes when a process of this run listens on this local port, or when it cannot be told who does (then with
-/// a warning). Throws `port_taken` when it is known to be somebody else. `own_job`: the job that should answer,
-/// where the wait is for one; then a stranger cannot be meant.
+/// Passes when a process of this run listens on this local port, or when it cannot be told who does: then with
+/// a warning, unless the port is one that this run chose for somebody. Throws `port_taken` when it is known to be
+/// somebody else. `own_job`: the job that should answer, where the wait is for one; then a stranger cannot be meant.
 pub fn check_owner(number: u16, own_job: Option<&str>) -> Fallible<()> {
     let rt = rt();
     // Our own few processes first: reading everybody's descriptors takes milliseconds.
     if rt.jobs.listens(number) {
         return Ok(());
     }
+    let chosen = || {
+        let of_a_job = |job: &Arc<Job>| job.spec.port == Some(number);
+        rt.ports.gave(number) || rt.jobs.list().iter().any(of_a_job)
+    };
     let accept = |why: &str| {
-        rt.warn(format!("port {number} answers, but {why}: whether this run started it cannot be told"));
+        if !chosen() {
+            rt.warn(format!("port {number} answers, but {why}: whether this run started it cannot be told"));
+        }
         Ok(())
     };
     match port::listening(number) {

@@ -99,7 +99,7 @@ pub fn in_use(port: u16) -> bool {
 /// Free ports, each held for this run against every other run on the machine until the run ends.
 #[derive(Default)]
 pub struct FreePorts {
-    held: Mutex<Vec<OwnedFd>>,
+    held: Mutex<Vec<(u16, OwnedFd)>>,
     /// How many numbers have been tried: those are taken, by us or by somebody else.
     tried: AtomicU32,
     /// Where the numbers begin.
@@ -129,10 +129,15 @@ impl FreePorts {
             if let Some(held) = socket::lock_port(port)
                 && socket::bindable(port)
             {
-                lock(&self.held).push(held);
+                lock(&self.held).push((port, held));
                 return Some(port);
             }
         }
         None
+    }
+
+    /// Whether this run was given that port.
+    pub fn gave(&self, port: u16) -> bool {
+        lock(&self.held).iter().any(|(held, _)| *held == port)
     }
 }

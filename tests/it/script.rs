@@ -6,7 +6,8 @@
 //! //@ stdout: some text        occurs in stdout; may be given several times
 //! //@ stderr: some text        occurs in stderr; may be given several times
 //! //@ args: --port 80 file     the script's arguments, separated by spaces
-//! //@ needs: redis-server      programs; where one is missing the script is skipped, in CI that is a failure
+//! //@ options: --isolate net   options of `bgjobs script`, separated by spaces
+//! //@ needs: redis-server      programs, or `root`; where one is missing the script is skipped, in CI that is a failure
 //! ```
 //!
 //! `SCRIPT=fs/read cargo test --test it scripts` runs only those whose path contains that text.
@@ -24,6 +25,7 @@ struct Expected {
     stdout: Vec<String>,
     stderr: Vec<String>,
     args: Vec<String>,
+    options: Vec<String>,
     needs: Vec<String>,
 }
 
@@ -38,6 +40,7 @@ impl Expected {
                 "stdout" => expected.stdout.push(value.to_owned()),
                 "stderr" => expected.stderr.push(value.to_owned()),
                 "args" => expected.args = value.split_whitespace().map(str::to_owned).collect(),
+                "options" => expected.options = value.split_whitespace().map(str::to_owned).collect(),
                 "needs" => expected.needs = value.split_whitespace().map(str::to_owned).collect(),
                 other => return Err(format!("unknown header `{other}`")),
             }
@@ -66,15 +69,18 @@ fn check(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     let expected = Expected::of(&text)?;
     let shown = path.strip_prefix(repo("")).unwrap_or(path);
-    if let Some(missing) = expected.needs.iter().find(|program| which(program).is_none()) {
+    let has =
+        |need: &String| if need == "root" { nix::unistd::geteuid().is_root() } else { which(need).is_some() };
+    if let Some(missing) = expected.needs.iter().find(|need| !has(need)) {
         if std::env::var_os("CI").is_some() {
-            return Err(format!("`{missing}` is not installed"));
+            return Err(format!("`{missing}` is not there"));
         }
-        println!("skipped: {} needs `{missing}`, which is not installed", shown.display());
+        println!("skipped: {} needs `{missing}`, which is not there", shown.display());
         return Ok(());
     }
     // A script that hangs must not hang the suite.
     let script = Script::file(shown).option("--timeout").option("60s").env("PATH", &search_path());
+    let script = expected.options.iter().fold(script, |script, option| script.option(option));
     let ran = expected.args.iter().fold(script, |script, arg| script.arg(arg)).run();
     let mut wrong = Vec::new();
     if ran.code != Some(expected.exit) {

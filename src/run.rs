@@ -49,8 +49,6 @@ const SLOW_DISK: Duration = Duration::from_secs(10);
 /// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
 /// grace period and a second.
 const ORPHANED_ON_EXIT: Duration = Duration::from_millis(500);
-/// Rhai evaluates recursively: room for the deepest script that its limits allow. Virtual memory only.
-const SCRIPT_STACK: usize = 256 << 20;
 
 /// What the guard hands to its host.
 pub struct Host {
@@ -137,8 +135,9 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);
     let left = stop_everything(&jobs);
     // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
-    let too_late =
-        |reason: &Halt| !halted && matches!(reason, Halt::Deadline | Halt::GuardGone | Halt::StdoutGone);
+    let too_late = |reason: &Halt| {
+        !halted && matches!(reason, Halt::Deadline | Halt::Overdue(_) | Halt::GuardGone | Halt::StdoutGone)
+    };
     let reason = control.reason().filter(|reason| !too_late(reason));
     Ok(conclude(
         options,
@@ -248,7 +247,7 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Rec
         std::thread::Builder::new().name("script".into()).stack_size(stack).spawn(work.clone())
     };
     // An address space limit (ulimit -v) may not have that much room.
-    start(SCRIPT_STACK).or_else(|_| start(SCRIPT_STACK / 16)).context("cannot start the script's thread")?;
+    start(host::STACK).or_else(|_| start(host::STACK / 16)).context("cannot start the script's thread")?;
     Ok(progress)
 }
 
@@ -344,10 +343,14 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     let (mut code, cause) = outcome(ending.reason, failure.as_ref(), options);
     match ending.reason {
         None => {}
-        Some(Halt::Deadline) => {
-            let time = report::duration(options.timeout.unwrap_or_default());
+        Some(Halt::Deadline | Halt::Overdue(_)) => {
+            let (time, how) = match ending.reason {
+                Some(Halt::Overdue(time)) => (time, "timeout() in the script"),
+                _ => (options.timeout.unwrap_or_default(), "--timeout"),
+            };
             if let Some(failure) = &mut failure {
-                failure.message = format!("the run timed out after {time} (--timeout); the script was here");
+                let time = report::duration(time);
+                failure.message = format!("the run timed out after {time} ({how}); the script was here");
             }
         }
         Some(Halt::Signal(_)) => {
@@ -429,6 +432,9 @@ fn outcome(reason: Option<Halt>, failure: Option<&Failure>, options: &Options) -
         }
         Some(Halt::Deadline) => {
             let time = options.timeout.unwrap_or_default();
+            (exit::TIMEOUT, Some(format!("timed out after {}", report::duration(time))))
+        }
+        Some(Halt::Overdue(time)) => {
             (exit::TIMEOUT, Some(format!("timed out after {}", report::duration(time))))
         }
         Some(Halt::Exit(code)) => (code & 0xff, None),

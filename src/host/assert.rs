@@ -3,12 +3,19 @@
 //!
 //! Equality is that of people: deep, numbers by value (`1` equals `1.0`), jobs and other handles by identity.
 
-use super::error::{Fallible, Kind, ScriptError};
+use super::error::{self, Fallible, Kind, ScriptError};
+use super::flow;
+use super::http::Response;
 use super::job::Job;
-use super::value;
+use super::path;
+use super::runtime::rt;
+use super::value::{self, Opts};
+use super::wait as waits;
+use crate::probe::{Attempt, DEFAULT_TIMEOUT, Failed, Wait};
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
@@ -135,6 +142,112 @@ mod functions {
         super::matches(&text, &regex, Some(&msg))
     }
 
+    /// Fails when a response has another status than this: 200, any of `[200, 204]`, or `"2xx"`. The message shows
+    /// the request, the status and the start of the body.
+    ///
+    /// ```rhai
+    /// let web = mock(#{"/": "hello"});
+    /// assert_status(http_get(web.url), 200);
+    /// assert_status(http_get(`${web.url}/missing`), [403, 404]);
+    /// assert_status(http_get(web.url), "2xx");
+    /// ```
+    #[rhai_fn(name = "assert_status", return_raw)]
+    pub fn assert_status(resp: Dynamic, status: Dynamic) -> Fallible<()> {
+        super::status(&resp, &status, None)
+    }
+
+    /// Fails with `msg` when a response has another status.
+    ///
+    /// ```rhai
+    /// let web = mock(#{"/": "hello"});
+    /// assert_status(http_get(web.url), 200, "the home page");
+    /// ```
+    #[rhai_fn(name = "assert_status", return_raw)]
+    pub fn assert_status_because(resp: Dynamic, status: Dynamic, msg: Dynamic) -> Fallible<()> {
+        super::status(&resp, &status, Some(&msg))
+    }
+
+    /// Fails when the value at a path differs, in the sense of `assert_eq`. `resp` is a response whose body is
+    /// JSON, a JSON text, or a map or array. A path is keys and indexes, `"users[0].name"`; `["a.b"]` is a key
+    /// that is no word, a negative index counts from the end. When the path leads nowhere the message says how
+    /// far it got and what is there.
+    ///
+    /// ```rhai
+    /// let web = mock(#{"/": #{json: #{users: [#{name: "Ada", id: 7}]}}});
+    /// assert_json(http_get(web.url), "users[0].name", "Ada");
+    /// assert_json(`{"a": [1, {"b": 2}]}`, "a[1]", #{b: 2});
+    /// assert_json([3, 4], "[-1]", 4);
+    /// ```
+    #[rhai_fn(name = "assert_json", return_raw)]
+    pub fn assert_json(ctx: NativeCallContext, resp: Dynamic, path: &str, value: Dynamic) -> Fallible<()> {
+        super::json(&ctx, &resp, path, &value, None)
+    }
+
+    /// Fails with `msg` when the value at a path differs.
+    ///
+    /// ```rhai
+    /// assert_json(#{total: 30}, "total", 30, "the sum of the cart");
+    /// ```
+    #[rhai_fn(name = "assert_json", return_raw)]
+    pub fn assert_json_because(
+        ctx: NativeCallContext,
+        resp: Dynamic,
+        path: &str,
+        value: Dynamic,
+        msg: Dynamic,
+    ) -> Fallible<()> {
+        super::json(&ctx, &resp, path, &value, Some(&msg))
+    }
+
+    /// Calls a closure and fails when it does not throw. Returns the error, with `.kind` and `.message`. `exit`
+    /// and an interrupt pass through.
+    ///
+    /// ```rhai
+    /// let e = assert_throws(|| read_file("/no/such/file"));
+    /// assert_eq(e.kind, "io");
+    /// ```
+    #[rhai_fn(name = "assert_throws", return_raw)]
+    pub fn assert_throws(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Dynamic> {
+        super::throws(&ctx, &closure, None)
+    }
+
+    /// Also fails when the error is another one: `expected` is a kind such as `"http"`, or a text that its message
+    /// contains.
+    ///
+    /// ```rhai
+    /// assert_throws(|| read_file("/no/such/file"), "io");
+    /// assert_throws(|| fail("the cart is empty"), "is empty");
+    /// ```
+    #[rhai_fn(name = "assert_throws", return_raw)]
+    pub fn assert_throws_kind(ctx: NativeCallContext, closure: FnPtr, expected: &str) -> Fallible<Dynamic> {
+        super::throws(&ctx, &closure, Some(expected))
+    }
+
+    /// Calls a closure of assertions again and again until none of them fails, and returns its value. Errors of
+    /// the kinds `assertion`, `http`, `command_failed` and `io`, what the script itself throws, and the value
+    /// false mean *not yet*; others end it. After 30 s the last of these errors is thrown, with the number of
+    /// attempts.
+    ///
+    /// ```rhai
+    /// let n = 0;
+    /// eventually(|| { n += 1; assert_eq(n, 3); });
+    /// ```
+    #[rhai_fn(name = "eventually", return_raw)]
+    pub fn eventually(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Dynamic> {
+        super::eventually(&ctx, &closure, &Dynamic::UNIT)
+    }
+
+    /// As `eventually(closure)`, with a timeout or the options `timeout`, `interval`, `message`.
+    ///
+    /// ```rhai
+    /// let web = mock(#{"/": "hello"});
+    /// eventually(|| assert_status(http_get(web.url), 200), "5s");
+    /// ```
+    #[rhai_fn(name = "eventually", return_raw)]
+    pub fn eventually_with(ctx: NativeCallContext, closure: FnPtr, opts: Dynamic) -> Fallible<Dynamic> {
+        super::eventually(&ctx, &closure, &opts)
+    }
+
     /// Fails with this message.
     ///
     /// ```rhai
@@ -201,20 +314,30 @@ fn same(
         let error = failed(msg, &format!("`actual` differs from what was expected from line {line} on"));
         return Err(with_facts(error.note(format!("- expected, + actual:\n{}", diff.join("\n")))));
     }
+    Err(with_facts(differences(ctx, "actual", actual, expected, msg)))
+}
+
+/// Where two values differ. `name`: what the message calls the first.
+fn differences(
+    ctx: &NativeCallContext,
+    name: &str,
+    actual: &Dynamic,
+    expected: &Dynamic,
+    msg: Option<&Dynamic>,
+) -> ScriptError {
     let mut found = Differences::default();
-    found.compare(ctx, "actual", actual, expected);
-    let error = match found.lines.as_slice() {
+    found.compare(ctx, name, actual, expected);
+    match found.lines.as_slice() {
         [only] if found.count == 1 => failed(msg, only),
         lines => {
-            let what = format!("`actual` differs from what was expected in {} places", found.count);
+            let what = format!("`{name}` differs from what was expected in {} places", found.count);
             let mut error = lines.iter().fold(failed(msg, &what), |error, line| error.note(line));
             if found.count > lines.len() {
                 error = error.note(format!("… and {} more", found.count - lines.len()));
             }
             error
         }
-    };
-    Err(with_facts(error))
+    }
 }
 
 fn different(
@@ -297,6 +420,179 @@ fn matches(text: &Dynamic, regex: &Dynamic, msg: Option<&Dynamic>) -> Fallible<(
     }
     let what = format!("{} does not match `{}`", excerpt(&subject), cut(&pattern, SHOWN));
     Err(failed(msg, &what).fact("actual", text.clone()).fact("expected", regex.clone()).into())
+}
+
+fn status(resp: &Dynamic, wanted: &Dynamic, msg: Option<&Dynamic>) -> Fallible<()> {
+    let Some(response) = resp.read_lock::<Response>() else {
+        let error = ScriptError::usage(format!("assert_status: {} is no response", value::show(resp)))
+            .note("a response is what http_get and its kin return");
+        return Err(error.into());
+    };
+    let want = waits::statuses("assert_status", wanted)?;
+    let (request, status, body) = response.facts();
+    if want.accepts(status) {
+        return Ok(());
+    }
+    let expected = match wanted.read_lock::<Array>() {
+        Some(list) => list.iter().map(Dynamic::to_string).collect::<Vec<_>>().join(" or "),
+        None => wanted.to_string(),
+    };
+    let error = failed(msg, &format!("{request}: status {status}, expected {expected}"))
+        .fact("status", i64::from(status))
+        .fact("body", body.clone())
+        .fact("actual", i64::from(status))
+        .fact("expected", wanted.clone());
+    let body = if body.trim().is_empty() { "the body is empty".to_owned() } else { format!("body: {body}") };
+    Err(error.note(body).into())
+}
+
+fn json(
+    ctx: &NativeCallContext,
+    document: &Dynamic,
+    at: &str,
+    expected: &Dynamic,
+    msg: Option<&Dynamic>,
+) -> Fallible<()> {
+    let (root, of) = if let Some(response) = document.read_lock::<Response>() {
+        let (request, status, _) = response.facts();
+        (response.read_json()?, Some(format!("in the answer to {request} (status {status})")))
+    } else if let Some(text) = text_of(document) {
+        match serde_json::from_str(&text) {
+            Ok(value) => (super::http::from_json(&value), None),
+            Err(e) => {
+                let error = failed(msg, &format!("{} is not JSON", excerpt(&text)));
+                return Err(error.note(format!("not JSON because: {e}")).into());
+            }
+        }
+    } else if document.is_map() || document.is_array() {
+        (document.flatten_clone(), None)
+    } else {
+        let shown = value::show(document);
+        let error =
+            ScriptError::usage(format!("assert_json: {shown} is no response, JSON text, map or array"));
+        return Err(error.into());
+    };
+    let steps = path::parse(at).map_err(|why| {
+        ScriptError::usage(format!("assert_json: {at:?} is no path: {why}")).note(path::FORM)
+    })?;
+    let actual = match path::follow(&root, &steps) {
+        Ok(actual) => actual,
+        Err(lost) => {
+            let there = match lost.at.read_lock::<Map>() {
+                Some(map) if map.is_empty() => "is an empty map".to_owned(),
+                Some(map) => {
+                    let keys: Vec<&str> = map.keys().map(|key| key.as_str()).collect();
+                    format!("has the keys {}", cut(&keys.join(", "), SHOWN))
+                }
+                None => match lost.at.read_lock::<Array>() {
+                    Some(items) if items.is_empty() => "is an empty array".to_owned(),
+                    Some(items) if items.len() == 1 => "is an array of 1 item".to_owned(),
+                    Some(items) => format!("is an array of {} items", items.len()),
+                    None => format!("is {}", shown(&lost.at)),
+                },
+            };
+            let end = if lost.so_far.is_empty() { "it".to_owned() } else { format!("`{}`", lost.so_far) };
+            let error = failed(msg, &format!("there is no `{}`: {end} {there}", lost.wanted));
+            let error = of.into_iter().fold(error, ScriptError::note);
+            return Err(error.fact("path", at).fact("actual", ()).fact("expected", expected.clone()).into());
+        }
+    };
+    if equal(ctx, &actual, expected) {
+        return Ok(());
+    }
+    let name = if at.trim().is_empty() { "actual" } else { at };
+    let error = of.into_iter().fold(differences(ctx, name, &actual, expected, msg), ScriptError::note);
+    Err(error.fact("path", at).fact("actual", actual).fact("expected", expected.clone()).into())
+}
+
+fn throws(ctx: &NativeCallContext, closure: &FnPtr, expected: Option<&str>) -> Fallible<Dynamic> {
+    rt().checkpoint()?;
+    let error = match closure.call_within_context::<Dynamic>(ctx, ()) {
+        Ok(value) => {
+            let returned =
+                if value.is_unit() { String::new() } else { format!(" and returned {}", shown(&value)) };
+            let wanted = expected.map_or_else(String::new, |expected| format!(" (expected: {expected})"));
+            return Err(failed(None, &format!("the closure did not throw{wanted}{returned}")).into());
+        }
+        Err(error) if flow::passes_through(&error) => return Err(error),
+        Err(error) => error,
+    };
+    let caught = flow::caught(&error, ctx.call_source().unwrap_or_default());
+    let Some(expected) = expected else { return Ok(caught) };
+    let (kind, message) = error::kind_and_message(&caught);
+    let is_kind = Kind::of(expected).is_some() || expected == Kind::Script.name();
+    let fits = if is_kind { kind == expected } else { message.contains(expected) };
+    if fits {
+        return Ok(caught);
+    }
+    let what = if is_kind {
+        format!("the closure threw an error of kind `{kind}`, expected `{expected}`")
+    } else {
+        format!("the closure threw an error without {} in its message", excerpt(expected))
+    };
+    Err(failed(None, &what)
+        .fact("expected", expected)
+        .fact("actual", caught)
+        .note(format!("it threw: {message}"))
+        .into())
+}
+
+fn eventually(ctx: &NativeCallContext, closure: &FnPtr, opts: &Dynamic) -> Fallible<Dynamic> {
+    let rt = rt();
+    rt.checkpoint()?;
+    let opts = Opts::new("eventually", opts, waits::WAIT_OPTIONS)?;
+    let common = waits::Common::from(&opts)?;
+    let mut wait = Wait::new(&rt.jobs);
+    wait.timeout = Some(common.timeout.unwrap_or(DEFAULT_TIMEOUT));
+    wait.interval = common.interval;
+    let (mut attempts, mut last) = (0, None);
+    let attempt = || {
+        attempts += 1;
+        match rt.as_condition(|| closure.call_within_context::<Dynamic>(ctx, ())) {
+            Ok(value) if value.as_bool() == Ok(false) => {
+                last = None;
+                Attempt::NotYet("false".to_owned())
+            }
+            Ok(value) => Attempt::Ready(value),
+            Err(error) => match flow::not_yet(&error) {
+                Some(message) => {
+                    last = Some(error);
+                    Attempt::NotYet(message)
+                }
+                None => Attempt::Never(error),
+            },
+        }
+    };
+    match wait.run(attempt) {
+        Ok(value) => Ok(value),
+        Err(Failed::Timeout { waited, .. }) => {
+            Err(in_the_end(last, attempts, waited, common.message.as_deref()))
+        }
+        Err(other) => {
+            Err(waits::failed("eventually", "its assertions to hold", other, &opts, &[], |error| error))
+        }
+    }
+}
+
+/// What `eventually` throws when its time is up: the last error, with what was tried.
+fn in_the_end(
+    last: Option<Box<EvalAltResult>>,
+    attempts: usize,
+    waited: Duration,
+    message: Option<&str>,
+) -> Box<EvalAltResult> {
+    let waited = value::show_duration(waited);
+    let tries = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
+    let said = message.map_or_else(String::new, |message| format!("{message}: "));
+    let Some(mut last) = last else {
+        let what = format!("{said}eventually: the closure still returned false after {waited} ({tries})");
+        return ScriptError::new(Kind::Assertion, what).into();
+    };
+    flow::change(&mut last, |error| {
+        error.message = format!("{said}{}", error.message);
+        error.notes.push(format!("eventually: {tries} in {waited}; this is the last one"));
+    });
+    last
 }
 
 /// A string, or a character, which scripts seldom mean to tell from a string.
@@ -394,13 +690,8 @@ impl Differences {
     }
 }
 
-fn member(path: &str, key: &str) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if !key.is_empty() && key.chars().all(word) {
-        format!("{path}.{key}")
-    } else {
-        format!("{path}[{key:?}]")
-    }
+fn member(root: &str, key: &str) -> String {
+    if path::is_word(key) { format!("{root}.{key}") } else { format!("{root}[{key:?}]") }
 }
 
 /// Two values that cannot be taken apart any further.

@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{env, failure, hints, http, launch, ready, wait};
+use super::{env, failure, hints, http, launch, parallel, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -28,6 +28,8 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("wait_socket", 1, wait::WAIT_OPTIONS),
     ("wait_cmd", 1, wait::WAIT_CMD_OPTIONS),
     ("wait_until", 1, wait::WAIT_OPTIONS),
+    ("eventually", 1, wait::WAIT_OPTIONS),
+    ("parallel", 1, parallel::OPTIONS),
     ("wait_ready", 1, wait::WAIT_OPTIONS),
     ("wait_exit", 1, wait::WAIT_OPTIONS),
     ("wait_listening", 1, wait::WAIT_OPTIONS),
@@ -637,10 +639,11 @@ impl<'a> Walk<'a> {
 
     /// Arguments that are written out. `receiver`: how many arguments stand before the dot.
     fn arguments(&mut self, name: &str, call: &FnCallExpr, receiver: usize) {
-        if name == "sleep"
+        if matches!(name, "sleep" | "timeout")
+            && receiver == 0
             && let Some(arg) = call.args.first()
         {
-            self.duration(arg, "sleep");
+            self.duration(arg, name);
         }
         if PORTS.contains(&name)
             && receiver == 0
@@ -907,7 +910,7 @@ fn root(expr: &Expr) -> Option<&str> {
 
 /// The statements of one function. Rhai hides the type of a function's body; a walk over a script that has
 /// nothing else shows them.
-fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
+pub fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
     let mut only = ast.clone_functions_only();
     only.retain_functions(|_, _, other, number| other == name && number == *params);
     let mut statements = Vec::new();

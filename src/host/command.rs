@@ -9,6 +9,7 @@ use crate::exit;
 use crate::jobs::control::lock;
 use crate::jobs::output::{self as capture, Captured, Stream};
 use crate::jobs::spec::SpawnError;
+use crate::jobs::strand;
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
@@ -300,7 +301,14 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     }
     let logs = logs();
     let started = jobs::now();
-    let (job, pump) = match start(spec, echo == Echo::Yes) {
+    // Beside others, whose lines are whose must be told.
+    let prefix = strand::beside_others().then(|| spec.name.clone());
+    let shown = match (&prefix, echo) {
+        (_, Echo::No | Echo::OnFail) => capture::Echo::Nothing,
+        (None, Echo::Yes) => capture::Echo::AsItIs,
+        (Some(name), Echo::Yes) => capture::Echo::Prefixed(name.clone()),
+    };
+    let (job, pump) = match start(spec, shown) {
         Ok(started) => started,
         Err(SpawnError::Stopping) => return Err(error::terminated()),
         Err(
@@ -341,9 +349,14 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
             }
             return Err(error.into());
         }
-        Err(_) => {
+        Err(_) if rt.control().run_halted() => {
             // The run is being stopped: tell the command at once, the teardown waits for it.
             rt.jobs.ask(&[job.id], Ask::default());
+            return Err(error::terminated());
+        }
+        Err(_) => {
+            // Only this closure is: the run goes on without its command.
+            rt.jobs.stop(&[job.id], Ask::default(), &|| rt.control().run_halted());
             return Err(error::terminated());
         }
     };
@@ -352,7 +365,9 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let outcome = outcome(status, timed_out, &captured, after);
     let ok = outcome.code == 0;
     if echo == Echo::OnFail && !ok {
-        rt.bus.output(Event::Stdout(outcome.output.clone().into_bytes()), || rt.control().halted());
+        let text = outcome.output.clone().into_bytes();
+        let text = prefix.map_or_else(|| text.clone(), |name| capture::prefixed(&name, &text));
+        strand::aside(|| rt.bus.output(Event::Stdout(text), || rt.control().halted()));
     }
     let how = if timed_out { "timed out".to_owned() } else { job.describe(status) };
     let quiet = echo == Echo::No || rt.within_condition();
@@ -378,7 +393,7 @@ fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
         .into())
 }
 
-fn start(spec: jobs::spec::Spec, echo: bool) -> Result<(Arc<Inner>, capture::Pump), SpawnError> {
+fn start(spec: jobs::spec::Spec, echo: capture::Echo) -> Result<(Arc<Inner>, capture::Pump), SpawnError> {
     let rt = rt();
     let os = |reason: String| SpawnError::Os { what: "a pipe", reason };
     let (job, pipes) = rt.jobs.spawn(spec, Kind::Command)?;

@@ -1,12 +1,15 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
 use super::{
-    assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, module, port, runtime,
-    text, wait,
+    assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, module, number, port,
+    runtime, text, wait,
 };
 use crate::event::Event;
-use rhai::{Dynamic, Engine, Map};
+use crate::jobs;
+use crate::jobs::strand;
+use rhai::{Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What registers the functions of a namespace.
 type Register = fn(&mut Engine);
@@ -26,6 +29,7 @@ pub const NAMESPACES: &[(&str, Register)] = &[
     ("Flow", flow::register),
     ("Writing modules", module::register),
     ("Text and lists", text::register),
+    ("Numbers", number::register),
     ("Errors", error::register),
 ];
 
@@ -57,45 +61,77 @@ pub fn engine(include: &[PathBuf]) -> Engine {
     engine.on_print(|text| {
         if let Some(rt) = runtime::running() {
             let event = Event::Stdout(format!("{text}\n").into_bytes());
-            rt.bus.output(event, || rt.control().halted());
+            strand::aside(|| rt.bus.output(event, || rt.control().halted()));
         }
     });
     engine.on_debug(|text, source, position| {
         if let Some(rt) = runtime::running() {
             let place = source.map_or_else(String::new, |source| format!("{source}:"));
             let line = format!("{place}{}: {text}\n", position.line().unwrap_or(0));
-            rt.bus.output(Event::Stderr(line.into_bytes()), || rt.control().halted());
+            strand::aside(|| rt.bus.output(Event::Stderr(line.into_bytes()), || rt.control().halted()));
         }
     });
-    catch_error_objects(&mut engine);
+    watch_variables(&mut engine);
     engine.on_progress(|_| {
+        strand::at_operation();
         let halted = runtime::running().is_some_and(|rt| rt.control().halted());
         halted.then(|| "stopped".into())
     });
     engine
 }
 
+/// There is one hook for reading a variable, and two uses for it.
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+fn watch_variables(engine: &mut Engine) {
+    engine.on_var(|name, _, mut context| {
+        if strand::beside_others()
+            && let Some(rt) = runtime::running()
+        {
+            strand::at_variable();
+            if let Some(shared) = context.scope().get(name).filter(|value| value.is_shared()) {
+                wait_for_lock(rt, name, shared)?;
+            }
+        }
+        catch_error_objects(name, context.scope_mut());
+        Ok(None)
+    });
+}
+
+/// How long a closure waits for what another one of the same `parallel` uses.
+const LONGEST_USE: Duration = Duration::from_secs(5);
+
+/// A captured variable that another closure uses right now, by a method that takes its time: rhai itself would give
+/// up on it, or panic, after 50 ms.
+fn wait_for_lock(rt: &runtime::Runtime, name: &str, shared: &Dynamic) -> error::Fallible<()> {
+    let control = rt.control();
+    let until = jobs::now() + LONGEST_USE;
+    while shared.is_locked() {
+        rt.checkpoint()?;
+        let now = jobs::now();
+        if now >= until {
+            return Err(EvalAltResult::ErrorDataRace(name.to_owned(), rhai::Position::NONE).into());
+        }
+        control.bell.wait(control.bell.rings(), Some(now + Duration::from_millis(5)));
+    }
+    Ok(())
+}
+
 /// What `catch (e)` gives for an error of the evaluation itself, such as a division by zero, is a map of rhai's,
 /// without a `kind`. There is no hook for `catch`, but one for reading a variable: there the map becomes the
 /// error object that everything else throws.
-#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
-fn catch_error_objects(engine: &mut Engine) {
-    engine.on_var(|name, _, mut context| {
-        if !context.scope().get(name).is_some_and(failure::is_evaluation_error) {
-            return Ok(None);
-        }
-        if let Some(value) = context.scope_mut().get_mut(name) {
-            let error = value.read_lock::<Map>().map(|map| failure::from_evaluation(&map));
-            match (error, value.is_shared()) {
-                (Some(error), false) => *value = Dynamic::from(error),
-                (Some(error), true) => {
-                    if let Some(mut shared) = value.write_lock::<Dynamic>() {
-                        *shared = Dynamic::from(error);
-                    }
-                }
-                (None, _) => {}
+fn catch_error_objects(name: &str, scope: &mut Scope) {
+    if !scope.get(name).is_some_and(failure::is_evaluation_error) {
+        return;
+    }
+    let Some(value) = scope.get_mut(name) else { return };
+    let error = value.read_lock::<Map>().map(|map| failure::from_evaluation(&map));
+    match (error, value.is_shared()) {
+        (Some(error), false) => *value = Dynamic::from(error),
+        (Some(error), true) => {
+            if let Some(mut shared) = value.write_lock::<Dynamic>() {
+                *shared = Dynamic::from(error);
             }
         }
-        Ok(None)
-    });
+        (None, _) => {}
+    }
 }

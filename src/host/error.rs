@@ -44,7 +44,7 @@ impl Kind {
     }
 
     /// The kind of this name, of those that a script may throw by itself.
-    fn of(name: &str) -> Option<Self> {
+    pub fn of(name: &str) -> Option<Self> {
         const ALL: &[Kind] = &[
             Kind::Timeout,
             Kind::JobDied,
@@ -216,6 +216,17 @@ pub fn thrown(value: &Dynamic) -> Option<ScriptError> {
     }
     error.facts.clone_from(&map);
     Some(error)
+}
+
+/// What `.kind` and `.message` of a caught value give: of an error object, or of a map that was thrown.
+pub fn kind_and_message(caught: &Dynamic) -> (String, String) {
+    if let Some(error) = caught.read_lock::<ScriptError>() {
+        return (error.kind.name().to_owned(), error.message.clone());
+    }
+    let noun = |key: &str| {
+        caught.read_lock::<Map>().and_then(|map| map.get(key).map(Dynamic::to_string)).unwrap_or_default()
+    };
+    (noun("kind"), noun("message"))
 }
 
 impl From<ScriptError> for Box<EvalAltResult> {

@@ -346,7 +346,7 @@ fn too_large(what: &str) -> String {
 }
 
 /// What `throw value` threw.
-fn thrown(value: &Dynamic) -> String {
+pub fn thrown(value: &Dynamic) -> String {
     if value.is_unit() {
         return "the script threw nothing (`throw;`)".to_owned();
     }

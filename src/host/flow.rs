@@ -2,7 +2,7 @@
 
 use super::error::{self, Fallible, Kind, Origin, ScriptError, terminated};
 use super::runtime::{Hook, rt};
-use super::{failure, value};
+use super::{captured, failure, parallel, value};
 use crate::event::Event;
 use crate::jobs;
 use crate::jobs::control::Halt;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
+    parallel::register(engine);
 }
 
 #[export_module]
@@ -103,8 +104,9 @@ mod functions {
     }
 
     /// Calls a closure up to `n` times, waiting for `delay` in between, until it neither throws nor returns
-    /// `false` or `()`; returns its value. After the last attempt its error is thrown. A mistake in the script,
-    /// or a job that dies, ends it at once.
+    /// `false` or `()`; returns its value. After the last attempt its error is thrown. Errors of the kinds
+    /// `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*; a mistake
+    /// in the script, or a job that dies, ends it at once.
     ///
     /// ```rhai
     /// let tries = 0;
@@ -208,13 +210,7 @@ fn leave(code: i64) -> Fallible<()> {
 #[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
 fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
     rt().checkpoint()?;
-    let given = closure.curry().len();
-    let takes = |params: usize| {
-        ctx.iter_namespaces().any(|module| module.get_script_fn(closure.fn_name(), params).is_some())
-    };
-    if closure.is_anonymous()
-        && let Some(params) = (1..=16).find(|params| takes(given + params))
-    {
+    if let Some(params) = captured::parameters(&closure).filter(|params| *params > 0) {
         let plural = if params == 1 { "a parameter" } else { "parameters" };
         return Err(ScriptError::usage(format!("on_exit: its closure takes {plural}, but gets none"))
             .hint("on_exit(|| …)")
@@ -227,7 +223,7 @@ fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
 }
 
 /// Whether nothing in the script may stop this error on its way.
-fn passes_through(error: &EvalAltResult) -> bool {
+pub fn passes_through(error: &EvalAltResult) -> bool {
     rt().control().halted() || !error.unwrap_inner().is_catchable()
 }
 
@@ -243,7 +239,7 @@ fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
 
 /// An error as a value on which `.kind` and `.message` always work: what was thrown if it has them, an error object
 /// otherwise.
-fn caught(error: &EvalAltResult, source: &str) -> Dynamic {
+pub fn caught(error: &EvalAltResult, source: &str) -> Dynamic {
     let thrown = match error.unwrap_inner() {
         EvalAltResult::ErrorRuntime(value, _) => value.flatten_clone(),
         _ => Dynamic::UNIT,
@@ -296,8 +292,8 @@ fn again(ctx: &NativeCallContext, n: i64, delay: &Dynamic, closure: &FnPtr) -> F
     loop {
         let last = attempt == n;
         match closure.call_within_context::<Dynamic>(ctx, ()) {
-            Err(error) if last && is_not_yet(&error) => return Err(after(error, n)),
-            Err(error) if !is_not_yet(&error) => return Err(error),
+            Err(error) if last && not_yet(&error).is_some() => return Err(after(error, n)),
+            Err(error) if not_yet(&error).is_none() => return Err(error),
             Ok(value) if !value.is_unit() && value.as_bool() != Ok(false) => return Ok(value),
             Ok(value) if last => {
                 let attempts =
@@ -320,22 +316,24 @@ fn again(ctx: &NativeCallContext, n: i64, delay: &Dynamic, closure: &FnPtr) -> F
     }
 }
 
-/// Whether an attempt that ended so may be repeated: not after a mistake in the script, nor after a job died.
-fn is_not_yet(error: &EvalAltResult) -> bool {
+/// The first line of an error that means *not yet*, in `retry`, `wait_until`, `eventually` and `ready`: one of a kind
+/// that says so, or what the script itself threw. A mistake in the script is none, nor is a job that died.
+pub fn not_yet(error: &EvalAltResult) -> Option<String> {
     if passes_through(error) {
-        return false;
+        return None;
     }
-    match error.unwrap_inner() {
-        EvalAltResult::ErrorRuntime(thrown, _) => {
-            error::thrown(thrown).is_none_or(|error| error.kind.is_not_yet())
-        }
-        _ => false,
-    }
+    let EvalAltResult::ErrorRuntime(thrown, _) = error.unwrap_inner() else { return None };
+    let message = match error::thrown(thrown) {
+        Some(error) if error.kind.is_not_yet() => error.message,
+        Some(_) => return None,
+        None => failure::thrown(thrown),
+    };
+    Some(message.lines().next().unwrap_or_default().to_owned())
 }
 
-/// The last error, with the number of attempts.
-fn after(mut error: Box<EvalAltResult>, attempts: i64) -> Box<EvalAltResult> {
-    let mut inner = &mut *error;
+/// Changes the error object that was thrown, if it is one.
+pub fn change(error: &mut EvalAltResult, change: impl FnOnce(&mut ScriptError)) {
+    let mut inner = error;
     while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) =
         inner
     {
@@ -344,7 +342,14 @@ fn after(mut error: Box<EvalAltResult>, attempts: i64) -> Box<EvalAltResult> {
     if let EvalAltResult::ErrorRuntime(thrown, _) = inner
         && let Some(mut error) = thrown.write_lock::<ScriptError>()
     {
-        error.notes.push(format!("retry: all {attempts} attempts failed; this is the last one"));
+        change(&mut error);
     }
+}
+
+/// The last error, with the number of attempts.
+fn after(mut error: Box<EvalAltResult>, attempts: i64) -> Box<EvalAltResult> {
+    change(&mut error, |error| {
+        error.notes.push(format!("retry: all {attempts} attempts failed; this is the last one"));
+    });
     error
 }

@@ -30,6 +30,22 @@ struct Answered {
     response: http::Response,
 }
 
+impl Response {
+    /// What an assertion about it needs: `GET http://127.0.0.1:8080/`, the status, the start of the body.
+    pub fn facts(&self) -> (String, u16, String) {
+        let Answered { method, response } = &*self.0;
+        (format!("{method} {}", response.url), response.status, start_of(&response.body))
+    }
+
+    /// The body, read as JSON.
+    ///
+    /// # Errors
+    /// Of kind `http` when it is none.
+    pub fn read_json(&self) -> Fallible<Dynamic> {
+        json(&self.0)
+    }
+}
+
 /// The headers of a response: names in any case.
 #[derive(Clone)]
 pub struct Headers(Arc<Answered>);

@@ -4,8 +4,8 @@
 //! file is looked for in the wrong place. Here the name of a module is its canonical path, as people know it;
 //! it is the key of the cache, the source of positions, and what a nested import is relative to.
 
-use super::failure;
 use super::runtime;
+use super::{captured, failure};
 use crate::jobs::control::lock;
 use rhai::{
     AST, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position, Scope,
@@ -122,6 +122,7 @@ impl Resolver {
             .map_err(|error| in_module(&name, Box::new(error.into()), position))?;
         ast.set_source(name.as_str());
         failure::remember_closures(&ast);
+        captured::remember(&ast);
         lock(&self.parsed).insert(name, ast.clone());
         Ok(ast)
     }

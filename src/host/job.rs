@@ -9,6 +9,7 @@ use super::services;
 use super::value::{self, Opts};
 use crate::jobs::output as log;
 use crate::jobs::spec::Expect;
+use crate::jobs::strand;
 use crate::jobs::{self, Ask, Job as Inner, State, View};
 use crate::probe::{Attempt, Wait};
 use rhai::plugin::*;
@@ -420,7 +421,8 @@ mod functions {
         let rt = rt();
         rt.checkpoint()?;
         let name = &job.0.spec.name;
-        match rt.jobs.send(job.0.id, text.as_bytes(), &|| rt.control().halted()) {
+        let send = || rt.jobs.send(job.0.id, text.as_bytes(), &|| rt.control().halted());
+        match strand::aside(send) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 rt.checkpoint()?;

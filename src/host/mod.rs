@@ -16,8 +16,11 @@
 //! ready    conditions, and waiting until a job is ready
 //! services `start([…])`
 //! owner    whose port is it
+//! path     `users[0].name`: a path into JSON
+//! parallel closures at the same time, closures with an end
+//! captured what closures share, when they run at the same time
 //! runtime  what the functions work on
-//! job, command, wait, http, mock, assert, port, fs, env, flow, module, text   one namespace a file
+//! job, command, wait, http, mock, assert, port, fs, env, flow, module, text, number   one namespace a file
 //! ```
 //!
 //! A function that can block checks [`runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
@@ -25,6 +28,7 @@
 
 mod assert;
 mod builtin;
+mod captured;
 mod check;
 mod command;
 mod engine;
@@ -40,7 +44,10 @@ mod job;
 mod launch;
 mod mock;
 mod module;
+mod number;
 mod owner;
+mod parallel;
+mod path;
 mod port;
 mod ready;
 mod reference;
@@ -52,6 +59,7 @@ mod text;
 mod value;
 mod wait;
 
+pub use parallel::STACK;
 pub use reference::reference;
 pub use runtime::{Options, Session};
 pub use script::{Script, built_in, built_in_text, check, manual};

@@ -2,6 +2,7 @@
 //! command is one [`Prober`] of one [`Condition`]; `ready` is a list of them.
 
 use super::error::{self, Fallible, ScriptError};
+use super::flow;
 use super::job::{Job, listening_ports, view};
 use super::launch::{self, Launch};
 use super::owner;
@@ -337,21 +338,21 @@ pub fn capture_array(captures: Vec<Option<String>>) -> Dynamic {
 
 /// Calls a condition. Expected failures mean *not yet*; a mistake in the script ends the wait.
 fn call_condition(ctx: &NativeCallContext, closure: &FnPtr, job: Option<&Job>) -> Attempt<Dynamic, Failure> {
-    rt().conditions.fetch_add(1, SeqCst);
-    let result = closure.call_within_context::<Dynamic>(ctx, ());
-    let result = match (result, job) {
-        // It has a parameter: the job.
-        (Err(error), Some(job)) if is_unknown(&error, closure.fn_name()) => {
-            closure.call_within_context::<Dynamic>(ctx, (job.clone(),))
+    let result = rt().as_condition(|| {
+        let result = closure.call_within_context::<Dynamic>(ctx, ());
+        match (result, job) {
+            // It has a parameter: the job.
+            (Err(error), Some(job)) if is_unknown(&error, closure.fn_name()) => {
+                closure.call_within_context::<Dynamic>(ctx, (job.clone(),))
+            }
+            (result, _) => result,
         }
-        (result, _) => result,
-    };
-    rt().conditions.fetch_sub(1, SeqCst);
+    });
     match result {
         Ok(value) if value.is_unit() => Attempt::NotYet("()".to_owned()),
         Ok(value) if value.as_bool() == Ok(false) => Attempt::NotYet("false".to_owned()),
         Ok(value) => Attempt::Ready(value),
-        Err(error) => match not_yet(&error) {
+        Err(error) => match flow::not_yet(&error) {
             Some(message) => Attempt::NotYet(message),
             None => Attempt::Never(error),
         },
@@ -361,13 +362,6 @@ fn call_condition(ctx: &NativeCallContext, closure: &FnPtr, job: Option<&Job>) -
 /// Whether there is no such function with this number of parameters.
 fn is_unknown(error: &EvalAltResult, name: &str) -> bool {
     matches!(error, EvalAltResult::ErrorFunctionNotFound(signature, _) if signature.starts_with(name))
-}
-
-/// The message of an error that means *not yet*.
-fn not_yet(error: &EvalAltResult) -> Option<String> {
-    let EvalAltResult::ErrorRuntime(value, _) = error.unwrap_inner() else { return None };
-    let error = error::thrown(value)?;
-    error.kind.is_not_yet().then(|| error.message.lines().next().unwrap_or_default().to_owned())
 }
 
 /// When a job is ready, as its options say.

@@ -6,10 +6,11 @@ use crate::jobs::Jobs;
 use crate::jobs::control::{Control, lock};
 use crate::jobs::port::FreePorts;
 use rhai::FnPtr;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -52,10 +53,30 @@ pub struct Runtime {
     pub asked: Mutex<BTreeSet<String>>,
     /// When each job is ready, by id.
     pub readiness: Mutex<BTreeMap<usize, Arc<super::ready::Readiness>>>,
-    /// How many conditions (`wait_until` and its kin) are being tried: what they run is not worth a line.
-    pub conditions: AtomicUsize,
+    /// How often the script has limited the rest of the run.
+    pub limits: AtomicUsize,
     /// Jobs started by `mock`, by id.
     pub mocks: Mutex<BTreeSet<usize>>,
+}
+
+/// What surrounds a piece of the script while it is evaluated; the closures of a `parallel` inherit it.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// A condition is being tried.
+    pub condition: bool,
+}
+
+thread_local! {
+    static PLACE: RefCell<Place> = const { RefCell::new(Place { condition: false }) };
+}
+
+/// Sets back where the thread was before.
+pub struct There(Place);
+
+impl Drop for There {
+    fn drop(&mut self) {
+        PLACE.set(std::mem::take(&mut self.0));
+    }
 }
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
@@ -86,7 +107,7 @@ pub fn install(session: Session) -> &'static Runtime {
         script_dir: Mutex::new(cwd),
         asked: Mutex::default(),
         readiness: Mutex::default(),
-        conditions: AtomicUsize::new(0),
+        limits: AtomicUsize::new(0),
         mocks: Mutex::default(),
     })
 }
@@ -101,8 +122,26 @@ impl Runtime {
         if self.control().halted() { Err(terminated()) } else { Ok(()) }
     }
 
+    /// Tries a condition (`wait_until` and its kin): what it runs is not worth a line.
+    pub fn as_condition<T>(&self, attempt: impl FnOnce() -> T) -> T {
+        let mut place = self.place();
+        place.condition = true;
+        let _there = self.at(place);
+        attempt()
+    }
+
     pub fn within_condition(&self) -> bool {
-        self.conditions.load(SeqCst) > 0
+        PLACE.with_borrow(|place| place.condition)
+    }
+
+    /// What surrounds what the calling thread evaluates.
+    pub fn place(&self) -> Place {
+        PLACE.with_borrow(Place::clone)
+    }
+
+    /// Has the calling thread be there, until the guard goes.
+    pub fn at(&self, place: Place) -> There {
+        There(PLACE.replace(place))
     }
 
     /// A path as the script means it: relative to `cwd()`.

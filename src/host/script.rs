@@ -4,7 +4,7 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{builtin, check as checks, env, failure, value, wait as waits};
+use super::{builtin, captured, check as checks, env, failure, value, wait as waits};
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
@@ -180,6 +180,7 @@ fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     let mut ast = engine.compile(text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
     failure::remember_closures(&ast);
+    captured::remember(&ast);
     Ok(ast)
 }
 

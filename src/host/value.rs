@@ -96,6 +96,9 @@ pub fn size(value: &Dynamic, what: &str) -> Fallible<u64> {
 /// A value as an error message shows it: with its type, cut short.
 pub fn show(value: &Dynamic) -> String {
     const MOST: usize = 60;
+    if value.is_fnptr() {
+        return "a closure".to_owned();
+    }
     let text = if value.is_unit() { "()".to_owned() } else { format!("{value:?}") };
     if text.contains("::") && text == value.type_name() {
         return format!("a {}", type_name(value));

@@ -270,8 +270,8 @@ mod functions {
     }
 
     /// Waits until a closure gives true, or a value other than false and `()`, and returns that. Errors of
-    /// the kinds `command_failed`, `http`, `io` and `assertion` mean *not yet*; others end the wait. Throws
-    /// `timeout` (30 s), `job_died`.
+    /// the kinds `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*;
+    /// others end the wait. Throws `timeout` (30 s), `job_died`. For a closure of assertions there is `eventually`.
     ///
     /// ```rhai
     /// let n = 0;
@@ -416,12 +416,19 @@ pub fn target(what: &str, url: &str, opts: &Opts) -> Fallible<Target> {
 
 /// `200`, `[200, 204]`, `"2xx"`; any 2xx or 3xx when nothing is said.
 fn want(what: &str, opts: &Opts) -> Fallible<Want> {
-    let Some(value) = opts.get("status") else { return Ok(Want::default()) };
+    match opts.get("status") {
+        Some(value) => statuses(&format!("{what}: option `status`"), value),
+        None => Ok(Want::default()),
+    }
+}
+
+/// `200`, `[200, 204]` or `"2xx"`.
+pub fn statuses(what: &str, value: &Dynamic) -> Fallible<Want> {
     let one = |value: &Dynamic| -> Fallible<Want> {
-        let text = value::word(value, &format!("{what}: option `status`"))?;
+        let text = value::word(value, what)?;
         Want::parse(&text).ok_or_else(|| {
             ScriptError::usage(format!(
-                "{what}: option `status`: {} is no status; write 200, [200, 204] or \"2xx\"",
+                "{what}: {} is no status; write 200, [200, 204] or \"2xx\"",
                 value::show(value)
             ))
             .into()

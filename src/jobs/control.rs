@@ -1,5 +1,6 @@
 //! What wakes whoever waits, and why the script must stop. No processes here.
 
+use super::strand;
 use crate::sys::{clock, testing};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -29,8 +30,13 @@ impl Bell {
         *lock(&self.rings)
     }
 
-    /// Waits until it has rung since `seen`, or until `deadline` on the run's clock.
+    /// Waits until it has rung since `seen`, or until `deadline` on the run's clock. Other closures of a `parallel`
+    /// run meanwhile.
     pub fn wait(&self, seen: u64, deadline: Option<Duration>) {
+        strand::aside(|| self.wait_now(seen, deadline));
+    }
+
+    fn wait_now(&self, seen: u64, deadline: Option<Duration>) {
         let mut rings = lock(&self.rings);
         while *rings == seen {
             let Some(deadline) = deadline else {
@@ -52,6 +58,8 @@ pub enum Halt {
     Signal(i32),
     /// The whole run's deadline (`--timeout`).
     Deadline,
+    /// The rest of the run has taken longer than the script allowed it: `timeout("5m")`.
+    Overdue(Duration),
     /// `exit(code)` in the script.
     Exit(i32),
     /// Nobody reads our stdout any more.
@@ -104,10 +112,16 @@ impl Control {
         *lock(&self.reason)
     }
 
-    /// What script code asks at every operation.
+    /// What script code asks at every operation: whether the run is being stopped, or the strand that the calling
+    /// thread works on.
     pub fn halted(&self) -> bool {
         testing::may_panic();
         testing::may_hang("script");
+        self.run_halted() || strand::ended()
+    }
+
+    /// Whether the run is being stopped, and not only a part of its script.
+    pub fn run_halted(&self) -> bool {
         self.halted.load(SeqCst) && (self.killing() || !self.on_exit.load(SeqCst))
     }
 

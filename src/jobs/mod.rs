@@ -3,6 +3,7 @@
 //! ```text
 //! cgroup   the wall around all jobs, where the machine has one; limits
 //! control  what wakes a wait, and whether the script may go on
+//! strand   parts of the script that end by themselves, and take turns
 //! spec     what to start: data, and its translation for exec
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
@@ -30,6 +31,7 @@ pub mod output;
 pub mod port;
 pub mod spec;
 pub mod stop;
+pub mod strand;
 mod table;
 
 pub use crate::sys::wait::ExitStatus;
@@ -377,11 +379,11 @@ impl Jobs {
         }
     }
 
-    /// Reads a command's output; `echo` passes it on to the event stream.
+    /// Reads a command's output and passes it on to the event stream as `echo` says.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn pump(&self, capture: Capture, echo: bool) -> std::io::Result<Pump> {
+    pub fn pump(&self, capture: Capture, echo: output::Echo) -> std::io::Result<Pump> {
         capture.pump(echo, Arc::clone(&self.bus), Arc::clone(&self.control))
     }
 

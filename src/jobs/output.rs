@@ -5,6 +5,7 @@
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 
 use super::control::{Control, lock};
+use super::strand;
 use crate::event::{Bus, Event};
 use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
@@ -96,6 +97,60 @@ fn fit(bytes: &[u8]) -> String {
     format!("{}{}{}", &text[..head], left_out(tail - head), &text[tail..])
 }
 
+/// What is shown of a command's output while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Echo {
+    Nothing,
+    AsItIs,
+    /// Whole lines, each after this word: several commands run at the same time.
+    Prefixed(String),
+}
+
+/// Cuts what comes into lines, and puts a word before each.
+struct Prefixer {
+    word: String,
+    /// The beginning of a line, of stdout and of stderr.
+    partial: [Vec<u8>; 2],
+}
+
+/// A line that is longer is shown in pieces.
+const LONGEST_LINE: usize = 64 << 10;
+
+impl Prefixer {
+    fn new(word: &str) -> Self {
+        Self { word: word.to_owned(), partial: Default::default() }
+    }
+
+    fn pass(&mut self, stream: Stream, bytes: &[u8]) -> Vec<u8> {
+        let partial = &mut self.partial[stream as usize];
+        partial.extend_from_slice(bytes);
+        let end = partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let whole: Vec<u8> = if end == 0 && partial.len() >= LONGEST_LINE {
+            std::mem::take(partial)
+        } else {
+            partial.drain(..end).collect()
+        };
+        prefixed(&self.word, &whole)
+    }
+
+    /// What was no whole line when the command ended.
+    fn rest(&mut self, stream: Stream) -> Vec<u8> {
+        prefixed(&self.word, &std::mem::take(&mut self.partial[stream as usize]))
+    }
+}
+
+/// Each line after a word: `curl | hello`.
+pub fn prefixed(word: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        text.extend_from_slice(word.as_bytes());
+        text.extend_from_slice(b" | ");
+        text.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        text.push(b'\n');
+    }
+    text
+}
+
 /// Our ends of a command's pipes, before anybody reads them.
 pub struct Capture {
     stdout: OwnedFd,
@@ -122,8 +177,8 @@ impl Capture {
         Ok(Self { stdout, stderr })
     }
 
-    /// Starts reading; `echo` also passes everything on to the event stream.
-    pub fn pump(self, echo: bool, bus: Arc<Bus>, control: Arc<Control>) -> std::io::Result<Pump> {
+    /// Starts reading, and passes on to the event stream what `echo` says.
+    pub fn pump(self, echo: Echo, bus: Arc<Bus>, control: Arc<Control>) -> std::io::Result<Pump> {
         let (wake_read, wake) = fd::pipe()?;
         let shared: Arc<(Mutex<State>, Condvar)> = Arc::default();
         let theirs = Arc::clone(&shared);
@@ -132,6 +187,18 @@ impl Capture {
             let mut pipes = vec![(Stream::Stdout, self.stdout), (Stream::Stderr, self.stderr)];
             let mut buffer = vec![0u8; 64 << 10];
             let mut finished = false;
+            let mut prefixer = match &echo {
+                Echo::Prefixed(word) => Some(Prefixer::new(word)),
+                Echo::AsItIs | Echo::Nothing => None,
+            };
+            let show = |stream: Stream, bytes: Vec<u8>| {
+                let event = match stream {
+                    _ if bytes.is_empty() => return,
+                    Stream::Stdout => Event::Stdout(bytes),
+                    Stream::Stderr => Event::Stderr(bytes),
+                };
+                bus.output(event, || control.halted());
+            };
             while !pipes.is_empty() || !finished {
                 let mut wait: Vec<_> = pipes.iter().map(|(_, pipe)| pipe.as_fd()).collect();
                 if !finished {
@@ -145,13 +212,10 @@ impl Capture {
                     ReadFd::Bytes(_) if finished => true, // A stranger's output now.
                     ReadFd::Bytes(n) => {
                         lock(&theirs.0).captured.push(*stream, &buffer[..n]);
-                        if echo {
-                            let bytes = buffer[..n].to_vec();
-                            let event = match stream {
-                                Stream::Stdout => Event::Stdout(bytes),
-                                Stream::Stderr => Event::Stderr(bytes),
-                            };
-                            bus.output(event, || control.halted());
+                        match &mut prefixer {
+                            Some(prefixer) => show(*stream, prefixer.pass(*stream, &buffer[..n])),
+                            None if echo == Echo::AsItIs => show(*stream, buffer[..n].to_vec()),
+                            None => {}
                         }
                         true
                     }
@@ -160,6 +224,11 @@ impl Capture {
                 });
                 if flush {
                     finished = true;
+                    if let Some(prefixer) = &mut prefixer {
+                        for stream in [Stream::Stdout, Stream::Stderr] {
+                            show(stream, prefixer.rest(stream));
+                        }
+                    }
                     lock(&theirs.0).flushed = true;
                     theirs.1.notify_all();
                 }
@@ -172,6 +241,10 @@ impl Capture {
 impl Pump {
     /// What the command has printed, once it has ended; `give_up` ends the wait for a stalled echo.
     pub fn finish(self, give_up: &dyn Fn() -> bool) -> Captured {
+        strand::aside(|| self.finish_now(give_up))
+    }
+
+    fn finish_now(self, give_up: &dyn Fn() -> bool) -> Captured {
         drop(self.wake);
         let mut state = lock(&self.shared.0);
         while !state.flushed && !give_up() {

@@ -1,7 +1,7 @@
 //! Does a command succeed? Each attempt is one run of it, silent.
 
 use super::Attempt;
-use crate::jobs::output::{Captured, Pump};
+use crate::jobs::output::{Captured, Echo, Pump};
 use crate::jobs::spec::{SpawnError, Spec};
 use crate::jobs::{self, Ask, ExitStatus, Job, Jobs, Kind};
 use std::sync::Arc;
@@ -36,7 +36,7 @@ impl<'a> CommandProbe<'a> {
 
     fn begin(&mut self) -> Attempt<(), SpawnError> {
         match self.jobs.spawn(self.spec.clone(), Kind::Command) {
-            Ok((job, Some(capture))) => match self.jobs.pump(capture, false) {
+            Ok((job, Some(capture))) => match self.jobs.pump(capture, Echo::Nothing) {
                 Ok(pump) => {
                     self.under_way = Some((job, pump));
                     Attempt::Busy

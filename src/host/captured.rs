@@ -1,0 +1,224 @@
+//! What a closure captures, when it is to run beside others.
+//!
+//! Rhai makes a captured variable one cell with a lock, for everybody. A method that is called on it holds the lock
+//! until it returns: `job.wait()` in one closure would keep `job.stop()` in another from ever coming. So every
+//! closure gets its own copy of what none of them changes; handles, such as jobs, are the same job all the same. What
+//! one of them changes stays one cell.
+
+use super::check;
+use crate::jobs::control::lock;
+use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnPtr, Map, Stmt};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+/// The script and its modules: what their closures look like from within.
+static TEXTS: Mutex<Vec<AST>> = Mutex::new(Vec::new());
+
+pub fn remember(ast: &AST) {
+    lock(&TEXTS).push(ast.clone_functions_only());
+}
+
+/// Methods that change the array, map, string or blob that they are called on.
+const CHANGING: &[&str] = &[
+    "append",
+    "chop",
+    "clear",
+    "crop",
+    "dedup",
+    "drain",
+    "fill_with",
+    "insert",
+    "make_lower",
+    "make_upper",
+    "mixin",
+    "order",
+    "order_desc",
+    "pad",
+    "pop",
+    "push",
+    "remove",
+    "replace",
+    "retain",
+    "reverse",
+    "set",
+    "shift",
+    "sort",
+    "sort_by",
+    "sort_desc",
+    "splice",
+    "trim",
+    "truncate",
+    "write_ascii",
+    "write_be",
+    "write_le",
+    "write_utf8",
+];
+
+/// How many captured values are looked at: closures can capture each other in a circle.
+const MOST: usize = 10_000;
+
+/// How many parameters a closure has that it did not capture; none when it is no closure of a script.
+pub fn parameters(closure: &FnPtr) -> Option<usize> {
+    let function = Function::of(closure)?;
+    Some(function.params.len().saturating_sub(closure.curry().len()))
+}
+
+/// A closure as it is written. Its name is unique.
+struct Function {
+    name: String,
+    params: Vec<String>,
+    ast: AST,
+}
+
+impl Function {
+    fn of(closure: &FnPtr) -> Option<Self> {
+        if !closure.is_anonymous() {
+            return None;
+        }
+        let name = closure.fn_name();
+        lock(&TEXTS).iter().find_map(|ast| {
+            let found = ast.iter_functions().find(|function| function.name == name)?;
+            let params = found.params.iter().map(|param| (*param).to_owned()).collect();
+            Some(Self { name: name.to_owned(), params, ast: ast.clone() })
+        })
+    }
+
+    fn body(&self) -> Vec<Stmt> {
+        check::body(&self.ast, &(self.name.clone(), self.params.len()))
+    }
+}
+
+/// Whether a script has defined a function of this name.
+fn of_script(name: &str) -> bool {
+    lock(&TEXTS).iter().any(|ast| ast.iter_functions().any(|function| function.name == name))
+}
+
+/// These closures, each with its own copies of what none of them changes.
+pub fn apart(closures: &[FnPtr]) -> Vec<FnPtr> {
+    let mut changed = Changed { names: BTreeSet::new(), seen: BTreeSet::new(), left: MOST };
+    for closure in closures {
+        changed.by(closure);
+    }
+    let Changed { names, .. } = changed;
+    let copy = |closure: &FnPtr| Copier { changed: &names, left: MOST }.closure(closure);
+    closures.iter().map(copy).collect()
+}
+
+/// Collects the names of the variables that closures change, by the words of their bodies.
+struct Changed {
+    names: BTreeSet<String>,
+    /// Closures whose body has been read.
+    seen: BTreeSet<String>,
+    left: usize,
+}
+
+impl Changed {
+    /// Also by the closures that it has captured.
+    fn by(&mut self, closure: &FnPtr) {
+        self.body(closure);
+        for value in closure.curry() {
+            self.within(value);
+        }
+    }
+
+    fn within(&mut self, value: &Dynamic) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        if let Some(closure) = value.read_lock::<FnPtr>() {
+            self.by(&closure);
+        } else if let Some(items) = value.read_lock::<Array>() {
+            items.iter().for_each(|item| self.within(item));
+        } else if let Some(map) = value.read_lock::<Map>() {
+            map.values().for_each(|item| self.within(item));
+        }
+    }
+
+    fn body(&mut self, closure: &FnPtr) {
+        if !self.seen.insert(closure.fn_name().to_owned()) {
+            return;
+        }
+        let Some(function) = Function::of(closure) else { return };
+        let mut inner = Vec::new();
+        for stmt in function.body() {
+            let names = &mut self.names;
+            stmt.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+                match path.last() {
+                    Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => {
+                        names.extend(root(&assignment.1.lhs).map(str::to_owned));
+                    }
+                    Some(ASTNode::Expr(Expr::Dot(sides, ..))) if changes(&sides.rhs) => {
+                        names.extend(root(&sides.lhs).map(str::to_owned));
+                    }
+                    Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => {
+                        inner.extend(value.read_lock::<FnPtr>().map(|closure| closure.clone()));
+                    }
+                    _ => {}
+                }
+                true
+            });
+        }
+        // A closure within a closure captures what the outer one has captured, under the same name.
+        for closure in inner {
+            self.body(&closure);
+        }
+    }
+}
+
+/// Whether what stands behind a dot changes what stands before it.
+fn changes(expr: &Expr) -> bool {
+    match expr {
+        // A function of the script may change `this`.
+        Expr::MethodCall(call, _) | Expr::FnCall(call, _) => {
+            CHANGING.contains(&call.name.as_str()) || of_script(&call.name)
+        }
+        Expr::Dot(sides, ..) | Expr::Index(sides, ..) => changes(&sides.lhs) || changes(&sides.rhs),
+        _ => false,
+    }
+}
+
+/// The variable that `a`, `a.b`, `a[0].b` start with.
+fn root(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Variable(variable, ..) => Some(&variable.1),
+        Expr::Dot(sides, ..) | Expr::Index(sides, ..) => root(&sides.lhs),
+        _ => None,
+    }
+}
+
+/// Copies what is captured, but for what is changed.
+struct Copier<'a> {
+    changed: &'a BTreeSet<String>,
+    left: usize,
+}
+
+impl Copier<'_> {
+    fn closure(&mut self, closure: &FnPtr) -> FnPtr {
+        let mut own = closure.clone();
+        let params = Function::of(closure).map(|function| function.params).unwrap_or_default();
+        for (index, captured) in own.iter_curry_mut().enumerate() {
+            if !params.get(index).is_some_and(|name| self.changed.contains(name)) {
+                *captured = self.value(captured);
+            }
+        }
+        own
+    }
+
+    fn value(&mut self, value: &Dynamic) -> Dynamic {
+        if self.left == 0 {
+            return value.clone();
+        }
+        self.left -= 1;
+        let mut own = value.flatten_clone();
+        if let Some(closure) = own.clone().try_cast::<FnPtr>() {
+            return self.closure(&closure).into();
+        }
+        if let Some(mut items) = own.write_lock::<Array>() {
+            items.iter_mut().for_each(|item| *item = self.value(item));
+        } else if let Some(mut map) = own.write_lock::<Map>() {
+            map.values_mut().for_each(|item| *item = self.value(item));
+        }
+        own
+    }
+}

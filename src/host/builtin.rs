@@ -3,6 +3,7 @@
 /// Name and text, in the order of `bgjobs scripts`.
 pub const SCRIPTS: &[(&str, &str)] = &[
     ("capture-logs", include_str!("../../scripts/capture-logs.rhai")),
+    ("db-migrate", include_str!("../../scripts/db-migrate.rhai")),
     ("demo", include_str!("../../scripts/demo.rhai")),
     ("free-port", include_str!("../../scripts/free-port.rhai")),
     ("health-check", include_str!("../../scripts/health-check.rhai")),

@@ -314,3 +314,34 @@ fn a_server_that_is_killed_comes_back() {
     let ran = scenario("restart-resilience", &["--cmd", once], &[]).code(125);
     let _ = ran.stderr_has("job `server` died (exit 1)").stderr_has("cannot create directory");
 }
+
+#[test]
+fn an_app_is_tested_with_a_migrated_database() {
+    if skip(&["initdb", "psql", "python3", "curl"]) {
+        return;
+    }
+    let files = [
+        ("1.sql", "create table users (name text);"),
+        ("2.sql", "insert into users values ('Ada');"),
+        ("broken.sql", "create table x (y nonsense);"),
+    ];
+    let args = [
+        "--sql",
+        "1.sql",
+        "--migrate",
+        "psql -qf 2.sql",
+        "--cmd",
+        "test -n \"$DATABASE_URL\" && exec python3 -m http.server $PORT --bind 127.0.0.1",
+        "--url",
+        "/1.sql",
+        "--test",
+        "curl -sf $URL/1.sql -o /dev/null && psql -Atc 'select name from users'; exit 3",
+    ];
+    let ran = scenario("db-migrate", &args, &files).code(3).stdout("Ada\n");
+    let _ = ran.stderr_has("2 jobs stopped, 0 leaked");
+    let ran = scenario("db-migrate", &["--sql", "broken.sql", "--test", "echo never"], &files);
+    assert_ne!(ran.code, Some(0));
+    let _ = ran.stdout("").stderr_has("broken.sql").stderr_has("type \"nonsense\" does not exist");
+    let ran = scenario("db-migrate", &["--database", "oracle", "--test", "x"], &[]).code(2);
+    let _ = ran.stderr_has("error: param: --database is \"oracle\", not postgres|mysql");
+}

@@ -33,6 +33,11 @@ pub enum Event {
         status: String,
         expected: bool,
     },
+    /// It has printed a line that means failure.
+    JobFailed {
+        job: String,
+        line: String,
+    },
     /// Its leader exited with 0 and left processes behind.
     JobDaemonised {
         job: String,

@@ -294,10 +294,10 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let spec = Launch::new(function, None, command, &opts)?.command_spec();
     // A death that nobody was told of yet ends this before it begins.
     if !rt.control().closing()
-        && let Some((dead, status)) = rt.jobs.death()
+        && let Some((dead, death)) = rt.jobs.death()
     {
         rt.jobs.told(dead.id);
-        return Err(error::job_died(&dead, status, Some(&format!("`{}` to start", one_line(&text)))).into());
+        return Err(error::death(&dead, &death, Some(&format!("`{}` to start", one_line(&text)))).into());
     }
     let logs = logs();
     let started = jobs::now();
@@ -337,11 +337,10 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
             timed_out = true;
             stop(&job, Ask::default())
         }
-        Err(Failed::Died(dead, dead_status)) => {
+        Err(Failed::Died(dead, death)) => {
             stop(&job, Ask { signal: jobs::signal_number("INT"), grace: Some(PARTIAL_REPORT) });
             let partial = pump.finish(&|| rt.control().halted()).text(None);
-            let mut error =
-                error::job_died(&dead, dead_status, Some(&format!("`{}` to end", one_line(&text))));
+            let mut error = error::death(&dead, &death, Some(&format!("`{}` to end", one_line(&text))));
             if echo != Echo::Yes {
                 let lines = capture::last_lines(partial.as_bytes(), 20);
                 error =

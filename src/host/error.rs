@@ -7,6 +7,7 @@ use super::value;
 use crate::event::{Place, Tail};
 use crate::exit;
 use crate::jobs::ExitStatus;
+use crate::jobs::fail::{Death, FailLine};
 use crate::jobs::{self, Job, output};
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
@@ -120,6 +121,7 @@ const NOUNS: &[&str] = &[
     "waited_ms",
     "value",
     "line",
+    "pattern",
     "position",
     "source",
 ];
@@ -255,6 +257,36 @@ pub fn log_tail(job: &str, path: &Path) -> Tail {
 /// The script was stopped from outside: cannot be caught.
 pub fn terminated() -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorTerminated("stopped".into(), Position::NONE))
+}
+
+/// A job counts as dead. `waiting_for`: what was being waited for.
+pub fn death(job: &Job, death: &Death, waiting_for: Option<&str>) -> ScriptError {
+    match death {
+        Death::Ended(status) => job_died(job, *status, waiting_for),
+        Death::Line(found) => fail_line(job, found, waiting_for),
+    }
+}
+
+/// A job has printed a line that means failure.
+pub fn fail_line(job: &Job, found: &FailLine, waiting_for: Option<&str>) -> ScriptError {
+    const MOST: usize = 200;
+    let name = &job.spec.name;
+    let mut line: String = found.line.trim().chars().take(MOST).collect();
+    if line.len() < found.line.trim().len() {
+        line.push('…');
+    }
+    let during = waiting_for.map_or_else(String::new, |what| format!(" while waiting for {what}"));
+    let mut error = ScriptError::new(Kind::JobDied, format!("job `{name}` failed{during}: {line}"))
+        .fact("job", name.clone())
+        .fact("line", found.line.clone())
+        .fact("pattern", found.pattern.clone())
+        .note(format!("its log has a line that matches /{}/ (`fail_on`)", found.pattern))
+        .note(format!("command: {}", job.spec.command.display()))
+        .log_of(job);
+    if let Some(log) = &job.log {
+        error = error.fact("output", output::tail(log, TAIL).join("\n"));
+    }
+    error
 }
 
 /// A job ended that should live. `waiting_for`: what was being waited for.

@@ -9,6 +9,7 @@ use super::ready;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::exit;
+use crate::jobs::fail::Death;
 use crate::jobs::{self, State};
 use crate::probe::background::Background;
 use crate::probe::http::{self, Reason, Request, Url};
@@ -671,8 +672,8 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
         return failed;
     }
     // A server that crashes closes its connections before it has ended.
-    if let Some((job, status)) = if cut_off { death_soon() } else { rt.jobs.death() } {
-        let how = job.describe(status);
+    if let Some((job, death)) = if cut_off { death_soon() } else { rt.jobs.death() } {
+        let how = death.describe(&job);
         return failed
             .note(format!("job `{}` of this run has died: {how}", job.spec.name))
             .log_of(&job)
@@ -690,7 +691,7 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
 }
 
 /// A job's death, also one that is only just happening.
-fn death_soon() -> Option<(Arc<jobs::Job>, jobs::ExitStatus)> {
+fn death_soon() -> Option<(Arc<jobs::Job>, Death)> {
     const SOON: Duration = Duration::from_millis(100);
     let rt = rt();
     let until = jobs::now() + SOON;

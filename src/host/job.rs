@@ -45,7 +45,10 @@ mod functions {
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
     /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `grace` (5 s), `ready`, `timeout`
-    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `max_log` (`"100MB"`:
+    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
+    /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
+    /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
+    /// what it prints after it was asked to stop does not count), `max_log` (`"100MB"`:
     /// when its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
     /// cannot do that, the job is stopped, which throws `job_died`), `max_memory` (`"512MB"`, or a number of bytes:
     /// beyond it the kernel kills the whole job), `max_procs` (processes and threads together: beyond it none can
@@ -513,6 +516,7 @@ pub fn by_name(name: &str) -> Fallible<Job> {
 fn stop_one(job: &Job, ask: Ask) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
+    rt.jobs.look_for_failures();
     rt.jobs.stop(&[job.0.id], ask, &|| rt.control().halted());
     rt.checkpoint()
 }
@@ -521,6 +525,7 @@ fn stop_all(grace: Option<Duration>) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
     let ids: Vec<_> = rt.jobs.list().iter().map(|job| job.id).collect();
+    rt.jobs.look_for_failures();
     rt.jobs.stop(&ids, Ask { grace, ..Ask::default() }, &|| rt.control().halted());
     rt.checkpoint()
 }
@@ -559,6 +564,10 @@ pub fn wait_for_end(function: &str, job: &Job, opts: &Dynamic, waited: Duration)
             error::terminated()
         })
     })?;
+    // What it has printed is a failure, whatever its code.
+    if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {
+        return Err(error::fail_line(&job.0, &found, Some(&what)).into());
+    }
     Ok(outcome(job))
 }
 

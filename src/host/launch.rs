@@ -6,6 +6,7 @@ use super::job::Job;
 use super::ready::Readiness;
 use super::runtime::rt;
 use super::value::{self, Opts};
+use super::wait as waits;
 use crate::exit;
 use crate::jobs::cgroup::{Limits, Refused};
 use crate::jobs::control::lock;
@@ -14,6 +15,7 @@ use crate::jobs::port;
 use crate::jobs::spec::{self, Command, Expect, Output, SpawnError, Spec, Stdin};
 use crate::jobs::{self, Kind};
 use crate::secret;
+use regex::Regex;
 use rhai::{Array, Dynamic, Map};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -37,6 +39,7 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "timeout",
     "interval",
     "expect_exit",
+    "fail_on",
     "max_log",
     "max_memory",
     "max_procs",
@@ -138,6 +141,9 @@ pub fn launch_with(
         .jobs
         .spawn(spec, Kind::Job)
         .map_err(|e| spawn_error(function, &e, given.as_deref().map(|name| (name, &command))))?;
+    if job.file.is_none() && !job.spec.fail_on.is_empty() {
+        rt.warn(format!("{}: its log is no regular file, so that `fail_on` cannot be looked for", job.spec.name));
+    }
     let job = Job(job);
     lock(&rt.readiness).insert(job.0.id, Arc::new(readiness));
     Ok(job)
@@ -218,6 +224,7 @@ impl<'a> Launch<'a> {
             stop_signal: SIGTERM,
             grace: self.grace,
             expect: Expect::AnyEnd,
+            fail_on: Vec::new(),
             max_log: limit::DEFAULT,
             limits: self.limits,
         }
@@ -265,6 +272,7 @@ impl<'a> Launch<'a> {
             stop_signal,
             grace: self.grace,
             expect: expectation(function, self.opts)?,
+            fail_on: fail_on(function, self.opts)?,
             max_log: max_log(function, self.opts)?,
             limits: self.limits,
             name,
@@ -342,6 +350,31 @@ fn max_log(function: &str, opts: &Opts) -> Fallible<u64> {
             Err(ScriptError::usage(wrong).into())
         }
         bytes => Ok(bytes.unwrap_or(limit::DEFAULT)),
+    }
+}
+
+/// A pattern, or an array of them.
+fn fail_on(function: &str, opts: &Opts) -> Fallible<Vec<Regex>> {
+    let Some(value) = opts.get("fail_on") else { return Ok(Vec::new()) };
+    let what = format!("{function}: option `fail_on`");
+    let one = |value: &Dynamic| -> Fallible<Regex> {
+        let Some(text) = value.read_lock::<rhai::ImmutableString>() else {
+            let shown = value::show(value);
+            return Err(ScriptError::usage(format!(
+                "{what}: {shown} is no regular expression (a string), nor an array of them"
+            ))
+            .into());
+        };
+        let pattern = waits::regex(&what, &text)?;
+        if pattern.is_match("") {
+            let wrong = format!("{what}: {:?} matches every line", text.as_str());
+            return Err(ScriptError::usage(wrong).into());
+        }
+        Ok(pattern)
+    };
+    match value.read_lock::<Array>() {
+        Some(list) => list.iter().map(one).collect(),
+        None => Ok(vec![one(value)?]),
     }
 }
 

@@ -66,19 +66,22 @@ pub use script::{Script, built_in, built_in_text, check, manual};
 
 use crate::event::Failure;
 use crate::jobs::Jobs;
+use crate::jobs::fail::Death;
 
 /// The jobs that died besides the one that the failure is about, a line each.
 pub fn other_deaths(jobs: &Jobs) -> Vec<String> {
     let mut lines = Vec::new();
-    while let Some((job, status)) = jobs.death() {
+    while let Some((job, death)) = jobs.known_death() {
         jobs.told(job.id);
-        lines.push(format!("job `{}` has died too ({})", job.spec.name, job.describe(status)));
+        let what = if matches!(death, Death::Ended(_)) { "died" } else { "failed" };
+        lines.push(format!("job `{}` has {what} too ({})", job.spec.name, death.describe(&job)));
     }
     lines
 }
 
 /// A job that died without the script having noticed: the run has failed, even if its last line was reached.
 pub fn untold_death(jobs: &Jobs) -> Option<Failure> {
-    let (job, status) = jobs.death()?;
-    Some(failure::from_error(&error::job_died(&job, status, None)))
+    let (job, death) = jobs.known_death()?;
+    jobs.told(job.id);
+    Some(failure::from_error(&error::death(&job, &death, None)))
 }

@@ -582,6 +582,9 @@ impl Starting {
             if let Some(State::Ended(status)) = state.map(|view| view.state)
                 && !matches!(condition, Condition::Ended)
             {
+                if let Some(found) = rt().jobs.tell_fail_line(self.job.0.id) {
+                    return Attempt::Never(error::fail_line(&self.job.0, &found, Some(&what)).into());
+                }
                 rt().jobs.told(self.job.0.id);
                 return Attempt::Never(error::job_died(&self.job.0, status, Some(&what)).into());
             }
@@ -600,6 +603,10 @@ impl Starting {
             return Attempt::NotYet(what);
         }
         if !self.ready {
+            if let Some(found) = rt().jobs.tell_fail_line(self.job.0.id) {
+                let what = format!("`{}` to be ready", self.job.0.spec.name);
+                return Attempt::Never(error::fail_line(&self.job.0, &found, Some(&what)).into());
+            }
             self.ready = true;
             let what = self.shown.clone();
             let after = jobs::now().saturating_sub(view(&self.job).map_or(self.since, |view| view.started));

@@ -44,6 +44,8 @@ impl Script {
         env::declare(env::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
+        // What the jobs print while they are being stopped says nothing about the test.
+        self.rt.jobs.look_for_failures();
         // Whatever the evaluation says: if it was stopped, that is why it ended, and this is where.
         let stopped = self.rt.control().reason().is_some();
         result.map_err(|error| {

@@ -627,9 +627,8 @@ pub fn failed<E>(
     match failed {
         Failed::Never(error) => never(error),
         Failed::Halted => error::terminated(),
-        Failed::Died(job, status) | Failed::Ended(job, status) => {
-            error::job_died(&job, status, Some(what)).into()
-        }
+        Failed::Died(job, death) => error::death(&job, &death, Some(what)).into(),
+        Failed::Ended(job, status) => error::job_died(&job, status, Some(what)).into(),
         Failed::AllEnded => {
             let mut error = ScriptError::new(
                 Kind::JobDied,

@@ -10,6 +10,7 @@
 //! output   a job's log, a command's pipes
 //! limit    keeps the logs within their limits
 //! files    directories whose changes ring the bell
+//! fail     lines of a log that mean failure
 //! leak     the proof: what is left of a run
 //! port     free ports, who listens
 //! evict    frees a port
@@ -24,6 +25,7 @@
 pub mod cgroup;
 pub mod control;
 pub mod evict;
+pub mod fail;
 mod files;
 pub mod leak;
 pub mod limit;
@@ -46,6 +48,7 @@ use crate::sys::proc::{self, Births, Stat, Usage};
 use crate::sys::{clock, fd, sched, signal, testing, wait};
 use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
+use fail::Death;
 use files::Files;
 use limit::FileId;
 use nix::libc::{SIGCONT, SIGKILL};
@@ -77,6 +80,7 @@ pub struct Jobs {
     cgroup: Result<Cgroup, String>,
     next_id: AtomicUsize,
     files: Files,
+    watched: fail::Watched,
     ports: Mutex<KnownPorts>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     reserve: Mutex<Vec<OwnedFd>>,
@@ -156,6 +160,7 @@ impl Jobs {
             cgroup,
             next_id: AtomicUsize::new(1),
             files: Files::default(),
+            watched: fail::Watched::default(),
             ports: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
@@ -276,6 +281,7 @@ impl Jobs {
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let (stdin, stdin_writer) = open_stdin(&spec.stdin, owner)?;
         let Opened { stdout, stderr, log, file, capture } = self.open_output(&spec.output, owner, again)?;
+        let log_from = log.as_deref().filter(|_| again).map_or(0, output::size);
         let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account, self.join(limited.as_ref()));
         let (stdin, too_chatty) = (Mutex::new(stdin_writer), AtomicBool::new(false));
         let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin, limited });
@@ -287,6 +293,7 @@ impl Jobs {
             }
         })?;
         if kind == Kind::Job {
+            self.watch_for_failure(&job, log_from);
             let command = job.spec.command.display();
             self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
             self.logs.get().inspect(|thread| thread.unpark());
@@ -468,18 +475,23 @@ impl Jobs {
         lock(&self.table).entry(id).map(|entry| Arc::clone(&entry.job))
     }
 
-    /// A job that died unexpectedly and of which the script has not been told yet.
-    pub fn death(&self) -> Option<(Arc<Job>, ExitStatus)> {
-        let table = lock(&self.table);
-        let entry = table.entries.iter().find(|entry| !entry.told && entry.died())?;
-        let State::Ended(status) = entry.state() else { return None };
-        Some((Arc::clone(&entry.job), status))
+    /// A job that died unexpectedly, or has printed what means failure, and of which the script has not been told yet.
+    pub fn death(&self) -> Option<(Arc<Job>, Death)> {
+        self.look_for_failures();
+        self.known_death()
     }
 
-    /// Marks a death as told: its error is being thrown.
+    /// As [`Jobs::death`], without a look at what was printed since the last one.
+    pub fn known_death(&self) -> Option<(Arc<Job>, Death)> {
+        let table = lock(&self.table);
+        table.entries.iter().find_map(|entry| Some((Arc::clone(&entry.job), entry.death()?)))
+    }
+
+    /// Marks a death as told: its error is being thrown. One that has failed and ended has died once.
     pub fn told(&self, id: JobId) {
         if let Some(entry) = lock(&self.table).entry_mut(id) {
-            entry.told = true;
+            entry.told |= entry.failed.is_none() || entry.fail_told || entry.died();
+            entry.fail_told |= entry.failed.is_some();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::cgroup::{Limits, Refused};
 use crate::sys::fork::{Credentials, Exec, Join};
+use regex::Regex;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -177,6 +178,8 @@ pub struct Spec {
     pub stop_signal: i32,
     pub grace: Duration,
     pub expect: Expect,
+    /// A line of its log that matches any of these means that it has failed.
+    pub fail_on: Vec<Regex>,
     /// How long its log may become, in bytes.
     pub max_log: u64,
     pub limits: Limits,

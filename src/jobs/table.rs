@@ -5,6 +5,7 @@
 //! number of its group from being used again.
 
 use super::cgroup::Limited;
+use super::fail::{Death, FailLine};
 use super::leak;
 use super::limit::FileId;
 use super::spec::{Expect, Spec};
@@ -98,6 +99,10 @@ pub(super) struct Entry {
     pub signalled: Vec<i32>,
     /// Its unexpected death has been thrown once.
     pub told: bool,
+    /// It has printed a line that means failure.
+    pub failed: Option<FailLine>,
+    /// That has been thrown once.
+    pub fail_told: bool,
     /// A change that the reaper has seen and not yet announced.
     announced: State,
 }
@@ -152,6 +157,16 @@ impl Entry {
                 self.job.kind == Kind::Job && !self.asked && !expected(status) && !self.ended_as_told(status)
             }
             State::Running | State::Daemonised => false,
+        }
+    }
+
+    /// Why it counts as dead, if the script has not been told of it yet. What it printed comes first: that is why it
+    /// has ended, if it has.
+    pub fn death(&self) -> Option<Death> {
+        match (&self.failed, self.state()) {
+            (Some(found), _) if !self.fail_told => Some(Death::Line(found.clone())),
+            (_, State::Ended(status)) if !self.told && self.died() => Some(Death::Ended(status)),
+            _ => None,
         }
     }
 
@@ -241,6 +256,8 @@ impl Table {
             asked: false,
             signalled: Vec::new(),
             told: false,
+            failed: None,
+            fail_told: false,
             announced: State::Running,
             job,
         };

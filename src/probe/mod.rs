@@ -18,6 +18,7 @@ pub mod log;
 pub mod tcp;
 
 use crate::jobs::control::Control;
+use crate::jobs::fail::Death;
 use crate::jobs::{self, ExitStatus, Job, JobId, Jobs, State};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +48,8 @@ pub enum Failed<E> {
         waited: Duration,
         seen: Seen,
     },
-    /// A job died that should live.
-    Died(Arc<Job>, ExitStatus),
+    /// A job died that should live, or has printed what means failure.
+    Died(Arc<Job>, Death),
     /// The job that was waited for has ended, with whatever code.
     Ended(Arc<Job>, ExitStatus),
     /// Every job of this run has ended.
@@ -191,9 +192,9 @@ impl<'a> Wait<'a> {
     /// Why going on waiting is pointless, if it is.
     fn hopeless<E>(&self) -> Option<Failed<E>> {
         if self.watch_deaths
-            && let Some((job, status)) = self.jobs.death()
+            && let Some((job, death)) = self.jobs.death()
         {
-            return Some(Failed::Died(job, status));
+            return Some(Failed::Died(job, death));
         }
         if let Some(id) = self.about
             && let (Some(view), Some(job)) = (self.jobs.view(id), self.jobs.get(id))

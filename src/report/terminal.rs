@@ -67,6 +67,7 @@ impl Terminal {
             Event::PortFreed { .. } | Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
+            Event::JobFailed { .. } => Verbosity::Quiet,
             Event::JobStopped { killed: Some(_), .. } => Verbosity::Quiet,
             Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
@@ -81,6 +82,9 @@ impl Terminal {
             Event::JobReady { job, what, after } => format!("{job} ready: {what} ({})", duration(*after)),
             Event::JobEnded { job, status, expected: true } => format!("{job} ended ({status})"),
             Event::JobEnded { job, status, expected: false } => style.bad(&format!("{job} died ({status})")),
+            Event::JobFailed { job, line } => {
+                style.bad(&format!("{job} failed: {} (fail_on)", shorten(&sanitize(line))))
+            }
             Event::JobDaemonised { job, left } => {
                 format!("{job} went to the background: its first process ended, {left} still run")
             }

@@ -1,0 +1,131 @@
+//! Lines of a job's log that mean failure (`fail_on`).
+//!
+//! Nobody reads along all the time: whoever waits looks, and is woken whenever something is written to a watched log.
+//! What a job prints counts until it is asked to stop; the first such line is the one that counts.
+
+use super::control::lock;
+use super::output::{LogReader, News};
+use super::table::JobId;
+use super::{Job, Jobs, State};
+use crate::event::Event;
+use crate::sys::wait::ExitStatus;
+use regex::Regex;
+use std::sync::Mutex;
+
+/// Why a job counts as dead.
+#[derive(Clone, Debug)]
+pub enum Death {
+    /// It ended non-zero or by a signal, and nobody asked for that.
+    Ended(ExitStatus),
+    /// It has printed a line that means failure, and may well be alive.
+    Line(FailLine),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailLine {
+    pub line: String,
+    pub pattern: String,
+}
+
+impl Death {
+    pub fn describe(&self, job: &Job) -> String {
+        match self {
+            Self::Ended(status) => job.describe(*status),
+            Self::Line(found) => format!("{:?} in its log", found.line),
+        }
+    }
+}
+
+/// The logs that are looked at.
+#[derive(Default)]
+pub(super) struct Watched(Mutex<Vec<Log>>);
+
+struct Log {
+    id: JobId,
+    reader: LogReader,
+    patterns: Vec<Regex>,
+    /// The beginning of a line, which counts as one when the job has ended.
+    unfinished: Option<String>,
+}
+
+/// So many pieces of a log are read in one look; then others have their turn.
+const MOST_PIECES: usize = 8;
+
+impl Jobs {
+    /// From now on what comes into this job's log, from this offset on, is looked at.
+    pub(super) fn watch_for_failure(&self, job: &Job, from: u64) {
+        let mut logs = lock(&self.watched.0);
+        logs.retain(|log| log.id != job.id);
+        // Of what is no regular file (a FIFO) nothing could be read a second time.
+        let (false, Some(path), Some(_)) = (job.spec.fail_on.is_empty(), &job.log, job.file) else { return };
+        let (reader, patterns) = (LogReader::from_offset(path, from), job.spec.fail_on.clone());
+        logs.push(Log { id: job.id, reader, patterns, unfinished: None });
+        if let Some(directory) = path.parent() {
+            self.watch(directory);
+        }
+    }
+
+    /// Looks for lines that mean failure in what has come since the last look.
+    pub fn look_for_failures(&self) {
+        lock(&self.watched.0).retain_mut(|log| self.look_at(log));
+    }
+
+    /// Whether there will be anything more to look at.
+    fn look_at(&self, log: &mut Log) -> bool {
+        // Before reading: what it printed just before its end counts.
+        let over = match lock(&self.table).entry(log.id) {
+            Some(entry) if !entry.asked => matches!(entry.state(), State::Ended(_)),
+            _ => return false,
+        };
+        for _ in 0..MOST_PIECES {
+            let missed = log.reader.missed;
+            let News { lines, partial, more } = log.reader.news();
+            if log.reader.missed && !missed {
+                self.bus.emit(Event::Warning(
+                    "a job's log grew faster than it was read: what was dropped of it was not searched for `fail_on`"
+                        .to_owned(),
+                ));
+            }
+            if !lines.is_empty() || partial.is_some() {
+                log.unfinished = partial;
+            }
+            let last = log.unfinished.iter().filter(|_| over && !more);
+            if let Some(found) = lines.iter().chain(last).find_map(|line| log.means_failure(line)) {
+                self.fail(log.id, found);
+                return false;
+            }
+            if !more {
+                return !over;
+            }
+        }
+        self.control.bell.ring(); // Go on at once, but let others hear an interrupt first.
+        true
+    }
+
+    fn fail(&self, id: JobId, found: FailLine) {
+        let mut table = lock(&self.table);
+        let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked) else { return };
+        entry.failed = Some(found.clone());
+        let job = entry.job.spec.name.clone();
+        drop(table);
+        self.bus.emit(Event::JobFailed { job, line: found.line });
+    }
+
+    /// The line by which a job has failed, if the script has not been told yet; from now on it has.
+    pub fn tell_fail_line(&self, id: JobId) -> Option<FailLine> {
+        self.look_for_failures();
+        let mut table = lock(&self.table);
+        let entry = table.entry_mut(id)?;
+        let found = entry.failed.clone().filter(|_| !entry.fail_told)?;
+        entry.fail_told = true;
+        entry.told |= entry.died();
+        Some(found)
+    }
+}
+
+impl Log {
+    fn means_failure(&self, line: &str) -> Option<FailLine> {
+        let pattern = self.patterns.iter().find(|pattern| pattern.is_match(line))?;
+        Some(FailLine { line: line.to_owned(), pattern: pattern.to_string() })
+    }
+}

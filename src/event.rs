@@ -48,6 +48,12 @@ pub enum Event {
         after: Duration,
         killed: Option<Killed>,
     },
+    /// What was run instead of its stop signal was of no use: it gets the signal.
+    StopCommandFailed {
+        job: String,
+        why: String,
+        signal: String,
+    },
     CommandStarted {
         command: String,
     },

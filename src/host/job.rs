@@ -44,7 +44,7 @@ mod functions {
 
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
-    /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `grace` (5 s), `ready`, `timeout`
+    /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
     /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
     /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
     /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
@@ -53,6 +53,12 @@ mod functions {
     /// cannot do that, the job is stopped, which throws `job_died`), `max_memory` (`"512MB"`, or a number of bytes:
     /// beyond it the kernel kills the whole job), `max_procs` (processes and threads together: beyond it none can
     /// be started). The last two need cgroup v2 with these controllers; throws `io` when they cannot be enforced.
+    ///
+    /// `stop_cmd` is a command that is run instead of the stop signal, with the job's environment, directory and user;
+    /// what it prints goes to the job's log. The grace period runs from its start. When it fails, the job gets its stop
+    /// signal at once, with a warning; when it has ended well and the job still runs after half of the grace period,
+    /// too; SIGKILL at the end of the grace period, as always. It is also run at the end of the run and when that is
+    /// interrupted, but not by `.kill()`, nor when bgjobs itself was killed: then there are only signals.
     ///
     /// ```rhai
     /// let api = spawn("api", "sleep 60");

@@ -34,6 +34,7 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "stdin",
     "log",
     "stop_signal",
+    "stop_cmd",
     "grace",
     "ready",
     "timeout",
@@ -142,7 +143,10 @@ pub fn launch_with(
         .spawn(spec, Kind::Job)
         .map_err(|e| spawn_error(function, &e, given.as_deref().map(|name| (name, &command))))?;
     if job.file.is_none() && !job.spec.fail_on.is_empty() {
-        rt.warn(format!("{}: its log is no regular file, so that `fail_on` cannot be looked for", job.spec.name));
+        rt.warn(format!(
+            "{}: its log is no regular file, so that `fail_on` cannot be looked for",
+            job.spec.name
+        ));
     }
     let job = Job(job);
     lock(&rt.readiness).insert(job.0.id, Arc::new(readiness));
@@ -222,6 +226,7 @@ impl<'a> Launch<'a> {
             stdin: self.stdin,
             output: Output::Captured,
             stop_signal: SIGTERM,
+            stop_cmd: None,
             grace: self.grace,
             expect: Expect::AnyEnd,
             fail_on: Vec::new(),
@@ -270,6 +275,7 @@ impl<'a> Launch<'a> {
             port,
             stdin: self.stdin,
             stop_signal,
+            stop_cmd: stop_cmd(function, self.opts)?,
             grace: self.grace,
             expect: expectation(function, self.opts)?,
             fail_on: fail_on(function, self.opts)?,
@@ -351,6 +357,11 @@ fn max_log(function: &str, opts: &Opts) -> Fallible<u64> {
         }
         bytes => Ok(bytes.unwrap_or(limit::DEFAULT)),
     }
+}
+
+fn stop_cmd(function: &str, opts: &Opts) -> Fallible<Option<Command>> {
+    let what = format!("{function}: option `stop_cmd`");
+    opts.get("stop_cmd").map(|value| value::command(value, &what)).transpose()
 }
 
 /// A pattern, or an array of them.

@@ -7,6 +7,7 @@
 //! spec     what to start: data, and its translation for exec
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
+//! last     the command that is run instead of a stop signal
 //! output   a job's log, a command's pipes
 //! limit    keeps the logs within their limits
 //! files    directories whose changes ring the bell
@@ -27,6 +28,7 @@ pub mod control;
 pub mod evict;
 pub mod fail;
 mod files;
+mod last;
 pub mod leak;
 pub mod limit;
 pub mod output;
@@ -66,8 +68,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::Thread;
 use std::time::Duration;
-use stop::{Action, Stage};
-use table::{Phase, Table};
+use stop::{Action, FollowUp, Stage};
+use table::{Phase, StopCommand, Table};
 
 /// All jobs of the run.
 pub struct Jobs {
@@ -184,10 +186,10 @@ impl Jobs {
         while let Ok(Request { exec, job, reply }) = requests.recv() {
             let mut table = lock(&self.table);
             testing::may_panic();
-            let result = if table.phase == Phase::Stopping {
-                Err(SpawnError::Stopping)
-            } else {
+            let result = if table.phase.allows(job.kind) {
                 fork::fork_exec(&exec).map_err(|failure| explain(failure, &job.spec))
+            } else {
+                Err(SpawnError::Stopping)
             };
             if let Ok(pid) = result {
                 table.insert(job, pid, clock::now());
@@ -222,7 +224,7 @@ impl Jobs {
         for change in changes {
             let job = change.job.spec.name.clone();
             match change.state {
-                _ if change.job.kind == Kind::Command || change.asked => {}
+                _ if change.job.kind != Kind::Job || change.asked => {}
                 State::Ended(status) => {
                     let status = change.job.describe(status);
                     self.bus.emit(Event::JobEnded { job, status, expected: !change.died });
@@ -569,7 +571,7 @@ impl Jobs {
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
         let now = clock::now();
         let mut table = lock(&self.table);
-        let mut orders = Vec::new();
+        let (mut orders, mut commands) = (Vec::new(), Vec::new());
         for &id in ids {
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
@@ -592,12 +594,24 @@ impl Jobs {
                 }
                 // What has ended by itself before has died all the same, even if it left something to stop.
                 entry.asked |= !matches!(entry.state(), State::Ended(_));
+                let has_time = !grace.is_zero() && !self.control.killing();
+                let by_command = entry.job.spec.stop_cmd.is_some() && ask.signal.is_none() && has_time;
+                // Only once: one that looked gone has had its command.
+                let by_command = by_command && entry.stage == Stage::Running;
                 entry.stage = Stage::Asked { since: now, grace };
-                // CONT, since a stopped process would only see the signal after it.
-                orders.push((id, vec![number, SIGCONT]));
+                // CONT, since a stopped process would only see the signal, or its command's request, after it.
+                if by_command {
+                    entry.stop_command = Some(StopCommand::Due);
+                    commands.push(id);
+                    orders.push((id, vec![SIGCONT]));
+                } else {
+                    orders.push((id, vec![number, SIGCONT]));
+                }
             }
         }
         table.signal_trees(&orders);
+        drop(table);
+        commands.into_iter().for_each(|id| self.start_stop_command(id));
     }
 
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
@@ -613,22 +627,39 @@ impl Jobs {
             let mut wake: Option<Duration> = None;
             let mut finished = Vec::new();
             let mut kills = Vec::new();
+            let mut overdue = Vec::new();
             let mut table = lock(&self.table);
             let patience = table.patience(now);
             waiting.retain(|&id| {
+                let command = table.stop_command(id);
                 let Some(entry) = table.entry_mut(id) else { return false };
                 let before = entry.stage;
-                let (stage, action) =
-                    stop::next(before, entry.alive(), self.control.killing(), patience, now);
+                // Its stop command is part of it.
+                let alive = entry.alive() || command.is_some_and(|(_, alive, _)| alive);
+                let (stage, action) = stop::next(before, alive, self.control.killing(), patience, now);
                 entry.stage = stage;
                 let job = Arc::clone(&entry.job);
                 match action {
                     Action::Done => {
-                        finished.push((job, before, stage));
+                        finished.push((job, before, stage, entry.stop_command.is_some()));
                         return false;
                     }
-                    Action::WaitUntil(until) => wake = [wake, until].into_iter().flatten().min(),
-                    Action::Kill => kills.push((id, vec![SIGKILL])),
+                    Action::WaitUntil(until) => {
+                        let mut next = until;
+                        if let (Stage::Asked { since, grace }, Some((_, _, status))) = (stage, command)
+                            && entry.alive()
+                        {
+                            match stop::follow_up(since, grace, status, now) {
+                                FollowUp::Wait(at) => next = [next, at].into_iter().flatten().min(),
+                                FollowUp::Signal => overdue.push((id, status)),
+                            }
+                        }
+                        wake = [wake, next].into_iter().flatten().min();
+                    }
+                    Action::Kill => {
+                        let ids = std::iter::once(id).chain(command.map(|(command, _, _)| command));
+                        kills.extend(ids.map(|id| (id, vec![SIGKILL])));
+                    }
                 }
                 true
             });
@@ -643,8 +674,12 @@ impl Jobs {
             if all_together {
                 self.sweep();
             }
-            for (job, before, stage) in finished {
-                self.announce_stop(&job, before, stage, now);
+            for (job, before, stage, by_command) in finished {
+                self.announce_stop(&job, before, stage, by_command, now);
+            }
+            for (id, status) in overdue {
+                let failed = status.filter(|status| !status.success());
+                self.signal_instead(id, failed.map(describe));
             }
             if !kills.is_empty() {
                 // Whoever forked in the meantime is found by looking again, at once.
@@ -657,13 +692,16 @@ impl Jobs {
         }
     }
 
-    fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, now: Duration) {
+    /// `by_command`: its stop signal was not sent.
+    fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, by_command: bool, now: Duration) {
         let (since, killed) = match (before, stage) {
             (Stage::Asked { since, .. }, Stage::Gone { .. }) => (since, None),
             // Only one that had its grace has ignored anything.
             (Stage::Killed { since, at, grace }, Stage::Gone { .. }) => {
                 let patient = !grace.is_zero() && at >= since + grace;
-                (since, patient.then(|| Killed { ignored: signal::name(job.spec.stop_signal), grace }))
+                let signal = || signal::name(job.spec.stop_signal);
+                let ignored = || if by_command { "its stop_cmd".to_owned() } else { signal() };
+                (since, patient.then(|| Killed { ignored: ignored(), grace }))
             }
             _ => return,
         };
@@ -679,7 +717,9 @@ impl Jobs {
         let mut table = lock(&self.table);
         testing::may_hang("teardown");
         table.phase = Phase::Stopping;
-        table.entries.iter().filter(|entry| entry.alive()).map(|entry| entry.job.id).collect()
+        // A stop command ends with its job, in a stop that may be under way.
+        let to_stop = |entry: &&table::Entry| entry.alive() && entry.job.kind != Kind::StopCommand;
+        table.entries.iter().filter(to_stop).map(|entry| entry.job.id).collect()
     }
 
     /// Notes what the run listens on, so that it can be missed when all has been stopped.
@@ -723,6 +763,7 @@ impl Jobs {
         if testing::off("sweep") {
             return;
         }
+        lock(&self.table).phase = Phase::Sweeping;
         self.kill_cgroup();
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);

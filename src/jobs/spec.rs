@@ -176,6 +176,8 @@ pub struct Spec {
     pub stdin: Stdin,
     pub output: Output,
     pub stop_signal: i32,
+    /// Run instead of the stop signal.
+    pub stop_cmd: Option<Command>,
     pub grace: Duration,
     pub expect: Expect,
     /// A line of its log that matches any of these means that it has failed.

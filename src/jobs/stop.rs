@@ -1,6 +1,7 @@
 //! The decision of how to stop one job: a pure step from (stage, facts, time) to (stage, action).
 //! [`super::Jobs::stop`] takes the actions, for any number of jobs in one loop.
 
+use crate::sys::wait::ExitStatus;
 use std::time::Duration;
 
 /// How long after SIGKILL what it cannot reach is given up and named.
@@ -59,9 +60,44 @@ pub fn next(stage: Stage, alive: bool, kill_now: bool, patience: Duration, now: 
     }
 }
 
+/// What to do about a job that still runs and for which a command was run instead of its stop signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FollowUp {
+    Wait(Option<Duration>),
+    /// Its stop signal, now.
+    Signal,
+}
+
+/// A command that has failed is of no use; one that has ended well may only have asked, so the job has half of its
+/// grace period to obey; one that still runs is not disturbed.
+pub fn follow_up(since: Duration, grace: Duration, command: Option<ExitStatus>, now: Duration) -> FollowUp {
+    let half = since + grace / 2;
+    match command {
+        None => FollowUp::Wait(None),
+        Some(status) if status.success() && now < half => FollowUp::Wait(Some(half)),
+        Some(_) => FollowUp::Signal,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stop_signal_follows_its_command() {
+        let (ok, failed) = (Some(ExitStatus::Code(0)), Some(ExitStatus::Code(1)));
+        let table = [
+            (None, 100, FollowUp::Wait(None)),
+            (None, 199, FollowUp::Wait(None)),
+            (ok, 149, FollowUp::Wait(Some(at(150)))),
+            (ok, 150, FollowUp::Signal),
+            (failed, 100, FollowUp::Signal),
+            (Some(ExitStatus::Signal(9)), 100, FollowUp::Signal),
+        ];
+        for (command, ms, then) in table {
+            assert_eq!(follow_up(at(100), at(100), command, at(ms)), then, "{command:?} at {ms} ms");
+        }
+    }
 
     const fn at(ms: u64) -> Duration {
         Duration::from_millis(ms)

@@ -29,6 +29,15 @@ pub enum Kind {
     Job,
     /// Started by `run`: expected to end by itself.
     Command,
+    /// Run instead of a job's stop signal: may start while the run is being stopped, and ends with that job.
+    StopCommand,
+}
+
+/// The command that is run instead of a job's stop signal.
+pub(super) enum StopCommand {
+    /// Somebody is about to start it.
+    Due,
+    Started(Arc<Job>),
 }
 
 /// What about a job never changes.
@@ -93,6 +102,8 @@ pub(super) struct Entry {
     cost: Duration,
     pub stage: Stage,
     pub expect: Expect,
+    /// None as well once the stop signal has followed.
+    pub stop_command: Option<StopCommand>,
     /// The script stopped, killed or restarted it.
     pub asked: bool,
     /// The signals that the script has sent it.
@@ -202,8 +213,20 @@ pub(super) struct Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// Nothing new may start.
+    /// Nothing new may start, but for the commands that stop jobs.
     Stopping,
+    /// Nothing at all may start.
+    Sweeping,
+}
+
+impl Phase {
+    pub fn allows(self, kind: Kind) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Stopping => kind == Kind::StopCommand,
+            Self::Sweeping => false,
+        }
+    }
 }
 
 pub(super) struct Table {
@@ -253,6 +276,7 @@ impl Table {
             cost: Duration::ZERO,
             stage: Stage::Running,
             expect: spec.expect.clone(),
+            stop_command: None,
             asked: false,
             signalled: Vec::new(),
             told: false,
@@ -418,7 +442,8 @@ impl Table {
     /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
     /// one job whose first process has just ended with 0, if there is one such job.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
-        let newest_first = || self.entries.iter().rev();
+        // A stop command has its job's name and log.
+        let newest_first = || self.entries.iter().rev().filter(|e| e.job.kind != Kind::StopCommand);
         let by_log = || {
             let files: HashSet<PathBuf> = proc::open_files(stat.pid)?.into_iter().collect();
             let mut entries = newest_first();
@@ -549,6 +574,13 @@ impl Table {
         }
     }
 
+    /// The stop command of a job: its id, whether anything of it lives, and how it has ended if it has.
+    pub fn stop_command(&self, id: JobId) -> Option<(JobId, bool, Option<ExitStatus>)> {
+        let Some(StopCommand::Started(command)) = &self.entry(id)?.stop_command else { return None };
+        let entry = self.entry(command.id)?;
+        Some((command.id, entry.alive(), entry.leader_status()))
+    }
+
     /// How long after SIGKILL jobs are waited for. Only looked into once that matters.
     pub fn patience(&mut self, now: Duration) -> Duration {
         let late =
@@ -567,7 +599,9 @@ impl Table {
 
     /// Whether any job lives that has not been killed yet, whoever stops it.
     pub fn anyone_has_grace(&self) -> bool {
-        let patient = |entry: &Entry| matches!(entry.stage, Stage::Running | Stage::Asked { .. });
+        let patient = |entry: &Entry| {
+            entry.job.kind != Kind::StopCommand && matches!(entry.stage, Stage::Running | Stage::Asked { .. })
+        };
         self.entries.iter().any(|entry| entry.alive() && patient(entry))
     }
 

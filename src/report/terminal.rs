@@ -67,7 +67,7 @@ impl Terminal {
             Event::PortFreed { .. } | Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
-            Event::JobFailed { .. } => Verbosity::Quiet,
+            Event::JobFailed { .. } | Event::StopCommandFailed { .. } => Verbosity::Quiet,
             Event::JobStopped { killed: Some(_), .. } => Verbosity::Quiet,
             Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
@@ -90,6 +90,9 @@ impl Terminal {
             }
             Event::JobStopped { job, after, killed: None } => format!("{job} stopped ({})", duration(*after)),
             Event::JobStopped { job, killed: Some(killed), .. } => style.note(&ignored(job, killed)),
+            Event::StopCommandFailed { job, why, signal } => {
+                style.note(&format!("warning: {job}: its stop_cmd failed ({why}): {signal} instead"))
+            }
             Event::CommandStarted { command } => format!("run: {}", shorten(&sanitize(command))),
             Event::CommandEnded { command, status, ok, after, .. } => {
                 let line = format!("run: {} ({status}, {})", shorten(&sanitize(command)), duration(*after));

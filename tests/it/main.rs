@@ -17,6 +17,7 @@ mod readme;
 mod script;
 mod scripts;
 mod secrets;
+mod stop;
 mod support;
 mod surroundings;
 mod sweep;

@@ -1,0 +1,96 @@
+//! The command that is run instead of a job's stop signal (`stop_cmd`).
+//!
+//! It may start while the run is being stopped, until the sweep; [`super::Jobs::stop`] waits for it and follows it up.
+//! Only this process runs it: when the host has been killed, the guard sends signals.
+
+use super::control::lock;
+use super::limit;
+use super::spec::{Expect, Output, SpawnError, Spec, Stdin};
+use super::stop::Stage;
+use super::table::{JobId, Kind, StopCommand};
+use super::{Job, Jobs};
+use crate::event::Event;
+use crate::sys::signal;
+use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+
+impl Jobs {
+    /// Starts what is due; without it the stop signal is sent at once.
+    pub(super) fn start_stop_command(&self, id: JobId) {
+        let Some(job) = self.get(id) else { return };
+        let Some(spec) = command_spec(&job) else { return };
+        let number = self.next_id.fetch_add(1, SeqCst);
+        let command = match self.launch(number, spec, Kind::StopCommand, true) {
+            Ok((command, _)) => command,
+            // The sweep has begun.
+            Err(SpawnError::Stopping) => return,
+            Err(error) => return self.signal_instead(id, Some(reason(&error))),
+        };
+        let mut table = lock(&self.table);
+        match table.entry_mut(id) {
+            Some(entry) if matches!(entry.stage, Stage::Asked { .. }) => {
+                entry.stop_command = Some(StopCommand::Started(Arc::clone(&command)));
+            }
+            // It is gone or was killed meanwhile.
+            _ => table.signal_trees(&[(command.id, vec![SIGKILL])]),
+        }
+        drop(table);
+        // Whoever waits for this stop as well does not know of the command yet.
+        self.control.bell.ring();
+    }
+
+    /// Sends a job its stop signal after all. `failed`: what was wrong with the command, if anything was.
+    pub(super) fn signal_instead(&self, id: JobId, failed: Option<String>) {
+        let mut table = lock(&self.table);
+        let Some(entry) = table.entry_mut(id) else { return };
+        // Somebody else who waits for this stop was faster.
+        if entry.stop_command.take().is_none() {
+            return;
+        }
+        let job = Arc::clone(&entry.job);
+        table.signal_trees(&[(id, vec![job.spec.stop_signal, SIGCONT])]);
+        drop(table);
+        if let Some(why) = failed {
+            let signal = signal::name(job.spec.stop_signal);
+            self.bus.emit(Event::StopCommandFailed { job: job.spec.name.clone(), why, signal });
+        }
+    }
+}
+
+/// The command in its job's surroundings; what it prints goes to the job's log.
+fn command_spec(job: &Job) -> Option<Spec> {
+    let log = job.log.clone().filter(|_| job.file.is_some());
+    Some(Spec {
+        name: job.spec.name.clone(),
+        command: job.spec.stop_cmd.clone()?,
+        cwd: job.spec.cwd.clone(),
+        env: job.spec.env.clone(),
+        user: job.spec.user.clone(),
+        port: None,
+        stdin: Stdin::Null,
+        output: Output::Log(log.unwrap_or_else(|| PathBuf::from("/dev/null"))),
+        stop_signal: SIGTERM,
+        stop_cmd: None,
+        grace: job.spec.grace,
+        expect: Expect::AnyEnd,
+        fail_on: Vec::new(),
+        max_log: limit::DEFAULT,
+        limits: super::Limits::default(),
+    })
+}
+
+fn reason(error: &SpawnError) -> String {
+    match error {
+        SpawnError::NotFound { program, .. } => format!("`{program}` not found"),
+        SpawnError::NoInterpreter { interpreter, .. } => format!("its interpreter `{interpreter}` not found"),
+        SpawnError::NotExecutable { program, reason } => format!("`{program}` cannot be executed: {reason}"),
+        SpawnError::Cwd { cwd, reason } => format!("{}: {reason}", cwd.display()),
+        SpawnError::Log { path, reason } => format!("{}: {reason}", path.display()),
+        SpawnError::User { reason, .. } | SpawnError::Os { reason, .. } => reason.clone(),
+        SpawnError::Limit(_) | SpawnError::Nul { .. } | SpawnError::Stopping => {
+            "it cannot be started".to_owned()
+        }
+    }
+}

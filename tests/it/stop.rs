@@ -1,0 +1,52 @@
+//! How jobs are stopped when the run ends.
+
+use crate::support::Script;
+
+/// Interrupts the run from inside: the guard is the parent of the host, which is the parent of all that it runs.
+const INTERRUPT: &str =
+    r#"try_run("kill -INT $(awk '/^PPid:/ {print $2}' /proc/$PPID/status)"); sleep("60s")"#;
+
+/// A job that ends when its stop command says so, and by nothing else.
+fn with_stop_command(end: &str) -> String {
+    format!(
+        r#"let job = start("api", "trap '' TERM; echo up; until test -e down; do sleep 0.01; done; echo bye", #{{
+            ready: #{{log: "up"}}, log: "api.log", grace: "60s", stop_cmd: "echo asked; touch down",
+        }}); {end}"#
+    )
+}
+
+#[test]
+fn a_stop_command_is_run_at_the_end_of_the_run() {
+    for (end, code, signal) in [("", Some(0), None), ("exit(3)", Some(3), None), (INTERRUPT, None, Some(2))] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ran = Script::code(&with_stop_command(end)).cwd(dir.path()).run();
+        assert_eq!((ran.code, ran.signal), (code, signal), "{end}: {}", ran.stderr);
+        let log = std::fs::read_to_string(dir.path().join("api.log")).expect("the log");
+        assert_eq!(log, "up\nasked\nbye\n", "{end}: {}", ran.stderr);
+        assert!(ran.stderr.contains("1 job stopped, 0 leaked"), "{end}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_interrupted_stop_goes_on_with_its_stop_command() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // The command itself interrupts the run while the script waits for the stop.
+    let code = r#"let guard = output("awk '/^PPid:/ {print $2}' /proc/$PPID/status");
+        let job = start("api", "trap '' TERM; echo up; until test -e down; do sleep 0.01; done; echo bye", #{
+            ready: #{log: "up"}, log: "api.log", grace: "60s", stop_cmd: `kill -INT ${guard}; sleep 0.2; touch down`,
+        });
+        job.stop(); sleep("60s")"#;
+    let ran = Script::code(code).cwd(dir.path()).run();
+    assert_eq!(ran.signal, Some(2), "{}", ran.stderr);
+    let log = std::fs::read_to_string(dir.path().join("api.log")).expect("the log");
+    assert_eq!(log, "up\nbye\n", "{}", ran.stderr);
+}
+
+#[test]
+fn a_stop_command_that_does_not_end_does_not_hold_up_the_end_of_the_run() {
+    let code = r#"start("api", "trap '' TERM; echo up; sleep 60; :", #{ready: #{log: "up"}, grace: "300ms",
+        stop_cmd: "trap '' TERM; sleep 60; :"})"#;
+    let ran = Script::code(code).run().code(0);
+    let ran = ran.stderr_has("api ignored its stop_cmd, killed after 300 ms");
+    assert!(ran.stderr.contains("1 job stopped, 0 leaked"), "{}", ran.stderr);
+}

@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{env, failure, hints, http, launch, parallel, ready, wait};
+use super::{env, failure, hints, http, launch, load, parallel, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -35,6 +35,7 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("wait_listening", 1, wait::WAIT_OPTIONS),
     ("http_get", 1, http::OPTIONS),
     ("http_delete", 1, http::OPTIONS),
+    ("http_load", 1, load::OPTIONS),
     ("http_post", 2, http::OPTIONS),
     ("http_put", 2, http::OPTIONS),
     ("http_patch", 2, http::OPTIONS),

@@ -5,6 +5,7 @@
 
 use super::error::{Fallible, Kind, ScriptError};
 use super::job::{self, Job};
+use super::load;
 use super::ready;
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -55,6 +56,7 @@ pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Response>("Response");
     engine.register_type_with_name::<Headers>("Headers");
     engine.register_global_module(rhai::exported_module!(functions).into());
+    load::register(engine);
 }
 
 #[export_module]
@@ -592,10 +594,21 @@ fn request(
     opts: &Dynamic,
 ) -> Fallible<Response> {
     rt().checkpoint()?;
+    let opts = Opts::new(function, opts, OPTIONS)?;
+    perform(prepared(function, method, text, given, &opts)?)
+}
+
+/// A request as a script wrote it, not sent yet.
+pub fn prepared(
+    function: &str,
+    method: &str,
+    text: &str,
+    given: Option<&Dynamic>,
+    opts: &Opts,
+) -> Fallible<Request> {
     let method = parse_method(function, method)?;
     let mut request = Request { method, ..Request::get(url(function, text)?) };
-    let opts = Opts::new(function, opts, OPTIONS)?;
-    common(function, &opts, &mut request)?;
+    common(function, opts, &mut request)?;
     if let Some(timeout) = opts.duration("timeout")? {
         request.timeout = timeout;
     }
@@ -629,7 +642,7 @@ fn request(
         let body = form(function, &fields)?;
         set_body(&mut request, body, "application/x-www-form-urlencoded");
     }
-    perform(request)
+    Ok(request)
 }
 
 /// Sends a request, listening to the bell.

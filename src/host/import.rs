@@ -23,6 +23,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("std/db", include_str!("../../stdlib/db.rhai")),
     ("std/docker", include_str!("../../stdlib/docker.rhai")),
     ("std/etcd", include_str!("../../stdlib/etcd.rhai")),
+    ("std/load", include_str!("../../stdlib/load.rhai")),
     ("std/memcached", include_str!("../../stdlib/memcached.rhai")),
     ("std/mosquitto", include_str!("../../stdlib/mosquitto.rhai")),
     ("std/mysql", include_str!("../../stdlib/mysql.rhai")),

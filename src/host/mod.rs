@@ -20,7 +20,7 @@
 //! parallel closures at the same time, closures with an end
 //! captured what closures share, when they run at the same time
 //! runtime  what the functions work on
-//! job, command, wait, http, mock, assert, port, fs, env, flow, module, text, number   one namespace a file
+//! job, command, wait, http, load, mock, assert, port, fs, env, flow, module, text, number   one namespace a file
 //! ```
 //!
 //! A function that can block checks [`runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
@@ -42,6 +42,7 @@ mod http;
 mod import;
 mod job;
 mod launch;
+mod load;
 mod mock;
 mod module;
 mod number;

@@ -415,7 +415,7 @@ pub fn target(what: &str, url: &str, opts: &Opts) -> Fallible<Target> {
 }
 
 /// `200`, `[200, 204]`, `"2xx"`; any 2xx or 3xx when nothing is said.
-fn want(what: &str, opts: &Opts) -> Fallible<Want> {
+pub fn want(what: &str, opts: &Opts) -> Fallible<Want> {
     match opts.get("status") {
         Some(value) => statuses(&format!("{what}: option `status`"), value),
         None => Ok(Want::default()),

@@ -2,7 +2,8 @@
 //!
 //! A small layer over `ureq` that says in words what went wrong and that a wait can rely on:
 //!
-//! * every request has a connection of its own: no pool hands out one that the server has just closed;
+//! * every request has a connection of its own ([`KeptOpen`] apart): no pool hands out one that the server has just
+//!   closed;
 //! * everything is bounded: the time of the whole request with its redirects and its body, and the body's size;
 //! * `localhost` means 127.0.0.1 and ::1, whatever the resolver says, and loopback never goes through a proxy;
 //! * a status is an answer, never an error.
@@ -397,12 +398,43 @@ fn exchange(request: &Request, whole: Duration) -> Result<http::Response<ureq::B
     if request.timeout.is_zero() {
         return Err(no_answer(whole));
     }
+    ask(&agent(request, 0)?, request, whole)
+}
+
+/// The same request again and again, on a connection that is kept open as long as the server keeps it.
+pub struct KeptOpen {
+    agent: Agent,
+    request: Request,
+}
+
+impl KeptOpen {
+    /// # Errors
+    /// When no connection is possible for such a request.
+    pub fn new(request: &Request) -> Result<Self, Error> {
+        Ok(Self { agent: agent(request, 1)?, request: request.clone() })
+    }
+
+    /// Sends it, reads the whole answer, and returns its status. Redirects are not followed.
+    ///
+    /// # Errors
+    /// When there is no complete answer; never for a status.
+    pub fn send(&self) -> Result<u16, Error> {
+        let timeout = self.request.timeout;
+        let start = now();
+        let mut answer = ask(&self.agent, &self.request, timeout)?;
+        read_body(&mut answer, timeout, start)?;
+        Ok(answer.status().as_u16())
+    }
+}
+
+/// What sends a request, and keeps so many connections for the next one.
+fn agent(request: &Request, idle: usize) -> Result<Agent, Error> {
     let local = request.url.local_port().is_some() || request.unix_socket.is_some();
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
         .max_redirects(0)
-        .max_idle_connections(0)
+        .max_idle_connections(idle)
         .user_agent(concat!("bgjobs/", env!("CARGO_PKG_VERSION")))
         // What a server sends is what a test wants to see: nothing is compressed unless it asks for that.
         .accept_encoding("")
@@ -410,13 +442,14 @@ fn exchange(request: &Request, whole: Duration) -> Result<http::Response<ureq::B
         .tls_config(TlsConfig::builder().disable_verification(request.insecure).build())
         .proxy(if local { None } else { Proxy::try_from_env() })
         .build();
-    let agent = match &request.unix_socket {
-        None => Agent::with_parts(config, DefaultConnector::default(), Addresses::default()),
-        Some(_) if request.url.tls => {
-            return Err(Error::other("https over a Unix socket is not supported"));
-        }
-        Some(path) => Agent::with_parts(config, UnixConnector(path.clone()), Addresses { none: true }),
-    };
+    match &request.unix_socket {
+        None => Ok(Agent::with_parts(config, DefaultConnector::default(), Addresses::default())),
+        Some(_) if request.url.tls => Err(Error::other("https over a Unix socket is not supported")),
+        Some(path) => Ok(Agent::with_parts(config, UnixConnector(path.clone()), Addresses { none: true })),
+    }
+}
+
+fn ask(agent: &Agent, request: &Request, whole: Duration) -> Result<http::Response<ureq::Body>, Error> {
     let mut message = http::Request::new(());
     *message.method_mut() = request.method.clone();
     *message.uri_mut() =

@@ -14,6 +14,7 @@
 pub mod background;
 pub mod cmd;
 pub mod http;
+pub mod load;
 pub mod log;
 pub mod tcp;
 

@@ -109,7 +109,13 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     }
     frames.reverse();
     let mut failure = leaf(error, &source);
-    if failure.place.is_some() || !failure.trail.is_empty() {
+    let of_script = |place: &Place| lock(texts()).contains_key(&place.file);
+    if failure.place.as_ref().is_some_and(|place| !of_script(place)) {
+        // It points into a file that the script has read, by a module or itself: then its own call is enough.
+        if let Some((_, _, outside)) = own {
+            frames.drain(..frames.len().saturating_sub(outside + 1));
+        }
+    } else if failure.place.is_some() || !failure.trail.is_empty() {
         let again = at(&source, as_written(&source, error.position()))
             .map(|place| format!("thrown again at {place}"));
         let known = failure.place.as_ref().and_then(|first| at(&first.file, position_of(first)));

@@ -192,7 +192,7 @@ fn full(function: &str, path: &str) -> Fallible<PathBuf> {
     Ok(rt().path(path))
 }
 
-fn read(function: &str, path: &str) -> Fallible<String> {
+pub fn read(function: &str, path: &str) -> Fallible<String> {
     let full = full(function, path)?;
     let what = format!("{function}: cannot read");
     let mut bytes = Vec::new();

@@ -18,6 +18,7 @@ use std::thread::{self, ThreadId};
 
 /// Modules that are built in, as `std/NAME`.
 const EMBEDDED: &[(&str, &str)] = &[
+    ("std/cargo", include_str!("../../stdlib/cargo.rhai")),
     ("std/chaos", include_str!("../../stdlib/chaos.rhai")),
     ("std/compose", include_str!("../../stdlib/compose.rhai")),
     ("std/db", include_str!("../../stdlib/db.rhai")),
@@ -29,7 +30,9 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("std/mysql", include_str!("../../stdlib/mysql.rhai")),
     ("std/nats", include_str!("../../stdlib/nats.rhai")),
     ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
+    ("std/node", include_str!("../../stdlib/node.rhai")),
     ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
+    ("std/python", include_str!("../../stdlib/python.rhai")),
     ("std/rabbitmq", include_str!("../../stdlib/rabbitmq.rhai")),
     ("std/redis", include_str!("../../stdlib/redis.rhai")),
 ];

@@ -20,6 +20,7 @@
 //! parallel closures at the same time, closures with an end
 //! captured what closures share, when they run at the same time
 //! runtime  what the functions work on
+//! position errors that point into a file that a script reads
 //! job, command, wait, http, load, mock, assert, port, fs, env, flow, module, text, number   one namespace a file
 //! ```
 //!
@@ -50,6 +51,7 @@ mod owner;
 mod parallel;
 mod path;
 mod port;
+mod position;
 mod ready;
 mod reference;
 mod runtime;

@@ -1,6 +1,6 @@
 //! What the README shows is true: its scripts run, print what it says, and its table names every function.
 
-use crate::support::{Script, bgjobs, repo, which};
+use crate::support::{Script, bgjobs, repo, search_path, which};
 use std::process::Command;
 
 struct Block {
@@ -160,4 +160,95 @@ fn the_table_names_every_function() {
         .filter(|name| !instead.contains(&name.as_str()) && !in_table.contains(name))
         .collect();
     assert!(missing.is_empty(), "not in the README's table: {missing:?}");
+}
+
+/// Stands in for npm and pytest: serves the current directory, and says that it has tested.
+const STUB: &str = "#!/bin/sh
+case \"$*\" in
+start | 'run start' | 'run api' | 'run web') exec python3 -m http.server \"${PORT:-3000}\" --bind 127.0.0.1 ;;
+test | -q) echo tested ;;
+ci) ;;
+*) echo \"$0: what is $*?\"; exit 64 ;;
+esac
+";
+
+/// The commands that are shown beside the recipe, each in one line.
+fn shown_commands() -> Vec<String> {
+    let blocks = blocks();
+    let ours =
+        blocks.iter().filter(|block| block.language == "sh" && block.text.starts_with("bgjobs script "));
+    ours.flat_map(|block| block.text.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+#[test]
+fn the_commands_beside_the_bash_recipe_pass() {
+    if skip(&["python3", "initdb", "psql"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |path: &str, text: &str| std::fs::write(dir.path().join(path), text).expect("written");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port().to_string();
+    drop(listener);
+    for sub in ["bin", "migrations"] {
+        std::fs::create_dir(dir.path().join(sub)).expect("made");
+    }
+    for program in ["bin/npm", "bin/pytest"] {
+        file(program, &STUB.replace("3000", &port));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(dir.path().join(program), mode).expect("executable");
+    }
+    std::os::unix::fs::symlink(bgjobs(), dir.path().join("bin/bgjobs")).expect("linked");
+    file("health", "ok\n");
+    file("migrations/1.sql", "create table users (name text);");
+    file("package.json", "{\"name\": \"app\", \"scripts\": {\"start\": \"x\"}}");
+    file("server.py", "import os; os.execvp('npm', ['npm', 'start'])");
+    let path = format!("{}/bin:{}", dir.path().display(), search_path());
+    let commands = shown_commands();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands.iter().filter(|command| !command.contains("docker-service")) {
+        let output = Command::new("sh")
+            .args(["-c", &command.replace("3000", &port)])
+            .env("PATH", &path)
+            .current_dir(dir.path())
+            .output()
+            .expect("sh starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{command}\n{said}");
+        let tested = String::from_utf8_lossy(&output.stdout).contains("tested");
+        assert_eq!(tested, command.contains("npm test") || command.contains("pytest"), "{command}\n{said}");
+    }
+}
+
+#[test]
+fn every_scenario_script_is_shown_with_parameters_that_it_has() {
+    let list = Command::new(bgjobs()).args(["scripts", "--json"]).output().expect("bgjobs starts");
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    let commands = shown_commands().join("\n");
+    let option = regex::Regex::new(r" --([a-z-]+)").expect("a pattern");
+    for it in list.as_array().expect("an array") {
+        let name = it["name"].as_str().expect("a name");
+        if name == "demo" {
+            continue;
+        }
+        let command = commands.lines().find_map(|line| line.split_once(&format!(" {name} ")));
+        let (_, args) = command.unwrap_or_else(|| panic!("`{name}` is not shown"));
+        for found in option.captures_iter(args) {
+            let known =
+                it["params"].as_array().expect("an array").iter().any(|param| param["name"] == found[1]);
+            assert!(known, "{name} has no --{}", &found[1]);
+        }
+    }
+}
+
+#[test]
+fn the_bash_that_is_shown_is_bash() {
+    let blocks = blocks();
+    let bash: Vec<&Block> = blocks.iter().filter(|block| block.language == "bash").collect();
+    assert!(bash.len() > 6);
+    for block in bash {
+        let checked = Command::new("bash").args(["-n", "-c", &block.text]).output().expect("bash starts");
+        assert!(checked.status.success(), "{}\n{}", block.text, String::from_utf8_lossy(&checked.stderr));
+    }
 }

@@ -126,6 +126,60 @@ fn scripts_assert_for_themselves() {
     );
 }
 
+/// Modules whose example needs more than a server: a container engine with images, files of a project.
+const NOT_ALONE: &[&str] = &[
+    "cargo.rhai",
+    "compose.rhai",
+    "docker.rhai",
+    "node.rhai",
+    "procfile.rhai",
+    "python.rhai",
+    "services.rhai",
+];
+
+/// The first ```` ```rhai ```` block of a module's header, as a script.
+fn example(module: &str) -> String {
+    let header = module.lines().map_while(|line| line.strip_prefix("//!"));
+    let block = header.skip_while(|line| line.trim() != "```rhai").skip(1);
+    let lines: Vec<&str> = block.take_while(|line| line.trim() != "```").collect();
+    lines.join("\n")
+}
+
+#[test]
+fn the_example_at_the_top_of_each_module_runs() {
+    let modules = std::fs::read_dir(repo("stdlib")).expect("stdlib is there");
+    let mut modules: Vec<PathBuf> = modules.map(|entry| entry.expect("readable").path()).collect();
+    modules.retain(|path| !NOT_ALONE.iter().any(|name| path.ends_with(name)));
+    modules.sort();
+    let queue = Mutex::new(modules.iter());
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    let Some(path) = queue.lock().expect("not poisoned").next() else { return };
+                    let code = example(&std::fs::read_to_string(path).expect("readable"));
+                    let run =
+                        Script::code(&code).option("--timeout").option("60s").env("PATH", &search_path());
+                    let ran = run.run();
+                    let missing = ran.stderr.contains("installed") && std::env::var_os("CI").is_none();
+                    if missing && ran.code != Some(0) {
+                        println!("skipped: the example of {}: {}", path.display(), ran.stderr);
+                    } else if ran.code != Some(0) || code.is_empty() {
+                        wrong.lock().expect("not poisoned").push(format!(
+                            "{}: {}",
+                            path.display(),
+                            ran.stderr
+                        ));
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("not poisoned");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// It takes the ten seconds that all closures together have.
 #[test]
 fn a_closure_that_does_not_end_hides_no_failure() {

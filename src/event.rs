@@ -87,6 +87,8 @@ pub enum Event {
         command: String,
         processes: Vec<String>,
     },
+    /// A test of the script is over.
+    Test(Tested),
     /// `log(…)` in the script.
     Log(String),
     Warning(String),
@@ -95,6 +97,22 @@ pub enum Event {
     Text(String),
     /// The verdict, which is said even when nobody but a log may read it.
     Verdict(String),
+}
+
+/// A test that is over.
+#[derive(Clone, Debug)]
+pub struct Tested {
+    pub name: String,
+    pub outcome: Outcome,
+    pub after: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Passed,
+    Failed(Box<Failure>),
+    /// For this reason.
+    Skipped(String),
 }
 
 /// A job that SIGKILL had to end.

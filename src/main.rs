@@ -17,6 +17,7 @@
 //! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
 //! event    what happened, as plain data
+//! suite    the tests of the script, and how they ended
 //! manual   what a script says about itself: its header and its parameters, as plain data
 //! fuzz     random input, for the tests
 //! report/  all words about a run for people; the only writers of stdout and stderr
@@ -28,7 +29,7 @@
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
 //! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
+//! `run → report → event`; `run, host → suite → event`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
 //! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
@@ -53,6 +54,7 @@ mod run;
 mod rundir;
 mod runs;
 mod secret;
+mod suite;
 mod sweep;
 mod sys;
 

@@ -29,6 +29,7 @@ use crate::jobs::{self, Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
 use crate::rundir;
 use crate::runs;
+use crate::suite::Suite;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
 use crate::sys::{clock, fd, fork, sched, signal, testing};
@@ -116,9 +117,11 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         Jobs::start(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup).context("cannot start")?;
     // Not before: whoever forks the jobs is to have our caller's place with the scheduler.
     sched::prompt();
+    let suite: Arc<Suite> = Arc::default();
     let session = Session {
         jobs: Arc::clone(&jobs),
         bus: Arc::clone(&bus),
+        suite: Arc::clone(&suite),
         options: host::Options {
             args: options.args.clone(),
             include: options.include.clone(),
@@ -141,7 +144,19 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let reason = control.reason().filter(|reason| !too_late(reason));
     Ok(conclude(
         options,
-        &Ending { started, style, reason, control, bus, jobs, link, failure, left, run_dir: host.run_dir },
+        &Ending {
+            started,
+            style,
+            reason,
+            control,
+            bus,
+            suite,
+            jobs,
+            link,
+            failure,
+            left,
+            run_dir: host.run_dir,
+        },
         reporter,
     ))
 }
@@ -331,6 +346,7 @@ struct Ending {
     reason: Option<Halt>,
     control: Arc<Control>,
     bus: Arc<Bus>,
+    suite: Arc<Suite>,
     jobs: Arc<Jobs>,
     link: Arc<Link>,
     failure: Option<Failure>,
@@ -370,11 +386,15 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         failure.notes.extend(host::other_deaths(&ending.jobs));
     }
     // `exit(0)` says that all went well, which it did not.
+    if code == exit::OK && ending.suite.any_failed() {
+        code = exit::FAILED;
+    }
     if matches!(ending.reason, None | Some(Halt::Exit(0)))
         && failure.is_none()
         && let Some(death) = host::untold_death(&ending.jobs)
     {
-        code = death.code;
+        // What the tests say comes first.
+        code = if code == exit::OK { death.code } else { code };
         failure = Some(death);
     }
     if code == exit::OK && !ending.left.is_empty() {
@@ -392,8 +412,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         code,
         cause,
         elapsed: clock::now().saturating_sub(ending.started),
-        passed: 0,
-        failed: 0,
+        tests: &ending.suite.all(),
         stopped: ending.jobs.stopped_count(),
         left: &ending.left,
         inside: options.isolate.pid,

@@ -245,7 +245,7 @@ fn failed(function: &str, done: &Done) -> ScriptError {
 }
 
 /// The logs of the jobs, but of mocks, which only say what they were asked for; and how long they are.
-fn logs() -> Vec<(Arc<Inner>, u64)> {
+pub fn logs() -> Vec<(Arc<Inner>, u64)> {
     let rt = rt();
     let mocks = lock(&rt.mocks);
     let jobs = rt.jobs.list().into_iter().filter(|job| !mocks.contains(&job.id));
@@ -257,7 +257,7 @@ fn length(path: &Path) -> u64 {
 }
 
 /// The ends of the logs that have grown since: what a command that failed has most likely met.
-fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Tail> {
+pub fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Tail> {
     const MOST: usize = 3;
     let grown = before.iter().filter_map(|(job, before)| {
         let path = job.log.as_ref().filter(|path| length(path) > *before)?;

@@ -2,7 +2,7 @@
 
 use super::{
     assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, module, number, port,
-    runtime, text, wait,
+    runtime, test, text, wait,
 };
 use crate::event::Event;
 use crate::jobs;
@@ -23,6 +23,7 @@ pub const NAMESPACES: &[(&str, Register)] = &[
     ("HTTP", http::register),
     ("Mocks", mock::register),
     ("Assertions", assert::register),
+    ("Tests", test::register),
     ("Ports", port::register),
     ("Files", fs::register),
     ("Environment and parameters", env::register),

@@ -289,6 +289,12 @@ pub fn fail_line(job: &Job, found: &FailLine, waiting_for: Option<&str>) -> Scri
     error
 }
 
+/// Whether an error that nobody has caught says that a job died.
+pub fn is_death(error: &EvalAltResult) -> bool {
+    let EvalAltResult::ErrorRuntime(value, _) = error.unwrap_inner() else { return false };
+    thrown(value).is_some_and(|error| error.kind == Kind::JobDied)
+}
+
 /// A job ended that should live. `waiting_for`: what was being waited for.
 pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
     let name = &job.spec.name;

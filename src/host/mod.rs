@@ -21,7 +21,7 @@
 //! captured what closures share, when they run at the same time
 //! runtime  what the functions work on
 //! position errors that point into a file that a script reads
-//! job, command, wait, http, load, mock, assert, port, fs, env, flow, module, text, number   one namespace a file
+//! job, command, wait, http, load, mock, assert, test, port, fs, env, flow, module, text, number   one namespace a file
 //! ```
 //!
 //! A function that can block checks [`runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
@@ -58,6 +58,7 @@ mod runtime;
 mod script;
 mod services;
 mod signature;
+mod test;
 mod text;
 mod value;
 mod wait;

@@ -5,6 +5,7 @@ use crate::event::{Bus, Event};
 use crate::jobs::Jobs;
 use crate::jobs::control::{Control, lock};
 use crate::jobs::port::FreePorts;
+use crate::suite::Suite;
 use rhai::FnPtr;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use std::time::Duration;
 pub struct Session {
     pub jobs: Arc<Jobs>,
     pub bus: Arc<Bus>,
+    pub suite: Arc<Suite>,
     pub options: Options,
 }
 
@@ -41,6 +43,7 @@ pub struct Hook {
 pub struct Runtime {
     pub jobs: Arc<Jobs>,
     pub bus: Arc<Bus>,
+    pub suite: Arc<Suite>,
     pub options: Options,
     pub ports: FreePorts,
     /// The environment of what is started from now on.
@@ -64,10 +67,12 @@ pub struct Runtime {
 pub struct Place {
     /// A condition is being tried.
     pub condition: bool,
+    /// The test that it is part of.
+    pub test: Option<Arc<super::test::Running>>,
 }
 
 thread_local! {
-    static PLACE: RefCell<Place> = const { RefCell::new(Place { condition: false }) };
+    static PLACE: RefCell<Place> = const { RefCell::new(Place { condition: false, test: None }) };
 }
 
 /// Sets back where the thread was before.
@@ -99,6 +104,7 @@ pub fn install(session: Session) -> &'static Runtime {
     RUNTIME.get_or_init(|| Runtime {
         jobs: session.jobs,
         bus: session.bus,
+        suite: session.suite,
         options: session.options,
         ports: FreePorts::default(),
         env: Mutex::new(std::env::vars_os().collect()),

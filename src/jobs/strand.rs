@@ -29,7 +29,7 @@ const LONGEST_OPERATION: u32 = 100;
 /// How long a closure that only computes may go on while others want to.
 const SLICE: Duration = Duration::from_millis(20);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Strand {
     ended: AtomicBool,
     outer: Option<Arc<Strand>>,

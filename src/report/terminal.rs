@@ -2,7 +2,7 @@
 
 use super::text::{duration, ignored, sanitize, size};
 use crate::cli::{Color, Verbosity};
-use crate::event::Event;
+use crate::event::{Event, Outcome, Tested};
 use crate::sys::clock;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -64,6 +64,7 @@ impl Terminal {
         let style = self.style;
         let least = match event {
             Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
+            Event::Test(Tested { outcome: Outcome::Failed(_), .. }) => Verbosity::Quiet,
             Event::PortFreed { .. } | Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
@@ -115,6 +116,7 @@ impl Terminal {
                 "warning: the file system of {} is full: what the jobs print gets lost (TMPDIR moves it)",
                 path.display()
             )),
+            Event::Test(tested) => self.tested(tested),
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),
             Event::Interrupted(text) => style.note(text),
@@ -122,7 +124,21 @@ impl Terminal {
         };
         let elapsed = clock::now().saturating_sub(self.started);
         let time = style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));
-        Some(format!("{time} {text}\n"))
+        Some(format!("{time} {}\n", text.trim_end_matches('\n')))
+    }
+
+    /// One line; the whole failure below it.
+    fn tested(&self, tested: &Tested) -> String {
+        let (style, name, after) = (self.style, shorten(&sanitize(&tested.name)), duration(tested.after));
+        match &tested.outcome {
+            Outcome::Passed => format!("{} {name} ({after})", style.good("ok")),
+            Outcome::Failed(failure) => {
+                format!("{} {name} ({after})\n{}", style.bad("FAILED"), super::failure(failure, style))
+            }
+            Outcome::Skipped(reason) => {
+                format!("{} {name}: {}", style.note("skipped"), shorten(&sanitize(reason)))
+            }
+        }
     }
 }
 

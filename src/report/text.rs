@@ -1,7 +1,7 @@
 //! The longer texts: the failure report, the verdict, what the guard has to say.
 
-use super::terminal::Style;
-use crate::event::{Failure, Killed, Place};
+use super::terminal::{Style, shorten};
+use crate::event::{Failure, Killed, Outcome, Place, Tested};
 use crate::exit;
 use crate::isolate::{self, Cause, Isolation, Obstacle, Step};
 use crate::jobs::{self, Left, Survivor};
@@ -106,8 +106,7 @@ pub struct Verdict<'a> {
     /// In words, when it was not the script that ended the run: `interrupted by SIGINT`.
     pub cause: Option<String>,
     pub elapsed: Duration,
-    pub passed: usize,
-    pub failed: usize,
+    pub tests: &'a [Tested],
     pub stopped: usize,
     pub left: &'a Left,
     /// Those are known by their numbers in the run's own PID namespace.
@@ -119,6 +118,7 @@ pub struct Verdict<'a> {
 /// The verdict: one line, preceded by what is left.
 pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let mut text = String::new();
+    failed_tests(&mut text, verdict.tests, style);
     leaks(&mut text, verdict.left, verdict.inside);
     let ok = verdict.code == exit::OK;
     let word = match &verdict.cause {
@@ -130,14 +130,55 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
         let what = if path.ends_with("logs") { "logs" } else { "kept" };
         let _ = writeln!(text, "{what}: {}", path.display());
     }
-    let mut tests = String::new();
-    if verdict.passed + verdict.failed > 0 {
-        tests = format!("{} passed, {} failed; ", verdict.passed, verdict.failed);
-    }
+    let tests = tally(verdict.tests);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ =
         writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.count());
     text
+}
+
+/// The failed tests by name, with the first line of what was wrong.
+fn failed_tests(text: &mut String, tests: &[Tested], style: Style) {
+    const MOST: usize = 20;
+    let mut failed = Vec::new();
+    for tested in tests {
+        if let Outcome::Failed(failure) = &tested.outcome {
+            failed.push((shorten(&sanitize(&tested.name)), failure));
+        }
+    }
+    for (name, failure) in failed.iter().take(MOST) {
+        let why = sanitize(failure.message.lines().next().unwrap_or_default());
+        let place = failure
+            .place
+            .as_ref()
+            .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let _ = writeln!(text, "{} {name}: {}{place}", style.bad("FAILED"), clip(&why));
+    }
+    if failed.len() > MOST {
+        let _ = writeln!(text, "and {} more failed tests", failed.len() - MOST);
+    }
+}
+
+/// `3 tests passed, 1 failed, 1 skipped; `; nothing where there are none.
+fn tally(tests: &[Tested]) -> String {
+    if tests.is_empty() {
+        return String::new();
+    }
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for tested in tests {
+        match tested.outcome {
+            Outcome::Passed => passed += 1,
+            Outcome::Failed(_) => failed += 1,
+            Outcome::Skipped(_) => skipped += 1,
+        }
+    }
+    let mut text = format!("{passed} {} passed", if passed == 1 { "test" } else { "tests" });
+    for (number, what) in [(failed, "failed"), (skipped, "skipped")] {
+        if number > 0 {
+            let _ = write!(text, ", {number} {what}");
+        }
+    }
+    text + "; "
 }
 
 fn seconds(time: Duration) -> String {
@@ -365,6 +406,19 @@ mod tests {
         for (ms, text) in cases {
             assert_eq!(duration(Duration::from_millis(ms)), text);
         }
+    }
+
+    #[test]
+    fn tests_are_counted_by_how_they_ended() {
+        let tested = |outcome| Tested { name: "a".to_owned(), outcome, after: Duration::ZERO };
+        let skipped = || tested(Outcome::Skipped(String::new()));
+        assert_eq!(tally(&[]), "");
+        assert_eq!(tally(&[tested(Outcome::Passed)]), "1 test passed; ");
+        assert_eq!(
+            tally(&[tested(Outcome::Passed), tested(Outcome::Passed), skipped()]),
+            "2 tests passed, 1 skipped; "
+        );
+        assert_eq!(tally(&[tested(Outcome::Failed(Box::default()))]), "0 tests passed, 1 failed; ");
     }
 
     #[test]

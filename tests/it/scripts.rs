@@ -345,3 +345,54 @@ fn an_app_is_tested_with_a_migrated_database() {
     let ran = scenario("db-migrate", &["--database", "oracle", "--test", "x"], &[]).code(2);
     let _ = ran.stderr_has("error: param: --database is \"oracle\", not postgres|mysql");
 }
+
+#[test]
+fn a_python_application_and_its_tests_run_in_its_virtual_environment() {
+    if skip(&["python3", "flask"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let made = Command::new("/usr/bin/python3")
+        .args(["-m", "venv", "--without-pip", "--system-site-packages", ".venv"])
+        .current_dir(dir.path())
+        .output()
+        .expect("python3 starts");
+    assert!(made.status.success(), "{}", stderr(&made));
+    let app = "import flask, sys\napp = flask.Flask(__name__)\n@app.get('/prefix')\ndef prefix(): return sys.prefix\n";
+    fs::write(dir.path().join("shop.py"), app).expect("written");
+    let test = "python -c 'import os, sys, urllib.request as u; \
+                sys.exit(u.urlopen(os.environ[\"URL\"] + \"/prefix\").read().decode() != sys.prefix or 7)'";
+    let dir = dir.path().to_str().expect("UTF-8");
+    let flask = ["--server", "flask", "--app", "shop:app", "--test", test, "--dir", dir];
+    let _ = scenario("python-app", &flask, &[]).code(7).stderr_has("\"GET /prefix HTTP/1.1\" 200");
+    let script = ["--app", "missing.py", "--test", "x", "--dir", dir];
+    assert_ne!(scenario("python-app", &script, &[]).code, Some(0));
+    let _ = scenario("python-app", &["--app", "x", "--server", "tornado", "--test", "x"], &[])
+        .code(2)
+        .stderr_has("--server is \"tornado\", not flask|uvicorn|gunicorn|script|static");
+}
+
+#[test]
+fn a_node_application_is_started_by_its_package() {
+    if skip(&["node", "npm"]) {
+        return;
+    }
+    let package =
+        "{\"name\": \"shop\", \"scripts\": {\"start\": \"node server.js\", \"test\": \"node test.js\"}}";
+    let files = [
+        ("package.json", package),
+        (
+            "server.js",
+            "require('http').createServer((q, r) => r.end('shop')).listen(process.env.PORT, '127.0.0.1')",
+        ),
+        (
+            "test.js",
+            "fetch(process.env.URL).then(r => r.text()).then(t => { console.log(`got ${t}`); process.exit(6) })",
+        ),
+    ];
+    let ran =
+        scenario("node-app", &["--install", "echo installed", "--test", "npm test --silent"], &files).code(6);
+    let _ = ran.stdout("installed\ngot shop\n").stderr_has("1 job stopped, 0 leaked");
+    let ran = scenario("node-app", &["--script", "strat", "--test", "npm test"], &files).code(2);
+    let _ = ran.stderr_has("package.json has no script `strat`; did you mean `start`?");
+}

@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{env, failure, hints, http, launch, load, parallel, ready, wait};
+use super::{data, env, failure, hints, http, launch, load, parallel, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -41,6 +41,9 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("http_patch", 2, http::OPTIONS),
     ("http", 2, http::OPTIONS),
     ("param", 1, env::PARAM_OPTIONS),
+    ("read_yaml", 1, data::YAML_OPTIONS),
+    ("parse_yaml", 1, data::YAML_OPTIONS),
+    ("load_env", 1, env::LOAD_OPTIONS),
 ];
 /// What a service of `start([…])` has besides.
 const SERVICE: &[&str] = &["cmd", "needs"];

@@ -1,8 +1,8 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
 use super::{
-    assert, command, env, error, failure, flow, fs, hints, http, import, job, mock, module, number, port,
-    runtime, test, text, wait,
+    assert, command, data, env, error, failure, flow, fs, hints, http, import, job, mock, module, number,
+    port, runtime, test, text, wait,
 };
 use crate::event::Event;
 use crate::jobs;
@@ -26,6 +26,7 @@ pub const NAMESPACES: &[(&str, Register)] = &[
     ("Tests", test::register),
     ("Ports", port::register),
     ("Files", fs::register),
+    ("JSON, YAML, TOML", data::register),
     ("Environment and parameters", env::register),
     ("Flow", flow::register),
     ("Writing modules", module::register),

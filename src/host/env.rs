@@ -3,6 +3,7 @@
 //! The process itself never changes its environment or its directory: both are the run's, and what is started
 //! from now on gets them.
 
+use super::dotenv;
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -55,6 +56,43 @@ mod functions {
     #[rhai_fn(name = "set_env", return_raw)]
     pub fn set_env(name: &str, value: Dynamic) -> Fallible<()> {
         super::set_variable(name, &value)
+    }
+
+    /// Sets the variables of a `.env` file for `env` and for what is started from now on. A variable that the
+    /// environment has already keeps its value, so that `LOG_LEVEL=debug bgjobs script …` works; see
+    /// `load_env(path, opts)`. Returns a map of the file's variables with the values that they have now.
+    ///
+    /// A line is `NAME=value` or `export NAME=value`. `# …` after white space is a comment. A value in single quotes
+    /// is taken as it is, also over several lines; in double quotes `\n`, `\t`, `\r`, `\"`, `\\` and `\$` are what they
+    /// are in a shell. Elsewhere than in single quotes `$NAME`, `${NAME}` and `${NAME:-default}` are replaced. Of a
+    /// name that is given twice, the last counts.
+    ///
+    /// Throws `io` for a file that cannot be read, and with line and column for a line that is none of these, or
+    /// names a variable that is not set. Nothing is set then.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/.env";
+    /// write_file(file, "APP_DB_HOST=127.0.0.1  # local\nAPP_DB_URL=\"postgres://$APP_DB_HOST/shop\"\n");
+    /// load_env(file);
+    /// assert_eq(env("APP_DB_URL"), "postgres://127.0.0.1/shop");
+    /// ```
+    #[rhai_fn(name = "load_env", return_raw)]
+    pub fn load_env(path: &str) -> Fallible<Map> {
+        super::load(path, &Dynamic::UNIT)
+    }
+
+    /// As `load_env(path)`; with `#{override: true}` the file counts more than the environment.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/.env";
+    /// write_file(file, "APP_MODE=test");
+    /// set_env("APP_MODE", "live");
+    /// assert_eq(load_env(file).APP_MODE, "live");
+    /// assert_eq(load_env(file, #{override: true}).APP_MODE, "test");
+    /// ```
+    #[rhai_fn(name = "load_env", return_raw)]
+    pub fn load_env_with(path: &str, opts: Dynamic) -> Fallible<Map> {
+        super::load(path, &opts)
     }
 
     /// The directory that relative paths start from and that commands run in: at first the one that bgjobs was
@@ -237,6 +275,36 @@ fn set_variable(name: &str, value: &Dynamic) -> Fallible<()> {
     }
     lock(&rt().env).insert(name.into(), text.into());
     Ok(())
+}
+
+/// What `load_env` takes.
+pub const LOAD_OPTIONS: &[&str] = &["override"];
+
+fn load(path: &str, opts: &Dynamic) -> Fallible<Map> {
+    rt().checkpoint()?;
+    let file_wins = Opts::new("load_env", opts, LOAD_OPTIONS)?.bool("override")?.unwrap_or(false);
+    let text = super::fs::read("load_env", path)?;
+    let mut env = lock(&rt().env);
+    let read = dotenv::read(&text, file_wins, |name| {
+        env.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned())
+    });
+    // Not the line itself: it may hold a password.
+    let variables = read.map_err(|wrong| {
+        let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let place = format!("{path}:{}:{}", wrong.line, wrong.column);
+        let error = ScriptError::io(format!("load_env: {place}: {}", wrong.reason))
+            .fact("path", path.to_owned())
+            .fact("line", number(wrong.line))
+            .fact("column", number(wrong.column));
+        match wrong.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
+    for (name, value) in &variables {
+        env.insert(name.into(), value.into());
+    }
+    Ok(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
 }
 
 fn change_dir(path: &str) -> Fallible<()> {

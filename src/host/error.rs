@@ -122,6 +122,7 @@ const NOUNS: &[&str] = &[
     "value",
     "line",
     "pattern",
+    "column",
     "position",
     "source",
 ];

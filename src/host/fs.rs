@@ -6,7 +6,8 @@ use super::value::{self, Opts};
 use crate::jobs::spec;
 use crate::rundir;
 use rhai::plugin::*;
-use rhai::{Dynamic, Engine};
+use rhai::{Array, Dynamic, Engine};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
@@ -33,23 +34,6 @@ mod functions {
     pub fn read_file(path: &str) -> Fallible<String> {
         rt().checkpoint()?;
         super::read("read_file", path)
-    }
-
-    /// The value of a JSON file; `null` is `()`.
-    ///
-    /// ```rhai
-    /// let file = temp_dir() + "/config.json";
-    /// write_file(file, `{"port": 8080}`);
-    /// assert_eq(read_json(file).port, 8080);
-    /// ```
-    #[rhai_fn(name = "read_json", return_raw)]
-    pub fn read_json(path: &str) -> Fallible<Dynamic> {
-        rt().checkpoint()?;
-        let text = super::read("read_json", path)?;
-        serde_json::from_str(&text).map_err(|e| {
-            let wrong = ScriptError::io(format!("read_json: `{path}` is no JSON: {e}"));
-            wrong.fact("path", path.to_owned()).into()
-        })
     }
 
     /// Writes a file: text, or a number or boolean as text. What was in it is gone. Its directory must exist.
@@ -145,6 +129,26 @@ mod functions {
         super::temp_dir(opts.string("user")?.as_deref())
     }
 
+    /// The paths that match a pattern, sorted; an empty array when there are none. `*` stands for any text, `?` for
+    /// one character, `[a-z]` and `[!a-z]` for one of a set, `**` for any directories (but not
+    /// through links to some), `{yml,yaml}` for alternatives. A name that begins with a dot matches only a pattern that does; names that are not
+    /// UTF-8 are left out.
+    ///
+    /// Paths come as the pattern has them: from `cwd()` on for a relative one. Throws `usage` for a wrong pattern,
+    /// `io` for a directory that may not be read.
+    ///
+    /// ```rhai
+    /// cd(temp_dir());
+    /// mkdir("db/old");
+    /// for file in ["db/2.sql", "db/1.sql", "db/old/0.sql", "db/README"] { write_file(file, ""); }
+    /// assert_eq(glob("db/*.sql"), ["db/1.sql", "db/2.sql"]);
+    /// assert_eq(glob("**/{0,1}.sql"), ["db/1.sql", "db/old/0.sql"]);
+    /// ```
+    #[rhai_fn(name = "glob", return_raw)]
+    pub fn glob(pattern: &str) -> Fallible<Array> {
+        super::matching(pattern)
+    }
+
     /// Quotes one word for the shell.
     ///
     /// ```rhai
@@ -192,6 +196,7 @@ fn full(function: &str, path: &str) -> Fallible<PathBuf> {
     Ok(rt().path(path))
 }
 
+/// The text of a file, for any function that reads one.
 pub fn read(function: &str, path: &str) -> Fallible<String> {
     let full = full(function, path)?;
     let what = format!("{function}: cannot read");
@@ -228,6 +233,116 @@ fn write(function: &str, path: &str, text: &Dynamic, how: &fs::OpenOptions) -> F
         }
         failed(&format!("{function}: cannot write"), path, &e).into()
     })
+}
+
+/// What matches a pattern, in the order of the paths.
+fn matching(pattern: &str) -> Fallible<Array> {
+    rt().checkpoint()?;
+    if pattern.is_empty() {
+        return Err(ScriptError::usage("glob: the pattern is empty").into());
+    }
+    let wrong = |reason: &str| ScriptError::usage(format!("glob: `{pattern}` is no pattern: {reason}"));
+    let mut found = BTreeSet::new();
+    for alternative in alternatives(pattern).ok_or_else(|| wrong("too many alternatives"))? {
+        let mut parts: Vec<glob::Pattern> = Vec::new();
+        for part in alternative.split('/').filter(|part| !part.is_empty()) {
+            parts.push(glob::Pattern::new(part).map_err(|e| wrong(e.msg))?);
+        }
+        if parts.last().is_some_and(|part| part.as_str() == "**") {
+            parts.push(glob::Pattern::new("*").map_err(|e| wrong(e.msg))?);
+        }
+        let start = if alternative.starts_with('/') { "/" } else { "" };
+        walk(Path::new(start), &parts, alternative.ends_with('/'), &mut found)?;
+    }
+    Ok(found.into_iter().map(Dynamic::from).collect())
+}
+
+/// What is below a directory and matches these parts of a path. (The walk of the crate `glob` goes through links that
+/// lead back until the kernel has had enough, once for every way to do so.)
+fn walk(dir: &Path, parts: &[glob::Pattern], only_dirs: bool, found: &mut BTreeSet<String>) -> Fallible<()> {
+    rt().checkpoint()?;
+    let on_disk = |path: &Path| rt().cwd().join(path);
+    let Some((part, rest)) = parts.split_first() else {
+        if !only_dirs || on_disk(dir).is_dir() {
+            found.extend(dir.to_str().map(str::to_owned));
+        }
+        return Ok(());
+    };
+    let recursive = part.as_str() == "**";
+    if recursive {
+        walk(dir, rest, only_dirs, found)?;
+    }
+    if !part.as_str().contains(['*', '?', '[']) {
+        let path = dir.join(part.as_str());
+        let there = fs::symlink_metadata(on_disk(&path)).is_ok();
+        return if there { walk(&path, rest, only_dirs, found) } else { Ok(()) };
+    }
+    let visible = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let gone = |e: &std::io::Error| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    let cannot = |e: &std::io::Error| failed("glob: cannot read", &on_disk(dir).display().to_string(), e);
+    let entries = match fs::read_dir(on_disk(dir)) {
+        Err(e) if gone(&e) => return Ok(()),
+        entries => entries.map_err(|e| cannot(&e))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| cannot(&e))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let path = dir.join(name);
+        if !recursive && part.matches_with(name, visible) {
+            walk(&path, rest, only_dirs, found)?;
+        }
+        if recursive && !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&path, parts, only_dirs, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// A pattern without `{a,b}`: one for every combination of alternatives, none when there are too many. Braces
+/// without a comma stay as they are, as in a shell.
+fn alternatives(pattern: &str) -> Option<Vec<String>> {
+    const MOST: usize = 1000;
+    let mut done = Vec::new();
+    let mut queue = vec![pattern.to_owned()];
+    while let Some(pattern) = queue.pop() {
+        if done.len() + queue.len() > MOST {
+            return None;
+        }
+        match braces(&pattern) {
+            None => done.push(pattern),
+            Some((before, items, after)) => {
+                queue.extend(items.iter().map(|item| format!("{before}{item}{after}")));
+            }
+        }
+    }
+    Some(done)
+}
+
+/// The first `{a,b}` of a pattern: what is before it, its alternatives, what comes after it. `[{]` is none.
+fn braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let bytes = pattern.as_bytes();
+    let in_set = |at: usize| at > 0 && bytes[at - 1] == b'[';
+    for start in (0..bytes.len()).filter(|at| bytes[*at] == b'{' && !in_set(*at)) {
+        let (mut depth, mut item, mut items) = (0, start + 1, Vec::new());
+        for at in start..bytes.len() {
+            match bytes[at] {
+                b'{' => depth += 1,
+                b',' if depth == 1 => {
+                    items.push(&pattern[item..at]);
+                    item = at + 1;
+                }
+                b'}' if depth == 1 && items.is_empty() => break,
+                b'}' if depth == 1 => {
+                    items.push(&pattern[item..at]);
+                    return Some((&pattern[..start], items, &pattern[at + 1..]));
+                }
+                b'}' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    None
 }
 
 fn remove(path: &str) -> Fallible<bool> {
@@ -304,4 +419,24 @@ fn shared_dir(run: &Path) -> std::io::Result<PathBuf> {
     // Whatever the umask is.
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o711))?;
     Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_are_alternatives() {
+        let of = |pattern: &str| {
+            let mut all = alternatives(pattern).expect("few enough");
+            all.sort();
+            all
+        };
+        assert_eq!(of("*.{yml,yaml}"), ["*.yaml", "*.yml"]);
+        assert_eq!(of("{a,b{1,2}}/{,x}"), ["a/", "a/x", "b1/", "b1/x", "b2/", "b2/x"]);
+        for none in ["{a}", "a{", "}{,", "[{]a,b}", "{}"] {
+            assert_eq!(of(none), [none]);
+        }
+        assert!(alternatives(&"{a,b}".repeat(30)).is_none());
+    }
 }

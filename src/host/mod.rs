@@ -32,6 +32,8 @@ mod builtin;
 mod captured;
 mod check;
 mod command;
+mod data;
+mod dotenv;
 mod engine;
 mod env;
 mod error;

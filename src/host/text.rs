@@ -1,6 +1,6 @@
 //! Text and lists: what rhai lacks, and what it does in place without giving a result.
 
-use super::error::{Fallible, Kind, ScriptError};
+use super::error::{Fallible, ScriptError};
 use super::value;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, FnPtr, FuncRegistration, ImmutableString, Map, RhaiFunc, Shared};
@@ -287,17 +287,6 @@ mod functions {
         super::json(&Dynamic::from(map.clone()))
     }
 
-    /// Reads JSON of any shape; `null` is `()`. Throws `io` with the place and the start of the text when it
-    /// is no JSON.
-    ///
-    /// ```rhai
-    /// assert_eq(parse_json(`{"a": [1, null]}`).a, [1, ()]);
-    /// ```
-    #[rhai_fn(name = "parse_json", return_raw)]
-    pub fn parse_json(json: &str) -> Fallible<Dynamic> {
-        serde_json::from_str::<Dynamic>(json).map_err(|error| super::no_json(json, &error).into())
-    }
-
     /// Prints several values, with a space between them.
     ///
     /// ```rhai
@@ -406,19 +395,6 @@ fn no_place_in_json(value: &Dynamic) -> Option<String> {
         || value.is_bool()
         || value.is_char();
     (!plain).then(|| format!("a {}", value::type_name(value)))
-}
-
-fn no_json(text: &str, error: &serde_json::Error) -> ScriptError {
-    const MOST: usize = 200;
-    let start: String = text.chars().take(MOST).collect();
-    let more = if start.len() < text.len() { "…" } else { "" };
-    let reason = error.to_string();
-    let error = ScriptError::new(Kind::Io, format!("parse_json: this is no JSON: {reason}"));
-    if text.trim().is_empty() {
-        error.note("the text is empty")
-    } else {
-        error.note(format!("it begins: {start}{more}"))
-    }
 }
 
 /// Values as `print` shows them. Rhai itself prints what a function called `print` returns.

@@ -58,7 +58,8 @@ mod functions {
     }
 
     /// As `run(cmd)`, with options: `cwd`, `env` (map; `()` unsets), `clear_env`, `user` (as root), `stdin`
-    /// (`"null"`, `#{text: "…"}`), `timeout` (default: none; code 124), `grace` (default 5 s), `echo` (true,
+    /// (`"null"`, `#{text: "…"}`), `pty` (true: the command has a terminal, as for `spawn`; its stderr is part of stdout
+    /// then, and what it reads has to be typed, `stdin: #{text}`), `timeout` (default: none; code 124), `grace` (default 5 s), `echo` (true,
     /// false, `"on_fail"`), `check` (false: never throws), `max_memory`, `max_procs` (as for `spawn`).
     ///
     /// ```rhai

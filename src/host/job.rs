@@ -44,7 +44,7 @@ mod functions {
 
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
-    /// `"pipe"`, `#{text: "…"}`), `log` (path), `stop_signal` (`"TERM"`), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
+    /// `"pipe"`, `#{text: "…"}`), `pty` (true: see below), `log` (path), `stop_signal` (`"TERM"`), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
     /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
     /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
     /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
@@ -53,6 +53,12 @@ mod functions {
     /// cannot do that, the job is stopped, which throws `job_died`), `max_memory` (`"512MB"`, or a number of bytes:
     /// beyond it the kernel kills the whole job), `max_procs` (processes and threads together: beyond it none can
     /// be started). The last two need cgroup v2 with these controllers; throws `io` when they cannot be enforced.
+    ///
+    /// With `pty` it has a terminal of 24 rows and 120 columns, which is its stdin, stdout and stderr and its controlling
+    /// terminal, in a session of its own. All that it prints is in its log, where lines end as it has ended them; what
+    /// is typed (`.send(text)`, `stdin: #{text}` followed by Ctrl-D) is echoed there, unless the program turns that
+    /// off. As at any terminal, what it leaves in its foreground gets HUP when its first process ends. Interactive
+    /// shells ignore TERM: `stop_signal: "HUP"`.
     ///
     /// `stop_cmd` is a command that is run instead of the stop signal, with the job's environment, directory and user;
     /// what it prints goes to the job's log. The grace period runs from its start. When it fails, the job gets its stop
@@ -418,12 +424,17 @@ mod functions {
         super::restart(&ctx, job)
     }
 
-    /// Writes a text to its stdin; needs `stdin: "pipe"`. Throws `io` when it does not read any more.
+    /// Writes a text to its stdin; needs `stdin: "pipe"`, or `pty: true`: then it is typed, and `"\x03"` is Ctrl-C.
+    /// Throws `io` when it does not read any more.
     ///
     /// ```rhai
     /// let cat = spawn("cat", #{stdin: "pipe"});
     /// cat.send("hello\n");
     /// cat.wait_log("hello");
+    ///
+    /// let terminal = spawn("read name; echo hello $name", #{pty: true});
+    /// terminal.send("world\n");
+    /// terminal.wait_log("hello world");
     /// ```
     #[rhai_fn(name = "send", pure, return_raw)]
     pub fn send(job: &mut Job, text: &str) -> Fallible<()> {
@@ -443,7 +454,7 @@ mod functions {
         }
     }
 
-    /// Closes its stdin: it reads end of file.
+    /// Closes its stdin: it reads end of file. With `pty` that is typed (Ctrl-D), and more can be typed later.
     ///
     /// ```rhai
     /// let cat = spawn("cat", #{stdin: "pipe"});
@@ -452,7 +463,8 @@ mod functions {
     /// ```
     #[rhai_fn(name = "close_stdin", pure)]
     pub fn close_stdin(job: &mut Job) {
-        rt().jobs.close_stdin(job.0.id);
+        let rt = rt();
+        strand::aside(|| rt.jobs.close_stdin(job.0.id, &|| rt.control().halted()));
     }
 
     /// From now on its end is no failure, whatever its code.

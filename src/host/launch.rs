@@ -32,6 +32,7 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "user",
     "port",
     "stdin",
+    "pty",
     "log",
     "stop_signal",
     "stop_cmd",
@@ -53,6 +54,7 @@ pub const COMMAND_OPTIONS: &[&str] = &[
     "clear_env",
     "user",
     "stdin",
+    "pty",
     "timeout",
     "grace",
     "echo",
@@ -175,6 +177,7 @@ pub struct Launch<'a> {
     env: BTreeMap<OsString, OsString>,
     user: Option<String>,
     stdin: Stdin,
+    pty: bool,
     grace: Duration,
     limits: Limits,
 }
@@ -200,6 +203,11 @@ impl<'a> Launch<'a> {
                 env.insert(key.as_str().into(), text.into());
             }
         }
+        let pty = opts.bool("pty")?.unwrap_or(false);
+        if pty {
+            // What programs at a terminal want to know; a CI machine has none.
+            env.entry("TERM".into()).or_insert_with(|| "xterm-256color".into());
+        }
         Ok(Self {
             function: function.to_owned(),
             name,
@@ -208,6 +216,7 @@ impl<'a> Launch<'a> {
             env,
             user: opts.string("user")?,
             stdin: stdin(function, opts)?,
+            pty,
             grace: opts.duration("grace")?.unwrap_or(rt.options.grace),
             limits: limits(function, opts)?,
             opts,
@@ -224,6 +233,7 @@ impl<'a> Launch<'a> {
             user: self.user,
             port: None,
             stdin: self.stdin,
+            pty: self.pty,
             output: Output::Captured,
             stop_signal: SIGTERM,
             stop_cmd: None,
@@ -274,6 +284,7 @@ impl<'a> Launch<'a> {
             user: self.user,
             port,
             stdin: self.stdin,
+            pty: self.pty,
             stop_signal,
             stop_cmd: stop_cmd(function, self.opts)?,
             grace: self.grace,
@@ -336,6 +347,11 @@ fn stdin(function: &str, opts: &Opts) -> Fallible<Stdin> {
         return Ok(Stdin::Text(value::word(text, &format!("{function}: option `stdin`"))?));
     }
     match value.clone().into_string().as_deref() {
+        Ok("null") if opts.bool("pty")? == Some(true) => {
+            Err(ScriptError::usage(format!("{function}: option `stdin`: with `pty` it is the terminal"))
+                .note("what is to be typed there: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
+                .into())
+        }
         Ok("null") => Ok(Stdin::Null),
         Ok("pipe") => Ok(Stdin::Pipe),
         _ => {

@@ -10,7 +10,7 @@ use super::{Job, Jobs, State};
 use crate::event::Event;
 use crate::sys::wait::ExitStatus;
 use regex::Regex;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// Why a job counts as dead.
 #[derive(Clone, Debug)]
@@ -73,10 +73,13 @@ impl Jobs {
     /// Whether there will be anything more to look at.
     fn look_at(&self, log: &mut Log) -> bool {
         // Before reading: what it printed just before its end counts.
-        let over = match lock(&self.table).entry(log.id) {
-            Some(entry) if !entry.asked => matches!(entry.state(), State::Ended(_)),
+        let (job, over) = match lock(&self.table).entry(log.id) {
+            Some(entry) if !entry.asked => (Arc::clone(&entry.job), matches!(entry.state(), State::Ended(_))),
             _ => return false,
         };
+        if over {
+            job.complete_log();
+        }
         for _ in 0..MOST_PIECES {
             let missed = log.reader.missed;
             let News { lines, partial, more } = log.reader.news();

@@ -70,6 +70,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
         user: job.spec.user.clone(),
         port: None,
         stdin: Stdin::Null,
+        pty: false,
         output: Output::Log(log.unwrap_or_else(|| PathBuf::from("/dev/null"))),
         stop_signal: SIGTERM,
         stop_cmd: None,

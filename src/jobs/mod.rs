@@ -9,6 +9,7 @@
 //! stop     one job's way out, as a pure step
 //! last     the command that is run instead of a stop signal
 //! output   a job's log, a command's pipes
+//! terminal a job's terminal
 //! limit    keeps the logs within their limits
 //! files    directories whose changes ring the bell
 //! fail     lines of a log that mean failure
@@ -37,6 +38,7 @@ pub mod spec;
 pub mod stop;
 pub mod strand;
 mod table;
+pub mod terminal;
 
 pub use crate::sys::wait::ExitStatus;
 pub use leak::Left;
@@ -47,6 +49,7 @@ pub use table::{
 use crate::event::{Bus, Event, Killed};
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat, Usage};
+use crate::sys::pty::END_OF_FILE;
 use crate::sys::{clock, fd, sched, signal, testing, wait};
 use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
@@ -70,6 +73,7 @@ use std::thread::Thread;
 use std::time::Duration;
 use stop::{Action, FollowUp, Stage};
 use table::{Phase, StopCommand, Table};
+use terminal::Terminal;
 
 /// All jobs of the run.
 pub struct Jobs {
@@ -97,6 +101,16 @@ struct Request {
     exec: Exec,
     job: Arc<Job>,
     reply: mpsc::Sender<Result<i32, SpawnError>>,
+}
+
+/// The descriptors of a process that is to be started, and what we keep of them.
+struct Ends {
+    child: Descriptors,
+    stdin: Option<OwnedFd>,
+    log: Option<PathBuf>,
+    file: Option<FileId>,
+    capture: Option<Capture>,
+    terminal: Option<Arc<Terminal>>,
 }
 
 /// Where a process's output goes.
@@ -281,12 +295,19 @@ impl Jobs {
         spec.check()?;
         let limited = self.limited(spec.limits)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
-        let (stdin, stdin_writer) = open_stdin(&spec.stdin, owner)?;
-        let Opened { stdout, stderr, log, file, capture } = self.open_output(&spec.output, owner, again)?;
+        let Ends { child, stdin, log, file, capture, terminal } = if spec.pty {
+            self.open_terminal(&spec, owner, again)?
+        } else {
+            let (stdin, writer) = open_stdin(&spec.stdin, owner)?;
+            let Opened { stdout, stderr, log, file, capture } =
+                self.open_output(&spec.output, owner, again)?;
+            let child = Descriptors { stdin, stdout, stderr };
+            Ends { child, stdin: writer, log, file, capture, terminal: None }
+        };
         let log_from = log.as_deref().filter(|_| again).map_or(0, output::size);
-        let exec = spec.prepare(Descriptors { stdin, stdout, stderr }, account, self.join(limited.as_ref()));
-        let (stdin, too_chatty) = (Mutex::new(stdin_writer), AtomicBool::new(false));
-        let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin, limited });
+        let exec = spec.prepare(child, account, self.join(limited.as_ref()));
+        let (stdin, too_chatty) = (Mutex::new(stdin), AtomicBool::new(false));
+        let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin, terminal, limited });
         let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
@@ -421,10 +442,12 @@ impl Jobs {
         Ok(true)
     }
 
-    /// Closes a job's stdin: it reads end of file.
-    pub fn close_stdin(&self, id: JobId) {
-        if let Some(job) = self.get(id) {
-            lock(&job.stdin).take();
+    /// Closes a job's stdin: it reads end of file. At a terminal that is typed.
+    pub fn close_stdin(&self, id: JobId, give_up: &dyn Fn() -> bool) {
+        match self.get(id) {
+            Some(job) if job.spec.pty => drop(self.send(id, &[END_OF_FILE], give_up)),
+            Some(job) => drop(lock(&job.stdin).take()),
+            None => {}
         }
     }
 
@@ -446,6 +469,7 @@ impl Jobs {
     /// only worth it when they are kept.
     pub fn finish_own_logs(&self) {
         for job in self.list() {
+            job.complete_log();
             if let (Some(log), Some(file)) = (&job.log, job.file)
                 && !log.starts_with(&self.run_dir)
                 && std::fs::metadata(log).is_ok_and(|meta| FileId::of(&meta) == file)
@@ -469,8 +493,17 @@ impl Jobs {
         table.entries.iter().filter(|e| e.job.kind == Kind::Job).map(|e| Arc::clone(&e.job)).collect()
     }
 
+    /// Of a job that has ended, the log is complete by then.
     pub fn view(&self, id: JobId) -> Option<View> {
-        lock(&self.table).entry(id).map(table::Entry::view)
+        let (view, job) = {
+            let table = lock(&self.table);
+            let entry = table.entry(id)?;
+            (entry.view(), Arc::clone(&entry.job))
+        };
+        if matches!(view.state, State::Ended(_)) {
+            job.complete_log();
+        }
+        Some(view)
     }
 
     pub fn get(&self, id: JobId) -> Option<Arc<Job>> {
@@ -485,8 +518,9 @@ impl Jobs {
 
     /// As [`Jobs::death`], without a look at what was printed since the last one.
     pub fn known_death(&self) -> Option<(Arc<Job>, Death)> {
-        let table = lock(&self.table);
-        table.entries.iter().find_map(|entry| Some((Arc::clone(&entry.job), entry.death()?)))
+        let death = |entry: &table::Entry| Some((Arc::clone(&entry.job), entry.death()?));
+        let found = lock(&self.table).entries.iter().find_map(death);
+        found.inspect(|(job, _)| job.complete_log())
     }
 
     /// Marks a death as told: its error is being thrown. One that has failed and ended has died once.
@@ -912,6 +946,7 @@ fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
             let reason = format!("it cannot join a cgroup: {reason}");
             SpawnError::Limit(Refused { reason, delegation: false })
         }
+        Step::Terminal => SpawnError::Os { what: "a controlling terminal", reason },
         Step::Fork => SpawnError::Os { what: "a process", reason },
         Step::Setup => SpawnError::Os { what: "a process group", reason },
     }

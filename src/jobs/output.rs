@@ -151,10 +151,11 @@ pub fn prefixed(word: &str, bytes: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Our ends of a command's pipes, before anybody reads them.
+/// Our ends of a command's pipes, or of its terminal, before anybody reads them.
 pub struct Capture {
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    pipes: Vec<(Stream, OwnedFd)>,
+    /// How many reads take all that can be in one of them.
+    reads: usize,
 }
 
 #[derive(Default)]
@@ -174,7 +175,14 @@ impl Capture {
     pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> nix::Result<Self> {
         fd::set_nonblocking(&stdout)?;
         fd::set_nonblocking(&stderr)?;
-        Ok(Self { stdout, stderr })
+        let pipes = vec![(Stream::Stdout, stdout), (Stream::Stderr, stderr)];
+        // A pipe holds 64 KiB (pipe(7)).
+        Ok(Self { pipes, reads: 1 })
+    }
+
+    /// Of a terminal there is one stream only.
+    pub fn of_terminal(master: OwnedFd) -> Self {
+        Self { pipes: vec![(Stream::Stdout, master)], reads: super::terminal::READS }
     }
 
     /// Starts reading, and passes on to the event stream what `echo` says.
@@ -184,7 +192,7 @@ impl Capture {
         let theirs = Arc::clone(&shared);
         let name = "output".to_owned();
         std::thread::Builder::new().name(name).spawn(move || {
-            let mut pipes = vec![(Stream::Stdout, self.stdout), (Stream::Stderr, self.stderr)];
+            let Self { mut pipes, reads } = self;
             let mut buffer = vec![0u8; 64 << 10];
             let mut finished = false;
             let mut prefixer = match &echo {
@@ -206,21 +214,28 @@ impl Capture {
                 }
                 // The other end of `wake` is closed when the command has ended, or nobody asks any more.
                 let flush = fd::wait_readable(&wait, None).last() == Some(&true) && !finished;
-                // One read a round takes all that a pipe can hold (64 KiB, pipe(7)), and lets no stream starve
-                // the other.
-                pipes.retain(|(stream, pipe)| match fd::read_some(pipe, &mut buffer) {
-                    ReadFd::Bytes(_) if finished => true, // A stranger's output now.
-                    ReadFd::Bytes(n) => {
-                        lock(&theirs.0).captured.push(*stream, &buffer[..n]);
-                        match &mut prefixer {
-                            Some(prefixer) => show(*stream, prefixer.pass(*stream, &buffer[..n])),
-                            None if echo == Echo::AsItIs => show(*stream, buffer[..n].to_vec()),
-                            None => {}
-                        }
-                        true
+                let mut take = |stream: Stream, bytes: &[u8]| {
+                    if finished {
+                        return; // A stranger's output now.
                     }
-                    ReadFd::Nothing => true,
-                    ReadFd::End => false,
+                    lock(&theirs.0).captured.push(stream, bytes);
+                    match &mut prefixer {
+                        Some(prefixer) => show(stream, prefixer.pass(stream, bytes)),
+                        None if echo == Echo::AsItIs => show(stream, bytes.to_vec()),
+                        None => {}
+                    }
+                };
+                // What can be in it, and no more: no stream starves the other, and nobody who goes on writing keeps
+                // us from the end.
+                pipes.retain(|(stream, pipe)| {
+                    for _ in 0..reads {
+                        match fd::read_some(pipe, &mut buffer) {
+                            ReadFd::Bytes(n) => take(*stream, &buffer[..n]),
+                            ReadFd::Nothing => return true,
+                            ReadFd::End => return false,
+                        }
+                    }
+                    true
                 });
                 if flush {
                     finished = true;
@@ -405,10 +420,10 @@ impl LogReader {
     }
 }
 
-/// A line as text without colour codes and carriage returns.
+/// A line as text without colour codes and without carriage returns around it: line editors begin with one.
 pub fn plain(bytes: &[u8]) -> String {
     let stripped = anstream::adapter::strip_bytes(bytes).into_vec();
-    String::from_utf8_lossy(&stripped).trim_end_matches('\r').to_owned()
+    String::from_utf8_lossy(&stripped).trim_matches('\r').to_owned()
 }
 
 /// How long a log is now.

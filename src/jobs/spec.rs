@@ -174,6 +174,8 @@ pub struct Spec {
     pub user: Option<String>,
     pub port: Option<u16>,
     pub stdin: Stdin,
+    /// It has a terminal, which is its stdin, stdout and stderr. What it is to read is typed.
+    pub pty: bool,
     pub output: Output,
     pub stop_signal: i32,
     /// Run instead of the stop signal.
@@ -345,6 +347,7 @@ impl Spec {
             stdin: fds.stdin,
             stdout: fds.stdout,
             stderr: fds.stderr,
+            terminal: self.pty,
             credentials: account.map(|account| account.credentials),
             cgroup,
             death_signal: self.stop_signal,

@@ -10,6 +10,7 @@ use super::leak;
 use super::limit::FileId;
 use super::spec::{Expect, Spec};
 use super::stop::{self, Stage};
+use super::terminal::Terminal;
 use crate::sys::proc::{self, Stat, Usage};
 use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, pidfd, signal};
@@ -51,8 +52,10 @@ pub struct Job {
     pub file: Option<FileId>,
     /// Its log passed its limit and could not be kept short: it is stopped, which is a death.
     pub too_chatty: AtomicBool,
-    /// The writing end of its stdin, when that is a pipe.
+    /// The writing end of its stdin, when that is a pipe or a terminal.
     pub stdin: Mutex<Option<OwnedFd>>,
+    /// What its log comes through, when it has a terminal.
+    pub terminal: Option<Arc<Terminal>>,
     /// Its own cgroup, when it has limits.
     pub limited: Option<Limited>,
 }

@@ -99,6 +99,8 @@ pub struct Exec {
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
+    /// Its descriptors are a terminal, which is to be its controlling one.
+    pub terminal: bool,
     pub credentials: Option<Credentials>,
     pub cgroup: Option<Join>,
     /// Sent by the kernel when the spawner dies.
@@ -113,6 +115,7 @@ pub enum Step {
     User,
     Exec,
     Cgroup,
+    Terminal,
     Setup,
 }
 
@@ -182,6 +185,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         2 => Step::User,
         3 => Step::Exec,
         5 => Step::Cgroup,
+        6 => Step::Terminal,
         _ => Step::Setup,
     };
     let errno = i32::from_ne_bytes([message[4], message[5], message[6], message[7]]);
@@ -284,8 +288,13 @@ unsafe fn child(
         {
             fail(5);
         }
-        // 3. Its own process group, before the parent can look for it.
-        if libc::setpgid(0, 0) != 0 {
+        // 3. Its own process group, before the parent can look for it; with a terminal its own session, whose leader
+        //    also leads a group of the same number.
+        if exec.terminal {
+            if libc::setsid() < 0 {
+                fail(6);
+            }
+        } else if libc::setpgid(0, 0) != 0 {
             fail(4);
         }
         // 4. Descriptors 0 to 2; all others are close-on-exec. The three may be 0 to 2 themselves only if
@@ -294,6 +303,9 @@ unsafe fn child(
             if libc::dup2(fd.as_raw_fd(), target) < 0 {
                 fail(4);
             }
+        }
+        if exec.terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) != 0 {
+            fail(6);
         }
         // 5. The user, then the directory with that user's rights.
         if let Some(user) = &exec.credentials

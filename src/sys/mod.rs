@@ -10,6 +10,7 @@
 //! page     the memory that guard and host share
 //! pidfd    a process that cannot be confused with its successor
 //! proc     what /proc says of processes
+//! pty      pseudo terminals
 //! sched    when a thread gets its turn
 //! signal   masks, dispositions, signalfd, names
 //! socket   who listens on which TCP port; port locks
@@ -30,6 +31,7 @@ pub mod namespace;
 pub mod page;
 pub mod pidfd;
 pub mod proc;
+pub mod pty;
 pub mod sched;
 pub mod signal;
 pub mod socket;

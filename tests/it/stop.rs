@@ -50,3 +50,56 @@ fn a_stop_command_that_does_not_end_does_not_hold_up_the_end_of_the_run() {
     let ran = ran.stderr_has("api ignored its stop_cmd, killed after 300 ms");
     assert!(ran.stderr.contains("1 job stopped, 0 leaked"), "{}", ran.stderr);
 }
+
+/// Processes whose command line contains this text.
+fn carriers(token: &str) -> Vec<String> {
+    let list = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let commands = list.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    let texts = commands.map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "));
+    texts.filter(|text| text.contains(token)).collect()
+}
+
+/// Jobs with a terminal of every kind that could outlive it, each with this text in its command line: a shell with job
+/// control and a job in its background, one who ignores all that a terminal sends, a daemon that holds it open.
+fn with_terminals(token: &str, end: &str) -> String {
+    format!(
+        r#"let shell = spawn("shell", ["bash", "--norc", "-i", "-c", "(sleep 60; : {token}) & sleep 60; : {token}"], #{{pty: true}});
+        let deaf = spawn("deaf", "trap '' HUP INT QUIT TERM TSTP; echo up; sleep 60; sleep 60; : {token}", #{{pty: true}});
+        let daemon = spawn("daemon", "(trap '' HUP; setsid sh -c 'trap \"\" HUP TERM; echo up; sleep 60; : {token}' &); sleep 60; : {token}", #{{pty: true}});
+        deaf.wait_log("up"); daemon.wait_log("up"); wait_until(|| shell.descendants.len() >= 2);
+        {end}"#
+    )
+}
+
+#[test]
+fn an_interrupted_run_leaves_nothing_that_has_a_terminal() {
+    let token = format!("terminal-int-{}", std::process::id());
+    let ran = Script::code(&with_terminals(&token, INTERRUPT)).option("--grace").option("300ms").run();
+    assert_eq!(ran.signal, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("3 jobs stopped, 0 leaked"), "{}", ran.stderr);
+    assert_eq!(carriers(&token), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_host_leaves_nothing_that_has_a_terminal() {
+    let token = format!("terminal-kill-{}", std::process::id());
+    let end = r#"run("kill -9 $PPID"); sleep("60s")"#;
+    let ran = Script::code(&with_terminals(&token, end)).option("--grace").option("300ms").run().code(125);
+    assert!(ran.stderr.contains("host killed by SIGKILL"), "{}", ran.stderr);
+    assert_eq!(carriers(&token), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_guard_leaves_nothing_that_has_a_terminal() {
+    let token = format!("terminal-guard-{}", std::process::id());
+    let ran = Script::code(&with_terminals(&token, &INTERRUPT.replace("-INT", "-KILL")))
+        .option("--grace")
+        .option("300ms")
+        .run();
+    assert_eq!(ran.signal, Some(9), "{}", ran.stderr);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !carriers(&token).is_empty() && std::time::Instant::now() < until {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(carriers(&token), Vec::<String>::new());
+}

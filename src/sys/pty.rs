@@ -1,0 +1,42 @@
+//! Pseudo terminals (pty(7)).
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::termios::{InputFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// End of file, as it is typed (VEOF, Ctrl-D).
+pub const END_OF_FILE: u8 = 4;
+
+pub struct Pair {
+    /// Our side, non-blocking.
+    pub master: OwnedFd,
+    /// The side of the programs.
+    pub slave: OwnedFd,
+}
+
+/// A new terminal. Both ends are close-on-exec from their birth, since another thread may fork at any time, and
+/// neither becomes our own controlling terminal.
+///
+/// What comes out has the line ends that the program has written: it goes into a file, not onto a screen.
+pub fn open(rows: u16, columns: u16) -> nix::Result<Pair> {
+    const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: plain system calls; what they return is a new descriptor that nobody else has. TIOCGPTPEER (Linux 4.13)
+    // opens the other end by what we have, not by a path that may be another one in our mount namespace.
+    let (master, slave) = unsafe {
+        let master = libc::open(c"/dev/ptmx".as_ptr(), FLAGS | libc::O_NONBLOCK);
+        let master = OwnedFd::from_raw_fd(Errno::result(master)?);
+        let unlocked: libc::c_int = 0;
+        Errno::result(libc::ioctl(master.as_raw_fd(), libc::TIOCSPTLCK, &raw const unlocked))?;
+        let slave = libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, FLAGS);
+        (master, OwnedFd::from_raw_fd(Errno::result(slave)?))
+    };
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel only reads the size.
+    Errno::result(unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })?;
+    let mut modes = tcgetattr(&slave)?;
+    modes.output_flags.remove(OutputFlags::ONLCR);
+    modes.input_flags.insert(InputFlags::IUTF8);
+    tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
+    Ok(Pair { master, slave })
+}

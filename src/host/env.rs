@@ -81,7 +81,8 @@ mod functions {
         super::load(path, &Dynamic::UNIT)
     }
 
-    /// As `load_env(path)`; with `#{override: true}` the file counts more than the environment.
+    /// As `load_env(path)`; with `#{override: true}` the file counts more than the environment. With `#{set: false}`
+    /// nothing is set: the map that it returns is for the option `env` of one job.
     ///
     /// ```rhai
     /// let file = temp_dir() + "/.env";
@@ -278,11 +279,13 @@ fn set_variable(name: &str, value: &Dynamic) -> Fallible<()> {
 }
 
 /// What `load_env` takes.
-pub const LOAD_OPTIONS: &[&str] = &["override"];
+pub const LOAD_OPTIONS: &[&str] = &["override", "set"];
 
 fn load(path: &str, opts: &Dynamic) -> Fallible<Map> {
     rt().checkpoint()?;
-    let file_wins = Opts::new("load_env", opts, LOAD_OPTIONS)?.bool("override")?.unwrap_or(false);
+    let opts = Opts::new("load_env", opts, LOAD_OPTIONS)?;
+    let file_wins = opts.bool("override")?.unwrap_or(false);
+    let set = opts.bool("set")?.unwrap_or(true);
     let text = super::fs::read("load_env", path)?;
     let mut env = lock(&rt().env);
     let read = dotenv::read(&text, file_wins, |name| {
@@ -301,7 +304,7 @@ fn load(path: &str, opts: &Dynamic) -> Fallible<Map> {
             None => error,
         }
     })?;
-    for (name, value) in &variables {
+    for (name, value) in variables.iter().filter(|_| set) {
         env.insert(name.into(), value.into());
     }
     Ok(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())

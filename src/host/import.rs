@@ -32,9 +32,11 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
     ("std/node", include_str!("../../stdlib/node.rhai")),
     ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
+    ("std/procfile", include_str!("../../stdlib/procfile.rhai")),
     ("std/python", include_str!("../../stdlib/python.rhai")),
     ("std/rabbitmq", include_str!("../../stdlib/rabbitmq.rhai")),
     ("std/redis", include_str!("../../stdlib/redis.rhai")),
+    ("std/services", include_str!("../../stdlib/services.rhai")),
 ];
 
 pub struct Resolver {

@@ -23,8 +23,8 @@ mod functions {
     /// Fails with a `usage` error that points into a file, as the errors of a script point into the script: for
     /// what is wrong in a file that a script or module reads.
     ///
-    /// `place` is the number of a line, from 1, or an array of the keys and indexes that lead to a value of a YAML or
-    /// JSON file. When the last of them are not there, it points to the last one that is; `()` points to no line.
+    /// `place` is the number of a line, from 1, or an array of the keys and indexes that lead to a value of a YAML,
+    /// JSON or TOML file. When the last of them are not there, it points to the last one that is; `()` points to no line.
     ///
     /// ```rhai
     /// let file = temp_dir() + "/limits.json";
@@ -125,9 +125,22 @@ fn of_key(text: &str, path: &[String], value: bool) -> Spot {
             break;
         }
     }
-    let Some(span) = walk.found else { return of_word(text, 1, None) };
+    let Some(span) = walk.found else { return of_words(text, path) };
     let width = if span.start.line() == span.end.line() { span.end.col() - span.start.col() } else { 1 };
     Spot { line: span.start.line(), column: span.start.col() + 1, width: width.max(1) }
+}
+
+/// The last key that is found when each is looked for from the line of the one before: in TOML they stand in headings
+/// and before `=`.
+fn of_words(text: &str, path: &[String]) -> Spot {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut from, mut last) = (0, None);
+    for key in path.iter().take_while(|key| key.parse::<usize>().is_err()) {
+        let Some(further) = lines[from..].iter().position(|line| line.contains(key.as_str())) else { break };
+        from += further;
+        last = Some(key.as_str());
+    }
+    of_word(text, from + 1, last)
 }
 
 /// As deep as the values that are read.
@@ -248,6 +261,15 @@ services:
         let text = "{\n\t\"a\": {\"b\": [1,\n\t\t\"\u{e4}\", 3]}\n}";
         let path = ["a", "b", "2"].map(str::to_owned);
         assert_eq!(of_key(text, &path, false), Spot { line: 3, column: 8, width: 1 });
+    }
+
+    #[test]
+    fn in_toml_keys_are_found_as_words() {
+        let text = "[services.db]\ncommand = \"db\"\n\n[services.web]\nports = [1]\ncommand = 5\n";
+        let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        let spot = of_key(text, &path(&["services", "web", "command"]), false);
+        assert_eq!(spot, Spot { line: 6, column: 1, width: 7 });
+        assert_eq!(of_key(text, &path(&["services", "web", "image"]), true).line, 4);
     }
 
     #[test]

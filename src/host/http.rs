@@ -489,7 +489,7 @@ fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
 }
 
 /// What else than a body a request can be told.
-fn common(function: &str, opts: &Opts, request: &mut Request) -> Fallible<()> {
+pub fn common(function: &str, opts: &Opts, request: &mut Request) -> Fallible<()> {
     let usage = |message: String| ScriptError::usage(format!("{function}: {message}"));
     if let Some(headers) = opts.map("headers")? {
         for (name, value) in &headers {
@@ -502,7 +502,10 @@ fn common(function: &str, opts: &Opts, request: &mut Request) -> Fallible<()> {
     }
     if let Some(auth) = opts.get("auth") {
         let value = authorization(function, auth)?;
-        request.header("authorization", &value).map_err(|e| usage(format!("option `auth`: {e}")))?;
+        // Not the reason: it would show the value.
+        request.header("authorization", &value).map_err(|_| {
+            usage("option `auth`: a login has no line breaks or other control characters".into())
+        })?;
     }
     if let Some(path) = opts.string("unix_socket")? {
         let path = http::socket_path(&rt().path(&path));
@@ -525,7 +528,9 @@ fn authorization(function: &str, auth: &Dynamic) -> Fallible<String> {
         return Err(wrong().into());
     }
     let opts = Opts::new(&what, auth, &["user", "password", "bearer"])?;
-    match (opts.string("user")?, opts.string("password")?, opts.string("bearer")?) {
+    // Numbers are words, too; what is none is not shown.
+    let word = |key: &str| opts.get(key).map(|value| value::word(value, "").map_err(|_| wrong())).transpose();
+    match (word("user")?, word("password")?, word("bearer")?) {
         (None, None, Some(token)) => Ok(format!("Bearer {token}")),
         (Some(user), password, None) => Ok(http::basic(&format!("{user}:{}", password.unwrap_or_default()))),
         _ => Err(wrong().into()),

@@ -105,8 +105,8 @@ mod functions {
     ///
     /// `ready` is a port, a URL, a path on the job's own URL, `#{port}`, `#{http, status}`, `#{log: regex}`,
     /// `#{file}`, `#{socket}`, `#{cmd}`, `#{listening: true}`, `#{settled: "1s"}`, a closure, or an array of
-    /// these, all of which must hold. With `expect_exit` and no `ready` it is a task: ready when it has ended.
-    /// Throws `timeout` (30 s), `job_died`, `port_taken`.
+    /// these, all of which must hold; what `wait_http` takes besides `status` goes beside `http`. With `expect_exit` and
+    /// no `ready` it is a task: ready when it has ended. Throws `timeout` (30 s), `job_died`, `port_taken`.
     ///
     /// ```rhai
     /// let job = start("echo listening; sleep 60", #{ready: #{log: "listening"}});

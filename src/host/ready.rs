@@ -419,6 +419,8 @@ pub const READY_KEYS: &[&str] = &[
     "headers",
     "method",
     "insecure",
+    "auth",
+    "unix_socket",
 ];
 
 fn parse_conditions(
@@ -468,6 +470,8 @@ fn parse_conditions(
         into.push(Condition::Port { host: "localhost".to_owned(), port: number });
     }
     if let Some(url) = opts.string("http")? {
+        // Over a Unix socket the host and its port do not matter.
+        let port = port.or(opts.get("unix_socket").map(|_| 80));
         into.push(Condition::Http(Arc::new(waits::target(what, &own_url(what, &url, port)?, &opts)?)));
     }
     if let Some(pattern) = opts.string("log")? {

@@ -2,6 +2,7 @@
 
 use super::command::Outcome;
 use super::error::{self, Fallible, Kind, ScriptError};
+use super::http;
 use super::job::{self, Job, listening_ports, view};
 use super::launch;
 use super::ready::{self, Condition, Prober};
@@ -24,8 +25,19 @@ pub const WAIT_PORT_OPTIONS: &[&str] = &["timeout", "interval", "message", "exte
 pub const WAIT_LOG_OPTIONS: &[&str] = &["timeout", "interval", "message", "from"];
 pub const WAIT_CMD_OPTIONS: &[&str] = &["timeout", "interval", "message", "cwd", "env", "clear_env", "user"];
 pub const WAIT_HTTP_OPTIONS: &[&str] = &[
-    "timeout", "interval", "message", "status", "contains", "matches", "json", "headers", "method",
-    "insecure", "external",
+    "timeout",
+    "interval",
+    "message",
+    "status",
+    "contains",
+    "matches",
+    "json",
+    "headers",
+    "method",
+    "insecure",
+    "auth",
+    "unix_socket",
+    "external",
 ];
 
 pub fn register(engine: &mut Engine) {
@@ -48,7 +60,8 @@ mod functions {
 
     /// As `wait_http(url)`, with a timeout or options: `timeout`, `interval`, `message`, `status` (200,
     /// `[200, 204]`, `"2xx"`), `contains`, `matches` (regex), `json` (a subset of the answer), `headers`,
-    /// `method`, `insecure`, `external` (a server outside of this run is meant).
+    /// `method`, `insecure`, `auth` and `unix_socket` as `http_get` has them, `external` (a server outside of this run
+    /// is meant).
     ///
     /// ```rhai
     /// let api = mock(#{"/health": #{json: #{ok: true, up: 1}}});
@@ -387,16 +400,12 @@ pub fn target(what: &str, url: &str, opts: &Opts) -> Fallible<Target> {
         }
     })?;
     let mut request = Request::get(url);
-    request.insecure = opts.bool("insecure")?.unwrap_or(false);
+    http::common(what, opts, &mut request)?;
     request.redirects = 0;
     if let Some(method) = opts.string("method")? {
         request.method = method.to_ascii_uppercase().parse().map_err(|_| {
             ScriptError::usage(format!("{what}: option `method`: {method:?} is no HTTP method"))
         })?;
-    }
-    for (name, text) in opts.map("headers")?.unwrap_or_default() {
-        let text = value::word(&text, &format!("{what}: header `{name}`"))?;
-        request.header(&name, &text).map_err(|reason| ScriptError::usage(format!("{what}: {reason}")))?;
     }
     let json = match opts.get("json") {
         Some(value) => Some(

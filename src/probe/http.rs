@@ -62,18 +62,19 @@ impl Url {
     pub fn parse(text: &str) -> Result<Self, BadUrl> {
         let bad = |message: String, hint: Option<String>| Err(BadUrl { message, hint });
         let text = text.trim();
+        let shown = without_password(text);
         let Some((scheme, rest)) = text.split_once("://") else {
-            return bad(format!("{text:?} is no URL: it has no `http://`"), with_scheme(text));
+            return bad(format!("{shown:?} is no URL: it has no `http://`"), with_scheme(&shown));
         };
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
             // `localhost:80/go?to=http://…` has no scheme of its own.
             other if !other.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')) => {
-                return bad(format!("{text:?} is no URL: it has no `http://`"), with_scheme(text));
+                return bad(format!("{shown:?} is no URL: it has no `http://`"), with_scheme(&shown));
             }
             other => {
-                return bad(format!("{text:?}: unsupported scheme `{other}` (http and https are)"), None);
+                return bad(format!("{shown:?}: unsupported scheme `{other}` (http and https are)"), None);
             }
         };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -87,17 +88,22 @@ impl Url {
             None if tls => 443,
             None => 80,
             Some("") => {
-                let message = format!("{text:?}: no port after the colon (a variable without a value?)");
+                let message = format!("{shown:?}: no port after the colon (a variable without a value?)");
                 return bad(message, None);
             }
             Some(digits) => match digits.parse::<u16>().ok().filter(|port| *port != 0) {
                 Some(port) => port,
-                None => return bad(format!("{text:?}: bad port `{digits}` (1 to 65535)"), None),
+                None if shown != text && userinfo.is_none() => {
+                    let message =
+                        format!("{shown:?}: in a password `/`, `?` and `#` are `%2F`, `%3F` and `%23`");
+                    return bad(message, None);
+                }
+                None => return bad(format!("{shown:?}: bad port `{digits}` (1 to 65535)"), None),
             },
         };
         if host.is_empty() {
             let hint = format!("\"{scheme}://localhost{authority}{path}\"");
-            return bad(format!("{text:?} is no URL: it has no host"), Some(hint));
+            return bad(format!("{shown:?} is no URL: it has no host"), Some(hint));
         }
         let path = encode(path.split('#').next().unwrap_or_default());
         let path = if path.starts_with('/') { path } else { format!("/{path}") };
@@ -105,7 +111,7 @@ impl Url {
         let url = Self { tls, authority: authority.to_owned(), host, port, path, userinfo };
         match url.to_string().parse::<Uri>() {
             Ok(_) => Ok(url),
-            Err(e) => bad(format!("{text:?} is no URL: {e}"), None),
+            Err(e) => bad(format!("{shown:?} is no URL: {e}"), None),
         }
     }
 
@@ -147,6 +153,22 @@ impl Url {
 impl std::fmt::Display for Url {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
         write!(f, "{}://{}{}", if self.tls { "https" } else { "http" }, self.authority, self.path)
+    }
+}
+
+/// A URL for people: with `…` in the place of `user:password`, however wrong the rest of it is.
+fn without_password(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + 3);
+    let rest = &text[start..];
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    // What looks like a port and is none may be the first half of a password.
+    let halved = || {
+        let (_, port) = authority.split_once(':')?;
+        if port.chars().all(|c| c.is_ascii_digit()) { None } else { rest.rfind('@') }
+    };
+    match authority.rfind('@').or_else(halved) {
+        Some(at) => format!("{}…{}", &text[..start], &rest[at..]),
+        None => text.to_owned(),
     }
 }
 
@@ -356,7 +378,8 @@ pub fn send(request: &Request) -> Result<Response, Error> {
             if followed == request.redirects {
                 let often = if followed == 1 { "redirect" } else { "redirects" };
                 return Err(Error::other(format!(
-                    "more than {followed} {often}; the last one leads to {location}"
+                    "more than {followed} {often}; the last one leads to {}",
+                    without_password(&location)
                 )));
             }
             followed += 1;

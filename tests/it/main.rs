@@ -7,6 +7,7 @@ mod api;
 mod cgroup;
 mod doctor;
 mod error;
+mod flow;
 mod fuzz;
 mod http;
 mod isolate;

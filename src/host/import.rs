@@ -234,6 +234,7 @@ fn separated(engine: &Engine, ast: AST, name: &str) -> AST {
     separated.set_source(name);
     failure::remember_inserted(name, starts, IMPORT.chars().count());
     failure::remember_closures(&separated);
+    captured::remember(&separated);
     separated
 }
 

@@ -28,7 +28,7 @@ mod functions {
     ///
     /// ```rhai
     /// let file = temp_dir() + "/limits.json";
-    /// write_file(file, `{"limits":\n  {"memory": "lots"}}`);
+    /// write_file(file, "{\"limits\":\n  {\"memory\": \"lots\"}}");
     /// let wrong = attempt(|| fail_at(file, ["limits", "memory"], "`lots` is no size"));
     /// assert_eq(wrong.error.line, 2);
     /// ```

@@ -926,3 +926,32 @@ pub fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
     });
     statements
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_is_in_the_documentation_of_its_function() {
+        let known = signature::known();
+        let doc =
+            |name: &str| -> String { known.get(name).iter().map(|form| form.doc.clone() + "\n").collect() };
+        let mut missing = Vec::new();
+        for (function, _, keys) in OPTIONS {
+            let mut text = doc(function);
+            // It may send the reader on: "the options of `wait_http`".
+            for (other, ..) in OPTIONS.iter().filter(|(other, ..)| other != function) {
+                if text.contains(&format!("`{other}`")) || text.contains(&format!("`{other}(")) {
+                    text += &doc(other);
+                }
+            }
+            let named = |key: &str| {
+                [format!("`{key}`"), format!("#{{{key}"), format!("`{key}:")]
+                    .iter()
+                    .any(|as_| text.contains(as_))
+            };
+            missing.extend(keys.iter().filter(|key| !named(key)).map(|key| format!("{function}: {key}")));
+        }
+        assert!(missing.is_empty(), "not in the documentation: {missing:#?}");
+    }
+}

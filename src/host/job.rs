@@ -48,7 +48,7 @@ mod functions {
     /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
     /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
     /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
-    /// what it prints after it was asked to stop does not count), `max_log` (`"100MB"`:
+    /// its end is no second failure, and what it prints after it was asked to stop does not count), `max_log` (`"100MB"`:
     /// when its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
     /// cannot do that, the job is stopped, which throws `job_died`), `max_memory` (`"512MB"`, or a number of bytes:
     /// beyond it the kernel kills the whole job), `max_procs` (processes and threads together: beyond it none can

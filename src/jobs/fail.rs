@@ -107,7 +107,8 @@ impl Jobs {
 
     fn fail(&self, id: JobId, found: FailLine) {
         let mut table = lock(&self.table);
-        let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked) else { return };
+        // Of one whose death has been told already, nothing more is to be said.
+        let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked && !entry.told) else { return };
         entry.failed = Some(found.clone());
         let job = entry.job.spec.name.clone();
         drop(table);
@@ -119,9 +120,8 @@ impl Jobs {
         self.look_for_failures();
         let mut table = lock(&self.table);
         let entry = table.entry_mut(id)?;
-        let found = entry.failed.clone().filter(|_| !entry.fail_told)?;
-        entry.fail_told = true;
-        entry.told |= entry.died();
+        let found = entry.failed.clone().filter(|_| !entry.told)?;
+        entry.told = true;
         Some(found)
     }
 }

@@ -523,11 +523,10 @@ impl Jobs {
         found.inspect(|(job, _)| job.complete_log())
     }
 
-    /// Marks a death as told: its error is being thrown. One that has failed and ended has died once.
+    /// Marks a death as told: its error is being thrown.
     pub fn told(&self, id: JobId) {
         if let Some(entry) = lock(&self.table).entry_mut(id) {
-            entry.told |= entry.failed.is_none() || entry.fail_told || entry.died();
-            entry.fail_told |= entry.failed.is_some();
+            entry.told = true;
         }
     }
 

@@ -111,12 +111,10 @@ pub(super) struct Entry {
     pub asked: bool,
     /// The signals that the script has sent it.
     pub signalled: Vec<i32>,
-    /// Its unexpected death has been thrown once.
+    /// Its unexpected death, or its failure, has been thrown once.
     pub told: bool,
     /// It has printed a line that means failure.
     pub failed: Option<FailLine>,
-    /// That has been thrown once.
-    pub fail_told: bool,
     /// A change that the reaper has seen and not yet announced.
     announced: State,
 }
@@ -175,12 +173,13 @@ impl Entry {
     }
 
     /// Why it counts as dead, if the script has not been told of it yet. What it printed comes first: that is why it
-    /// has ended, if it has.
+    /// has ended, if it has, and its end is no second failure.
     pub fn death(&self) -> Option<Death> {
         match (&self.failed, self.state()) {
-            (Some(found), _) if !self.fail_told => Some(Death::Line(found.clone())),
-            (_, State::Ended(status)) if !self.told && self.died() => Some(Death::Ended(status)),
-            _ => None,
+            _ if self.told => None,
+            (Some(found), _) => Some(Death::Line(found.clone())),
+            (None, State::Ended(status)) if self.died() => Some(Death::Ended(status)),
+            (None, _) => None,
         }
     }
 
@@ -284,7 +283,6 @@ impl Table {
             signalled: Vec::new(),
             told: false,
             failed: None,
-            fail_told: false,
             announced: State::Running,
             job,
         };

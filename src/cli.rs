@@ -3,6 +3,7 @@
 use crate::exit;
 use crate::isolate::Isolation;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +16,11 @@ pub enum Command {
     Sweep(Sweep),
     Doctor(Doctor),
     Api,
-    Mock { port: u16 },
+    /// Something to print that only the argument parser knows.
+    Text(String),
+    Mock {
+        port: u16,
+    },
 }
 
 /// How to run a script.
@@ -162,6 +167,12 @@ enum Sub {
     Doctor(Doctor),
     /// List every script function with its description
     Api,
+    /// Print what completes the words of a command line, for a shell: see its examples
+    #[command(after_help = AFTER_COMPLETIONS)]
+    Completions { shell: Shell },
+    /// Print the manual page of bgjobs, or of one of its commands
+    #[command(after_help = AFTER_MAN)]
+    Man { command: Option<String> },
     /// The server behind `mock(routes)`
     #[command(hide = true)]
     Mock {
@@ -253,6 +264,17 @@ Examples:
   bgjobs sweep          # look
   bgjobs sweep --yes    # stop what was shown";
 
+const AFTER_COMPLETIONS: &str = "\
+Examples:
+  bgjobs completions bash > ~/.local/share/bash-completion/completions/bgjobs
+  bgjobs completions zsh > \"${fpath[1]}/_bgjobs\"
+  bgjobs completions fish > ~/.config/fish/completions/bgjobs.fish";
+
+const AFTER_MAN: &str = "\
+Examples:
+  bgjobs man | man -l -
+  bgjobs man script > ~/.local/share/man/man1/bgjobs-script.1";
+
 const AFTER_DOCTOR: &str = "\
 Every line is found by doing it, in processes that are thrown away; nothing is changed. Run it as the user, in the
 container, under the service manager that your runs have: the answers differ.
@@ -316,8 +338,38 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api => Command::Api,
+        Sub::Completions { shell } => Command::Text(completions(shell)),
+        Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Mock { port } => Command::Mock { port },
     })
+}
+
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "bgjobs", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The page of a command, in roff.
+fn manual_page(command: Option<&str>) -> Result<String, i32> {
+    let mut cli = Cli::command();
+    cli.build();
+    let page = match command {
+        None => cli.clone(),
+        Some(name) => match cli.find_subcommand(name).filter(|found| !found.is_hide_set()) {
+            Some(found) => found.clone().display_name(format!("bgjobs-{name}")),
+            None => {
+                let message = format!("there is no command '{name}'; see `bgjobs --help`\n");
+                let _ = cli.error(clap::error::ErrorKind::InvalidValue, message).print();
+                return Err(exit::USAGE);
+            }
+        },
+    };
+    let mut text = Vec::new();
+    // Into memory: it does not fail.
+    let _ =
+        clap_mangen::Man::new(page).source(concat!("bgjobs ", env!("CARGO_PKG_VERSION"))).render(&mut text);
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// What to say to `bgjobs x.rhai` and `bgjobs run x.rhai`.

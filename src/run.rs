@@ -480,7 +480,7 @@ pub fn help(options: &Options) -> Option<i32> {
 pub fn scripts(options: &Scripts) -> i32 {
     match options.name.as_deref().map(host::built_in_text) {
         None => report::scripts(&host::built_in(), options.json),
-        Some(Ok(text)) => report::source(text),
+        Some(Ok(text)) => report::whole(text),
         Some(Err(failure)) => failed(&failure, Color::Auto),
     }
 }

@@ -113,9 +113,3 @@ fn object(it: &Manual) -> Value {
     let params: Vec<Value> = it.params.iter().map(param).collect();
     json!({"name": it.name, "sentence": it.sentence(), "about": it.about, "params": params})
 }
-
-/// The text of a script, for a copy.
-pub fn source(text: &str) -> i32 {
-    print(text);
-    exit::OK
-}

@@ -9,15 +9,15 @@ mod terminal;
 mod text;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
-pub use manual::{manual, scripts, source};
+pub use manual::{manual, scripts};
 pub use out::{Reporter, start};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
 };
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
-    GuardVerdict, Verdict, api, duration, failure, guard_verdict, host_died, late_survivors, obstacle,
-    plain_error, print_failure, verdict,
+    GuardVerdict, Verdict, duration, failure, guard_verdict, host_died, late_survivors, obstacle,
+    plain_error, print_failure, verdict, whole,
 };
 
 use crate::cli::Verbosity;

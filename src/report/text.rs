@@ -363,9 +363,9 @@ pub fn print_failure(what: &Failure, style: Style) {
     print_error(&failure(what, style));
 }
 
-/// The generated reference, on stdout.
-pub fn api(reference: &str) -> i32 {
-    print(reference);
+/// A text that was asked for as a whole, on stdout.
+pub fn whole(text: &str) -> i32 {
+    print(text);
     exit::OK
 }
 

@@ -128,6 +128,33 @@ fn a_file_of_that_name_comes_before_what_is_built_in() {
 }
 
 #[test]
+fn completions_are_for_the_shell_that_was_named() {
+    for (shell, part) in
+        [("bash", "complete -F _bgjobs"), ("zsh", "#compdef bgjobs"), ("fish", "complete -c bgjobs")]
+    {
+        let printed = call(&["completions", shell]);
+        assert_eq!(printed.status.code(), Some(0));
+        assert!(
+            stdout(&printed).contains(part) && stdout(&printed).contains("keep-logs"),
+            "{}",
+            stdout(&printed)
+        );
+    }
+    assert_eq!(call(&["completions", "cmd.exe"]).status.code(), Some(2));
+}
+
+#[test]
+fn manual_pages_are_of_bgjobs_and_of_its_commands() {
+    let page = stdout(&call(&["man"]));
+    assert!(page.contains(".TH bgjobs 1") && page.contains("bgjobs\\-script"), "{page}");
+    let page = stdout(&call(&["man", "script"]));
+    assert!(page.contains(".TH bgjobs-script 1") && page.contains("\\-\\-keep\\-logs"), "{page}");
+    let unknown = call(&["man", "scripd"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("there is no command 'scripd'"), "{}", stderr(&unknown));
+}
+
+#[test]
 fn serve_and_test_ends_as_the_tests_do() {
     if skip(&["python3", "curl"]) {
         return;

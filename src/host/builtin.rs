@@ -13,6 +13,7 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("python-app", include_str!("../../scripts/python-app.rhai")),
     ("restart-resilience", include_str!("../../scripts/restart-resilience.rhai")),
     ("serve-and-test", include_str!("../../scripts/serve-and-test.rhai")),
+    ("services-file", include_str!("../../scripts/services-file.rhai")),
     ("smoke", include_str!("../../scripts/smoke.rhai")),
 ];
 

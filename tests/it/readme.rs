@@ -201,6 +201,7 @@ fn the_commands_beside_the_bash_recipe_pass() {
     }
     std::os::unix::fs::symlink(bgjobs(), dir.path().join("bin/bgjobs")).expect("linked");
     file("health", "ok\n");
+    file("services.conf", "web: npm run web\n");
     file("migrations/1.sql", "create table users (name text);");
     file("package.json", "{\"name\": \"app\", \"scripts\": {\"start\": \"x\"}}");
     file("server.py", "import os; os.execvp('npm', ['npm', 'start'])");

@@ -131,4 +131,22 @@ mod tests {
             assert!(!text.contains(rust), "{rust} in the reference");
         }
     }
+
+    #[test]
+    fn nothing_is_registered_without_documentation() {
+        let mut missing = Vec::new();
+        for (title, register) in NAMESPACES {
+            let mut engine = Engine::new_raw();
+            register(&mut engine);
+            for (name, forms) in Known::of(&engine, false).all() {
+                let bare = name.trim_start_matches("get$");
+                // Operators, and how values are printed.
+                let silent = !rhai::is_valid_identifier(bare) || matches!(bare, "to_string" | "to_debug");
+                if !silent && !forms.iter().any(|form| is_documented(&form)) {
+                    missing.push(format!("{title}: {name}"));
+                }
+            }
+        }
+        assert!(missing.is_empty(), "{missing:#?}");
+    }
 }

@@ -14,8 +14,10 @@ fn examples() -> Vec<String> {
     let mut examples = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if line == "```rhai" {
-            examples.push(lines.by_ref().take_while(|line| *line != "```").collect::<Vec<_>>().join("\n"));
+        // Those of properties are indented.
+        if line.trim_start() == "```rhai" {
+            let example = lines.by_ref().take_while(|line| line.trim_start() != "```");
+            examples.push(example.collect::<Vec<_>>().join("\n"));
         }
     }
     examples

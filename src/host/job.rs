@@ -531,11 +531,12 @@ pub fn by_name(name: &str) -> Fallible<Job> {
     .into())
 }
 
+/// Waits for the stop also when only a part of the script has been ended: what needs SIGKILL gets it here.
 fn stop_one(job: &Job, ask: Ask) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
     rt.jobs.look_for_failures();
-    rt.jobs.stop(&[job.0.id], ask, &|| rt.control().halted());
+    rt.jobs.stop(&[job.0.id], ask, &|| rt.control().run_halted());
     rt.checkpoint()
 }
 
@@ -544,7 +545,7 @@ fn stop_all(grace: Option<Duration>) -> Fallible<()> {
     rt.checkpoint()?;
     let ids: Vec<_> = rt.jobs.list().iter().map(|job| job.id).collect();
     rt.jobs.look_for_failures();
-    rt.jobs.stop(&ids, Ask { grace, ..Ask::default() }, &|| rt.control().halted());
+    rt.jobs.stop(&ids, Ask { grace, ..Ask::default() }, &|| rt.control().run_halted());
     rt.checkpoint()
 }
 

@@ -750,8 +750,8 @@ impl Jobs {
         let mut table = lock(&self.table);
         testing::may_hang("teardown");
         table.phase = Phase::Stopping;
-        // A stop command ends with its job, in a stop that may be under way.
-        let to_stop = |entry: &&table::Entry| entry.alive() && entry.job.kind != Kind::StopCommand;
+        // A stop command ends in the stop of its job, which may be under way.
+        let to_stop = |entry: &&table::Entry| entry.job.kind != Kind::StopCommand && table.is_busy(entry);
         table.entries.iter().filter(to_stop).map(|entry| entry.job.id).collect()
     }
 

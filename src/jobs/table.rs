@@ -598,12 +598,17 @@ impl Table {
         if theirs.all(beyond_reach) { stop::AFTER_KILL } else { stop::AFTER_KILL * stop::DYING }
     }
 
+    /// Whether anything of a job lives. Its stop command is part of it.
+    pub fn is_busy(&self, entry: &Entry) -> bool {
+        entry.alive() || self.stop_command(entry.job.id).is_some_and(|(_, alive, _)| alive)
+    }
+
     /// Whether any job lives that has not been killed yet, whoever stops it.
     pub fn anyone_has_grace(&self) -> bool {
         let patient = |entry: &Entry| {
             entry.job.kind != Kind::StopCommand && matches!(entry.stage, Stage::Running | Stage::Asked { .. })
         };
-        self.entries.iter().any(|entry| entry.alive() && patient(entry))
+        self.entries.iter().any(|entry| patient(entry) && self.is_busy(entry))
     }
 
     /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child

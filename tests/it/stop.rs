@@ -1,6 +1,6 @@
 //! How jobs are stopped when the run ends.
 
-use crate::support::Script;
+use crate::support::{Ran, Script};
 
 /// Interrupts the run from inside: the guard is the parent of the host, which is the parent of all that it runs.
 const INTERRUPT: &str =
@@ -40,6 +40,35 @@ fn an_interrupted_stop_goes_on_with_its_stop_command() {
     assert_eq!(ran.signal, Some(2), "{}", ran.stderr);
     let log = std::fs::read_to_string(dir.path().join("api.log")).expect("the log");
     assert_eq!(log, "up\nbye\n", "{}", ran.stderr);
+}
+
+/// The server is gone at once, but its stop command cleans up for a while.
+fn cleaned_up(rest: &str) -> Ran {
+    let dir = tempfile::tempdir().expect("a directory");
+    let code = r#"let api = start("api", "trap 'exit 0' USR1; echo $$ >pid; echo up; while :; do sleep 0.01; done", #{
+        ready: #{log: "up"}, grace: "60s", stop_cmd: "kill -USR1 $(cat pid); sleep 0.7; touch cleaned",
+    });"#;
+    let ran = Script::code(&format!("{code}\n{rest}")).cwd(dir.path()).run();
+    assert!(dir.path().join("cleaned").exists(), "{rest}: {}", ran.stderr);
+    ran
+}
+
+#[test]
+fn a_stop_command_may_go_on_when_its_job_is_gone_and_another_is_killed() {
+    cleaned_up(
+        r#"start("deaf", "trap '' TERM; echo up; sleep 60; :", #{ready: #{log: "up"}, grace: "100ms"});"#,
+    )
+    .code(0);
+}
+
+#[test]
+fn a_stop_command_may_go_on_when_its_job_is_gone_and_the_run_is_interrupted() {
+    let ran = cleaned_up(
+        r#"let guard = output("awk '/^PPid:/ {print $2}' /proc/$PPID/status");
+        spawn("later", `while kill -0 $(cat pid) 2>/dev/null; do sleep 0.01; done; kill -INT ${guard}`, #{expect_exit: true});
+        api.stop(); sleep("60s")"#,
+    );
+    assert_eq!(ran.signal, Some(2), "{}", ran.stderr);
 }
 
 #[test]

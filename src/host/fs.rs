@@ -3,7 +3,7 @@
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
 use super::value::{self, Opts};
-use crate::jobs::spec;
+use crate::jobs::{spec, strand};
 use crate::rundir;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine};
@@ -201,8 +201,9 @@ pub fn read(function: &str, path: &str) -> Fallible<String> {
     let full = full(function, path)?;
     let what = format!("{function}: cannot read");
     let mut bytes = Vec::new();
-    let file = File::open(full).map_err(|e| failed(&what, path, &e))?;
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|e| failed(&what, path, &e))?;
+    // A FIFO is opened when another closure opens its other end.
+    let done = strand::aside(|| File::open(full)?.take(LARGEST + 1).read_to_end(&mut bytes));
+    done.map_err(|e| failed(&what, path, &e))?;
     let wrong = |reason: String| {
         ScriptError::io(format!("{function}: `{path}` {reason}")).fact("path", path.to_owned())
     };
@@ -220,7 +221,8 @@ fn write(function: &str, path: &str, text: &Dynamic, how: &fs::OpenOptions) -> F
     rt().checkpoint()?;
     let full = full(function, path)?;
     let text = value::word(text, &format!("{function}: the text for `{path}`"))?;
-    how.open(&full).and_then(|mut file| file.write_all(text.as_bytes())).map_err(|e| {
+    let done = strand::aside(|| how.open(&full)?.write_all(text.as_bytes()));
+    done.map_err(|e| {
         let dir = full.parent().unwrap_or(&full);
         if e.kind() == ErrorKind::NotFound && !dir.exists() {
             let dir = Path::new(path).parent().unwrap_or(dir).display();

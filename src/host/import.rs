@@ -4,9 +4,10 @@
 //! file is looked for in the wrong place. Here the name of a module is its canonical path, as people know it;
 //! it is the key of the cache, the source of positions, and what a nested import is relative to.
 
-use super::runtime;
+use super::runtime::{self, rt};
 use super::{captured, failure};
 use crate::jobs::control::lock;
+use crate::jobs::strand;
 use rhai::{
     AST, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position, Scope,
     Shared,
@@ -45,8 +46,38 @@ pub struct Resolver {
     start: PathBuf,
     parsed: Mutex<HashMap<String, AST>>,
     cache: Mutex<HashMap<String, Shared<Module>>>,
-    /// What is being evaluated, and by which thread: `parallel` closures may import the same module.
-    loading: Mutex<Vec<(ThreadId, String)>>,
+    loading: Mutex<Loading>,
+}
+
+/// Closures of `parallel` may import the same module: one evaluates it, the others wait.
+#[derive(Default)]
+struct Loading {
+    /// What is being evaluated, and by which thread.
+    by: Vec<(ThreadId, String)>,
+    /// Who waits for that, as [`strand::lineage`], and for what.
+    waiting: Vec<(Vec<ThreadId>, String)>,
+}
+
+impl Loading {
+    fn loader(&self, name: &str) -> Option<ThreadId> {
+        self.by.iter().find(|(_, loading)| loading == name).map(|(thread, _)| *thread)
+    }
+
+    /// Whether a thread goes on only when the calling one does.
+    fn depends_on_me(&self, thread: ThreadId) -> bool {
+        let mut stuck = strand::lineage();
+        let mut next = 0;
+        while next < stuck.len() {
+            for (lineage, name) in &self.waiting {
+                if self.loader(name) == Some(stuck[next]) {
+                    let new: Vec<_> = lineage.iter().filter(|one| !stuck.contains(one)).copied().collect();
+                    stuck.extend(new);
+                }
+            }
+            next += 1;
+        }
+        stuck.contains(&thread)
+    }
 }
 
 /// A module's name, and its text.
@@ -110,6 +141,42 @@ impl Resolver {
         Err(Box::new(EvalAltResult::ErrorModuleNotFound(message, position)))
     }
 
+    /// The module when it has been evaluated, if need be by another thread that is at it. Otherwise the caller has to
+    /// evaluate it, and nobody else does.
+    fn cached_or_mine(
+        &self,
+        name: &str,
+        pos: Position,
+    ) -> Result<Option<Shared<Module>>, Box<EvalAltResult>> {
+        let me = thread::current().id();
+        loop {
+            // Outside of a run there is one thread.
+            let rings = runtime::running().map_or(0, |rt| rt.control().bell.rings());
+            {
+                let mut loading = lock(&self.loading);
+                if let Some(module) = lock(&self.cache).get(name) {
+                    return Ok(Some(Shared::clone(module)));
+                }
+                let Some(loader) = loading.loader(name) else {
+                    loading.by.push((me, name.to_owned()));
+                    return Ok(None);
+                };
+                if loading.depends_on_me(loader) {
+                    let names = loading.by.iter().filter(|(thread, _)| *thread == me || *thread == loader);
+                    let names: Vec<&str> = names.map(|(_, name)| name.as_str()).collect();
+                    let start = names.iter().position(|loading| *loading == name).unwrap_or_default();
+                    let chain = names[start..].join("` → `");
+                    let message = format!("modules import each other in a circle: `{chain}` → `{name}`");
+                    return Err(Box::new(EvalAltResult::ErrorRuntime(message.into(), pos)));
+                }
+                loading.waiting.push((strand::lineage(), name.to_owned()));
+            }
+            rt().control().bell.wait(rings, None);
+            lock(&self.loading).waiting.retain(|(lineage, _)| lineage.last() != Some(&me));
+            rt().checkpoint()?;
+        }
+    }
+
     /// The parsed module. The check has usually asked for it before the run does.
     fn parsed(
         &self,
@@ -169,28 +236,24 @@ impl ModuleResolver for Resolver {
         }
         let ast = self.parsed(engine, source, path, pos)?;
         let name = ast.source().unwrap_or(path).to_owned();
-        if let Some(module) = lock(&self.cache).get(&name) {
-            return Ok(Shared::clone(module));
-        }
-        let me = thread::current().id();
-        {
-            let mut loading = lock(&self.loading);
-            let mine: Vec<&str> =
-                loading.iter().filter(|(thread, _)| *thread == me).map(|(_, name)| name.as_str()).collect();
-            if let Some(start) = mine.iter().position(|loading| *loading == name) {
-                let chain = mine[start..].join("` → `");
-                let message = format!("modules import each other in a circle: `{chain}` → `{name}`");
-                return Err(Box::new(EvalAltResult::ErrorRuntime(message.into(), pos)));
-            }
-            loading.push((me, name.clone()));
+        if let Some(module) = self.cached_or_mine(&name, pos)? {
+            return Ok(module);
         }
         let ast = separated(engine, ast, &name);
-        let module = Module::eval_ast_as_new(Scope::new(), &ast, engine);
-        lock(&self.loading).retain(|(thread, loading)| *thread != me || *loading != name);
-        let mut module = module.map_err(|error| in_module(&name, error, pos))?;
-        share_closures(&mut module, &ast);
-        // When two threads have evaluated it, both get the first one.
-        Ok(Shared::clone(lock(&self.cache).entry(name).or_insert_with(|| module.into())))
+        let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
+            .map_err(|error| in_module(&name, error, pos))
+            .map(|mut module| {
+                share_closures(&mut module, &ast);
+                Shared::new(module)
+            });
+        if let Ok(module) = &module {
+            lock(&self.cache).insert(name.clone(), Shared::clone(module));
+        }
+        lock(&self.loading).by.retain(|(_, loading)| *loading != name);
+        if let Some(rt) = runtime::running() {
+            rt.control().bell.ring();
+        }
+        module
     }
 
     fn resolve_ast(

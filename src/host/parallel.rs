@@ -213,10 +213,12 @@ fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) 
         strand: Strand::inside(),
     };
     let inherited = rt.place();
+    let callers = strand::lineage();
     thread::scope(|scope| {
         let mut threads = Vec::new();
         for _ in 0..at_once.min(count) {
             let one = || {
+                strand::called_by(callers.clone());
                 let _strand = work.strand.enter();
                 let _place = rt.at(inherited.clone());
                 let _turn = Turn::take();

@@ -11,6 +11,7 @@ use crate::sys::clock;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 thread_local! {
@@ -18,6 +19,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<Strand>>> = const { RefCell::new(None) };
     /// Since when the calling thread has its turn.
     static TURN_SINCE: Cell<Option<Duration>> = const { Cell::new(None) };
+    /// The threads that go on only when the calling thread has ended.
+    static CALLERS: RefCell<Vec<ThreadId>> = const { RefCell::new(Vec::new()) };
     /// How many operations ago it has looked up a variable.
     static OPERATIONS: Cell<u32> = const { Cell::new(0) };
 }
@@ -68,6 +71,18 @@ impl Drop for Entered {
 /// Whether what the calling thread works on has been ended.
 pub fn ended() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|strand| strand.has_ended()))
+}
+
+/// The calling thread, and those that go on only when it has ended.
+pub fn lineage() -> Vec<ThreadId> {
+    let mut lineage = CALLERS.with_borrow(Vec::clone);
+    lineage.push(thread::current().id());
+    lineage
+}
+
+/// For a new thread: what [`lineage`] was in the one that waits for it.
+pub fn called_by(callers: Vec<ThreadId>) {
+    CALLERS.set(callers);
 }
 
 /// Whose turn it is, by tickets, so that everybody gets one.

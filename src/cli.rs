@@ -15,7 +15,8 @@ pub enum Command {
     Ps(Ps),
     Sweep(Sweep),
     Doctor(Doctor),
-    Api,
+    /// The module to show, or all functions.
+    Api(Option<String>),
     /// Something to print that only the argument parser knows.
     Text(String),
     Mock {
@@ -165,8 +166,12 @@ enum Sub {
     /// Try what this machine offers, and say what the promise covers here
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(Doctor),
-    /// List every script function with its description
-    Api,
+    /// Print the reference: every script function, or a module of the standard library
+    #[command(after_help = AFTER_API)]
+    Api {
+        /// The module, such as std/postgres
+        module: Option<String>,
+    },
     /// Print what completes the words of a command line, for a shell: see its examples
     #[command(after_help = AFTER_COMPLETIONS)]
     Completions { shell: Shell },
@@ -232,6 +237,11 @@ Example:
 
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
+
+const AFTER_API: &str = "\
+Examples:
+  bgjobs api                 # all functions, then a list of the modules
+  bgjobs api std/postgres    # its functions, options and what they return";
 
 const AFTER_SCRIPTS: &str = "\
 Each is run by its name, unless there is a file of that name: bgjobs script NAME [--param VALUE]...
@@ -337,7 +347,7 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Ps(options) => Command::Ps(options),
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
-        Sub::Api => Command::Api,
+        Sub::Api { module } => Command::Api(module),
         Sub::Completions { shell } => Command::Text(completions(shell)),
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Mock { port } => Command::Mock { port },

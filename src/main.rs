@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
-        Ok(cli::Command::Api) => report::whole(&host::reference()),
+        Ok(cli::Command::Api(module)) => run::api(module.as_deref()),
         Ok(cli::Command::Text(text)) => report::whole(&text),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,

@@ -485,6 +485,15 @@ pub fn scripts(options: &Scripts) -> i32 {
     }
 }
 
+/// `bgjobs api`: the reference of all functions, or of one module.
+pub fn api(module: Option<&str>) -> i32 {
+    match module.map(host::module_reference) {
+        None => report::whole(&host::reference()),
+        Some(Ok(text)) => report::whole(&text),
+        Some(Err(failure)) => failed(&failure, Color::Auto),
+    }
+}
+
 fn failed(failure: &Failure, color: Color) -> i32 {
     report::print_failure(failure, ReportStyle::choose(color));
     failure.code

@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::thread::{self, ThreadId};
 
 /// Modules that are built in, as `std/NAME`.
-const EMBEDDED: &[(&str, &str)] = &[
+pub const EMBEDDED: &[(&str, &str)] = &[
     ("std/cargo", include_str!("../../stdlib/cargo.rhai")),
     ("std/chaos", include_str!("../../stdlib/chaos.rhai")),
     ("std/compose", include_str!("../../stdlib/compose.rhai")),

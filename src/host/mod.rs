@@ -66,7 +66,7 @@ mod value;
 mod wait;
 
 pub use parallel::STACK;
-pub use reference::reference;
+pub use reference::{module_reference, reference};
 pub use runtime::{Options, Session};
 pub use script::{Script, built_in, built_in_text, check, manual};
 

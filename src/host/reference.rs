@@ -1,7 +1,11 @@
-//! The reference of all script functions, as Markdown, from their own documentation.
+//! The reference of all script functions and modules, as Markdown, from their own documentation.
 
 use super::engine::NAMESPACES;
+use super::import::EMBEDDED;
 use super::signature::{Known, Signature};
+use super::value;
+use crate::event::Failure;
+use crate::exit;
 use rhai::Engine;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -37,7 +41,55 @@ pub fn reference() -> String {
     for (title, known) in &groups {
         group(&mut text, title, known);
     }
+    text.push_str("\n## Standard library\n\nWhat each module has: `bgjobs api std/NAME`.\n\n");
+    for (name, source) in EMBEDDED {
+        let header = comment(source, "//!");
+        let sentence = header.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let _ = writeln!(text, "- `{name}`: {sentence}");
+    }
     text
+}
+
+/// The page of one module of the standard library, from its own comments.
+pub fn module_reference(name: &str) -> Result<String, Failure> {
+    let wanted = name.trim_end_matches(".rhai");
+    let known = |(known, _): &&(&str, &str)| *known == wanted || known.strip_prefix("std/") == Some(wanted);
+    let Some((name, source)) = EMBEDDED.iter().find(known) else {
+        let names: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
+        let near = value::nearest(wanted, names.iter().copied())
+            .or_else(|| value::nearest(&format!("std/{wanted}"), names.iter().copied()));
+        return Err(Failure {
+            code: exit::USAGE,
+            message: format!("there is no module `{wanted}` in the standard library"),
+            notes: vec![format!("there are: {}", names.join(", "))],
+            hint: near.map(|near| format!("bgjobs api {near}")),
+            ..Failure::default()
+        });
+    };
+    let module = name.trim_start_matches("std/");
+    let mut text = format!("# {name}\n\n{}\n", comment(source, "//!"));
+    let mut doc: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        if line.starts_with("///") {
+            doc.push(line);
+            continue;
+        }
+        if let Some(rest) = line.strip_prefix("fn ")
+            && let Some(end) = rest.find(')')
+            && !doc.is_empty()
+        {
+            let said = comment(&doc.join("\n"), "///");
+            let _ = writeln!(text, "\n## {module}::{}\n\n{said}", &rest[..=end]);
+        }
+        doc.clear();
+    }
+    Ok(text)
+}
+
+/// The text of the comment that a source begins with.
+fn comment(source: &str, mark: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix(mark));
+    lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn is_documented(form: &&Signature) -> bool {

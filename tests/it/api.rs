@@ -113,3 +113,26 @@ fn every_function_is_called_by_a_script() {
          to the file that fits best: {missing:#?}"
     );
 }
+
+#[test]
+fn every_module_of_the_standard_library_has_a_page() {
+    let all = reference();
+    for entry in std::fs::read_dir(crate::support::repo("stdlib")).expect("stdlib").flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let name = format!("std/{}", file.trim_end_matches(".rhai"));
+        assert!(all.contains(&format!("\n- `{name}`: ")), "{name} in the list of modules");
+        let page = Command::new(bgjobs()).args(["api", &name]).output().expect("bgjobs starts");
+        let page = String::from_utf8_lossy(&page.stdout).into_owned();
+        assert!(page.starts_with(&format!("# {name}\n\n")), "{name}: {page}");
+        assert!(page.contains(&format!("\n## {}::", name.trim_start_matches("std/"))), "{name}: {page}");
+    }
+}
+
+#[test]
+fn a_module_that_is_not_there_is_told_with_the_nearest() {
+    let ran = Command::new(bgjobs()).args(["api", "postgress"]).output().expect("bgjobs starts");
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("error: there is no module `postgress` in the standard library\n"), "{said}");
+    assert!(said.contains("try: bgjobs api std/postgres\n"), "{said}");
+}

@@ -4,6 +4,7 @@ use super::error::{self, Fallible, Kind, Origin, ScriptError, terminated};
 use super::runtime::{Hook, rt};
 use super::{captured, failure, parallel, value};
 use crate::event::Event;
+use crate::exit;
 use crate::jobs;
 use crate::jobs::control::Halt;
 use crate::probe::{Attempt, Failed, Wait};
@@ -202,6 +203,10 @@ fn leave(code: i64) -> Fallible<()> {
             "exit({code}) comes too late in an on_exit closure: the run's exit code is decided"
         ))
         .into());
+    }
+    if code == exit::OK {
+        // It says that all went well; once the script is halted there is no time to see whether it did.
+        rt().jobs.look_for_failures_to_the_end();
     }
     rt().control().halt(Halt::Exit(code));
     Err(terminated())

@@ -535,7 +535,7 @@ pub fn by_name(name: &str) -> Fallible<Job> {
 fn stop_one(job: &Job, ask: Ask) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
-    rt.jobs.look_for_failures();
+    rt.jobs.look_for_failures_to_the_end();
     rt.jobs.stop(&[job.0.id], ask, &|| rt.control().run_halted());
     rt.checkpoint()
 }
@@ -544,7 +544,7 @@ fn stop_all(grace: Option<Duration>) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
     let ids: Vec<_> = rt.jobs.list().iter().map(|job| job.id).collect();
-    rt.jobs.look_for_failures();
+    rt.jobs.look_for_failures_to_the_end();
     rt.jobs.stop(&ids, Ask { grace, ..Ask::default() }, &|| rt.control().run_halted());
     rt.checkpoint()
 }

@@ -45,7 +45,7 @@ impl Script {
             .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
         // What the jobs print while they are being stopped says nothing about the test.
-        self.rt.jobs.look_for_failures();
+        self.rt.jobs.look_for_failures_to_the_end();
         // Whatever the evaluation says: if it was stopped, that is why it ended, and this is where.
         let stopped = self.rt.control().reason().is_some();
         result.map_err(|error| {

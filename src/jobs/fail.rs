@@ -46,6 +46,8 @@ struct Log {
     patterns: Vec<Regex>,
     /// The beginning of a line, which counts as one when the job has ended.
     unfinished: Option<String>,
+    /// The last look has left something.
+    more: bool,
 }
 
 /// So many pieces of a log are read in one look; then others have their turn.
@@ -59,7 +61,7 @@ impl Jobs {
         // Of what is no regular file (a FIFO) nothing could be read a second time.
         let (false, Some(path), Some(_)) = (job.spec.fail_on.is_empty(), &job.log, job.file) else { return };
         let (reader, patterns) = (LogReader::from_offset(path, from), job.spec.fail_on.clone());
-        logs.push(Log { id: job.id, reader, patterns, unfinished: None });
+        logs.push(Log { id: job.id, reader, patterns, unfinished: None, more: false });
         if let Some(directory) = path.parent() {
             self.watch(directory);
         }
@@ -68,6 +70,23 @@ impl Jobs {
     /// Looks for lines that mean failure in what has come since the last look.
     pub fn look_for_failures(&self) {
         lock(&self.watched.0).retain_mut(|log| self.look_at(log));
+    }
+
+    /// The last look before something is decided: at all that has been printed by now, however much that is. Not at
+    /// what comes meanwhile: there may be no end of it.
+    pub fn look_for_failures_to_the_end(&self) {
+        // This also completes the logs of those that have ended.
+        self.look_for_failures();
+        let left = |log: &&Log| log.more;
+        let ends: Vec<(JobId, u64)> =
+            lock(&self.watched.0).iter().filter(left).map(|log| (log.id, log.reader.size())).collect();
+        let behind = |log: &Log| {
+            // A log that was truncated never gets there, but has an end, too.
+            log.more && ends.iter().any(|(id, end)| *id == log.id && log.reader.offset() < *end)
+        };
+        while !self.control.run_halted() && lock(&self.watched.0).iter().any(behind) {
+            self.look_for_failures();
+        }
     }
 
     /// Whether there will be anything more to look at.
@@ -83,6 +102,7 @@ impl Jobs {
         for _ in 0..MOST_PIECES {
             let missed = log.reader.missed;
             let News { lines, partial, more } = log.reader.news();
+            log.more = more;
             if log.reader.missed && !missed {
                 self.bus.emit(Event::Warning(
                     "a job's log grew faster than it was read: what was dropped of it was not searched for `fail_on`"
@@ -117,7 +137,7 @@ impl Jobs {
 
     /// The line by which a job has failed, if the script has not been told yet; from now on it has.
     pub fn tell_fail_line(&self, id: JobId) -> Option<FailLine> {
-        self.look_for_failures();
+        self.look_for_failures_to_the_end();
         let mut table = lock(&self.table);
         let entry = table.entry_mut(id)?;
         let found = entry.failed.clone().filter(|_| !entry.told)?;

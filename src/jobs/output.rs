@@ -383,6 +383,16 @@ impl LogReader {
         Self { path: path.to_owned(), offset, truncated: false, missed: false, partial: Vec::new() }
     }
 
+    /// How much of the log has been read.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// How long the log is now.
+    pub fn size(&self) -> u64 {
+        size(&self.path)
+    }
+
     /// Reads what is new, but not more than a piece that takes no noticeable time.
     pub fn news(&mut self) -> News {
         const PIECE: u64 = 1 << 20;

@@ -412,7 +412,8 @@ mod functions {
     }
 
     /// Stops it if it runs and starts it again, with the same name, port and log; returns when `ready` holds
-    /// again, at once if it has none.
+    /// again, at once if it has none. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) and
+    /// the script does not know that yet.
     ///
     /// ```rhai
     /// let job = spawn("sleep 60");
@@ -552,6 +553,10 @@ fn stop_all(grace: Option<Duration>) -> Fallible<()> {
 fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
     stop_one(job, Ask::default())?;
     let rt = rt();
+    // Of its new self nobody could tell any more that its old one had failed.
+    if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {
+        return Err(error::fail_line(&job.0, &found, None).into());
+    }
     let readiness = ready::of(job);
     readiness.restart_at(job.0.log.as_ref().map_or(0, |path| log::size(path)));
     rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;

@@ -72,10 +72,10 @@ struct Function {
 
 impl Function {
     fn of(closure: &FnPtr) -> Option<Self> {
-        if !closure.is_anonymous() {
-            return None;
-        }
-        let name = closure.fn_name();
+        if closure.is_anonymous() { Self::named(closure.fn_name()) } else { None }
+    }
+
+    fn named(name: &str) -> Option<Self> {
         lock(&TEXTS).iter().find_map(|ast| {
             let found = ast.iter_functions().find(|function| function.name == name)?;
             let params = found.params.iter().map(|param| (*param).to_owned()).collect();
@@ -95,7 +95,10 @@ fn of_script(name: &str) -> bool {
 
 /// These closures, each with its own copies of what none of them changes.
 pub fn apart(closures: &[FnPtr]) -> Vec<FnPtr> {
-    let mut changed = Changed { names: BTreeSet::new(), seen: BTreeSet::new(), left: MOST };
+    let mut methods = Methods { found: Vec::new(), seen: BTreeSet::new(), left: MOST };
+    closures.iter().flat_map(FnPtr::curry).for_each(|value| methods.within(value));
+    let methods = methods.changing();
+    let mut changed = Changed { names: BTreeSet::new(), seen: BTreeSet::new(), left: MOST, methods };
     for closure in closures {
         changed.by(closure);
     }
@@ -104,8 +107,59 @@ pub fn apart(closures: &[FnPtr]) -> Vec<FnPtr> {
     closures.iter().map(copy).collect()
 }
 
+/// Collects what maps have as their own methods: `#{n: 0, up: || this.n += 1}`.
+struct Methods {
+    /// Each with the function that it calls.
+    found: Vec<(String, String)>,
+    /// Closures that have been looked into.
+    seen: BTreeSet<String>,
+    left: usize,
+}
+
+impl Methods {
+    fn within(&mut self, value: &Dynamic) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        if let Some(closure) = value.read_lock::<FnPtr>() {
+            if self.seen.insert(closure.fn_name().to_owned()) {
+                closure.curry().iter().for_each(|value| self.within(value));
+            }
+        } else if let Some(items) = value.read_lock::<Array>() {
+            items.iter().for_each(|item| self.within(item));
+        } else if let Some(map) = value.read_lock::<Map>() {
+            for (key, item) in map.iter() {
+                if let Some(method) = item.read_lock::<FnPtr>() {
+                    self.found.push((key.to_string(), method.fn_name().to_owned()));
+                }
+                self.within(item);
+            }
+        }
+    }
+
+    /// The names of those that change the map. Most do not: a database's `query` may be called by several closures
+    /// at the same time.
+    fn changing(self) -> BTreeSet<String> {
+        let mut changing = BTreeSet::new();
+        loop {
+            let before = changing.len();
+            for (name, function) in &self.found {
+                if !changing.contains(name) && changes_this(function, &changing) {
+                    changing.insert(name.clone());
+                }
+            }
+            if changing.len() == before {
+                return changing;
+            }
+        }
+    }
+}
+
 /// Collects the names of the variables that closures change, by the words of their bodies.
 struct Changed {
+    /// Methods of maps that change them.
+    methods: BTreeSet<String>,
     names: BTreeSet<String>,
     /// Closures whose body has been read.
     seen: BTreeSet<String>,
@@ -142,19 +196,11 @@ impl Changed {
         let Some(function) = Function::of(closure) else { return };
         let mut inner = Vec::new();
         for stmt in function.body() {
-            let names = &mut self.names;
+            let (names, methods) = (&mut self.names, &self.methods);
             stmt.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
-                match path.last() {
-                    Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => {
-                        names.extend(root(&assignment.1.lhs).map(str::to_owned));
-                    }
-                    Some(ASTNode::Expr(Expr::Dot(sides, ..))) if changes(&sides.rhs) => {
-                        names.extend(root(&sides.lhs).map(str::to_owned));
-                    }
-                    Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) => {
-                        inner.extend(value.read_lock::<FnPtr>().map(|closure| closure.clone()));
-                    }
-                    _ => {}
+                names.extend(path.last().and_then(|node| changed(node, methods)).map(str::to_owned));
+                if let Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) = path.last() {
+                    inner.extend(value.read_lock::<FnPtr>().map(|closure| closure.clone()));
                 }
                 true
             });
@@ -166,22 +212,65 @@ impl Changed {
     }
 }
 
-/// Whether what stands behind a dot changes what stands before it.
-fn changes(expr: &Expr) -> bool {
+/// The variable that this piece of code changes.
+fn changed<'a>(node: &ASTNode<'a>, methods: &BTreeSet<String>) -> Option<&'a str> {
+    match node {
+        ASTNode::Stmt(Stmt::Assignment(assignment)) => root(&assignment.1.lhs),
+        ASTNode::Expr(Expr::Dot(sides, ..)) if changes(&sides.rhs, methods) => root(&sides.lhs),
+        _ => None,
+    }
+}
+
+/// Whether what stands behind a dot changes what stands before it. `methods` are those of maps that change them.
+fn changes(expr: &Expr, methods: &BTreeSet<String>) -> bool {
     match expr {
-        // A function of the script may change `this`.
         Expr::MethodCall(call, _) | Expr::FnCall(call, _) => {
-            CHANGING.contains(&call.name.as_str()) || of_script(&call.name)
+            let name = call.name.as_str();
+            // A function of the script may change `this`.
+            CHANGING.contains(&name)
+                || methods.contains(name)
+                || of_script(name)
+                || (name == "for_each" && call.args.iter().any(|closure| changes_items(closure, methods)))
         }
-        Expr::Dot(sides, ..) | Expr::Index(sides, ..) => changes(&sides.lhs) || changes(&sides.rhs),
+        Expr::Dot(sides, ..) | Expr::Index(sides, ..) => {
+            changes(&sides.lhs, methods) || changes(&sides.rhs, methods)
+        }
         _ => false,
     }
 }
+
+/// Whether the closure that `for_each` gets changes the items. One that is not written there may.
+fn changes_items(closure: &Expr, methods: &BTreeSet<String>) -> bool {
+    let mut written = Vec::new();
+    closure.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::DynamicConstant(value, _))) = path.last() {
+            written.extend(value.read_lock::<FnPtr>().map(|closure| closure.fn_name().to_owned()));
+        }
+        true
+    });
+    written.is_empty() || written.iter().any(|function| changes_this(function, methods))
+}
+
+/// Whether a function of the script changes what it is called on.
+fn changes_this(function: &str, methods: &BTreeSet<String>) -> bool {
+    let Some(function) = Function::named(function) else { return false };
+    let mut found = false;
+    for stmt in function.body() {
+        stmt.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
+            found |= path.last().and_then(|node| changed(node, methods)) == Some(THIS);
+            !found
+        });
+    }
+    found
+}
+
+const THIS: &str = "this";
 
 /// The variable that `a`, `a.b`, `a[0].b` start with.
 fn root(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Variable(variable, ..) => Some(&variable.1),
+        Expr::ThisPtr(_) => Some(THIS),
         Expr::Dot(sides, ..) | Expr::Index(sides, ..) => root(&sides.lhs),
         _ => None,
     }

@@ -284,6 +284,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
             Failure {
                 code: exit::USAGE,
                 notes: tried.lines().map(|path| format!("tried {path}")).collect(),
+                hint: import::meant(module).map(|meant| format!("import \"{meant}\"")),
                 ..plain(format!("there is no module `{module}`"))
             }
         }

@@ -3,6 +3,7 @@
 //! Rhai reports the first thing that it could not parse. [`explain`] looks at the source around that place and
 //! says what was probably meant; where nothing is known it passes on rhai's own words.
 
+use super::import;
 use super::signature;
 use super::value::nearest;
 use rhai::{Engine, LexError, ParseErrorType, Position, Token};
@@ -119,10 +120,12 @@ pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advi
         ParseErrorType::MismatchedType(wanted, given) if wanted.starts_with("a boolean") => {
             Some(condition(given, &here))
         }
-        ParseErrorType::ModuleUndefined(name) => Some(
-            Advice::new(format!("there is no module `{name}` here"))
-                .hint(format!("`import \"path/to/file\" as {name};` at the top of the script")),
-        ),
+        ParseErrorType::ModuleUndefined(name) => {
+            Some(Advice::new(format!("there is no module `{name}` here")).hint(format!(
+                "`import \"{}\" as {name};` at the top of the script",
+                import::meant(name).unwrap_or("path/to/file")
+            )))
+        }
         ParseErrorType::UnexpectedEOF => Some(Advice::new("the script ends in the middle of something")),
         ParseErrorType::LoopBreak => Some(
             Advice::new("`break` and `continue` only work in a loop")

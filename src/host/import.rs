@@ -201,6 +201,15 @@ impl Resolver {
     }
 }
 
+/// The built-in module that somebody means who says `postgres`, or mistypes `std/postgres`.
+pub fn meant(name: &str) -> Option<&'static str> {
+    let known = || EMBEDDED.iter().map(|(known, _)| *known);
+    let name = name.trim_end_matches(".rhai");
+    known()
+        .find(|known| known.strip_prefix("std/") == Some(name))
+        .or_else(|| if name.starts_with("std/") { super::value::nearest(name, known()) } else { None })
+}
+
 /// Whether a script's name is that of a module that is built in.
 pub fn is_built_in(name: &str) -> bool {
     EMBEDDED.iter().any(|(known, _)| *known == name)

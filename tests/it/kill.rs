@@ -99,16 +99,20 @@ case!(nothing_is_left_when_the_group_of_a_stopped_host_is_killed, |case| group_k
 
 // ---- Negative controls: without these parts the checker must find somebody ----------------------------------
 
-/// Runs with a part of the containment left out; the victims that are left.
+/// Runs with a part of the containment left out; the victims that are left. Tried again when there are none: on a busy
+/// machine a daemon may be found before it has got away from its parent.
 fn leaves(part: &str, victims: &[&str], end: impl Fn(&mut Run)) -> Vec<harness::Found> {
-    let mut run = Plan::victims(victims).grace("300ms").env("BGJOBS_TEST_OFF", part).start();
-    run.wait_ready();
-    end(&mut run);
-    run.wait();
-    std::thread::sleep(GRACE + SECOND); // Nobody would come late; the time is that of the promise.
-    let found = run.carriers();
-    run.clean_up();
-    found
+    let attempt = |_| {
+        let mut run = Plan::victims(victims).grace("300ms").env("BGJOBS_TEST_OFF", part).start();
+        run.wait_ready();
+        end(&mut run);
+        run.wait();
+        std::thread::sleep(GRACE + SECOND); // Nobody would come late; the time is that of the promise.
+        let found = run.carriers();
+        run.clean_up();
+        found
+    };
+    (0..5).map(attempt).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 case!(without_a_subreaper_a_daemon_survives_and_is_found, |_| {

@@ -16,6 +16,7 @@
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
 //! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
+//! builtin  the modules and scenario scripts that are built in, as text
 //! event    what happened, as plain data
 //! suite    the tests of the script, and how they ended
 //! manual   what a script says about itself: its header and its parameters, as plain data
@@ -29,13 +30,14 @@
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
 //! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event`; `run, host → suite → event`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
+//! `run → report → event`; `run, host → suite → event`; `cli, host → builtin`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
 //! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers and parent-death signals");
 
+mod builtin;
 mod cli;
 mod doctor;
 mod event;

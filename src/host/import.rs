@@ -6,6 +6,7 @@
 
 use super::runtime::{self, rt};
 use super::{captured, failure};
+use crate::builtin;
 use crate::jobs::control::lock;
 use crate::jobs::strand;
 use rhai::{
@@ -16,29 +17,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread::{self, ThreadId};
-
-/// Modules that are built in, as `std/NAME`.
-pub const EMBEDDED: &[(&str, &str)] = &[
-    ("std/cargo", include_str!("../../stdlib/cargo.rhai")),
-    ("std/chaos", include_str!("../../stdlib/chaos.rhai")),
-    ("std/compose", include_str!("../../stdlib/compose.rhai")),
-    ("std/db", include_str!("../../stdlib/db.rhai")),
-    ("std/docker", include_str!("../../stdlib/docker.rhai")),
-    ("std/etcd", include_str!("../../stdlib/etcd.rhai")),
-    ("std/load", include_str!("../../stdlib/load.rhai")),
-    ("std/memcached", include_str!("../../stdlib/memcached.rhai")),
-    ("std/mosquitto", include_str!("../../stdlib/mosquitto.rhai")),
-    ("std/mysql", include_str!("../../stdlib/mysql.rhai")),
-    ("std/nats", include_str!("../../stdlib/nats.rhai")),
-    ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
-    ("std/node", include_str!("../../stdlib/node.rhai")),
-    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
-    ("std/procfile", include_str!("../../stdlib/procfile.rhai")),
-    ("std/python", include_str!("../../stdlib/python.rhai")),
-    ("std/rabbitmq", include_str!("../../stdlib/rabbitmq.rhai")),
-    ("std/redis", include_str!("../../stdlib/redis.rhai")),
-    ("std/services", include_str!("../../stdlib/services.rhai")),
-];
 
 pub struct Resolver {
     include: Vec<PathBuf>,
@@ -101,7 +79,6 @@ impl Resolver {
         position: Position,
     ) -> Result<Found, Box<EvalAltResult>> {
         let importer = importer.unwrap_or_default();
-        let built_in = |name: &str| EMBEDDED.iter().find(|(known, _)| *known == name);
         let beside = self.start.join(importer).parent().map_or_else(|| self.start.clone(), Path::to_owned);
         let include = self.include.iter().map(|dir| self.start.join(dir));
         let dirs = (!is_built_in(importer)).then_some(beside).into_iter().chain(include);
@@ -127,15 +104,13 @@ impl Resolver {
                 return Ok((runtime::display_path(&canonical), text));
             }
         }
-        if let Some((name, text)) = built_in(path.trim_end_matches(".rhai")) {
-            return Ok(((*name).to_owned(), (*text).to_owned()));
+        let name = path.trim_end_matches(".rhai");
+        if let Some(text) = builtin::module(name) {
+            return Ok((name.to_owned(), text.to_owned()));
         }
         if path.starts_with("std/") {
-            let names: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
-            tried.push(format!(
-                "what is built in: {}",
-                if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-            ));
+            let names: Vec<&str> = builtin::modules().collect();
+            tried.push(format!("what is built in: {}", names.join(", ")));
         }
         let message = format!("{path}\n{}", tried.join("\n"));
         Err(Box::new(EvalAltResult::ErrorModuleNotFound(message, position)))
@@ -203,16 +178,16 @@ impl Resolver {
 
 /// The built-in module that somebody means who says `postgres`, or mistypes `std/postgres`.
 pub fn meant(name: &str) -> Option<&'static str> {
-    let known = || EMBEDDED.iter().map(|(known, _)| *known);
     let name = name.trim_end_matches(".rhai");
-    known()
+    let near = || super::value::nearest(name, builtin::modules());
+    builtin::modules()
         .find(|known| known.strip_prefix("std/") == Some(name))
-        .or_else(|| if name.starts_with("std/") { super::value::nearest(name, known()) } else { None })
+        .or_else(|| if name.starts_with("std/") { near() } else { None })
 }
 
 /// Whether a script's name is that of a module that is built in.
 pub fn is_built_in(name: &str) -> bool {
-    EMBEDDED.iter().any(|(known, _)| *known == name)
+    builtin::module(name).is_some()
 }
 
 /// A path that need not exist, without `.` and `..`, as people know it.

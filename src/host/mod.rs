@@ -3,7 +3,6 @@
 //! ```text
 //! engine   the registry: which namespaces there are, limits, reserved words
 //! script   load, check, run, `on_exit`
-//! builtin  the scenario scripts that are built in
 //! check    what is checked before anything runs
 //! hints    advice for habits from other languages
 //! import   where modules come from
@@ -28,7 +27,6 @@
 //! sleep, so that an interrupt gets through.
 
 mod assert;
-mod builtin;
 mod captured;
 mod check;
 mod command;

@@ -1,9 +1,9 @@
 //! The reference of all script functions and modules, as Markdown, from their own documentation.
 
 use super::engine::NAMESPACES;
-use super::import::EMBEDDED;
 use super::signature::{Known, Signature};
 use super::value;
+use crate::builtin::MODULES;
 use crate::event::Failure;
 use crate::exit;
 use rhai::Engine;
@@ -42,7 +42,7 @@ pub fn reference() -> String {
         group(&mut text, title, known);
     }
     text.push_str("\n## Standard library\n\nWhat each module has: `bgjobs api std/NAME`.\n\n");
-    for (name, source) in EMBEDDED {
+    for (name, source) in MODULES {
         let header = comment(source, "//!");
         let sentence = header.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         let _ = writeln!(text, "- `{name}`: {sentence}");
@@ -54,8 +54,8 @@ pub fn reference() -> String {
 pub fn module_reference(name: &str) -> Result<String, Failure> {
     let wanted = name.trim_end_matches(".rhai");
     let known = |(known, _): &&(&str, &str)| *known == wanted || known.strip_prefix("std/") == Some(wanted);
-    let Some((name, source)) = EMBEDDED.iter().find(known) else {
-        let names: Vec<&str> = EMBEDDED.iter().map(|(name, _)| *name).collect();
+    let Some((name, source)) = MODULES.iter().find(known) else {
+        let names: Vec<&str> = MODULES.iter().map(|(name, _)| *name).collect();
         let near = value::nearest(wanted, names.iter().copied())
             .or_else(|| value::nearest(&format!("std/{wanted}"), names.iter().copied()));
         return Err(Failure {

@@ -4,7 +4,8 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{builtin, captured, check as checks, env, failure, value, wait as waits};
+use super::{captured, check as checks, env, failure, value, wait as waits};
+use crate::builtin;
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
@@ -112,7 +113,8 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
         }
         Source::File(path) => {
             let shown = path.display();
-            let built_in = path.to_str().and_then(builtin::text).filter(|_| !path.exists() || path.is_dir());
+            let built_in =
+                path.to_str().and_then(builtin::script).filter(|_| !path.exists() || path.is_dir());
             if let Some(text) = built_in {
                 (shown.to_string(), text.as_bytes().to_vec(), None)
             } else if path.is_dir() {
@@ -141,10 +143,10 @@ fn unknown_script(name: &str) -> Failure {
     let message = format!("there is no script `{name}`");
     let mut failure = Failure { code: exit::USAGE, message, ..Failure::default() };
     if !name.contains('/') {
-        let near = value::nearest(name.trim_end_matches(".rhai"), builtin::names());
+        let near = value::nearest(name.trim_end_matches(".rhai"), builtin::scripts());
         failure.hint = near.map(|near| format!("bgjobs script {near}   (which is built in)"));
         if !name.ends_with(".rhai") {
-            let names = builtin::names().collect::<Vec<_>>().join(", ");
+            let names = builtin::scripts().collect::<Vec<_>>().join(", ");
             failure.notes.push(format!("built in are: {names}"));
         }
     }
@@ -216,7 +218,7 @@ pub fn built_in() -> Vec<Manual> {
 
 /// The text of a script that is built in.
 pub fn built_in_text(name: &str) -> Result<&'static str, Failure> {
-    builtin::text(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name))
+    builtin::script(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name))
 }
 
 fn described(name: String, text: &str, declared: env::Declared) -> Manual {

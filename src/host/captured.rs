@@ -63,6 +63,11 @@ pub fn parameters(closure: &FnPtr) -> Option<usize> {
     Some(function.params.len().saturating_sub(closure.curry().len()))
 }
 
+/// The names of the parameters of a function of a script, but for the first ones, which it has captured.
+pub fn named_parameters(function: &str, captured: usize) -> Option<Vec<String>> {
+    Some(Function::named(function)?.params.into_iter().skip(captured).collect())
+}
+
 /// A closure as it is written. Its name is unique.
 struct Function {
     name: String,

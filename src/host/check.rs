@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{data, env, failure, hints, http, launch, load, parallel, ready, wait};
+use super::{data, env, failure, hints, http, launch, load, method, parallel, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -101,6 +101,27 @@ struct File {
     functions: BTreeMap<String, Vec<(usize, bool)>>,
 }
 
+impl File {
+    /// The names of the parameters of a closure that is written out, without those that it has captured.
+    fn parameters(&self, value: &Expr) -> Option<Vec<String>> {
+        let (closure, captured) = match value {
+            Expr::FnCall(call, _) if call.name == "curry" => (call.args.first()?, call.args.len() - 1),
+            Expr::Stmt(block) => match block.statements() {
+                [Stmt::Share(_), Stmt::Expr(closure)] => return self.parameters(closure),
+                [Stmt::Share(_), Stmt::FnCall(call, position)] => {
+                    return self.parameters(&Expr::FnCall(call.clone(), *position));
+                }
+                _ => return None,
+            },
+            other => (other, 0),
+        };
+        let Expr::DynamicConstant(closure, _) = closure else { return None };
+        let name = closure.read_lock::<FnPtr>()?.fn_name().to_owned();
+        let function = self.ast.iter_functions().find(|function| function.name == name)?;
+        Some(function.params.iter().skip(captured).map(|param| (*param).to_owned()).collect())
+    }
+}
+
 /// All files of a run, and the words in them.
 #[derive(Default)]
 struct Project {
@@ -109,6 +130,9 @@ struct Project {
     words: BTreeSet<String>,
     /// Strings, and the keys of `env` maps: the names that a variable of the shell can have.
     shell: BTreeSet<String>,
+    /// The methods that maps get where they are written, by file and name, with their parameters. What a module returns
+    /// is among them.
+    methods: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Code is made at run time: functions may exist that are written nowhere.
     dynamic: bool,
 }
@@ -197,12 +221,26 @@ impl Project {
     fn read_words(&mut self) {
         let mut words = BTreeSet::new();
         let mut shell = BTreeSet::new();
+        let mut methods = BTreeMap::new();
         let mut dynamic = self.dynamic;
         for file in self.files.values() {
+            let mut own = BTreeMap::new();
             file.ast.walk(&mut |path: &[ASTNode]| {
                 match path.last() {
                     Some(ASTNode::Expr(Expr::Map(map, _))) => {
                         words.extend(map.0.iter().map(|(key, _)| key.name.to_string()));
+                        // What a call gets are its options.
+                        let for_call = path.len().checked_sub(2).is_some_and(|outside| {
+                            matches!(
+                                path[outside],
+                                ASTNode::Expr(Expr::FnCall(..) | Expr::MethodCall(..))
+                                    | ASTNode::Stmt(Stmt::FnCall(..))
+                            )
+                        });
+                        let closures = map.0.iter().filter(|_| !for_call);
+                        own.extend(closures.filter_map(|(key, value)| {
+                            Some((key.name.to_string(), file.parameters(value)?))
+                        }));
                         for (key, value) in &map.0 {
                             if let (true, Expr::Map(env, _)) = (key.name == "env", value) {
                                 shell.extend(env.0.iter().map(|(key, _)| key.name.to_string()));
@@ -223,9 +261,11 @@ impl Project {
                 }
                 true
             });
+            methods.insert(file.name.clone(), own);
         }
         self.words = words;
         self.shell = shell;
+        self.methods = methods;
         self.dynamic = dynamic;
     }
 }
@@ -249,6 +289,8 @@ struct Variable {
     of_loop: bool,
     /// The loop variable that the closure in it has captured.
     captured: Option<String>,
+    /// The module whose function has returned it.
+    module: Option<String>,
 }
 
 /// One pass over one file.
@@ -260,6 +302,8 @@ struct Walk<'a> {
     /// How many `try` blocks and catching functions are around: there, an error may be what is wanted.
     guarded: usize,
     bodies: BTreeMap<(String, usize), Vec<Stmt>>,
+    /// The module that has returned what stands before the dot of the method call at a place.
+    receivers: BTreeMap<Position, String>,
     found: Vec<(Position, CallAdvice)>,
 }
 
@@ -272,6 +316,7 @@ impl<'a> Walk<'a> {
             scope: Vec::new(),
             guarded: 0,
             bodies: BTreeMap::new(),
+            receivers: BTreeMap::new(),
             found: Vec::new(),
         };
         for function in file.ast.iter_functions() {
@@ -308,7 +353,7 @@ impl<'a> Walk<'a> {
     }
 
     fn declare(&mut self, name: &str, of_loop: bool) {
-        self.scope.push(Variable { name: name.to_owned(), of_loop, captured: None });
+        self.scope.push(Variable { name: name.to_owned(), of_loop, captured: None, module: None });
     }
 
     fn index_of(&self, name: &str) -> Option<usize> {
@@ -332,7 +377,14 @@ impl<'a> Walk<'a> {
             Stmt::Var(var, _, _) => {
                 self.expr(&var.1);
                 let captured = self.kept(&var.1).map(|(_, name)| name);
-                self.scope.push(Variable { name: var.0.name.to_string(), of_loop: false, captured });
+                let module = match &var.1 {
+                    Expr::FnCall(call, _) => match call.namespace.path.as_slice() {
+                        [alias] => self.file.imports.get(alias.name.as_str()).cloned().flatten(),
+                        _ => None,
+                    },
+                    _ => None,
+                };
+                self.scope.push(Variable { name: var.0.name.to_string(), of_loop: false, captured, module });
             }
             Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) => {
                 self.expr(&flow.expr);
@@ -398,6 +450,12 @@ impl<'a> Walk<'a> {
             Expr::FnCall(call, position) => self.call(call, *position, None),
             Expr::Dot(sides, _, _) => {
                 self.expr(&sides.lhs);
+                if let (Expr::Variable(variable, _, _), Some(call)) = (&sides.lhs, first_call(&sides.rhs))
+                    && let Some(index) = self.index_of(&variable.1)
+                    && let Some(module) = &self.scope[index].module
+                {
+                    self.receivers.insert(call, module.clone());
+                }
                 self.chained(&sides.rhs, &sides.lhs);
             }
             Expr::Index(sides, _, _) => {
@@ -593,8 +651,7 @@ impl<'a> Walk<'a> {
             return false;
         }
         if !self.names.has(name) {
-            let near = signature::known().suggest(name, []);
-            self.report(position, signature::unknown(signature::known(), name, true, near));
+            self.report(position, self.unknown_method(name, position));
             return false;
         }
         let fits = self.names.params(name).contains(&(call.args.len() + 1));
@@ -602,6 +659,33 @@ impl<'a> Walk<'a> {
             self.wrong_number(name, call.args.len(), 1, position);
         }
         true
+    }
+
+    /// A method that nothing has. What a module has returned has no others than the module gives it.
+    fn unknown_method(&self, name: &str, position: Position) -> CallAdvice {
+        let message = format!("there is no method `{name}`");
+        let shown = |(name, params): (&String, &Vec<String>)| method::form(name, params);
+        let module = self.receivers.get(&position);
+        if let Some(module) = module
+            && let Some(methods) = self.project.methods.get(module).filter(|methods| !methods.is_empty())
+        {
+            let near = nearest(name, methods.keys().map(String::as_str));
+            let list: Vec<String> = methods.iter().map(shown).collect();
+            let hint =
+                near.and_then(|near| methods.get_key_value(near)).map(|it| format!("`.{}`", shown(it)));
+            let notes = match hint {
+                Some(_) => Vec::new(),
+                None => vec![format!("the maps of `{module}` have: {}", list.join(", "))],
+            };
+            return CallAdvice { message, notes, hint };
+        }
+        let own = || self.project.methods.values().flatten();
+        let known = signature::known();
+        let near = known.suggest(name, own().map(|(name, _)| name.as_str()));
+        match own().find(|(name, _)| near == Some(name.as_str()) && !known.has(name)) {
+            Some(it) => CallAdvice { message, notes: Vec::new(), hint: Some(format!("`.{}`", shown(it))) },
+            None => signature::unknown(known, name, true, near),
+        }
     }
 
     /// `module::f(…)`.
@@ -901,6 +985,15 @@ fn kept_closure(name: &str) -> CallAdvice {
 
 fn imports(file: &File, name: &str) -> bool {
     file.imports.values().flatten().any(|target| target == name)
+}
+
+/// Where the method is called that stands directly behind a dot: `f` of `.f().g()`.
+fn first_call(behind: &Expr) -> Option<Position> {
+    match behind {
+        Expr::MethodCall(_, position) => Some(*position),
+        Expr::Dot(sides, _, _) | Expr::Index(sides, _, _) => first_call(&sides.lhs),
+        _ => None,
+    }
 }
 
 /// The variable that `a`, `a.b`, `a[0].b` start with.

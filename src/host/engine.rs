@@ -1,8 +1,8 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
 use super::{
-    assert, command, data, env, error, failure, flow, fs, hints, http, import, job, mock, module, number,
-    port, runtime, test, text, wait,
+    assert, command, data, env, error, failure, flow, fs, hints, http, import, job, method, mock, module,
+    number, port, runtime, test, text, wait,
 };
 use crate::event::Event;
 use crate::jobs;
@@ -74,6 +74,7 @@ pub fn engine(include: &[PathBuf]) -> Engine {
         }
     });
     watch_variables(&mut engine);
+    method::watch(&mut engine);
     engine.on_progress(|_| {
         strand::at_operation();
         let halted = runtime::running().is_some_and(|rt| rt.control().halted());

@@ -2,7 +2,7 @@
 
 use super::error::{self, Kind, Origin, ScriptError};
 use super::signature::{self, CallAdvice};
-use super::{engine, hints, import};
+use super::{engine, hints, import, method};
 use crate::event::{Failure, Place};
 use crate::exit;
 use crate::jobs::control::lock;
@@ -265,7 +265,9 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
             None => plain(thrown(value)),
         },
         EvalAltResult::ErrorParsing(kind, position) => syntax(kind, source, *position),
-        EvalAltResult::ErrorFunctionNotFound(call, _) => of_call(signature::not_found(call)),
+        EvalAltResult::ErrorFunctionNotFound(call, _) => {
+            of_call(method::told(call).unwrap_or_else(|| signature::not_found(call)))
+        }
         EvalAltResult::ErrorDotExpr(text, _) => match unknown_property(text) {
             Some(advice) => of_call(advice),
             None => plain(text.replace('\'', "`")),

@@ -7,6 +7,7 @@
 //! hints    advice for habits from other languages
 //! import   where modules come from
 //! signature    which functions there are
+//! method   what is said about the methods of a map
 //! reference    the documentation of all functions
 //! failure  an error of the evaluation → plain data for the report
 //! error    what a script can catch
@@ -44,6 +45,7 @@ mod import;
 mod job;
 mod launch;
 mod load;
+mod method;
 mod mock;
 mod module;
 mod number;

@@ -234,6 +234,7 @@ fn failed(function: &str, done: &Done) -> ScriptError {
         .fact("stderr", outcome.stderr.clone())
         .fact("output", outcome.output.clone())
         .fact("command", done.command.clone());
+    error.of_run = function == "run";
     if outcome.code == i64::from(exit::NOT_FOUND) && outcome.signal.is_none() {
         error = error.note("exit 127 is the shell's way to say that a command was not found");
     }

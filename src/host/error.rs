@@ -83,6 +83,8 @@ pub struct ScriptError {
     pub message: String,
     /// The exit code when nobody catches it.
     pub exit: i32,
+    /// Whether `run` has thrown it: a command that the user wants to be run, wherever that is done.
+    pub of_run: bool,
     /// What `e.NAME` gives besides `kind` and `message`.
     pub facts: Map,
     pub notes: Vec<String>,
@@ -134,6 +136,7 @@ impl ScriptError {
             kind,
             message: message.into(),
             exit: kind.code(),
+            of_run: false,
             facts: Map::new(),
             notes: Vec::new(),
             tails: Vec::new(),
@@ -349,6 +352,15 @@ fn too_chatty(job: &Job, status: ExitStatus) -> ScriptError {
     .note(format!("command: {}", job.spec.command.display()))
     .log_of(job)
     .hint("max_log: \"1GB\", or another file system for the logs: TMPDIR, or the option `log`")
+}
+
+/// Whether an error is that of a command which a module has run for its own purposes, and which could be run.
+pub fn is_of_helper(error: &EvalAltResult) -> bool {
+    let EvalAltResult::ErrorRuntime(value, _) = error else { return false };
+    thrown(value).is_some_and(|error| {
+        let could_run = !matches!(error.exit, exit::SURROUNDINGS | exit::NOT_EXECUTABLE | exit::NOT_FOUND);
+        error.kind == Kind::CommandFailed && !error.of_run && could_run
+    })
 }
 
 /// A name that no error has: a typing mistake, or a habit.

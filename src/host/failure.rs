@@ -109,6 +109,10 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     }
     frames.reverse();
     let mut failure = leaf(error, &source);
+    if import::is_built_in(&source) && error::is_of_helper(error) {
+        // With what number psql fails says nothing to who has called bgjobs.
+        failure.code = exit::FAILED;
+    }
     let of_script = |place: &Place| lock(texts()).contains_key(&place.file);
     if failure.place.as_ref().is_some_and(|place| !of_script(place)) {
         // It points into a file that the script has read, by a module or itself: then its own call is enough.

@@ -458,16 +458,17 @@ pub fn spawn_error(
             failed(format!("`{program}` cannot be executed: {reason}"), exit::NOT_EXECUTABLE)
         }
         SpawnError::Cwd { cwd, reason } => {
-            let missing = !cwd.exists();
-            let code = if missing { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE };
-            let message = format!("the directory `{}` (cwd) cannot be entered: {reason}", cwd.display());
-            match std::fs::read_dir(cwd) {
+            // The command is not what is wrong.
+            let shown = cwd.display().to_string();
+            let message = format!("{function}: the directory `{shown}` (cwd) cannot be entered: {reason}");
+            let error = match std::fs::read_dir(cwd) {
                 // We could, so it is the other user who may not.
                 Ok(_) => {
-                    failed(format!("{message} for the user of the option `user`"), code).hint("cwd: \"/\"")
+                    ScriptError::io(format!("{message} for the user of the option `user`")).hint("cwd: \"/\"")
                 }
-                Err(_) => failed(message, code),
-            }
+                Err(_) => ScriptError::io(message),
+            };
+            error.fact("path", shown)
         }
         SpawnError::User { user, reason, denied } => {
             let error = failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE);
@@ -478,6 +479,7 @@ pub fn spawn_error(
         }
         SpawnError::Log { path, reason } => {
             ScriptError::io(format!("{function}: cannot write the log `{}`: {reason}", path.display()))
+                .fact("path", path.display().to_string())
         }
         SpawnError::Limit(refused) => no_limit(function, refused),
         SpawnError::Nul { what } => ScriptError::usage(format!("{function}: {what} contains a NUL byte")),

@@ -176,7 +176,12 @@ fn content(what: &str, opts: &Opts, value: &Dynamic, answer: &mut Answer) -> Fal
     if let Some(file) = file {
         let path = rt().path(&file);
         if !path.is_file() {
-            return Err(usage(format!("option `file`: there is no file `{}`", path.display())).into());
+            return Err(ScriptError::io(format!(
+                "{what}: option `file`: there is no file `{}`",
+                path.display()
+            ))
+            .fact("path", file)
+            .into());
         }
         let content_type = mock::content_type(&path);
         answer.content = Content::File(path);

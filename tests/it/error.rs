@@ -145,6 +145,44 @@ fn a_missing_script_is_a_usage_error() {
     ran.stderr_has("there is no script `nowhere.rhai`");
 }
 
+/// The exit codes tell a missing program (127) from a missing file; which function has met it makes no difference.
+#[test]
+fn a_missing_file_or_directory_is_1_wherever_it_is_named() {
+    for code in [
+        "read_file(\"nowhere\")",
+        "read_json(\"nowhere\")",
+        "load_env(\"nowhere\")",
+        "write_file(\"nowhere/x\", \"\")",
+        "cd(\"nowhere\")",
+        "run(\"true\", #{cwd: \"nowhere\"})",
+        "try_run(\"true\", #{cwd: \"nowhere\"})",
+        "output([\"true\"], #{cwd: \"nowhere\"})",
+        "spawn(\"sleep 60\", #{cwd: \"nowhere\"})",
+        "start([#{name: \"a\", cmd: \"sleep 60\", cwd: \"nowhere\"}])",
+        "spawn(\"sleep 60\", #{log: \"nowhere/log\"})",
+        "mock(#{\"/\": #{file: \"nowhere\"}})",
+        "import \"std/procfile\" as p; p::start(\"nowhere\")",
+        "import \"std/services\" as s; s::start(\"nowhere.yaml\")",
+        "import \"std/db\" as db; db::migrate(#{apply: ()}, \"nowhere\")",
+        "import \"std/node\" as n; n::npm(\"start\", #{cwd: \"nowhere\"})",
+        "import \"std/node\" as n; n::script(\"nowhere\")",
+        "import \"std/python\" as p; p::http_server(\"nowhere\")",
+        "import \"std/python\" as p; p::run(\"nowhere\", [])",
+    ] {
+        let ran = Script::code(code).cwd(repo("tests/error")).run();
+        assert_eq!(ran.code, Some(1), "{code}\n{}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("error: ") && ran.stderr.contains("nowhere"),
+            "{code}\n{}",
+            ran.stderr
+        );
+    }
+    // A program, a module, a script.
+    for (code, exit) in [("run([\"nowhere\"])", 127), ("import \"nowhere\" as n;", 2)] {
+        let _ = Script::code(code).run().code(exit);
+    }
+}
+
 #[test]
 fn a_directory_is_no_script() {
     Script::file("lib").cwd(repo("tests/error")).run().code(2).stderr_has("`lib` is a directory");
@@ -207,6 +245,6 @@ fn a_directory_that_another_user_may_not_enter_says_so() {
     let dir = tempfile::tempdir().expect("temporary directory");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("mode is set");
     let code = format!("run(\"true\", #{{user: \"nobody\", cwd: {:?}}})", dir.path());
-    let ran = Script::code(&code).run().code(126);
+    let ran = Script::code(&code).run().code(1);
     ran.stderr_has("Permission denied for the user of the option `user`");
 }

@@ -584,7 +584,7 @@ fn a_current_directory_that_was_removed_is_refused() {
 fn a_current_directory_that_may_not_be_entered_is_an_error_of_the_first_job() {
     let Some(user) = Ordinary::new() else { return };
     let place = Place::new();
-    let ran = place.run(&mut user.script(&place, "mkdir -m 700 mine; cd mine; exec \"$@\"", USUAL)).code(126);
+    let ran = place.run(&mut user.script(&place, "mkdir -m 700 mine; cd mine; exec \"$@\"", USUAL)).code(1);
     let _ = ran.stderr_has("mine` (cwd) cannot be entered: Permission denied").nothing_left().no_directory();
 }
 

@@ -8,7 +8,7 @@ use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::jobs::control::lock;
-use crate::jobs::spec;
+use crate::jobs::{self, spec};
 use crate::manual::{Param, usage};
 use crate::secret;
 use rhai::plugin::*;
@@ -191,13 +191,18 @@ mod functions {
     /// with an array as default it is an array of all values, as strings.
     ///
     /// In place of the default a map: `help` (what the parameter is for), `default` (without it the parameter must be
-    /// given and is a string), `required` (it must be given although it has a default, which tells its type), `matches` (a regex that a value must match) and `form` (what a value looks like, for
-    /// `--help` and the error: `"NAME=COMMAND"`).
+    /// given and is a string), `required` (it must be given although it has a default, which tells its type), `matches` (a regex that a value must match), `form` (what a value looks like, for
+    /// `--help` and the error: `"NAME=COMMAND"`) and `kind`, for values that are looked at before anything starts:
+    /// `"command"` (not empty), `"count"` (a whole number of at least 1), `"duration"` (a bare number is of seconds),
+    /// `"port"`, `"signal"`, `"regex"`, `"file"`, `"dir"` and `"path"` (a file or directory; all three must be there). The
+    /// default itself is not looked at.
     ///
     /// ```rhai
     /// let port = param("port", 8080);
     /// let verbose = param("verbose", false);
     /// for url in param("url", []) { wait_http(url); }
+    ///
+    /// let patience = param("patience", #{default: "30s", kind: "duration", help: "how long it may take"});
     ///
     /// fn region() { param("region", #{help: "where the servers are", form: "us|eu", matches: "^(us|eu)$"}) }
     /// ```
@@ -446,7 +451,9 @@ fn described(name: &str, rest: &[Expr]) -> Param {
             let option =
                 |key: &str| map.0.iter().find(|(ident, _)| ident.name == key).map(|(_, value)| value);
             param.help = option("help").map(text).unwrap_or_default();
-            param.form = option("form").map(text).unwrap_or_default();
+            let kind = option("kind").map(text).and_then(|kind| Kind::of(&kind));
+            let form = kind.map_or_else(String::new, |kind| kind.form().to_owned());
+            param.form = option("form").map_or(form, text);
             param.required = option("default").is_none()
                 || matches!(option("required"), Some(Expr::BoolConstant(true, _)));
             param.default = option("default").and_then(literal);
@@ -534,7 +541,84 @@ fn value_after(args: &[String], index: usize, is_flag: bool) -> Option<&str> {
     (!is_flag || matches!(word.as_str(), "true" | "false")).then_some(word)
 }
 
-pub const PARAM_OPTIONS: &[&str] = &["help", "default", "form", "matches", "required"];
+pub const PARAM_OPTIONS: &[&str] = &["help", "default", "form", "matches", "required", "kind"];
+
+/// What a value of a parameter stands for, where that can be looked at beforehand.
+#[derive(Clone, Copy)]
+enum Kind {
+    Command,
+    Count,
+    Duration,
+    Port,
+    Signal,
+    Regex,
+    File,
+    Dir,
+    Path,
+}
+
+impl Kind {
+    const ALL: &[(&str, Self)] = &[
+        ("command", Self::Command),
+        ("count", Self::Count),
+        ("duration", Self::Duration),
+        ("port", Self::Port),
+        ("signal", Self::Signal),
+        ("regex", Self::Regex),
+        ("file", Self::File),
+        ("dir", Self::Dir),
+        ("path", Self::Path),
+    ];
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
+    /// What stands for a value in `--help`.
+    fn form(self) -> &'static str {
+        match self {
+            Self::Command => "COMMAND",
+            Self::Count => "NUMBER",
+            Self::Duration => "TIME",
+            Self::Port => "PORT",
+            Self::Signal => "SIGNAL",
+            Self::Regex => "REGEX",
+            Self::File => "FILE",
+            Self::Dir => "DIR",
+            Self::Path => "FILE|DIR",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Command => "a command",
+            Self::Count => "a whole number of at least 1",
+            Self::Duration => "a time such as 500ms, 30s or 1m30s",
+            Self::Port => "a port (1 to 65535)",
+            Self::Signal => "a signal such as TERM or KILL",
+            Self::Regex => "a regular expression",
+            Self::File => "a file that is there",
+            Self::Dir => "a directory that is there",
+            Self::Path => "a file or directory that is there",
+        }
+    }
+
+    fn fits(self, text: &str) -> bool {
+        let path = || rt().path(text);
+        match self {
+            Self::Command => !text.trim().is_empty(),
+            Self::Count => text.parse::<u32>().is_ok_and(|count| count > 0),
+            Self::Duration => value::duration(&text.into(), "param").is_ok(),
+            Self::Port => value::port(&text.into(), "param").is_ok(),
+            Self::Signal => jobs::signal_number(text).is_some(),
+            Self::Regex => super::wait::regex("param", text).is_ok(),
+            // Not only a plain file: `<(command)` of a shell is a pipe.
+            Self::File => path().exists() && !path().is_dir(),
+            Self::Dir => path().is_dir(),
+            Self::Path => path().exists(),
+        }
+    }
+}
 
 /// `param(name, default)`, where a map may stand in place of the default.
 fn described_parameter(name: &str, default: Dynamic) -> Fallible<Dynamic> {
@@ -547,6 +631,14 @@ fn described_parameter(name: &str, default: Dynamic) -> Fallible<Dynamic> {
     let pattern =
         opts.string("matches")?.map(|pattern| super::wait::regex("param: option `matches`", &pattern));
     let pattern = pattern.transpose()?;
+    let kind = opts.string("kind")?.map(|name| {
+        let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+        Kind::of(&name).ok_or_else(|| {
+            ScriptError::usage(format!("param: option `kind`: {name:?} is no kind of parameter"))
+                .note(format!("there are: {}", names.join(", ")))
+        })
+    });
+    let kind = kind.transpose()?;
     // Also when it is `()`.
     let default = default.read_lock::<Map>().and_then(|map| map.get("default").cloned());
     let shown = name.trim_start_matches("--");
@@ -554,28 +646,38 @@ fn described_parameter(name: &str, default: Dynamic) -> Fallible<Dynamic> {
     if opts.bool("required")? == Some(true) && !given {
         return Err(missing(shown).into());
     }
-    let value = parameter(name, default.as_ref())?;
+    let mut value = parameter(name, default.as_ref())?;
     // Whoever may be true is a flag, and has a default.
     if default.is_none() && value.is_bool() {
         return Err(no_value(shown).into());
     }
-    let Some(pattern) = pattern.filter(|_| given) else { return Ok(value) };
+    if !given || default.as_ref().is_some_and(|default| default.to_string() == value.to_string()) {
+        return Ok(value);
+    }
+    // As after `bgjobs script --timeout`.
+    if matches!(kind, Some(Kind::Duration)) && value.to_string().parse::<f64>().is_ok() {
+        value = format!("{value}s").into();
+    }
     let texts: Vec<String> = match value.read_lock::<Array>() {
         Some(values) => values.iter().map(ToString::to_string).collect(),
         None => vec![value.to_string()],
     };
-    match texts.iter().find(|text| !pattern.is_match(text)) {
-        Some(wrong) => {
+    let wrong = |text: &str, wanted: &str| ScriptError::usage(format!("--{shown} is {text:?}, not {wanted}"));
+    for text in &texts {
+        if let Some(pattern) = pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
             let form = form.unwrap_or_else(|| format!("a text that matches /{pattern}/"));
-            Err(ScriptError::usage(format!("param: --{shown} is {wrong:?}, not {form}")).into())
+            return Err(wrong(text, &form).into());
         }
-        None => Ok(value),
+        if let Some(kind) = kind.filter(|kind| !kind.fits(text)) {
+            return Err(wrong(text, kind.words()).into());
+        }
     }
+    Ok(value)
 }
 
 fn no_value(name: &str) -> ScriptError {
     let name = name.trim_start_matches("--");
-    ScriptError::usage(format!("param: --{name} has no value")).hint(format!("--{name} VALUE"))
+    ScriptError::usage(format!("--{name} has no value")).hint(format!("--{name} VALUE"))
 }
 
 fn parameter(name: &str, default: Option<&Dynamic>) -> Fallible<Dynamic> {
@@ -614,7 +716,7 @@ fn parameter(name: &str, default: Option<&Dynamic>) -> Fallible<Dynamic> {
     let default = default.unwrap_or(&Dynamic::UNIT);
     let is_flag = default.is_bool();
     match inline.or_else(|| value_after(args, index, is_flag)) {
-        Some(text) => typed(&format!("param: --{name}"), text.to_owned(), default),
+        Some(text) => typed(&format!("--{name}"), text.to_owned(), default),
         None if is_flag || default.is_unit() => Ok(true.into()),
         None => Err(no_value(name).note(format!("its default is {}", value::show(default))).into()),
     }

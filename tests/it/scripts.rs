@@ -298,11 +298,18 @@ fn a_scenario_script_looks_at_its_parameters_first() {
             "--ready wbe=/: there is no service `wbe` in services.conf; did you mean `web`?",
         ),
         ("services-file", &["--ready", "web=log:(", "--test", "x"], "--ready web=log:(: `(` is no regex"),
+        (
+            "services-file",
+            &["--file", "plain.yaml", "--ready", "web=/", "--test", "x"],
+            "--ready web=/: the service has no port",
+        ),
         ("smoke", &["--cmd", start, "--file", "nowhere"], "--file is \"nowhere\", not a file that is there"),
     ];
     let dir = tempfile::tempdir().expect("a directory");
     fs::create_dir(dir.path().join("empty")).expect("made");
     fs::write(dir.path().join("services.conf"), "web: touch started\n").expect("written");
+    let plain = "services: {web: {command: touch started}}\n";
+    fs::write(dir.path().join("plain.yaml"), plain).expect("written");
     for (name, args, said) in cases {
         let script = args.iter().fold(Script::file(name).cwd(dir.path()), |script, arg| script.arg(arg));
         let ran = script.run();

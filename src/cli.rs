@@ -1,4 +1,6 @@
-//! Arguments → one plain [`Command`]. The only file that knows the argument parser.
+//! Arguments → one plain [`Command`]. The only room that knows the argument parser.
+
+mod complete;
 
 use crate::exit;
 use crate::isolate::Isolation;
@@ -348,16 +350,10 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api { module } => Command::Api(module),
-        Sub::Completions { shell } => Command::Text(completions(shell)),
+        Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Mock { port } => Command::Mock { port },
     })
-}
-
-fn completions(shell: Shell) -> String {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "bgjobs", &mut text);
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The page of a command, in roff.

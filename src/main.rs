@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! main     this map
-//! cli      arguments → one plain `Command`; the only file that knows the argument parser
+//! cli      arguments → one plain `Command`; the only room that knows the argument parser
 //! isolate  `--isolate`: the trial whether it is allowed, and why not
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
 //! run      the host process: its threads, and the order of shutdown, told once

@@ -143,6 +143,54 @@ fn completions_are_for_the_shell_that_was_named() {
     assert_eq!(call(&["completions", "cmd.exe"]).status.code(), Some(2));
 }
 
+/// What bash offers for the last of these words, in a directory with the file `my.rhai`.
+fn completed(words: &[&str]) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("my.rhai"), "").expect("written");
+    let script = "source \"$1\"; shift; COMP_WORDS=(bgjobs \"$@\"); COMP_CWORD=$#; \
+                  _bgjobs_script bgjobs \"${!#}\" \"${COMP_WORDS[$#-1]}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let text = call(&["completions", "bash"]).stdout;
+    fs::write(dir.path().join("completions"), text).expect("written");
+    let ran = Command::new("bash")
+        .args(["-c", script, "bash", "completions"])
+        .args(words)
+        .current_dir(dir.path())
+        .output()
+        .expect("bash starts");
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{}", stderr(&ran));
+    stdout(&ran).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_completes_the_names_of_what_is_built_in() {
+    if skip(&["bash"]) {
+        return;
+    }
+    assert_eq!(completed(&["script", "se"]), ["serve-and-test", "services-file"]);
+    assert_eq!(completed(&["script", "my"]), ["my.rhai"]);
+    for words in
+        [&["script", ""][..], &["script", "-q", "--timeout", "5m", ""], &["script", "--grace", "=", "1s", ""]]
+    {
+        let offered = completed(words);
+        for name in ["demo", "smoke", "my.rhai"] {
+            assert!(offered.iter().any(|word| word == name), "{words:?}: {offered:?}");
+        }
+    }
+    assert!(completed(&["script", "--"]).contains(&"--keep-logs".to_owned()));
+    // The value of an option is none, nor is an argument of the script.
+    for words in [&["script", "--color", ""][..], &["script", "demo", ""]] {
+        assert!(!completed(words).contains(&"smoke".to_owned()), "{words:?}");
+    }
+    assert_eq!(completed(&["api", "std/p"]), ["std/postgres", "std/procfile", "std/python"]);
+    assert!(completed(&["scripts", ""]).contains(&"demo".to_owned()));
+    let commands = completed(&[""]);
+    assert!(commands.contains(&"sweep".to_owned()) && !commands.contains(&"mock".to_owned()), "{commands:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let text = stdout(&call(&["completions", shell]));
+        assert!(!text.contains("mock") && text.contains("serve-and-test"), "{text}");
+    }
+}
+
 #[test]
 fn manual_pages_are_of_bgjobs_and_of_its_commands() {
     let page = stdout(&call(&["man"]));

@@ -1,0 +1,110 @@
+//! What completes the words of a command line: what clap knows of it, as text for a shell, and what clap cannot know,
+//! the names of what is built in.
+
+use crate::builtin;
+use clap::builder::PossibleValuesParser;
+use clap::{Command, ValueHint};
+use clap_complete::Shell;
+
+/// The text that a shell reads.
+pub fn text(shell: Shell, cli: &Command) -> String {
+    let mut shown = shown(cli);
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut shown, "bgjobs", &mut text);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let filled = |template: &str| {
+        template
+            .replace("@scripts@", &words(builtin::scripts()))
+            .replace("@modules@", &words(builtin::modules()))
+            .replace("@valued@", &valued(&shown))
+    };
+    match shell {
+        Shell::Bash => text + filled(BASH).as_str(),
+        // Behind its first line, `#compdef`.
+        Shell::Zsh => text.replace(MARK, "_bgjobs_script").replacen('\n', &filled(ZSH), 1),
+        Shell::Fish => text + filled(FISH).as_str(),
+        _ => text,
+    }
+}
+
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The commands without those that are in no help, which clap would offer as well.
+fn shown(cli: &Command) -> Command {
+    let commands = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    Command::new("bgjobs")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommands(commands.cloned())
+        .mut_subcommand("script", |it| it.mut_arg("rest", |arg| arg.value_hint(ValueHint::Url)))
+        .mut_subcommand("scripts", |it| {
+            it.mut_arg("name", |arg| arg.value_parser(PossibleValuesParser::new(builtin::scripts())))
+        })
+        .mut_subcommand("api", |it| {
+            it.mut_arg("module", |arg| arg.value_parser(PossibleValuesParser::new(builtin::modules())))
+        })
+}
+
+/// The options of `bgjobs script` that take a value, as a pattern of bash.
+fn valued(cli: &Command) -> String {
+    let options = cli.find_subcommand("script").into_iter().flat_map(Command::get_opts);
+    let names = options.flat_map(|option| {
+        let short = option.get_short().map(|short| format!("-{short}"));
+        let long = option.get_long().map(|long| format!("--{long}"));
+        short.into_iter().chain(long)
+    });
+    names.collect::<Vec<_>>().join(" | ")
+}
+
+/// What clap writes for zsh where a URL is hinted at. Only the script and its arguments have that hint, and nobody can
+/// tell clap of a function of ours.
+const MARK: &str = "_urls";
+
+const BASH: &str = r#"
+# In the place of FILE: the scripts that are built in, and files. Behind it, files.
+_bgjobs_script() {
+    _bgjobs "$@"
+    [[ "${COMP_WORDS[1]}" == script && "${COMP_CWORD}" -ge 2 ]] || return 0
+    local i cur="${COMP_WORDS[COMP_CWORD]}"
+    for (( i = 2; i < COMP_CWORD; i++ )); do
+        case "${COMP_WORDS[i]}" in
+            @valued@)
+                # Its value may stand behind a `=`, which is a word of its own.
+                (( ++i < COMP_CWORD )) || return 0
+                [[ "${COMP_WORDS[i]}" != "=" ]] || (( ++i < COMP_CWORD )) || return 0
+                ;;
+            -*) ;;
+            *)
+                COMPREPLY=()
+                return 0
+                ;;
+        esac
+    done
+    [[ "${cur}" != -* ]] || return 0
+    COMPREPLY=( $(compgen -W "@scripts@" -- "${cur}") )
+    local IFS=$'\n'
+    COMPREPLY+=( $(compgen -f -- "${cur}") )
+    compopt -o filenames 2>/dev/null
+    return 0
+}
+complete -F _bgjobs_script -o bashdefault -o default bgjobs
+"#;
+
+const ZSH: &str = r#"
+# In the place of FILE: the scripts that are built in, and files. Behind it, files.
+_bgjobs_script() {
+    if (( CURRENT == 1 )); then
+        _alternative 'scripts:script that is built in:(@scripts@)' 'files:file:_files'
+    else
+        _files
+    fi
+}
+
+"#;
+
+const FISH: &str = r#"
+complete -c bgjobs -n "__fish_bgjobs_using_subcommand script; and not __fish_seen_subcommand_from @scripts@" -a "@scripts@"
+complete -c bgjobs -n "__fish_bgjobs_using_subcommand scripts" -f -a "@scripts@"
+complete -c bgjobs -n "__fish_bgjobs_using_subcommand api" -f -a "@modules@"
+"#;

@@ -228,9 +228,7 @@ case!(a_second_signal_half_a_second_later_kills_all_at_once, |case| {
 /// A job that needs 1.5 s after TERM gets them, however the stop is said.
 fn time_to_stop(case: &mut Case, wrapper: &[&str], stop: fn(&mut Case, &Run), check: fn(ExitStatus)) {
     let mut run = Plan::victims(&["graceful:1.5", "daemon", "leaver"]).grace("60s").under(wrapper).start();
-    if wrapper.first() != Some(&"timeout") {
-        case.moment_after_ready(&run);
-    }
+    case.moment_after_ready(&run);
     let sent = Moment::now();
     stop(case, &run);
     let status = run.wait();
@@ -243,12 +241,12 @@ fn time_to_stop(case: &mut Case, wrapper: &[&str], stop: fn(&mut Case, &Run), ch
 
 case!(the_timeout_command_leaves_jobs_their_time, |case| {
     let check = |status: ExitStatus| assert_eq!(status.code(), Some(124));
-    time_to_stop(case, &["timeout", "1"], |_, _| (), check);
+    time_to_stop(case, &["timeout", "1000"], time_out, check);
 });
 
 case!(the_timeout_command_in_the_foreground_leaves_jobs_their_time, |case| {
     let check = |status: ExitStatus| assert_eq!(status.code(), Some(124));
-    time_to_stop(case, &["timeout", "--foreground", "1"], |_, _| (), check);
+    time_to_stop(case, &["timeout", "--foreground", "1000"], time_out, check);
 });
 
 case!(a_termination_of_guard_host_and_jobs_at_once_leaves_jobs_their_time, |case| {
@@ -271,6 +269,11 @@ case!(an_interrupt_of_the_group_and_a_forwarded_one_leave_jobs_their_time, |case
         run.signal(Signal::SIGINT);
     };
     let check = |status: ExitStatus| assert_eq!(signal_of(status), Some(Signal::SIGINT));
+/// What `timeout` gets from its timer, here once the jobs are up, however long that takes.
+fn time_out(_: &mut Case, run: &Run) {
+    run.signal(Signal::SIGALRM);
+}
+
     case.rounds(|case| time_to_stop(case, &[], stop, check));
 });
 

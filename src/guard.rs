@@ -1,7 +1,8 @@
 //! The outer process. It keeps the caller's pid, process group and terminal, forks the host, forwards
 //! signals as orders, and returns only when everything is gone or has been named.
 //!
-//! It runs no script, holds no lock and starts no thread, so that nothing the script does can hang it.
+//! It runs no script, holds no lock and starts no thread but one that it can do without (`sys::memory`), so that
+//! nothing the script does can hang it.
 
 use crate::cli::{Options, Verbosity};
 use crate::event::Killed;

@@ -451,10 +451,8 @@ impl Table {
             entries.find(|e| e.job.log.as_ref().is_some_and(|log| files.contains(log))).map(|e| e.job.id)
         };
         let by_environment = || {
-            if proc::variable(stat.pid, leak::MARK)? != self.run {
-                return None;
-            }
-            let name = proc::variable(stat.pid, "BGJOBS_JOB")?;
+            let [run, name] = proc::variables(stat.pid, [leak::MARK, "BGJOBS_JOB"]);
+            let name = name.filter(|_| run.as_ref() == Some(&self.run))?;
             newest_first().find(|entry| entry.job.spec.name == name).map(|entry| entry.job.id)
         };
         let by_elimination = || {

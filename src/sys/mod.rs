@@ -6,6 +6,7 @@
 //! fork     the guard's fork of the host, the spawner's fork of a job
 //! hole     holes in files
 //! link     messages between guard and host
+//! memory   what the kernel reads out of a process's own memory
 //! namespace  a fork behind walls: PID, network and user namespaces
 //! page     the memory that guard and host share
 //! pidfd    a process that cannot be confused with its successor
@@ -27,6 +28,7 @@ pub mod fd;
 pub mod fork;
 pub mod hole;
 pub mod link;
+mod memory;
 pub mod namespace;
 pub mod page;
 pub mod pidfd;

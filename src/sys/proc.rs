@@ -1,13 +1,13 @@
 //! What /proc says of processes. Every answer is a snapshot: the process may be gone, or another one, by
 //! the time it is read, so whoever signals a pid from here checks its start time first.
 
-use super::clock;
-use super::wait;
+use super::{clock, memory, wait};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// One line of /proc/PID/stat (proc_pid_stat(5)).
@@ -204,7 +204,7 @@ fn pids() -> impl Iterator<Item = i32> {
 
 /// The command line, or the name in brackets when there is none.
 pub fn command(pid: i32) -> String {
-    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let bytes = memory::read(pid, format!("/proc/{pid}/cmdline").into()).unwrap_or_default();
     let words: Vec<String> = bytes
         .split(|b| *b == 0)
         .filter(|word| !word.is_empty())
@@ -239,14 +239,21 @@ pub fn inner_pid(pid: i32) -> Option<i32> {
 
 /// A variable of the environment that the process was started with; none also when it may not be read.
 pub fn variable(pid: i32, name: &str) -> Option<String> {
-    environment(pid)?.split(|b| *b == 0).find_map(|entry| {
-        let entry = String::from_utf8_lossy(entry);
-        entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
-    })
+    let [value] = variables(pid, [name]);
+    value
 }
 
-fn environment(pid: i32) -> Option<Vec<u8>> {
-    views(pid).find_map(|path| fs::read(path.join("environ")).ok().filter(|bytes| !bytes.is_empty()))
+/// As [`variable`], of one look at the environment.
+pub fn variables<const N: usize>(pid: i32, names: [&str; N]) -> [Option<String>; N] {
+    let environment = views(pid)
+        .find_map(|path| memory::read(pid, path.join("environ")).filter(|bytes| !bytes.is_empty()))
+        .unwrap_or_default();
+    names.map(|name| {
+        environment.split(|b| *b == 0).find_map(|entry| {
+            let entry = String::from_utf8_lossy(entry);
+            entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
+        })
+    })
 }
 
 /// An open file that a process writes to and for which `wanted` holds.
@@ -308,21 +315,25 @@ pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32
     let highest =
         fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
-    let asked = |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
-    let carries = |pid: &i32| {
+    let asked = move |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
+    let entry = entry.as_bytes().to_vec();
+    let carries = move |pid: &i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|b| *b == 0).any(|variable| variable == entry.as_bytes())
+        environment.split(|b| *b == 0).any(|variable| variable == entry)
     };
-    let mut found = Vec::new();
-    for pid in pids().filter(asked) {
-        if clock::raw() >= until {
-            return (found, false);
+    let (carrier, found) = mpsc::channel();
+    let complete = memory::within(bound, move || {
+        for pid in pids().filter(asked) {
+            if clock::raw() >= until {
+                return false;
+            }
+            if carries(&pid) {
+                let _ = carrier.send(pid);
+            }
         }
-        if carries(&pid) {
-            found.push(pid);
-        }
-    }
-    (found, true)
+        true
+    });
+    (found.try_iter().collect(), complete.unwrap_or(false))
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.

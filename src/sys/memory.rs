@@ -1,0 +1,112 @@
+//! What the kernel reads out of a process's own memory: its arguments and its environment, as /proc shows them.
+//!
+//! Whoever reads them takes a lock of that process (`mmap_lock`), and there are processes that hold it for ever: in
+//! uninterruptible sleep, because of a filesystem or a device that does not answer. Those are the ones that SIGKILL does
+//! not end and that must be named. So a thread of its own reads, and is given up when it does not answer: the kernel
+//! lets go of it when this process ends (`access_remote_vm` waits killably).
+
+use super::proc;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+/// How long a process may take to show its memory, while few have been slow. A read takes microseconds, but on an
+/// overloaded machine the reader may wait for its turn.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// And when there are many of them.
+const IMPATIENCE: Duration = Duration::from_millis(20);
+const FEW: usize = 3;
+/// It only calls the kernel.
+const STACK: usize = 128 << 10;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+struct Reader {
+    /// None before the first question, and when one was given up.
+    thread: Option<mpsc::Sender<Work>>,
+    /// Who did not answer, with its start time: it is not asked again.
+    silent: Vec<(i32, u64)>,
+}
+
+static READER: Mutex<Reader> = Mutex::new(Reader { thread: None, silent: Vec::new() });
+
+/// A file of /proc that shows the memory of process `pid`; none when it may not be read or does not answer.
+pub fn read(pid: i32, file: PathBuf) -> Option<Vec<u8>> {
+    let mut reader = reader();
+    if reader.silent.iter().any(|one| one.0 == pid && Some(one.1) == start(pid)) {
+        return None;
+    }
+    let patience = if reader.silent.len() < FEW { PATIENCE } else { IMPATIENCE };
+    let answer = reader.ask(patience, move || fs::read(file));
+    if answer.is_none() {
+        reader.silent.extend(start(pid).map(|start| (pid, start)));
+    }
+    answer?.ok()
+}
+
+/// What a look at the memory of many processes gives; none when it takes longer than this.
+pub fn within<T: Send + 'static>(bound: Duration, look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    reader().ask(bound, look)
+}
+
+fn reader() -> MutexGuard<'static, Reader> {
+    READER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn start(pid: i32) -> Option<u64> {
+    proc::stat(pid).map(|stat| stat.start)
+}
+
+impl Reader {
+    fn ask<T: Send + 'static>(
+        &mut self,
+        bound: Duration,
+        question: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = mpsc::channel();
+        let work: Work = Box::new(move || drop(reply.send(question())));
+        if self.thread.is_none() {
+            self.thread = start_thread();
+        }
+        match &self.thread {
+            Some(thread) => drop(thread.send(work)),
+            // There can be no more threads: to know nothing of anybody would be worse than to wait for one.
+            None => work(),
+        }
+        let answer = answer.recv_timeout(bound).ok();
+        if answer.is_none() {
+            self.thread = None;
+        }
+        answer
+    }
+}
+
+/// It ends when nobody can ask it any more.
+fn start_thread() -> Option<mpsc::Sender<Work>> {
+    let (sender, questions) = mpsc::channel::<Work>();
+    let serve = move || questions.into_iter().for_each(|work| work());
+    let thread = std::thread::Builder::new().name("memory".into()).stack_size(STACK).spawn(serve);
+    thread.ok().map(|_| sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::stat::Mode;
+
+    #[test]
+    fn who_does_not_answer_is_given_up_once_and_others_are_read_all_the_same() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let fifo = dir.path().join("nobody writes to it");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
+        let environ = |pid: i32| PathBuf::from(format!("/proc/{pid}/environ"));
+        let (me, parent) = (std::process::id().cast_signed(), nix::unistd::getppid().as_raw());
+        assert!(read(me, environ(me)).is_some_and(|bytes| !bytes.is_empty()));
+        assert_eq!(read(parent, fifo), None);
+        assert_eq!(read(parent, environ(parent)), None, "it was silent before");
+        assert!(read(me, environ(me)).is_some_and(|bytes| !bytes.is_empty()));
+        assert_eq!(within(Duration::ZERO, std::thread::park), None);
+        assert_eq!(within(Duration::from_secs(100), || 7), Some(7));
+    }
+}

@@ -109,8 +109,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     vault::create().context("cannot map shared memory")?;
     // Near the end and with signals blocked: else it would be left behind.
     let (run_dir, page) = make_room()?;
-    page.grace_ms.store(u64::try_from(options.grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
-    page.describe(&options.source.to_string());
+    page.describe(&options.source.to_string(), options.grace);
     ours.push(std::process::id().cast_signed());
     let cgroup = cgroup::create(&run_dir.name(), ours);
     if let Ok(cgroup) = &cgroup {
@@ -524,8 +523,10 @@ impl<'a> Guard<'a> {
         code
     }
 
-    /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the
-    /// host died; everyone else gets it from us, then each job has its grace. Returns the jobs that let it pass.
+    /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the host died
+    /// (perhaps more than once: from each thread of the host that they were passed on to, kernel/exit.c), and some take a
+    /// later one for an order to hurry; everyone else, and a leader that has become another user, gets it from us. Then
+    /// each job has its grace. Returns the jobs that let it pass.
     fn stop_all(&mut self) -> Vec<(String, Killed)> {
         let mut killed: Vec<(String, Killed)> = Vec::new();
         if self.options.isolate.pid {
@@ -535,16 +536,15 @@ impl<'a> Guard<'a> {
             self.sweep(if self.host.is_some() { Duration::ZERO } else { stop::AFTER_KILL });
             return killed;
         }
-        let since = match self.page.stop_since_ns.load(SeqCst) {
-            0 => clock::now(),
-            ns => Duration::from_nanos(ns), // A stop already under way keeps its clock.
-        };
+        // A stop already under way keeps its clock.
+        let since = self.page.stop_since().unwrap_or_else(clock::now);
         leak::note_ports();
         let slots = self.page.published();
         let me = std::process::id().cast_signed();
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
         for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
-            if slot.is_none_or(|slot| slot.pid != stat.pid) {
+            let told = |slot: &SlotView| slot.pid == stat.pid && proc::keeps_death_signal(stat.pid, slot.uid);
+            if !slot.is_some_and(told) {
                 jobs::signal_process(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
             }
             jobs::signal_process(&stat, me, SIGCONT);

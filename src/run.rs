@@ -135,7 +135,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     // From here on: the teardown.
     let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
     link.report(Report::Stopping(i32::try_from(bound).unwrap_or(i32::MAX)));
-    host.page.stop_since_ns.store(u64::try_from(clock::now().as_nanos()).unwrap_or(1), SeqCst);
+    host.page.begin_stop(clock::now());
     let left = stop_everything(&jobs);
     // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
     let too_late = |reason: &Halt| {

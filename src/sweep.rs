@@ -21,7 +21,6 @@ use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// Shows the live runs of this user; for root those of all.
@@ -39,7 +38,7 @@ fn run_line(run: Run) -> RunLine {
         up: page.started().elapsed().unwrap_or_default(),
         guard: page.guard().pid,
         host: page.host().pid,
-        stopping: page.stop_since_ns.load(SeqCst) != 0,
+        stopping: page.stop_since().is_some(),
     });
     let jobs = jobs_of(&run);
     RunLine { name: run.name, path: run.path, user: jobs::user_name(run.uid), record, jobs }

@@ -206,7 +206,9 @@ impl Jobs {
                 Err(SpawnError::Stopping)
             };
             if let Ok(pid) = result {
-                table.insert(job, pid, clock::now());
+                let other = exec.credentials.as_ref().map(|user| user.uid);
+                let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+                table.insert(job, pid, uid, clock::now());
             }
             drop(table);
             let _ = reply.send(result);

@@ -262,11 +262,11 @@ impl Table {
         proc::descendants(self.me).iter().any(Stat::alive)
     }
 
-    /// Records a process that has just been started; a restarted job replaces its old self.
-    pub fn insert(&mut self, job: Arc<Job>, pid: i32, now: Duration) {
+    /// Records a process that has just been started as this user; a restarted job replaces its old self.
+    pub fn insert(&mut self, job: Arc<Job>, pid: i32, uid: u32, now: Duration) {
         let spec = &job.spec;
         let grace = u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX);
-        let slot = page::get().and_then(|page| page.publish(pid, spec.stop_signal, grace, &spec.name));
+        let slot = page::get().and_then(|page| page.publish(pid, spec.stop_signal, grace, uid, &spec.name));
         let entry = Entry {
             pid,
             slot,

@@ -1,20 +1,22 @@
 //! The run's record: memory that guard and host share, written by one side and read by the other when the first
-//! is gone. It is a file in the run directory, so that `bgjobs ps` and `bgjobs sweep` can read it as well.
+//! is gone. What others want to know of it is copied to a file in the run directory, for `bgjobs ps` and `bgjobs sweep`.
 //!
 //! Fixed layout and atomics only, no lock: a process that was killed while it held a lock would take the
 //! other one with it. A slot is published by storing its pid last and withdrawn by storing 0 first.
 //!
-//! Who belongs to the run maps the file, whose blocks are allocated before; everybody else reads a copy with
-//! read(2), since a file that has been cut short would kill whoever maps it (SIGBUS). Nothing in a copy can be
-//! relied on but its size: every bit pattern is a valid page.
+//! Nobody maps the file: a store to a mapped page for which a full disk has no block kills (SIGBUS), and where a
+//! filesystem writes every block anew, as btrfs does, it may need one at any time, however the file was allocated. So
+//! does a file that has been cut short. Nothing in the file can be relied on but its size: every bit pattern is a
+//! valid page.
 
 use super::proc;
 use nix::fcntl::posix_fallocate;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::mem::offset_of;
 use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -30,7 +32,7 @@ const SOCKETS: usize = 512;
 const SCRIPT: usize = 96;
 
 /// The last byte is the version of the layout: whoever changes that counts it up.
-const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x01");
+const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x02");
 
 #[repr(C)]
 pub struct Page {
@@ -41,7 +43,7 @@ pub struct Page {
     /// The run's grace period, in milliseconds.
     pub grace_ms: AtomicU64,
     /// When the stop began, on the run's clock, in nanoseconds; 0 before. Whoever ends a stop keeps this clock.
-    pub stop_since_ns: AtomicU64,
+    stop_since_ns: AtomicU64,
     /// The longest grace period of any running job, in milliseconds.
     pub longest_grace_ms: AtomicU64,
     /// Which boot of the machine this is, in two halves: the numbers below mean nothing after the next one.
@@ -77,7 +79,7 @@ struct Slot {
     pid: AtomicI32,
     stop_signal: AtomicI32,
     grace_ms: AtomicU32,
-    unused: AtomicU32,
+    uid: AtomicU32,
     name: [AtomicU8; NAME],
 }
 
@@ -95,34 +97,35 @@ pub struct SlotView {
     pub start: u64,
     pub stop_signal: i32,
     pub grace_ms: u32,
+    /// The user that it was started as.
+    pub uid: u32,
     pub name: String,
 }
 
 static PAGE: OnceLock<&'static Page> = OnceLock::new();
+/// What others read; none where there can be no such file.
+static FILE: OnceLock<File> = OnceLock::new();
 
-/// Maps the page. Called once, by the guard, before it forks the host. Where there can be no such file (the disk is
-/// full, the filesystem cannot map), it is nameless memory: the run does not depend on being seen.
+/// Maps the page. Called once, by the guard, before it forks the host. Where there can be no file of it (the disk is
+/// full), there is none: the run does not depend on being seen.
 pub fn create(path: &Path) -> nix::Result<&'static Page> {
     let size = NonZeroUsize::new(size_of::<Page>()).unwrap_or(NonZeroUsize::MIN);
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let file = allocated(path, size);
     // SAFETY: a fresh mapping, large and aligned enough for a Page, which is never unmapped, hence 'static; zeroed
-    // memory is a valid Page since every field is an atomic integer. The file's blocks are allocated, and only
-    // processes of this user can cut it short.
+    // memory is a valid Page since every field is an atomic integer.
     let page: &'static Page = unsafe {
-        let named = file.as_ref().map(|file| mmap(None, size, access, MapFlags::MAP_SHARED, file, 0));
-        let memory = match named {
-            Some(Ok(memory)) => memory,
-            _ => mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)?,
-        };
+        let memory = mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)?;
         &*memory.as_ptr().cast::<Page>()
     };
+    if let Some(file) = allocated(path, size) {
+        let _ = FILE.set(file);
+    }
     Ok(PAGE.get_or_init(|| page))
 }
 
-/// A new file of this size whose blocks are there, so that no store can fail.
+/// A new file of this size whose blocks are there, so that on most filesystems no write can fail.
 fn allocated(path: &Path, size: NonZeroUsize) -> Option<File> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path).ok()?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok()?;
     let room = posix_fallocate(&file, 0, i64::try_from(size.get()).ok()?);
     if room.is_err() {
         let _ = std::fs::remove_file(path);
@@ -167,7 +170,7 @@ pub fn settle(path: &Path) {
 
 impl Page {
     /// Says whose record this is. Called once, by the guard.
-    pub fn describe(&self, script: &str) {
+    pub fn describe(&self, script: &str, grace: Duration) {
         let me = std::process::id().cast_signed();
         let [high, low] = boot();
         self.boot[0].store(high, SeqCst);
@@ -175,18 +178,46 @@ impl Page {
         self.namespace.store(proc::pid_namespace(), SeqCst);
         let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.started_ms.store(u64::try_from(since_1970.as_millis()).unwrap_or(0), SeqCst);
+        self.grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
         self.guard.set(me);
         store_text(&self.script, script);
+        self.show(self);
         self.magic.store(MAGIC, SeqCst);
+        self.show(&self.magic);
+    }
+
+    /// Copies a part of the page to the file.
+    fn show<T>(&self, part: &T) {
+        let at = std::ptr::from_ref(part).addr() - std::ptr::from_ref(self).addr();
+        if let (Some(file), Ok(at)) = (FILE.get(), nix::libc::off_t::try_from(at)) {
+            // SAFETY: `part` is a part of the page, which is never unmapped and has no padding; it is the kernel that
+            // reads it, whoever writes to it meanwhile.
+            unsafe {
+                nix::libc::pwrite(file.as_raw_fd(), std::ptr::from_ref(part).cast(), size_of::<T>(), at)
+            };
+        }
     }
 
     pub fn set_host(&self, pid: i32) {
         self.host.set(pid);
+        self.show(&self.host);
+    }
+
+    /// The stop begins now, on the run's clock.
+    pub fn begin_stop(&self, now: Duration) {
+        self.stop_since_ns.store(u64::try_from(now.as_nanos()).unwrap_or(1), SeqCst);
+        self.show(&self.stop_since_ns);
+    }
+
+    /// When the stop began, on the run's clock; none before.
+    pub fn stop_since(&self) -> Option<Duration> {
+        Some(self.stop_since_ns.load(SeqCst)).filter(|ns| *ns != 0).map(Duration::from_nanos)
     }
 
     /// Everything of this run is over.
     pub fn end(&self) {
         self.ended.store(1, SeqCst);
+        self.show(&self.ended);
     }
 
     pub fn ended(&self) -> bool {
@@ -224,20 +255,25 @@ impl Page {
     }
 
     /// Publishes a job; returns the slot to withdraw later, none when all are taken.
-    pub fn publish(&self, pid: i32, stop_signal: i32, grace_ms: u64, name: &str) -> Option<usize> {
+    pub fn publish(&self, pid: i32, stop_signal: i32, grace_ms: u64, uid: u32, name: &str) -> Option<usize> {
         self.longest_grace_ms.fetch_max(grace_ms, SeqCst);
+        self.show(&self.longest_grace_ms);
         let index = self.slots.iter().position(|slot| slot.pid.load(SeqCst) == 0)?;
         let slot = &self.slots[index];
         slot.stop_signal.store(stop_signal, SeqCst);
         slot.grace_ms.store(u32::try_from(grace_ms).unwrap_or(u32::MAX), SeqCst);
         slot.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
+        slot.uid.store(uid, SeqCst);
         store_text(&slot.name, name);
         slot.pid.store(pid, SeqCst);
+        self.show(slot);
         Some(index)
     }
 
     pub fn withdraw(&self, slot: usize) {
-        self.slots[slot].pid.store(0, SeqCst);
+        let slot = &self.slots[slot];
+        slot.pid.store(0, SeqCst);
+        self.show(&slot.pid);
     }
 
     /// Notes a listening socket of a job, once.
@@ -245,8 +281,9 @@ impl Page {
         let word = inode << 16 | u64::from(port);
         for cell in &self.sockets {
             match cell.compare_exchange(0, word, SeqCst, SeqCst) {
-                Err(there) if there != word => {}
-                _ => return,
+                Ok(_) => return self.show(cell),
+                Err(there) if there == word => return,
+                Err(_) => {}
             }
         }
     }
@@ -266,6 +303,7 @@ impl Page {
                 start: slot.start.load(SeqCst),
                 stop_signal: slot.stop_signal.load(SeqCst),
                 grace_ms: slot.grace_ms.load(SeqCst),
+                uid: slot.uid.load(SeqCst),
                 name: load_text(&slot.name),
             })
             .collect()

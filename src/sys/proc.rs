@@ -230,6 +230,22 @@ pub fn real_uid(pid: i32) -> Option<u32> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// Whether the kernel still sends a process that was started as this user the signal for the death of its parent. It
+/// forgets about it when the process gets other rights, by a set-id program or one with capabilities, or because it
+/// changes its user itself (prctl(2), PR_SET_PDEATHSIG). Told by its ids and capabilities.
+pub fn keeps_death_signal(pid: i32, uid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let fields = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_ascii_whitespace()
+    };
+    let same_user = fields("Uid:").all(|id| id == uid.to_string());
+    let group = fields("Gid:").next();
+    let same_group = fields("Gid:").all(|id| Some(id) == group);
+    let mut capabilities = fields("CapPrm:");
+    same_user && same_group && (uid == 0 || capabilities.all(|set| set.bytes().all(|digit| digit == b'0')))
+}
+
 /// The number that a process has in the innermost PID namespace that it lives in.
 pub fn inner_pid(pid: i32) -> Option<i32> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
@@ -410,6 +426,14 @@ mod tests {
         assert!(!carriers(&path[..path.len() - 1], None, plenty).0.contains(&me));
         assert!(!carriers(&path, Some(births), plenty).0.contains(&me), "it was there before");
         assert_eq!(carriers(&path, None, Duration::ZERO), (Vec::new(), false));
+    }
+
+    #[test]
+    fn a_process_that_has_become_another_user_is_not_told_of_its_parents_death() {
+        let me = std::process::id().cast_signed();
+        let uid = nix::unistd::geteuid().as_raw();
+        assert!(keeps_death_signal(me, uid));
+        assert!(!keeps_death_signal(me, uid + 1));
     }
 
     #[test]

@@ -78,6 +78,36 @@ fn host_killed(case: &mut Case, frozen: bool) {
 case!(nothing_is_left_when_the_host_is_killed, |case| host_killed(case, false));
 case!(nothing_is_left_when_a_stopped_host_is_killed, |case| host_killed(case, true));
 
+/// Two jobs whose first processes leave a line in a file for each TERM: one as it was started, of which the kernel tells
+/// the death of the host, and one that has become another user since, of which it does not.
+const CHANGED: &str = "let shell = |file| [\"sh\", \"-c\", `trap 'echo TERM >>{dir}/${file}; asked=yes' TERM
+        : >{dir}/${file}
+        while [ -z $asked ]; do sleep 1 & wait $!; done`, \"{token}\"];
+    spawn(shell.call(\"same\"));
+    spawn([\"setpriv\", \"--reuid\", \"65534\", \"--regid\", \"65534\", \"--clear-groups\"] + shell.call(\"other\"));
+    loop { sleep(0.003); }";
+
+case!(each_leader_is_asked_to_stop_when_the_host_is_killed, |case| {
+    if !nix::unistd::geteuid().is_root() {
+        println!("kill case skipped: only root can become another user");
+        return;
+    }
+    case.rounds(|case| {
+        let mut run = Plan::victims(&[]).grace("60s").then(CHANGED).start();
+        let ready = || run.file("same").exists() && run.file("other").exists();
+        eventually(|| format!("two jobs run\n{}", run.stderr()), ready);
+        case.moment_after_ready(&run);
+        let _ = kill(Pid::from_raw(run.await_host().expect("a host")), Signal::SIGKILL);
+        let status = run.wait();
+        run.assert_nothing_left();
+        assert_eq!(status.code(), Some(125), "{}", run.stderr());
+        for name in ["same", "other"] {
+            let lines = std::fs::read_to_string(run.file(name)).expect("a file");
+            assert!(lines.starts_with("TERM\n"), "{name}: {lines:?}\n{}", run.stderr());
+        }
+    });
+});
+
 /// The caller's whole process group: a shell, perhaps `timeout`, the guard. No job is in it.
 fn group_killed(case: &mut Case, frozen: bool) {
     case.rounds(|case| {
@@ -239,6 +269,11 @@ fn time_to_stop(case: &mut Case, wrapper: &[&str], stop: fn(&mut Case, &Run), ch
     check(status);
 }
 
+/// What `timeout` gets from its timer, here once the jobs are up, however long that takes.
+fn time_out(_: &mut Case, run: &Run) {
+    run.signal(Signal::SIGALRM);
+}
+
 case!(the_timeout_command_leaves_jobs_their_time, |case| {
     let check = |status: ExitStatus| assert_eq!(status.code(), Some(124));
     time_to_stop(case, &["timeout", "1000"], time_out, check);
@@ -269,11 +304,6 @@ case!(an_interrupt_of_the_group_and_a_forwarded_one_leave_jobs_their_time, |case
         run.signal(Signal::SIGINT);
     };
     let check = |status: ExitStatus| assert_eq!(signal_of(status), Some(Signal::SIGINT));
-/// What `timeout` gets from its timer, here once the jobs are up, however long that takes.
-fn time_out(_: &mut Case, run: &Run) {
-    run.signal(Signal::SIGALRM);
-}
-
     case.rounds(|case| time_to_stop(case, &[], stop, check));
 });
 

@@ -768,7 +768,10 @@ impl Jobs {
     pub fn left(&self) -> Left {
         table::ask_for_patience();
         // What has started nothing can have left nothing; an empty script is not to pay for the look.
-        self.first.get().map_or_else(Left::default, |since| leak::look(&self.run, *since))
+        let Some(since) = self.first.get() else { return Left::default() };
+        // Each process that a limit refuses takes a number, too, without being counted: who is new cannot be told.
+        let refused = lock(&self.table).entries.iter().any(|entry| entry.job.out_of_procs().is_some());
+        leak::look(&self.run, since.filter(|_| !refused))
     }
 
     /// How many jobs were ended by a stop.

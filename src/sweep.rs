@@ -152,6 +152,7 @@ impl Sweep {
             for one in &found {
                 self.step(one, start, now);
             }
+            self.kill_cgroups(&found);
             self.wait(now);
         };
         for (name, (lock, path, cgroup)) in self.held.drain() {
@@ -218,6 +219,23 @@ impl Sweep {
             asked.killed = true;
             let _ = pidfd::send(&asked.handle, SIGKILL);
             self.killing_since.get_or_insert(now);
+        }
+    }
+
+    /// Of a run whose processes have all had their time: a chain of them that fork and exit may be elsewhere whenever
+    /// we look, but it does not get out of its cgroup.
+    fn kill_cgroups(&self, found: &[Leftover]) {
+        for (run, (_, _, cgroup)) in &self.held {
+            let mut left = found.iter().filter(|one| one.run == *run).peekable();
+            let killed = |one: &Leftover| {
+                self.asked.get(&(one.stat.pid, one.stat.start)).is_some_and(|asked| asked.killed)
+            };
+            if let Some(cgroup) = cgroup
+                && left.peek().is_some()
+                && left.all(killed)
+            {
+                cgroup.kill_own();
+            }
         }
     }
 

@@ -201,13 +201,24 @@ impl Dir {
 
     /// The same without those of runs within this one, which have cgroups of their own.
     pub fn own_processes(&self) -> Vec<i32> {
-        let nested =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
         let mut found = members(&self.path);
-        for child in below(&self.path).into_iter().filter(|child| !nested(child)) {
+        for child in self.own_below() {
             found.extend(Self { path: child, name: String::new() }.processes());
         }
         found
+    }
+
+    /// SIGKILL to these, where the kernel can (Linux 5.14), but for those in no cgroup below.
+    pub fn kill_own(&self) {
+        for child in self.own_below() {
+            let _ = write(&child.join("cgroup.kill"), "1");
+        }
+    }
+
+    fn own_below(&self) -> impl Iterator<Item = PathBuf> {
+        let nested =
+            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        below(&self.path).into_iter().filter(move |child| !nested(child))
     }
 
     /// Removes it and all below; what still has processes stays. Waits until the kernel lets go of those that have

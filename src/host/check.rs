@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{data, env, failure, hints, http, launch, load, method, parallel, ready, wait};
+use super::{data, declared, env, failure, hints, http, import, launch, load, method, parallel, ready, wait};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -722,6 +722,23 @@ impl<'a> Walk<'a> {
                 forms.map(|function| format!("{alias}::{name}({})", function.params.join(", "))).collect();
             let message = format!("no form of `{alias}::{name}` takes {} arguments", call.args.len());
             self.report(position, CallAdvice { message, notes: signature::form_notes(&forms), hint: None });
+        } else if self.guarded == 0
+            && let Some(Expr::Map(given, _)) = call.args.last()
+            && let Some(known) = declared::options(&module.ast, name, call.args.len())
+        {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let function = format!("{alias}::{name}");
+            for (key, value) in &given.0 {
+                let name = key.name.as_str();
+                if !known.contains(&name) {
+                    let error = value::unknown_option(&function, name, &known);
+                    let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
+                    self.report(key.pos, advice);
+                } else if import::is_built_in(target) && DURATIONS.contains(&name) {
+                    // What it is in a module of somebody else nobody knows.
+                    self.duration(value, &format!("{function}: option `{name}`"));
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! engine   the registry: which namespaces there are, limits, reserved words
 //! script   load, check, run, `on_exit`
 //! check    what is checked before anything runs
+//! declared which options a function that is written in Rhai takes
 //! hints    advice for habits from other languages
 //! import   where modules come from
 //! signature    which functions there are
@@ -32,6 +33,7 @@ mod captured;
 mod check;
 mod command;
 mod data;
+mod declared;
 mod dotenv;
 mod engine;
 mod env;

@@ -117,6 +117,9 @@ pub(super) struct Entry {
     pub failed: Option<FailLine>,
     /// A change that the reaper has seen and not yet announced.
     announced: State,
+    /// It was announced to have ended, and yet lived: it was between two of its processes. Said once, since a chain of
+    /// processes that fork and exit is so all the time.
+    revived: bool,
 }
 
 impl Entry {
@@ -284,6 +287,7 @@ impl Table {
             told: false,
             failed: None,
             announced: State::Running,
+            revived: false,
             job,
         };
         match self.entries.iter().position(|old| old.job.id == entry.job.id) {
@@ -353,8 +357,10 @@ impl Table {
             let stat = if daemonised { proc::stat(pid) } else { None };
             let owner = stat.and_then(|stat| self.owner_by_number(&stat));
             // The end of a daemonised job is that of its last process; what an orphan does while the leader
-            // runs says nothing.
+            // runs says nothing, and neither does an end that the end of the run has brought.
+            let open = self.phase == Phase::Open;
             if let Some(entry) = owner.and_then(|id| self.entry_mut(id))
+                && open
                 && entry.announced == State::Daemonised
             {
                 entry.last_member = Some(status);
@@ -390,14 +396,18 @@ impl Table {
                 entry.ended = Some(now);
             }
             if state != entry.announced {
+                let known = entry.revived;
+                entry.revived |= matches!(entry.announced, State::Ended(_));
                 entry.announced = state;
-                changes.push(Change {
-                    job: Arc::clone(&entry.job),
-                    state,
-                    died: entry.died(),
-                    asked: entry.asked,
-                    members: entry.members,
-                });
+                if !known {
+                    changes.push(Change {
+                        job: Arc::clone(&entry.job),
+                        state,
+                        died: entry.died(),
+                        asked: entry.asked,
+                        members: entry.members,
+                    });
+                }
             }
         }
         // A command that is over and left nothing needs no place.

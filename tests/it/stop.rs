@@ -132,3 +132,13 @@ fn a_killed_guard_leaves_nothing_that_has_a_terminal() {
     }
     assert_eq!(carriers(&token), Vec::<String>::new());
 }
+
+/// To whoever looks it is gone every now and then.
+#[test]
+fn a_chain_of_processes_floods_nobody_with_its_ends() {
+    let chain = "import os\nwhile True:\n    if os.fork(): os._exit(0)\n    os.setsid()";
+    let code = format!("for i in 0..4 {{ spawn([\"python3\", \"-SEc\", `{chain}`]); }} sleep(\"1s\");");
+    let ran = Script::code(&code).run().code(0).stderr_has("0 leaked");
+    let lines = ran.stderr.lines().filter(|line| line.contains("went to the background")).count();
+    assert!(lines <= 8, "{}", ran.stderr);
+}

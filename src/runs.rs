@@ -165,14 +165,31 @@ impl Run {
         cgroup::of_dead_run(self.cgroup.as_deref()?, &self.name, self.uid)
     }
 
+    /// Whether there is somebody in what it has recorded as its cgroup, also when that cannot be its own yet: its
+    /// processes have let go of one lock and not of the other.
+    fn may_hide_somebody(&self) -> bool {
+        let dir = self.cgroup.clone().map(|path| cgroup::Dir { path, name: String::new() });
+        dir.is_some_and(|dir| dir.is_populated())
+    }
+
     fn is_dead(&self) -> bool {
         self.state != State::Live
     }
 
     /// Keeps others from sweeping or removing this dead run as long as the result lives; none when somebody does.
     pub fn hold(&self) -> Option<Flock<File>> {
+        const TRIES: usize = 20;
         let dir = openat(AT_FDCWD, &self.path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
-        Flock::lock(regular(&dir, rundir::LOCK)?, FlockArg::LockExclusiveNonblock).ok()
+        let mut lock = regular(&dir, rundir::LOCK)?;
+        for _ in 0..TRIES {
+            match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+                Ok(held) => return Some(held),
+                Err((file, _)) => lock = file,
+            }
+            // Somebody may only be asking whether it is held.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
     }
 
     /// The jobs of its record, as far as the numbers in it mean anything here.
@@ -190,8 +207,11 @@ pub fn leftovers(runs: &[Run]) -> Option<Vec<Leftover>> {
     if dead.is_empty() {
         return Some(Vec::new());
     }
-    let processes = proc::census()?;
-    let search = Search::new(runs, dead, &processes);
+    let mut processes = proc::census()?;
+    let members = members(&dead);
+    let seen: HashSet<(i32, u64)> = processes.iter().map(|stat| (stat.pid, stat.start)).collect();
+    processes.extend(members.iter().map(|(stat, _)| stat).filter(|it| !seen.contains(&(it.pid, it.start))));
+    let search = Search::new(runs, dead, &members, &processes);
     let mut found: Vec<Leftover> = processes.iter().filter_map(|stat| search.evidence(stat)).collect();
     let mut known: HashSet<i32> = found.iter().map(|one| one.stat.pid).collect();
     let mut queue: VecDeque<Leftover> = found.iter().cloned().collect();
@@ -213,6 +233,25 @@ pub fn leftovers(runs: &[Run]) -> Option<Vec<Leftover>> {
     Some(found)
 }
 
+/// Who is in the cgroup of which dead run. A chain of processes that fork and exit is elsewhere by the time all of /proc
+/// has been read, but never out of its cgroup.
+fn members(dead: &[&Run]) -> Vec<(Stat, usize)> {
+    const TRIES: usize = 20;
+    let look = |cgroup: &cgroup::Dir| {
+        let mut found = Vec::new();
+        for _ in 0..TRIES {
+            let pids = cgroup.own_processes();
+            found = pids.iter().filter_map(|pid| proc::stat(*pid)).filter(Stat::alive).collect();
+            if pids.is_empty() || !found.is_empty() {
+                break;
+            }
+        }
+        found
+    };
+    let with_cgroup = dead.iter().enumerate().filter_map(|(i, run)| Some((i, run.cgroup()?)));
+    with_cgroup.flat_map(|(i, cgroup)| look(&cgroup).into_iter().map(move |stat| (stat, i))).collect()
+}
+
 /// What must be known to judge one process.
 struct Search<'r> {
     me: nix::unistd::Uid,
@@ -224,13 +263,13 @@ struct Search<'r> {
     /// The recorded jobs of dead runs: the index of the run with them.
     jobs: Vec<(usize, SlotView)>,
     /// Who is in the cgroup of which dead run.
-    members: HashMap<i32, usize>,
+    members: HashMap<(i32, u64), usize>,
     /// This process, its ancestors, pid 1.
     spared: HashSet<i32>,
 }
 
 impl<'r> Search<'r> {
-    fn new(runs: &'r [Run], dead: Vec<&'r Run>, processes: &[Stat]) -> Self {
+    fn new(runs: &'r [Run], dead: Vec<&'r Run>, members: &[(Stat, usize)], processes: &[Stat]) -> Self {
         let mut spared = HashSet::from([1]);
         let mut next = Some(std::process::id().cast_signed());
         while let Some(pid) = next.filter(|pid| spared.insert(*pid)) {
@@ -246,14 +285,7 @@ impl<'r> Search<'r> {
                 .enumerate()
                 .flat_map(|(i, run)| run.jobs().into_iter().map(move |j| (i, j)))
                 .collect(),
-            members: dead
-                .iter()
-                .enumerate()
-                .flat_map(|(i, run)| {
-                    let members = run.cgroup().map(|cgroup| cgroup.own_processes()).unwrap_or_default();
-                    members.into_iter().map(move |pid| (pid, i))
-                })
-                .collect(),
+            members: members.iter().map(|(stat, run)| ((stat.pid, stat.start), *run)).collect(),
             dead,
             spared,
         };
@@ -272,7 +304,13 @@ impl<'r> Search<'r> {
         if !stat.alive() || self.spared.contains(&stat.pid) || self.hosts.contains(&(stat.pid, stat.start)) {
             return None;
         }
-        let own = proc::real_uid(stat.pid)? == self.me.as_raw();
+        let member = self.members.get(&(stat.pid, stat.start)).copied();
+        let Some(uid) = proc::real_uid(stat.pid) else {
+            // It has ended since, but there is always somebody.
+            let run = member.filter(|run| self.dead[*run].cgroup().is_some_and(|it| it.is_populated()))?;
+            return Some(self.leftover(stat, run, Evidence::Cgroup, None));
+        };
+        let own = uid == self.me.as_raw();
         if !own && !self.me.is_root() {
             return None;
         }
@@ -283,8 +321,8 @@ impl<'r> Search<'r> {
         let recorded = self.jobs.iter().find(|(_, job)| job.pid == stat.pid && job.start == stat.start);
         let (run, evidence) = if let Some((run, job)) = recorded {
             (*run, Evidence::Job(job.name.clone()))
-        } else if let Some(run) = self.members.get(&stat.pid) {
-            (*run, Evidence::Cgroup)
+        } else if let Some(run) = member {
+            (run, Evidence::Cgroup)
         } else if let Some(run) = self.dead.iter().position(|run| mark.as_deref() == Some(&run.name)) {
             (run, Evidence::Mark)
         } else {
@@ -359,6 +397,7 @@ pub fn left_behind() -> usize {
     let mut count = 0;
     for run in runs.iter().filter(|run| is_lost(run)) {
         match left.iter().filter(|one| one.run == run.name).count() {
+            0 if run.may_hide_somebody() => {}
             0 => page::settle(&run.path.join(rundir::PAGE)),
             some => count += some,
         }

@@ -16,8 +16,8 @@ use crate::sys::proc::{self, Stat};
 use crate::sys::{clock, fd, pidfd};
 use nix::fcntl::Flock;
 use nix::libc::{SIGCONT, SIGKILL};
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -152,7 +152,7 @@ impl Sweep {
             for one in &found {
                 self.step(one, start, now);
             }
-            self.kill_cgroups(&found);
+            self.kill_cgroups(&found, start, now);
             self.wait(now);
         };
         for (name, (lock, path, cgroup)) in self.held.drain() {
@@ -178,8 +178,10 @@ impl Sweep {
             }
         }
         let mut found = runs::leftovers(&runs)?;
+        let mut tried = HashSet::new();
         found.retain(|one| {
             if !self.held.contains_key(&one.run)
+                && tried.insert(one.run.clone())
                 && let Some(run) = runs.iter().find(|run| run.name == one.run)
                 && let Some(lock) = run.hold()
             {
@@ -204,9 +206,12 @@ impl Sweep {
     fn step(&mut self, one: &Leftover, start: Duration, now: Duration) {
         let id = (one.stat.pid, one.stat.start);
         if let Entry::Vacant(new) = self.asked.entry(id) {
-            let Some(handle) = hold(&one.stat) else { return };
             // Who comes later has no later end: else a chain of processes would have none.
             let until = start.saturating_add(one.grace);
+            if now >= until {
+                self.killing_since.get_or_insert(now);
+            }
+            let Some(handle) = hold(&one.stat) else { return };
             if now < until {
                 let _ = pidfd::send(&handle, one.stop_signal);
                 let _ = pidfd::send(&handle, SIGCONT);
@@ -222,17 +227,14 @@ impl Sweep {
         }
     }
 
-    /// Of a run whose processes have all had their time: a chain of them that fork and exit may be elsewhere whenever
-    /// we look, but it does not get out of its cgroup.
-    fn kill_cgroups(&self, found: &[Leftover]) {
+    /// Of a run whose processes have all had their time: a chain of them that fork and exit is elsewhere whenever we
+    /// look, but it does not get out of its cgroup.
+    fn kill_cgroups(&self, found: &[Leftover], start: Duration, now: Duration) {
         for (run, (_, _, cgroup)) in &self.held {
             let mut left = found.iter().filter(|one| one.run == *run).peekable();
-            let killed = |one: &Leftover| {
-                self.asked.get(&(one.stat.pid, one.stat.start)).is_some_and(|asked| asked.killed)
-            };
             if let Some(cgroup) = cgroup
                 && left.peek().is_some()
-                && left.all(killed)
+                && left.all(|one| now >= start.saturating_add(one.grace))
             {
                 cgroup.kill_own();
             }

@@ -208,6 +208,11 @@ impl Dir {
         found
     }
 
+    /// Whether anything lives in it or below.
+    pub fn is_populated(&self) -> bool {
+        count(&self.path.join("cgroup.events"), "populated") > 0
+    }
+
     /// SIGKILL to these, where the kernel can (Linux 5.14), but for those in no cgroup below.
     pub fn kill_own(&self) {
         for child in self.own_below() {
@@ -292,7 +297,8 @@ pub fn of_dead_run(path: &Path, run: &str, uid: u32) -> Option<Dir> {
     let is_cgroup =
         nix::sys::statfs::fstatfs(&file).is_ok_and(|fs| fs.filesystem_type() == CGROUP2_SUPER_MAGIC);
     let is_ours = file.metadata().is_ok_and(|meta| meta.uid() == uid);
-    let is_dead = file.try_lock().is_ok();
+    // Shared: others who ask at this moment do not make it look alive.
+    let is_dead = file.try_lock_shared().is_ok();
     (is_named && is_cgroup && is_ours && is_dead).then(|| Dir { path: path.to_owned(), name: String::new() })
 }
 
@@ -303,7 +309,7 @@ fn dead_in(place: &Place) -> Vec<Dir> {
         let made = fs::metadata(path).and_then(|meta| meta.modified());
         made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > YOUNG))
     };
-    let dead = |path: &Path| File::open(path).is_ok_and(|file| file.try_lock().is_ok());
+    let dead = |path: &Path| File::open(path).is_ok_and(|file| file.try_lock_shared().is_ok());
     below(&place.dir.path)
         .into_iter()
         .filter_map(|path| Some(place.dir.child(path.file_name()?.to_str()?)))

@@ -261,8 +261,9 @@ impl Lost {
         let list = ps(self.base.path());
         let it = list.iter().find(|run| run["guard"] == pid).unwrap_or_else(|| panic!("{list:?}"));
         let host = i32::try_from(it["host"].as_i64().expect("a host")).expect("a pid");
+        // The host first: its guard's death would wake it.
         for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
-            for pid in [pid, host] {
+            for pid in [host, pid] {
                 kill(Pid::from_raw(pid), signal).expect("alive");
             }
         }
@@ -418,6 +419,34 @@ fn the_cgroup_of_a_lost_run_holds_who_hides_in_every_other_way() {
     assert!(shown.contains(&(hidden, "in the cgroup of the run".to_owned())), "{shown:?}");
     assert_eq!(lost.sweep(&["--yes"]).0, 0);
     assert!(!alive(hidden));
+    assert!(!Path::new(&cgroup).exists(), "{cgroup}");
+}
+
+/// None of its processes lives long enough to be found by reading all of /proc.
+#[test]
+fn a_chain_of_processes_is_held_by_the_cgroup_of_its_lost_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let up = dir.path().join("up");
+    let chain = "import os, sys
+up = sys.argv[1]
+while True:
+    if os.fork(): os._exit(0)
+    os.setsid()
+    if up: open(up, 'w').close()
+    up = None";
+    let code = format!("spawn([\"python3\", \"-SEc\", `{chain}`, {up:?}]); wait_file({up:?});");
+    let lost = Lost::with(&code, &["--grace=100ms"], &[], "");
+    let Ok(cgroup) = std::fs::read_to_string(lost.dirs()[0].join("cgroup")) else {
+        println!("skipped: there is no cgroup to be had here");
+        return;
+    };
+    // Once both its processes have let go of the cgroup.
+    eventually("the chain is shown", || {
+        lost.shown().iter().any(|(_, why)| why == "in the cgroup of the run").then_some(())
+    });
+    let (code, _, stderr) = lost.sweep(&["--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("0 left"), "{stderr}");
     assert!(!Path::new(&cgroup).exists(), "{cgroup}");
 }
 

@@ -119,7 +119,6 @@ const LET_GO: Duration = Duration::from_millis(500);
 /// One process on its way out.
 struct Asked {
     handle: OwnedFd,
-    until: Duration,
     killed: bool,
 }
 
@@ -128,8 +127,6 @@ struct Sweep {
     asked: HashMap<(i32, u64), Asked>,
     /// The dead runs that nobody else may touch now, by name.
     held: HashMap<String, (Flock<File>, PathBuf, Option<cgroup::Dir>)>,
-    /// When something was first killed.
-    killing_since: Option<Duration>,
     ended: usize,
     killed: usize,
     removed: Vec<PathBuf>,
@@ -146,14 +143,19 @@ impl Sweep {
             let found = self.look()?;
             self.count_ended();
             let now = clock::now();
-            if found.is_empty() || self.killing_since.is_some_and(|since| now >= since + stop::AFTER_KILL) {
+            // Whoever comes later has no later end: else a chain of processes would have none.
+            let ends = || found.iter().map(|one| start.saturating_add(one.grace));
+            if ends().all(|end| now >= end.saturating_add(stop::AFTER_KILL)) {
                 break found;
             }
             for one in &found {
-                self.step(one, start, now);
+                self.step(one, start.saturating_add(one.grace), now);
             }
             self.kill_cgroups(&found, start, now);
-            self.wait(now);
+            match ends().filter(|end| *end <= now).min() {
+                Some(end) => stop::pause_in_sweep(now.saturating_sub(end)),
+                None => self.wait(ends().min().unwrap_or(now)),
+            }
         };
         for (name, (lock, path, cgroup)) in self.held.drain() {
             if !left.iter().any(|one| one.run == name) {
@@ -203,27 +205,21 @@ impl Sweep {
     }
 
     /// Asks a process to stop when it is new, and kills it when it has had its time.
-    fn step(&mut self, one: &Leftover, start: Duration, now: Duration) {
+    fn step(&mut self, one: &Leftover, end: Duration, now: Duration) {
         let id = (one.stat.pid, one.stat.start);
         if let Entry::Vacant(new) = self.asked.entry(id) {
-            // Who comes later has no later end: else a chain of processes would have none.
-            let until = start.saturating_add(one.grace);
-            if now >= until {
-                self.killing_since.get_or_insert(now);
-            }
             let Some(handle) = hold(&one.stat) else { return };
-            if now < until {
+            if now < end {
                 let _ = pidfd::send(&handle, one.stop_signal);
                 let _ = pidfd::send(&handle, SIGCONT);
             }
-            new.insert(Asked { handle, until, killed: false });
+            new.insert(Asked { handle, killed: false });
         }
         if let Some(asked) = self.asked.get_mut(&id)
-            && now >= asked.until
+            && now >= end
         {
             asked.killed = true;
             let _ = pidfd::send(&asked.handle, SIGKILL);
-            self.killing_since.get_or_insert(now);
         }
     }
 
@@ -242,16 +238,11 @@ impl Sweep {
     }
 
     /// Until somebody has ended or has had its time.
-    fn wait(&self, now: Duration) {
-        if let Some(since) = self.killing_since {
-            stop::pause_in_sweep(now.saturating_sub(since));
-            return;
-        }
+    fn wait(&self, end: Duration) {
         // Not at every end of a chain of processes: to look is expensive.
         std::thread::sleep(Duration::from_millis(5));
         let handles: Vec<_> = self.asked.values().map(|asked| asked.handle.as_fd()).collect();
-        let next = self.asked.values().map(|asked| asked.until).min().unwrap_or(now);
-        fd::wait_readable(&handles, Some(next.saturating_sub(clock::now())));
+        fd::wait_readable(&handles, Some(end.saturating_sub(clock::now())));
     }
 }
 

@@ -474,7 +474,7 @@ fn sweep_gives_the_grace_period_of_the_job_and_its_stop_signal() {
     let (go, marker) = (base.path().join("go"), base.path().join("marker"));
     // The kernel's signal at the death of the host is the stop signal as well: it must not obey that one.
     let graceful = format!(
-        "trap '' TERM; trap '[ -e {} ] && {{ sleep 0.4; : > {}; exit; }}' USR1; while :; do sleep 0.05; done; : TOKEN-graceful",
+        "trap '' TERM; trap '[ -e {} ] && {{ trap \"\" USR1; sleep 0.4; : > {}; exit; }}' USR1; while :; do sleep 0.05; done; : TOKEN-graceful",
         go.display(),
         marker.display()
     );
@@ -484,6 +484,27 @@ fn sweep_gives_the_grace_period_of_the_job_and_its_stop_signal() {
     let (code, _, said) = lost.sweep(&["--yes"]);
     assert_eq!(code, 0, "{said}");
     assert!(marker.exists() && !said.contains("SIGKILL"), "{said}");
+}
+
+/// One that is killed soon, and one that needs longer than SIGKILL is waited for.
+#[test]
+fn sweep_gives_a_job_its_grace_period_although_another_has_had_its_own() {
+    let base = base();
+    let (go, marker) = (base.path().join("go"), base.path().join("marker"));
+    let graceful = format!(
+        "trap '' TERM; trap '[ -e {} ] && {{ trap \"\" USR1; sleep 2.5; : > {}; exit; }}' USR1; while :; do sleep 0.05; done; : TOKEN-graceful",
+        go.display(),
+        marker.display()
+    );
+    let code = format!(
+        "spawn(\"graceful\", {graceful:?}, #{{stop_signal: \"USR1\", grace: \"60s\"}}); spawn(\"hasty\", {:?});",
+        stubborn("TOKEN-hasty")
+    );
+    let lost = Lost::of(&code, &["--grace=100ms"], &["graceful", "hasty"]);
+    std::fs::write(go, "").expect("written");
+    let (code, _, said) = lost.sweep(&["--yes"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(marker.exists() && said.contains("0 left"), "{said}");
 }
 
 #[test]

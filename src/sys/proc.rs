@@ -223,52 +223,61 @@ pub fn uid(pid: i32) -> Option<u32> {
     Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }
 
+/// What /proc/PID/status says (proc_pid_status(5)); empty when there is no such process.
+fn status(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The values in the line of this name.
+fn values<'a>(status: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().split_ascii_whitespace()
+}
+
 /// The user who has started a process, also when a set-id program has made it somebody else's.
 pub fn real_uid(pid: i32) -> Option<u32> {
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
+    values(&status(pid), "Uid").next()?.parse().ok()
 }
 
 /// Whether the kernel still sends a process that was started as this user the signal for the death of its parent. It
 /// forgets about it when the process gets other rights, by a set-id program or one with capabilities, or because it
 /// changes its user itself (prctl(2), PR_SET_PDEATHSIG). Told by its ids and capabilities.
 pub fn keeps_death_signal(pid: i32, uid: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let fields = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        line.split_ascii_whitespace()
-    };
-    let same_user = fields("Uid:").all(|id| id == uid.to_string());
-    let group = fields("Gid:").next();
-    let same_group = fields("Gid:").all(|id| Some(id) == group);
-    let mut capabilities = fields("CapPrm:");
-    same_user && same_group && (uid == 0 || capabilities.all(|set| set.bytes().all(|digit| digit == b'0')))
+    let status = status(pid);
+    let same_user = values(&status, "Uid").all(|id| id == uid.to_string());
+    let group = values(&status, "Gid").next();
+    let same_group = values(&status, "Gid").all(|id| Some(id) == group);
+    let no_capability = || values(&status, "CapPrm").all(|set| set.bytes().all(|digit| digit == b'0'));
+    same_user && same_group && (uid == 0 || no_capability())
 }
 
 /// The number that a process has in the innermost PID namespace that it lives in.
 pub fn inner_pid(pid: i32) -> Option<i32> {
-    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
-    let line = status.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().last()?.parse().ok()
+    values(&status(pid), "NSpid").last()?.parse().ok()
 }
 
 /// A variable of the environment that the process was started with; none also when it may not be read.
 pub fn variable(pid: i32, name: &str) -> Option<String> {
-    let [value] = variables(pid, [name]);
-    value
+    value_of(&environment(pid, |file| memory::read(pid, file)), name)
 }
 
-/// As [`variable`], of one look at the environment.
+/// As [`variable`], of one look at the environment, by the caller itself: for whoever holds a lock, and must not wait for
+/// another thread to get a processor. Somebody has to look after the caller, should the process not answer.
 pub fn variables<const N: usize>(pid: i32, names: [&str; N]) -> [Option<String>; N] {
-    let environment = views(pid)
-        .find_map(|path| memory::read(pid, path.join("environ")).filter(|bytes| !bytes.is_empty()))
-        .unwrap_or_default();
-    names.map(|name| {
-        environment.split(|b| *b == 0).find_map(|entry| {
-            let entry = String::from_utf8_lossy(entry);
-            entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
-        })
+    let environment = environment(pid, |file| fs::read(file).ok());
+    names.map(|name| value_of(&environment, name))
+}
+
+fn environment(pid: i32, read: impl Fn(PathBuf) -> Option<Vec<u8>>) -> Vec<u8> {
+    let files = views(pid).map(|path| path.join("environ"));
+    files.filter_map(read).find(|bytes| !bytes.is_empty()).unwrap_or_default()
+}
+
+fn value_of(environment: &[u8], name: &str) -> Option<String> {
+    environment.split(|b| *b == 0).find_map(|entry| {
+        let entry = String::from_utf8_lossy(entry);
+        entry.strip_prefix(name)?.strip_prefix('=').map(str::to_owned)
     })
 }
 

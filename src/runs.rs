@@ -165,11 +165,13 @@ impl Run {
         cgroup::of_dead_run(self.cgroup.as_deref()?, &self.name, self.uid)
     }
 
-    /// Whether there is somebody in what it has recorded as its cgroup, also when that cannot be its own yet: its
-    /// processes have let go of one lock and not of the other.
-    fn may_hide_somebody(&self) -> bool {
+    /// How many of these it has left; none where that cannot be told yet, since there is somebody in what it has
+    /// recorded as its cgroup, of which guard or host have not let go.
+    fn count_of(&self, left: &[Leftover]) -> Option<usize> {
+        let count = left.iter().filter(|one| one.run == self.name).count();
         let dir = self.cgroup.clone().map(|path| cgroup::Dir { path, name: String::new() });
-        dir.is_some_and(|dir| dir.is_populated())
+        let hides_somebody = || dir.is_some_and(|dir| dir.is_populated());
+        (count > 0 || !hides_somebody()).then_some(count)
     }
 
     fn is_dead(&self) -> bool {
@@ -396,10 +398,9 @@ pub fn left_behind() -> usize {
     let Some(left) = leftovers(&runs) else { return 0 };
     let mut count = 0;
     for run in runs.iter().filter(|run| is_lost(run)) {
-        match left.iter().filter(|one| one.run == run.name).count() {
-            0 if run.may_hide_somebody() => {}
-            0 => page::settle(&run.path.join(rundir::PAGE)),
-            some => count += some,
+        match run.count_of(&left) {
+            Some(0) => page::settle(&run.path.join(rundir::PAGE)),
+            some => count += some.unwrap_or(0),
         }
     }
     count
@@ -428,8 +429,8 @@ fn prune(run: &Path) {
     let doubtful = old.iter().any(|other| other.state != State::Ended);
     let left = if doubtful { leftovers(&all()) } else { Some(Vec::new()) };
     let is_empty = |other: &Run| {
-        let left = left.as_ref().map(|left| left.iter().any(|one| one.run == other.name));
-        other.state == State::Ended || left == Some(false)
+        let count = left.as_ref().and_then(|left| other.count_of(left));
+        other.state == State::Ended || count == Some(0)
     };
     for other in old.iter().filter(|other| is_empty(other)) {
         rundir::remove(&other.path);

@@ -5,9 +5,9 @@
 //! other one with it. A slot is published by storing its pid last and withdrawn by storing 0 first.
 //!
 //! Nobody maps the file: a store to a mapped page for which a full disk has no block kills (SIGBUS), and where a
-//! filesystem writes every block anew, as btrfs does, it may need one at any time, however the file was allocated. So
-//! does a file that has been cut short. Nothing in the file can be relied on but its size: every bit pattern is a
-//! valid page.
+//! filesystem writes every block anew, as btrfs does, it may need one at any time, however the file was allocated; a
+//! file that has been cut short kills as well. Nothing in the file can be relied on but its size: every bit pattern is
+//! a valid page.
 
 use super::proc;
 use nix::fcntl::posix_fallocate;

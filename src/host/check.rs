@@ -6,7 +6,9 @@
 
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{data, declared, env, failure, hints, http, import, launch, load, method, parallel, ready, wait};
+use super::{
+    data, declared, env, failure, hints, http, import, launch, load, method, parallel, param, ready, wait,
+};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -40,7 +42,7 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("http_put", 2, http::OPTIONS),
     ("http_patch", 2, http::OPTIONS),
     ("http", 2, http::OPTIONS),
-    ("param", 1, env::PARAM_OPTIONS),
+    ("param", 1, param::PARAM_OPTIONS),
     ("read_yaml", 1, data::YAML_OPTIONS),
     ("parse_yaml", 1, data::YAML_OPTIONS),
     ("load_env", 1, env::LOAD_OPTIONS),

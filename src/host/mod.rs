@@ -19,6 +19,7 @@
 //! owner    whose port is it
 //! path     `users[0].name`: a path into JSON
 //! parallel closures at the same time, closures with an end
+//! param    the script's parameters
 //! captured what closures share, when they run at the same time
 //! runtime  what the functions work on
 //! position errors that point into a file that a script reads
@@ -53,6 +54,7 @@ mod module;
 mod number;
 mod owner;
 mod parallel;
+mod param;
 mod path;
 mod port;
 mod position;

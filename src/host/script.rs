@@ -4,7 +4,7 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{captured, check as checks, env, failure, value, wait as waits};
+use super::{captured, check as checks, failure, param, value, wait as waits};
 use crate::builtin;
 use crate::cli::Source;
 use crate::event::Failure;
@@ -42,7 +42,7 @@ impl Script {
             dir.clone_into(&mut lock(&self.rt.script_dir));
         }
         let ast = compile(&self.engine, &loaded)?;
-        env::declare(env::declared(&ast), &self.rt.options.args)
+        param::declare(param::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
         // What the jobs print while they are being stopped says nothing about the test.
@@ -201,7 +201,7 @@ pub fn manual(source: &Source, include: &[PathBuf]) -> Result<Option<Manual>, Fa
         return Ok(None);
     }
     let loaded = load(source)?;
-    let declared = env::declared(&parse(&engine(include), &loaded)?);
+    let declared = param::declared(&parse(&engine(include), &loaded)?);
     Ok((!declared.own_help).then(|| described(loaded.name, &loaded.text, declared)))
 }
 
@@ -210,7 +210,7 @@ pub fn built_in() -> Vec<Manual> {
     let engine = engine(&[]);
     let manual = |(name, text): &(&str, &str)| {
         let loaded = Loaded { name: (*name).to_owned(), text: (*text).to_owned(), dir: None };
-        let declared = parse(&engine, &loaded).map(|ast| env::declared(&ast)).unwrap_or_default();
+        let declared = parse(&engine, &loaded).map(|ast| param::declared(&ast)).unwrap_or_default();
         described(loaded.name, &loaded.text, declared)
     };
     builtin::SCRIPTS.iter().map(manual).collect()
@@ -221,7 +221,7 @@ pub fn built_in_text(name: &str) -> Result<&'static str, Failure> {
     builtin::script(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name))
 }
 
-fn described(name: String, text: &str, declared: env::Declared) -> Manual {
+fn described(name: String, text: &str, declared: param::Declared) -> Manual {
     Manual { name, about: header(text), params: declared.params, complete: declared.complete }
 }
 

@@ -7,6 +7,7 @@
 //! spec     what to start: data, and its translation for exec
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
+//! stopping all jobs' way out, and the final sweep
 //! last     the command that is run instead of a stop signal
 //! output   a job's log, a command's pipes
 //! terminal a job's terminal
@@ -36,17 +37,19 @@ pub mod output;
 pub mod port;
 pub mod spec;
 pub mod stop;
+mod stopping;
 pub mod strand;
 mod table;
 pub mod terminal;
 
 pub use crate::sys::wait::ExitStatus;
 pub use leak::Left;
+pub use stopping::sweep;
 pub use table::{
     Job, JobId, Kind, REAPED_AT_ONCE, State, View, ask_for_patience, kill_children, signal_process,
 };
 
-use crate::event::{Bus, Event, Killed};
+use crate::event::{Bus, Event};
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat, Usage};
 use crate::sys::pty::END_OF_FILE;
@@ -71,8 +74,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::Thread;
 use std::time::Duration;
-use stop::{Action, FollowUp, Stage};
-use table::{Phase, StopCommand, Table};
+use stop::Stage;
+use table::Table;
 use terminal::Terminal;
 
 /// All jobs of the run.
@@ -602,161 +605,6 @@ impl Jobs {
         proc::descendants(nix::unistd::getpid().as_raw()).iter().any(|stat| stat.pid == pid)
     }
 
-    /// Asks these jobs to stop, without waiting.
-    pub fn ask(&self, ids: &[JobId], ask: Ask) {
-        let now = clock::now();
-        let mut table = lock(&self.table);
-        let (mut orders, mut commands) = (Vec::new(), Vec::new());
-        for &id in ids {
-            let Some(entry) = table.entry_mut(id) else { continue };
-            let grace = ask.grace.unwrap_or(entry.job.spec.grace);
-            let grace = if testing::off("grace") { Duration::ZERO } else { grace };
-            let number = ask.signal.unwrap_or(entry.job.spec.stop_signal);
-            let first = match entry.stage {
-                Stage::Running => true,
-                // It looked gone between two of its processes.
-                Stage::Gone { .. } if entry.alive() => true,
-                // A stop under way keeps its clock; only its patience may shrink.
-                Stage::Asked { since, grace: before } => {
-                    entry.stage = Stage::Asked { since, grace: before.min(grace) };
-                    false
-                }
-                _ => continue,
-            };
-            if first {
-                if !entry.alive() {
-                    continue;
-                }
-                // What has ended by itself before has died all the same, even if it left something to stop.
-                entry.asked |= !matches!(entry.state(), State::Ended(_));
-                let has_time = !grace.is_zero() && !self.control.killing();
-                let by_command = entry.job.spec.stop_cmd.is_some() && ask.signal.is_none() && has_time;
-                // Only once: one that looked gone has had its command.
-                let by_command = by_command && entry.stage == Stage::Running;
-                entry.stage = Stage::Asked { since: now, grace };
-                // CONT, since a stopped process would only see the signal, or its command's request, after it.
-                if by_command {
-                    entry.stop_command = Some(StopCommand::Due);
-                    commands.push(id);
-                    orders.push((id, vec![SIGCONT]));
-                } else {
-                    orders.push((id, vec![number, SIGCONT]));
-                }
-            }
-        }
-        table.signal_trees(&orders);
-        drop(table);
-        commands.into_iter().for_each(|id| self.start_stop_command(id));
-    }
-
-    /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
-    /// up. `abandon` ends the waiting early; the stop goes on.
-    pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
-        let mut waiting: Vec<JobId> = ids.to_vec();
-        while !waiting.is_empty() && !abandon() {
-            table::ask_for_patience();
-            let seen = self.control.bell.rings();
-            // In every round: a job that looked dead in the first may have been between two of its processes.
-            self.ask(&waiting, ask);
-            let now = clock::now();
-            let mut wake: Option<Duration> = None;
-            let mut finished = Vec::new();
-            let mut kills = Vec::new();
-            let mut overdue = Vec::new();
-            let mut table = lock(&self.table);
-            let patience = table.patience(now);
-            waiting.retain(|&id| {
-                let command = table.stop_command(id);
-                let Some(entry) = table.entry_mut(id) else { return false };
-                let before = entry.stage;
-                // Its stop command is part of it.
-                let alive = entry.alive() || command.is_some_and(|(_, alive, _)| alive);
-                let (stage, action) = stop::next(before, alive, self.control.killing(), patience, now);
-                entry.stage = stage;
-                let job = Arc::clone(&entry.job);
-                match action {
-                    Action::Done => {
-                        finished.push((job, before, stage, entry.stop_command.is_some()));
-                        return false;
-                    }
-                    Action::WaitUntil(until) => {
-                        let mut next = until;
-                        if let (Stage::Asked { since, grace }, Some((_, _, status))) = (stage, command)
-                            && entry.alive()
-                        {
-                            match stop::follow_up(since, grace, status, now) {
-                                FollowUp::Wait(at) => next = [next, at].into_iter().flatten().min(),
-                                FollowUp::Signal => overdue.push((id, status)),
-                            }
-                        }
-                        wake = [wake, next].into_iter().flatten().min();
-                    }
-                    Action::Kill => {
-                        let ids = std::iter::once(id).chain(command.map(|(command, _, _)| command));
-                        kills.extend(ids.map(|id| (id, vec![SIGKILL])));
-                    }
-                }
-                true
-            });
-            // At the end of the run, once nobody has any grace left, all go together: who belongs to whom is read
-            // from /proc, and a chain that forks fast enough is always elsewhere by then.
-            let all_together =
-                table.phase == Phase::Stopping && !kills.is_empty() && !table.anyone_has_grace();
-            if !all_together {
-                table.signal_trees(&kills);
-            }
-            drop(table);
-            if all_together {
-                self.sweep();
-            }
-            for (job, before, stage, by_command) in finished {
-                self.announce_stop(&job, before, stage, by_command, now);
-            }
-            for (id, status) in overdue {
-                let failed = status.filter(|status| !status.success());
-                self.signal_instead(id, failed.map(describe));
-            }
-            if !kills.is_empty() {
-                // Whoever forked in the meantime is found by looking again, at once.
-                wake = Some(now + Duration::from_millis(1));
-                self.look();
-            }
-            if !waiting.is_empty() {
-                self.control.bell.wait(seen, wake);
-            }
-        }
-    }
-
-    /// `by_command`: its stop signal was not sent.
-    fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, by_command: bool, now: Duration) {
-        let (since, killed) = match (before, stage) {
-            (Stage::Asked { since, .. }, Stage::Gone { .. }) => (since, None),
-            // Only one that had its grace has ignored anything.
-            (Stage::Killed { since, at, grace }, Stage::Gone { .. }) => {
-                let patient = !grace.is_zero() && at >= since + grace;
-                let signal = || signal::name(job.spec.stop_signal);
-                let ignored = || if by_command { "its stop_cmd".to_owned() } else { signal() };
-                (since, patient.then(|| Killed { ignored: ignored(), grace }))
-            }
-            _ => return,
-        };
-        if job.kind == Kind::Job {
-            let after = now.saturating_sub(since);
-            self.bus.emit(Event::JobStopped { job: job.spec.name.clone(), after, killed });
-        }
-    }
-
-    /// From now on nothing new can start. Returns everything that has not been stopped yet.
-    pub fn close(&self) -> Vec<JobId> {
-        lock(&self.reserve).clear();
-        let mut table = lock(&self.table);
-        testing::may_hang("teardown");
-        table.phase = Phase::Stopping;
-        // A stop command ends in the stop of its job, which may be under way.
-        let to_stop = |entry: &&table::Entry| entry.job.kind != Kind::StopCommand && table.is_busy(entry);
-        table.entries.iter().filter(to_stop).map(|entry| entry.job.id).collect()
-    }
-
     /// Notes what the run listens on, so that it can be missed when all has been stopped.
     pub fn note_ports(&self) {
         if self.first.get().is_some() {
@@ -783,55 +631,12 @@ impl Jobs {
         table.entries.iter().filter(stopped).count()
     }
 
-    fn kill_cgroup(&self) {
-        if let Ok(cgroup) = &self.cgroup {
-            cgroup.kill();
-        }
-    }
-
     /// Removes the run's cgroup: for the last of guard and host, after the last process.
     pub fn remove_cgroup(&self, left: bool) {
         if let Ok(cgroup) = &self.cgroup {
             cgroup.remove(left);
         }
     }
-
-    /// The final sweep: SIGKILL to every descendant until there is none (ECHILD), or what is left has had its time.
-    pub fn sweep(&self) {
-        if testing::off("sweep") {
-            return;
-        }
-        lock(&self.table).phase = Phase::Sweeping;
-        self.kill_cgroup();
-        // A job that outlived its SIGKILL has had its time.
-        let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
-        let bound = if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
-        sweep(bound, || lock(&self.table).sweep_round());
-    }
-}
-
-/// Repeats a round of SIGKILL to every child, which says whether any child is left, until none is, or what is left
-/// has had its time: `bound` if SIGKILL does not reach it, five times as long if it only has to get a processor.
-/// Returns who is left.
-pub fn sweep(bound: Duration, mut round: impl FnMut() -> bool) -> Vec<Survivor> {
-    // A process that dies may be in uninterruptible sleep for a moment: only who stays there is beyond reach.
-    const ROUNDS: usize = 5;
-    let start = clock::now();
-    let mut unreached = 0;
-    while round() {
-        let waited = clock::now().saturating_sub(start);
-        if waited >= bound {
-            let left = survivors();
-            let reached = left.is_empty() || left.iter().any(|one| !one.beyond_reach);
-            unreached = if reached { 0 } else { unreached + 1 };
-            if waited >= bound * stop::DYING || unreached == ROUNDS {
-                return left;
-            }
-        }
-        table::ask_for_patience();
-        stop::pause_in_sweep(waited);
-    }
-    Vec::new()
 }
 
 /// Every living descendant of this process; none where /proc speaks of others (the guard of a run with a PID namespace

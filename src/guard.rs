@@ -550,7 +550,7 @@ impl<'a> Guard<'a> {
             jobs::signal_process(&stat, me, SIGCONT);
         }
         loop {
-            reap_some();
+            reap_some(0);
             if matches!(wait::peek_any(), Peek::NoChild) {
                 return killed;
             }
@@ -603,10 +603,8 @@ impl<'a> Guard<'a> {
         let me = std::process::id().cast_signed();
         let mut left = jobs::sweep(bound, || {
             // In a PID namespace all have been killed with the host, and our /proc may be somebody else's.
-            if !matches!(wait::peek_any(), Peek::NoChild) && !self.options.isolate.pid {
-                jobs::kill_children(me);
-            }
-            reap_some();
+            let lives = !matches!(wait::peek_any(), Peek::NoChild) && !self.options.isolate.pid;
+            reap_some(if lives { jobs::kill_children(me) } else { 0 });
             !matches!(wait::peek_any(), Peek::NoChild)
         });
         self.leave_out_host(&mut left);
@@ -632,8 +630,9 @@ impl<'a> Guard<'a> {
     }
 }
 
-fn reap_some() {
-    for _ in 0..jobs::REAPED_AT_ONCE {
+/// At least so many, if so many have ended.
+fn reap_some(least: usize) {
+    for _ in 0..least.max(jobs::REAPED_AT_ONCE) {
         if !matches!(wait::reap_any(), Peek::Ended(..)) {
             return;
         }

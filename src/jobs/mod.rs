@@ -229,9 +229,6 @@ impl Jobs {
             while matches!(children.read_signal(), Ok(Some(_))) {}
             let start = clock::now();
             self.look();
-            while lock(&self.table).more {
-                self.look();
-            }
             std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
         }
     }

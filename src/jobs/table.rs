@@ -15,6 +15,7 @@ use crate::sys::proc::{self, Stat, Usage};
 use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, pidfd, signal};
 use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+use nix::unistd::{Pid, getpgid, getsid};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -240,8 +241,6 @@ pub(super) struct Table {
     /// Identifies this run in the environment of its processes.
     run: String,
     me: i32,
-    /// There are more orphans to be reaped.
-    pub more: bool,
     /// To which job each descendant belonged when last seen, by (pid, start time).
     seen: HashMap<(i32, u64), Option<JobId>>,
 }
@@ -249,7 +248,7 @@ pub(super) struct Table {
 impl Table {
     pub fn new(run: String) -> Self {
         let me = nix::unistd::getpid().as_raw();
-        Self { phase: Phase::Open, entries: Vec::new(), run, me, more: false, seen: HashMap::new() }
+        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
@@ -341,21 +340,17 @@ impl Table {
         }
     }
 
-    /// Reaps ended children that are nobody's leader, so many at once: under the lock, a stop has to wait for us.
+    /// Reaps all ended children that are nobody's leader. All, since looking costs as much as there are children: if some
+    /// of them were left, chains of processes that fork and exit would outrun us, until no process number is left.
     fn reap_orphans(&mut self) {
         let pinned = |entry: &&Entry| !matches!(entry.leader, Leader::Reaped(_));
         let leaders: HashSet<i32> = self.entries.iter().filter(pinned).map(|entry| entry.pid).collect();
         let daemonised = self.entries.iter().any(|entry| entry.announced == State::Daemonised);
+        let sighted: HashSet<i32> = self.seen.keys().filter(|_| daemonised).map(|(pid, _)| *pid).collect();
         let orphans = proc::children(self.me).into_iter().filter(|pid| !leaders.contains(pid));
-        let mut ended = orphans.filter_map(|pid| match wait::peek(pid) {
-            Peek::Ended(pid, status) => Some((pid, status)),
-            _ => None,
-        });
-        let now: Vec<_> = ended.by_ref().take(REAPED_IN_A_LOOK).collect();
-        self.more = ended.next().is_some();
-        for (pid, status) in now {
-            let stat = if daemonised { proc::stat(pid) } else { None };
-            let owner = stat.and_then(|stat| self.owner_by_number(&stat));
+        for pid in orphans {
+            let Peek::Ended(_, status) = wait::peek(pid) else { continue };
+            let owner = if daemonised { self.owner_of_ended(pid, &sighted) } else { None };
             // The end of a daemonised job is that of its last process; what an orphan does while the leader
             // runs says nothing, and neither does an end that the end of the run has brought.
             let open = self.phase == Phase::Open;
@@ -367,6 +362,16 @@ impl Table {
             }
             wait::reap(pid);
         }
+    }
+
+    /// The job of a child that has ended; /proc is only read of those that it can be told of, since there may be thousands.
+    fn owner_of_ended(&self, pid: i32, sighted: &HashSet<i32>) -> Option<JobId> {
+        let is_leader = |id: Pid| self.entries.iter().any(|entry| entry.pid == id.as_raw());
+        let child = Some(Pid::from_raw(pid));
+        let known = sighted.contains(&pid)
+            || getpgid(child).is_ok_and(is_leader)
+            || getsid(child).is_ok_and(is_leader);
+        if known { self.owner_by_number(&proc::stat(pid)?) } else { None }
     }
 
     fn count(&mut self, tree: &[Stat]) {
@@ -622,8 +627,7 @@ impl Table {
     /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
     /// is left: children of the killed become ours, so that round by round the whole tree goes.
     pub fn sweep_round(&mut self) -> bool {
-        kill_children(self.me);
-        for _ in 0..REAPED_AT_ONCE {
+        for _ in 0..kill_children(self.me).max(REAPED_AT_ONCE) {
             match wait::reap_any() {
                 Peek::Ended(pid, status) => {
                     if let Some(entry) = self.entries.iter_mut().find(|entry| entry.pins(pid)) {
@@ -658,21 +662,22 @@ pub fn is_forbidden(pid: i32) -> bool {
     signal::kill(pid, 0) == Err(nix::errno::Errno::EPERM)
 }
 
-/// Reaping takes tens of microseconds each: a stop does not wait for more than this.
-const REAPED_IN_A_LOOK: usize = 64;
-/// While there is still somebody to kill, that comes first.
+/// So many, or as many as have just been killed: while there is still somebody to kill, that comes first.
 pub const REAPED_AT_ONCE: usize = 2048;
 
-/// SIGKILL to every child. The youngest first: of a chain of processes that each fork and exit, the others are zombies.
-pub fn kill_children(me: i32) {
+/// SIGKILL to every child, and how many there were. The youngest first: of a chain of processes that each fork and exit,
+/// the others are zombies.
+pub fn kill_children(me: i32) -> usize {
     if me == 1 {
         // The first process of a PID namespace reaches all others at once, also while they fork (kill(2)).
         let _ = signal::kill(-1, SIGKILL);
-        return;
+        return 0;
     }
-    for pid in proc::children(me).into_iter().rev() {
-        let _ = signal::kill(pid, SIGKILL);
+    let children = proc::children(me);
+    for pid in children.iter().rev() {
+        let _ = signal::kill(*pid, SIGKILL);
     }
+    children.len()
 }
 
 /// Tells the guard that this host is not hung: what it kills needs a processor to die, and so does the host to kill it;

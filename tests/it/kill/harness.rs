@@ -638,21 +638,30 @@ impl Run {
     /// Ends whoever is left, for the negative controls. Kills only what carries the token or became our child.
     pub fn clean_up(&mut self) {
         let until = Instant::now() + PATIENCE;
-        loop {
-            for pid in self
-                .carriers()
-                .into_iter()
-                .map(|found| found.pid)
-                .chain(children(std::process::id().cast_signed()))
-            {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        while Instant::now() < until {
+            end(descendants(std::process::id().cast_signed()));
+            // All that have ended, before anything slow: chains that go on would soon have every process number.
+            let waited = loop {
+                match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                    Ok(status) if status.pid().is_some() => {}
+                    waited => break waited,
+                }
+            };
+            if waited == Err(Errno::ECHILD) {
+                let found = self.carriers();
+                if found.is_empty() {
+                    return;
+                }
+                end(found.into_iter().map(|found| found.pid));
             }
-            match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-                Err(Errno::ECHILD) if self.carriers().is_empty() => return,
-                _ if Instant::now() > until => return,
-                _ => std::thread::yield_now(),
-            }
+            std::thread::yield_now();
         }
+    }
+}
+
+fn end(pids: impl IntoIterator<Item = i32>) {
+    for pid in pids {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Jobs: `spawn`, `start`, and what a job can be asked and told.
 
 use super::command::{Outcome, signal_of};
-use super::error::{self, Fallible, ScriptError};
+use super::error::{self, Fallible, Kind, ScriptError};
 use super::launch::{launch, signal_number, spawn_error, two};
 use super::ready;
 use super::runtime::rt;
@@ -10,7 +10,7 @@ use super::value::{self, Opts};
 use crate::jobs::output as log;
 use crate::jobs::spec::Expect;
 use crate::jobs::strand;
-use crate::jobs::{self, Ask, Job as Inner, State, View};
+use crate::jobs::{self, Ask, Job as Inner, Sent, State, UNREAD, View};
 use crate::probe::{Attempt, Wait};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
@@ -426,7 +426,8 @@ mod functions {
     }
 
     /// Writes a text to its stdin; needs `stdin: "pipe"`, or `pty: true`: then it is typed, and `"\x03"` is Ctrl-C.
-    /// Throws `io` when it does not read any more.
+    /// Throws `io` when nobody reads it any more, and `timeout` when it has read nothing for 30 s while there was no room
+    /// for more. What several closures of `parallel` send comes one after the other.
     ///
     /// ```rhai
     /// let cat = spawn("cat", #{stdin: "pipe"});
@@ -444,10 +445,16 @@ mod functions {
         let name = &job.0.spec.name;
         let send = || rt.jobs.send(job.0.id, text.as_bytes(), &|| rt.control().halted());
         match strand::aside(send) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
+            Ok(Sent::All) => Ok(()),
+            Ok(Sent::Gone) => {
                 rt.checkpoint()?;
                 Err(ScriptError::io(format!("send: job `{name}` does not read its stdin any more")).into())
+            }
+            Ok(Sent::Stalled) => {
+                rt.checkpoint()?;
+                let unread = value::show_duration(UNREAD);
+                let message = format!("send: job `{name}` has read nothing of its stdin for {unread}");
+                Err(ScriptError::new(Kind::Timeout, message).log_of(&job.0).into())
             }
             Err(_) => Err(ScriptError::usage(format!("send: the stdin of job `{name}` is no open pipe"))
                 .hint("stdin: \"pipe\"   (in its options)")

@@ -9,9 +9,10 @@
 use super::control::lock;
 use crate::sys::clock;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, Thread, ThreadId};
 use std::time::Duration;
 
 thread_local! {
@@ -85,33 +86,54 @@ pub fn called_by(callers: Vec<ThreadId>) {
     CALLERS.set(callers);
 }
 
-/// Whose turn it is, by tickets, so that everybody gets one.
-#[derive(Default)]
+/// Whose turn it is: who has asked first is next, and only that thread is woken.
 struct Queue {
-    next: u64,
-    now: u64,
+    taken: bool,
+    asking: VecDeque<Arc<Asker>>,
 }
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue { next: 0, now: 0 });
-static CALL: Condvar = Condvar::new();
+struct Asker {
+    thread: Thread,
+    turn: AtomicBool,
+}
+
+static QUEUE: Mutex<Queue> = Mutex::new(Queue { taken: false, asking: VecDeque::new() });
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
 fn begin() {
-    let mut queue = lock(&QUEUE);
-    let ticket = queue.next;
-    queue.next += 1;
-    WAITING.fetch_add(1, SeqCst);
-    while queue.now != ticket {
-        queue = CALL.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    let asker = {
+        let mut queue = lock(&QUEUE);
+        if queue.taken {
+            let asker = Arc::new(Asker { thread: thread::current(), turn: AtomicBool::new(false) });
+            queue.asking.push_back(Arc::clone(&asker));
+            WAITING.fetch_add(1, SeqCst);
+            Some(asker)
+        } else {
+            queue.taken = true;
+            None
+        }
+    };
+    if let Some(asker) = asker {
+        // It may wake for no reason.
+        while !asker.turn.load(SeqCst) {
+            thread::park();
+        }
     }
-    WAITING.fetch_sub(1, SeqCst);
     TURN_SINCE.set(Some(clock::now()));
 }
 
+/// Passes the turn on, so that nobody who comes later gets it first.
 fn end() {
     TURN_SINCE.set(None);
-    lock(&QUEUE).now += 1;
-    CALL.notify_all();
+    let mut queue = lock(&QUEUE);
+    match queue.asking.pop_front() {
+        Some(next) => {
+            WAITING.fetch_sub(1, SeqCst);
+            next.turn.store(true, SeqCst);
+            next.thread.unpark();
+        }
+        None => queue.taken = false,
+    }
 }
 
 /// The turn of a thread that runs a closure beside others; given up when it goes, also in a panic.

@@ -85,6 +85,7 @@ impl Condition {
             }
             Self::Listening => format!("port {value}"),
             Self::Ended => "it has ended".to_owned(),
+            Self::Closure(_) => "its condition holds".to_owned(),
             _ => self.describe(),
         }
     }

@@ -115,6 +115,8 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     if let Ok(cgroup) = &cgroup {
         run_dir.record_cgroup(cgroup.path());
     }
+    // Here and in all of the host, but for whoever starts the jobs.
+    sched::prompt();
     let forked = match options.isolate.any() {
         true => namespace::fork(options.isolate)
             .map_err(|obstacle| anyhow::anyhow!(report::obstacle(options.isolate, obstacle))),
@@ -138,7 +140,6 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         Forked::Parent(host) => {
             drop((theirs, myself));
             page.set_host(host);
-            sched::prompt();
             if options.verbosity != Verbosity::Quiet {
                 // While the host starts, so that nobody waits for it.
                 tell_what_others_left();

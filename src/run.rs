@@ -115,8 +115,6 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let (dir, cgroup) = (host.run_dir.clone(), host.cgroup);
     let jobs =
         Jobs::start(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup).context("cannot start")?;
-    // Not before: whoever forks the jobs is to have our caller's place with the scheduler.
-    sched::prompt();
     let suite: Arc<Suite> = Arc::default();
     let session = Session {
         jobs: Arc::clone(&jobs),

@@ -216,6 +216,7 @@ impl Jobs {
     /// The spawner's loop. The lock is held from the fork until the child is in the table, so that a stop
     /// sees either no child or one that it knows.
     fn serve(&self, requests: &mpsc::Receiver<Request>) {
+        sched::usual();
         while let Ok(Request { exec, job, reply }) = requests.recv() {
             let mut table = lock(&self.table);
             testing::may_panic();
@@ -239,7 +240,6 @@ impl Jobs {
     /// It looks at most half of the time. A chain of processes that fork and exit as fast as they can would
     /// else keep it looking without end, and whoever reads /proc holds up whoever exits.
     fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
-        sched::prompt();
         loop {
             fd::wait_readable(&[children.as_fd()], None);
             while matches!(children.read_signal(), Ok(Some(_))) {}

@@ -1,26 +1,52 @@
 //! When a thread gets its turn.
 
 use nix::libc;
+use std::sync::OnceLock;
 
 /// The shortest slice that the kernel accepts, in nanoseconds (kernel/sched/syscalls.c).
 const SHORTEST_SLICE: u64 = 100_000;
 
-/// Asks for short slices for the calling thread: it then gets its turn soon, though no more of the processor than
-/// before. Without it, processes that fork and exit as fast as they can keep it waiting for seconds, since a new
-/// process comes first. Its own children are as usual. Before Linux 6.12 the kernel ignores it (sched(7)).
+/// What the caller of bgjobs has given us, before the first [`prompt`].
+static USUAL: OnceLock<libc::sched_attr> = OnceLock::new();
+
+/// Asks for short slices for the calling thread, and for the threads and processes that it starts from now on: they then
+/// get their turn soon, though no more of the processor than before. Without it, processes that fork and exit as fast
+/// as they can keep them waiting for seconds, since a new process comes first. Before Linux 6.12 the kernel ignores it
+/// (sched(7)). Whoever was given a policy of its own, such as SCHED_FIFO, stays with it.
 pub fn prompt() {
-    // Allowed to everybody as long as it does not lower the nice value.
-    // SAFETY: getpriority and sched_setattr only read the struct; 0 means the calling thread.
-    unsafe {
-        let nice = libc::getpriority(libc::PRIO_PROCESS, 0);
-        let mut attributes: libc::sched_attr = std::mem::zeroed();
-        attributes.size = u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0);
-        attributes.sched_policy = libc::SCHED_OTHER.cast_unsigned();
-        attributes.sched_flags = u64::from(libc::SCHED_FLAG_RESET_ON_FORK.cast_unsigned());
-        attributes.sched_nice = nice;
+    let Some(mut attributes) = attributes() else { return };
+    if attributes.sched_policy == libc::SCHED_OTHER.cast_unsigned() {
+        USUAL.get_or_init(|| attributes);
         attributes.sched_runtime = SHORTEST_SLICE;
-        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
+        set(&attributes);
     }
+}
+
+/// Undoes [`prompt`] for the calling thread and what it starts from now on: jobs are to have the place that our caller
+/// has with the scheduler.
+pub fn usual() {
+    if let Some(attributes) = USUAL.get() {
+        set(attributes);
+    }
+}
+
+/// Those of the calling thread.
+fn attributes() -> Option<libc::sched_attr> {
+    // SAFETY: sched_attr is plain data for which all-zero bytes are valid, and the kernel fills no more than the size
+    // that it is told; 0 means the calling thread.
+    unsafe {
+        let mut attributes: libc::sched_attr = std::mem::zeroed();
+        let size = u32::try_from(size_of::<libc::sched_attr>()).unwrap_or(0);
+        let result = libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, size, 0);
+        attributes.size = size;
+        (result == 0).then_some(attributes)
+    }
+}
+
+/// Allowed to everybody as long as it does not lower the nice value.
+fn set(attributes: &libc::sched_attr) {
+    // SAFETY: sched_setattr only reads the struct; 0 means the calling thread.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const *attributes, 0) };
 }
 
 /// Gives this thread the right of way among those of its session, and the session a larger portion of the processor

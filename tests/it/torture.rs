@@ -528,6 +528,8 @@ fn worker() {
     };
     nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
     harness::watch_the_load();
+    // The test runner has begun a line.
+    println!();
     for seed in seed..seed + runs {
         let end = &ENDS[usize::try_from(Random(seed ^ 0x5eed).below(ENDS.len() as u64)).expect("small")];
         match catch_unwind(AssertUnwindSafe(|| run_one(end, seed))) {

@@ -37,6 +37,10 @@ const SECOND_SIGNAL: Duration = Duration::from_millis(500);
 /// How much longer than the grace period the host may take before the guard kills it: as long as it waits for
 /// what SIGKILL does not end, and for its writers, and a second.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How much longer yet when it gets no processor. Beside processes of somebody else that fork as fast as they can, each
+/// time into a session of its own, the scheduler was seen to leave a host runnable for more than six seconds without
+/// letting it run (Linux 6.18).
+const STARVED: Duration = Duration::from_secs(30);
 
 /// How long Ctrl-Z waits for the host to stand still.
 const STAND_STILL: Duration = Duration::from_millis(500);
@@ -255,6 +259,8 @@ struct Guard<'a> {
     report: Option<Report>,
     /// When the host is killed for not keeping its bounds, on the run's clock.
     deadline: Option<Duration>,
+    /// Since when it would have been killed, had it had a processor.
+    starved: Option<Duration>,
     timed_out: bool,
     /// The host has ended, but not all of its PID namespace.
     lingers: bool,
@@ -288,6 +294,7 @@ impl<'a> Guard<'a> {
             killing: false,
             report: None,
             deadline: None,
+            starved: None,
             timed_out: false,
             lingers: false,
         }
@@ -335,6 +342,12 @@ impl<'a> Guard<'a> {
                 self.deadline = Some(asked);
             } else if self.deadline.is_some_and(|at| now >= at) && self.is_dying(now) {
                 self.deadline = Some(now + stop::AFTER_KILL / 20);
+            } else if self.deadline.is_some_and(|at| now >= at)
+                && !self.killing
+                && now < *self.starved.get_or_insert(now) + STARVED
+                && self.is_starved()
+            {
+                self.deadline = Some(clock::now() + stop::AFTER_KILL / 20);
             } else if self.deadline.is_some_and(|at| now >= at) {
                 // Before the signal: it ends the link of any host.
                 self.lingers = self.link_ended.is_some() && self.options.isolate.pid;
@@ -454,10 +467,28 @@ impl<'a> Guard<'a> {
         self.wake_host();
     }
 
+    /// Whether it is not hung, but one of its threads could run and does not get a processor.
+    fn is_starved(&self) -> bool {
+        const A_WHILE: Duration = Duration::from_millis(50);
+        let Some(host) = self.host else { return false };
+        let before = proc::runnable(host);
+        if before.is_empty() {
+            return false;
+        }
+        std::thread::sleep(A_WHILE);
+        let after = proc::runnable(host);
+        before.iter().any(|thread| after.contains(thread))
+    }
+
     fn wait_for_host(&mut self) {
-        // A host in uninterruptible sleep does not even die of this; it is named then, with the others.
-        let until = clock::now() + stop::AFTER_KILL;
-        while self.host_ended().is_none() && clock::now() < until {
+        // A host in uninterruptible sleep does not even die of this; it is named then, with the others. One that has
+        // no processor to die on does once it gets one.
+        let start = clock::now();
+        let bound = |starved: bool| stop::AFTER_KILL * if starved { stop::DYING } else { 1 };
+        while self.host_ended().is_none()
+            && (clock::now() < start + bound(false)
+                || clock::now() < start + bound(true) && self.is_starved())
+        {
             fd::wait_readable(&[self.signals.as_fd()], Some(Duration::from_millis(20)));
             while matches!(self.signals.read_signal(), Ok(Some(_))) {}
         }

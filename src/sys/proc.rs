@@ -79,6 +79,18 @@ fn parse_usage(text: &str) -> Option<Usage> {
     Some(Usage { rss: number(21)?.saturating_mul(page), cpu: ticks(cpu) })
 }
 
+/// The threads of a process that run or wait for a processor, each with how long it has run, in nanoseconds
+/// (/proc/PID/task/TID/schedstat). None where the kernel does not count that.
+pub fn runnable(pid: i32) -> Vec<(i32, u64)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let of = |path: PathBuf| {
+        let stat = parse_stat(&String::from_utf8_lossy(&fs::read(path.join("stat")).ok()?))?;
+        let has_run = fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()?;
+        (stat.state == 'R').then_some((stat.pid, has_run))
+    };
+    tasks.filter_map(|task| of(task.path())).collect()
+}
+
 pub fn stat(pid: i32) -> Option<Stat> {
     stat_of(pid).ok().flatten()
 }
@@ -402,6 +414,28 @@ mod tests {
         let stat = parse_stat(text).expect("parses");
         assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session), (77, 5, 6, 7));
         assert_eq!((stat.state, stat.threads, stat.start), ('S', 3, 9876));
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_not_runnable() {
+        let (send, receive) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let sleeper = std::thread::spawn(move || {
+            send.send(nix::unistd::gettid().as_raw()).expect("somebody waits");
+            let _ = ended.recv();
+        });
+        let (me, them) = (nix::unistd::gettid().as_raw(), receive.recv().expect("a number"));
+        let pid = std::process::id().cast_signed();
+        loop {
+            let runnable = runnable(pid);
+            assert!(runnable.iter().any(|(thread, _)| *thread == me), "{runnable:?}");
+            // It may still be on its way to sleep.
+            if !runnable.iter().any(|(thread, _)| *thread == them) {
+                break;
+            }
+        }
+        drop(end);
+        sleeper.join().expect("no panic");
     }
 
     #[test]

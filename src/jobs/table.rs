@@ -652,9 +652,10 @@ impl Table {
     }
 }
 
-/// SIGKILL does not get through to it: another user's, or in uninterruptible sleep.
+/// SIGKILL does not get through to it: another user's, or in uninterruptible sleep. On its way out it may sleep so, too,
+/// for locks of the kernel's whose holder gets no processor.
 pub fn beyond_reach(stat: &Stat) -> bool {
-    stat.state == 'D' || is_forbidden(stat.pid)
+    stat.state == 'D' && !stat.exiting || is_forbidden(stat.pid)
 }
 
 /// Another user's: we may not signal it.

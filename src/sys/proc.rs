@@ -18,6 +18,8 @@ pub struct Stat {
     pub pgrp: i32,
     pub session: i32,
     pub state: char,
+    /// It is on its way out (PF_EXITING): whatever it still waits for, SIGKILL has reached it.
+    pub exiting: bool,
     pub threads: i64,
     /// Clock ticks after boot: with the pid it names one process for ever.
     pub start: u64,
@@ -122,6 +124,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         ppid: fields.get(1)?.parse().ok()?,
         pgrp: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
+        exiting: fields.get(6)?.parse::<u32>().ok()? & nix::libc::PF_EXITING.cast_unsigned() != 0,
         threads: fields.get(17)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
@@ -413,7 +416,9 @@ mod tests {
         let text = "77 (a) b (c)) S 5 6 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 3 0 9876 1 2 3";
         let stat = parse_stat(text).expect("parses");
         assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session), (77, 5, 6, 7));
-        assert_eq!((stat.state, stat.threads, stat.start), ('S', 3, 9876));
+        assert_eq!((stat.state, stat.threads, stat.start, stat.exiting), ('S', 3, 9876, false));
+        let text = text.replace("4194560", "4194564");
+        assert!(parse_stat(&text).expect("parses").exiting);
     }
 
     #[test]

@@ -37,9 +37,9 @@ const SECOND_SIGNAL: Duration = Duration::from_millis(500);
 /// How much longer than the grace period the host may take before the guard kills it: as long as it waits for
 /// what SIGKILL does not end, and for its writers, and a second.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How much longer yet when it gets no processor. Beside processes of somebody else that fork as fast as they can, each
-/// time into a session of its own, the scheduler was seen to leave a host runnable for more than six seconds without
-/// letting it run (Linux 6.18).
+/// At most so much longer yet: the time that it has waited for a processor meanwhile. Beside processes of somebody else
+/// that fork as fast as they can, each time into a session of its own, the scheduler was seen to leave a host runnable
+/// for more than six seconds without letting it run (Linux 6.18).
 const STARVED: Duration = Duration::from_secs(30);
 
 /// How long Ctrl-Z waits for the host to stand still.
@@ -259,8 +259,10 @@ struct Guard<'a> {
     report: Option<Report>,
     /// When the host is killed for not keeping its bounds, on the run's clock.
     deadline: Option<Duration>,
-    /// Since when it would have been killed, had it had a processor.
-    starved: Option<Duration>,
+    /// How long each thread of the host had waited for a processor when there first was a deadline.
+    delays: HashMap<i32, u64>,
+    /// When the deadline had first passed.
+    due: Option<Duration>,
     timed_out: bool,
     /// The host has ended, but not all of its PID namespace.
     lingers: bool,
@@ -294,7 +296,8 @@ impl<'a> Guard<'a> {
             killing: false,
             report: None,
             deadline: None,
-            starved: None,
+            delays: HashMap::new(),
+            due: None,
             timed_out: false,
             lingers: false,
         }
@@ -344,10 +347,9 @@ impl<'a> Guard<'a> {
                 self.deadline = Some(now + stop::AFTER_KILL / 20);
             } else if self.deadline.is_some_and(|at| now >= at)
                 && !self.killing
-                && now < *self.starved.get_or_insert(now) + STARVED
-                && self.is_starved()
+                && let Some(later) = self.more_time(now)
             {
-                self.deadline = Some(clock::now() + stop::AFTER_KILL / 20);
+                self.deadline = Some(later);
             } else if self.deadline.is_some_and(|at| now >= at) {
                 // Before the signal: it ends the link of any host.
                 self.lingers = self.link_ended.is_some() && self.options.isolate.pid;
@@ -439,6 +441,9 @@ impl<'a> Guard<'a> {
 
     fn bound(&mut self, time: Duration) {
         let at = clock::now() + time;
+        if self.deadline.is_none() {
+            self.delays = self.host.map(proc::delays).unwrap_or_default();
+        }
         self.deadline = Some(self.deadline.map_or(at, |before| before.min(at)));
     }
 
@@ -465,6 +470,24 @@ impl<'a> Guard<'a> {
         let stopped = clock::raw().saturating_sub(since);
         self.page.paused_ns.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(0), SeqCst);
         self.wake_host();
+    }
+
+    /// Until when a host whose deadline has passed may go on, since it had no processor for all of that time.
+    fn more_time(&mut self, now: Duration) -> Option<Duration> {
+        let due = *self.due.get_or_insert(now);
+        let delays = self.host.map(proc::delays).unwrap_or_default();
+        let since = |(thread, delay): (&i32, &u64)| {
+            delay.saturating_sub(self.delays.get(thread).copied().unwrap_or(0))
+        };
+        let lost = Duration::from_nanos(delays.iter().map(since).max().unwrap_or(0));
+        let until = due + lost.min(STARVED);
+        if until > now {
+            Some(until)
+        } else if now < due + STARVED && self.is_starved() {
+            Some(clock::now() + stop::AFTER_KILL / 20)
+        } else {
+            None
+        }
     }
 
     /// Whether it is not hung, but one of its threads could run and does not get a processor.

@@ -81,16 +81,35 @@ fn parse_usage(text: &str) -> Option<Usage> {
     Some(Usage { rss: number(21)?.saturating_mul(page), cpu: ticks(cpu) })
 }
 
-/// The threads of a process that run or wait for a processor, each with how long it has run, in nanoseconds
-/// (/proc/PID/task/TID/schedstat). None where the kernel does not count that.
+/// The threads of a process that run or wait for a processor, each with how long it has run, in nanoseconds. None where
+/// the kernel does not count that.
 pub fn runnable(pid: i32) -> Vec<(i32, u64)> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let of = |path: PathBuf| {
         let stat = parse_stat(&String::from_utf8_lossy(&fs::read(path.join("stat")).ok()?))?;
-        let has_run = fs::read_to_string(path.join("schedstat")).ok()?.split(' ').next()?.parse().ok()?;
+        let [has_run, _] = schedstat(&path)?;
         (stat.state == 'R').then_some((stat.pid, has_run))
     };
-    tasks.filter_map(|task| of(task.path())).collect()
+    tasks(pid).filter_map(of).collect()
+}
+
+/// How long each thread of a process has waited for a processor although it could have run, in nanoseconds.
+pub fn delays(pid: i32) -> HashMap<i32, u64> {
+    let of = |path: PathBuf| {
+        let [_, has_waited] = schedstat(&path)?;
+        Some((path.file_name()?.to_str()?.parse().ok()?, has_waited))
+    };
+    tasks(pid).filter_map(of).collect()
+}
+
+fn tasks(pid: i32) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().map(|task| task.path())
+}
+
+/// The first two numbers of /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst).
+fn schedstat(task: &Path) -> Option<[u64; 2]> {
+    let text = fs::read_to_string(task.join("schedstat")).ok()?;
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }
 
 pub fn stat(pid: i32) -> Option<Stat> {

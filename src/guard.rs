@@ -39,7 +39,7 @@ const SECOND_SIGNAL: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(4);
 /// At most so much longer yet: the time that it has waited for a processor meanwhile. Beside processes of somebody else
 /// that fork as fast as they can, each time into a session of its own, the scheduler was seen to leave a host runnable
-/// for more than six seconds without letting it run (Linux 6.18).
+/// for more than six seconds without letting it run (Linux 6.18.44 with autogroups, sched(7)).
 const STARVED: Duration = Duration::from_secs(30);
 
 /// How long Ctrl-Z waits for the host to stand still.

@@ -10,6 +10,11 @@
 //! BGJOBS_TORTURE_HEAVY=1  also with victims that leave no processor, or no process number, to anybody else
 //! BGJOBS_TORTURE_SEED=n   the seed of the first run; with BGJOBS_TORTURE=1 it repeats the one that has failed
 //! ```
+//!
+//! The group scheduling of some kernels leaves all that is outside one session without a processor for ten seconds and
+//! more, kernel threads among it, when such a session only computes (seen with Linux 6.18.44; 101f3498b4bd "sched/fair:
+//! Revert 6d71a9c61604" is said to mend it). Nothing keeps its time then. The long form wants
+//! `sysctl kernel.sched_autogroup_enabled=0` there.
 
 use crate::kill::harness::{self, CASE, Moment, Plan, Run, User, descendants, pipe, signal_of, terminal};
 use crate::support::Random;
@@ -156,7 +161,8 @@ const ENDS: &[End] = &[
     End {
         env: Some(("BGJOBS_TEST_HANG", "teardown:{dir}/switch")),
         grace: false, // It has passed when the guard gives up on the host.
-        bound: Duration::from_secs(5),
+        // 4 s, and what the host has waited for a processor, of which it may have one with everybody else.
+        bound: Duration::from_secs(7),
         ..end("deadlock in teardown", Act::Switch(Some(TERM)), Status::Signal(TERM))
     },
     end("TERM, KILL 100 ms later", Act::Twice(TERM, KILL, 100), Status::Any),

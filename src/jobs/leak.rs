@@ -17,8 +17,9 @@ pub const MARK: &str = "BGJOBS_RUN";
 /// A socket may outlive its process for a moment (io_uring closes its files later).
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How long the look for the mark may take: the guard waits for it.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long the look for the mark may take: the guard waits for it. It takes milliseconds, but on an overloaded
+/// machine it has little of a processor.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What is left of a run.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +29,7 @@ pub struct Left {
     /// They carry the run's mark; somebody else is their parent.
     pub marked: Vec<Survivor>,
     pub ports: Vec<OpenPort>,
-    /// There were too many processes to look at all of them for the mark.
+    /// Not all processes could be looked at for the mark: they were too many, or one of them did not answer.
     pub incomplete: bool,
 }
 

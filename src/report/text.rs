@@ -132,8 +132,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     }
     let tests = tally(verdict.tests);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
-    let _ =
-        writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {} leaked", verdict.left.count());
+    let _ = writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}", leaked(verdict.left));
     text
 }
 
@@ -192,7 +191,10 @@ fn seconds(time: Duration) -> String {
 /// `inside`: their numbers mean nothing outside of the run's own PID namespace.
 fn leaks(text: &mut String, left: &Left, inside: bool) {
     if left.incomplete {
-        text.push_str("warning: there are too many processes to look at each for the mark of this run\n");
+        text.push_str(
+            "warning: not every process could be looked at for the mark of this run: there are too many, or one does \
+             not answer\n",
+        );
     }
     let named = |one: &Survivor| format!("{}{}", if inside { "inside " } else { "" }, survivor(one));
     for one in left.descendants.iter().chain(&left.marked) {
@@ -205,6 +207,15 @@ fn leaks(text: &mut String, left: &Left, inside: bool) {
             "leaked: port {}, which a job opened, is still listened on by {holder}",
             open.port
         );
+    }
+}
+
+/// `0 leaked`: only where everybody was looked at.
+fn leaked(left: &Left) -> String {
+    match (left.incomplete, left.count()) {
+        (false, count) => format!("{count} leaked"),
+        (true, 0) => "leaks not ruled out".to_owned(),
+        (true, count) => format!("at least {count} leaked"),
     }
 }
 
@@ -253,8 +264,7 @@ pub fn guard_verdict(verdict: &GuardVerdict) {
     leaks(&mut text, left, false);
     let _ = writeln!(text, "logs: {}", verdict.run_dir.join("logs").display());
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(running.len()));
-    let _ =
-        writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {} leaked", left.count());
+    let _ = writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {}", leaked(left));
     print_error(&text);
 }
 
@@ -419,6 +429,22 @@ mod tests {
             "2 tests passed, 1 skipped; "
         );
         assert_eq!(tally(&[tested(Outcome::Failed(Box::default()))]), "0 tests passed, 1 failed; ");
+    }
+
+    #[test]
+    fn only_a_whole_look_says_that_nothing_leaked() {
+        let one = || Survivor {
+            pid: 1,
+            user: "u".to_owned(),
+            state: 'S',
+            command: "c".to_owned(),
+            beyond_reach: false,
+        };
+        let left = |marked, incomplete| Left { marked, incomplete, ..Left::default() };
+        assert_eq!(leaked(&left(Vec::new(), false)), "0 leaked");
+        assert_eq!(leaked(&left(vec![one()], false)), "1 leaked");
+        assert_eq!(leaked(&left(Vec::new(), true)), "leaks not ruled out");
+        assert_eq!(leaked(&left(vec![one()], true)), "at least 1 leaked");
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::Duration;
 
 /// One line of /proc/PID/stat (proc_pid_stat(5)).
@@ -367,32 +366,26 @@ fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
 }
 
 /// The processes that were started with this entry (`NAME=value`) in their environment, as far as it may be read, and
-/// whether all were asked within `bound`. Those that were there before `since` are not: that would be most of a
-/// machine, 30 µs each.
+/// whether all were asked within `bound` and have answered. Those that were there before `since` are not asked: that
+/// would be most of a machine, 30 µs each.
 pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, bool) {
     let until = clock::raw() + bound;
     let highest =
         fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
-    let asked = move |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
-    let entry = entry.as_bytes().to_vec();
-    let carries = move |pid: &i32| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|b| *b == 0).any(|variable| variable == entry)
-    };
-    let (carrier, found) = mpsc::channel();
-    let complete = memory::within(bound, move || {
-        for pid in pids().filter(asked) {
-            if clock::raw() >= until {
-                return false;
-            }
-            if carries(&pid) {
-                let _ = carrier.send(pid);
-            }
+    let asked = |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
+    let (mut found, mut complete) = (Vec::new(), true);
+    for pid in pids().filter(asked) {
+        if clock::raw() >= until {
+            return (found, false);
         }
-        true
-    });
-    (found.try_iter().collect(), complete.unwrap_or(false))
+        let environment = memory::read(pid, format!("/proc/{pid}/environ").into()).unwrap_or_default();
+        if environment.split(|b| *b == 0).any(|variable| variable == entry.as_bytes()) {
+            found.push(pid);
+        }
+        complete &= !memory::is_silent(pid);
+    }
+    (found, complete)
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.

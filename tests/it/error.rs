@@ -3,7 +3,7 @@
 //!
 //! Comments at the top of a script say how to run it: `//@ exit: 2` (the expected code), `//@ option: -I lib`.
 
-use crate::support::{Ran, Script, bgjobs, repo};
+use crate::support::{Ran, Script, bgjobs, repo, skip};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -239,7 +239,7 @@ fn a_stranger_on_the_port_of_ones_own_job_is_nothing_to_accept() {
 fn a_directory_that_another_user_may_not_enter_says_so() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     if fs::metadata("/proc/self").expect("/proc is there").uid() != 0 {
-        println!("skipped: only root can start something as another user");
+        skip("only root can start something as another user");
         return;
     }
     let dir = tempfile::tempdir().expect("temporary directory");

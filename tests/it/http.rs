@@ -1,6 +1,7 @@
 //! Servers that misbehave, and what `http_get` says of them.
 
 use super::support::Script;
+use crate::clock::Moment;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
@@ -169,7 +170,7 @@ fn an_interrupt_ends_a_request_at_once() {
     is_connected.recv().expect("a request");
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("pid"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("kill");
-    let started = std::time::Instant::now();
+    let started = Moment::now();
     let output = child.wait_with_output().expect("ends");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(2));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");

@@ -1,9 +1,10 @@
 //! `--isolate`: what a run has for itself, that it works inside as outside, and what is said where the machine does
 //! not allow it. Each as we are, and where we are root as an ordinary user too.
 
-use crate::kill::harness::{Case, Moment, Plan, Run, children, descendants, eventually, in_own_process};
+use crate::clock::Moment;
+use crate::kill::harness::{Case, Plan, Run, children, descendants, eventually, in_own_process};
 use crate::kill::harness::{signal_of, state};
-use crate::support::{self, Ran};
+use crate::support::{self, Ran, skip, skip_in_ci_too};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::os::unix::fs::PermissionsExt;
@@ -58,8 +59,7 @@ impl User {
     fn may(&self, what: &str) -> bool {
         let ran = self.run(&["--isolate", what], "0");
         if ran.stderr.contains("is not possible here") {
-            assert!(std::env::var_os("CI").is_none(), "{}", ran.stderr);
-            println!("skipped: {}", ran.stderr);
+            skip(&ran.stderr);
             return false;
         }
         ran.code(0);
@@ -219,7 +219,7 @@ fn an_ordinary_user_inside_cannot_become_another() {
 #[test]
 fn what_stands_in_the_way_is_named_with_its_way_out() {
     let Some(user) = User::nobody().filter(|user| user.may("pid")) else {
-        println!("skipped: only root can put something in the way");
+        skip("only root can put something in the way");
         return;
     };
     let masked = ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /proc/sys && exec \"$@\"", "sh"];
@@ -254,7 +254,7 @@ fn a_pid_namespace_needs_no_proc_to_begin_with() {
     let without = ["unshare", "--mount", "sh", "-c", "umount -l /proc && exec \"$@\"", "sh"];
     let allowed = Command::new(without[0]).args(&without[1..5]).args(["sh", "true"]).output();
     if !allowed.is_ok_and(|output| output.status.success()) || !user.may("pid") {
-        println!("skipped: /proc cannot be unmounted here");
+        skip("/proc cannot be unmounted here");
         return;
     }
     let code = "spawn([\"sleep\", \"60\"]); print(output(\"cat /proc/1/comm\"))";
@@ -329,7 +329,7 @@ const PLANS: [fn() -> Option<Maker>; 2] = [
         let may_read: Vec<String> =
             may_read.chain([support::bgjobs().to_string_lossy().into_owned()]).collect();
         if !Command::new(&may_read[0]).args(&may_read[1..]).status().expect("test").success() {
-            println!("kill case skipped as an ordinary user: the built program is not theirs to read");
+            skip_in_ci_too("the built program is not theirs to read");
             return None;
         }
         nobody.may("pid").then(|| Box::new(plan) as Maker)
@@ -487,7 +487,7 @@ fn what_not_even_the_kernel_can_end_is_named_by_its_number_outside() {
     }
     for host_too in [false, true] {
         let Some(frozen) = Frozen::new() else {
-            println!("skipped: without cgroup v1 nothing can be made that SIGKILL does not end");
+            skip_in_ci_too("without cgroup v1 nothing can be made that SIGKILL does not end");
             return;
         };
         let code = "spawn([\"sleep\", \"61\"]); print(\"ready\"); loop { sleep(0.01); }";

@@ -7,9 +7,9 @@
 
 pub mod harness;
 
-use harness::{
-    Case, Moment, Plan, Run, case, children, descendants, eventually, pipe, signal_of, state, terminal,
-};
+use crate::clock::Moment;
+use crate::support::skip;
+use harness::{Case, Plan, Run, case, children, descendants, eventually, pipe, signal_of, state, terminal};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::Write;
@@ -89,7 +89,7 @@ const CHANGED: &str = "let shell = |file| [\"sh\", \"-c\", `trap 'echo TERM >>{d
 
 case!(each_leader_is_asked_to_stop_when_the_host_is_killed, |case| {
     if !nix::unistd::geteuid().is_root() {
-        println!("kill case skipped: only root can become another user");
+        skip("only root can become another user");
         return;
     }
     case.rounds(|case| {
@@ -734,7 +734,7 @@ case!(as_pid_1_of_a_namespace_it_stops_all_the_same, |case| {
     let unshare = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
     let allowed = Command::new(unshare[0]).args(&unshare[1..]).arg("true").output();
     if !allowed.is_ok_and(|output| output.status.success()) {
-        println!("kill case skipped: unshare is not allowed here");
+        skip("unshare is not allowed here");
         return;
     }
     // Those that need their grace period have plenty of it; those that ignore the signal use it up.
@@ -759,7 +759,7 @@ case!(as_pid_1_of_a_namespace_it_stops_all_the_same, |case| {
 
 case!(what_cannot_be_killed_is_named_within_the_bound, |case| {
     if !nix::unistd::geteuid().is_root() {
-        println!("kill case skipped: only root can make a process that another user cannot kill");
+        skip("only root can make a process that another user cannot kill");
         return;
     }
     // An interpreter that becomes root, started by a run of another user.

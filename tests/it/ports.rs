@@ -1,6 +1,6 @@
 //! `kill_port(…)`: who is ended, and who never is.
 
-use crate::support::Script;
+use crate::support::{Script, skip};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -154,7 +154,7 @@ fn nobody_is_ended_next_to_an_ancestor() {
 #[test]
 fn another_users_process_is_never_ended() {
     if !is_root() {
-        println!("skipped: only root can start something as another user");
+        skip("only root can start something as another user");
         return;
     }
     let mut server = Server::start(&[], Some(65534));
@@ -168,7 +168,7 @@ fn another_users_process_is_never_ended() {
 #[test]
 fn somebody_whom_another_user_may_not_see_is_not_ended() {
     if !is_root() {
-        println!("skipped: only root can become another user");
+        skip("only root can become another user");
         return;
     }
     let mut server = Server::start(&[], None);

@@ -1,6 +1,6 @@
 //! What the README shows is true: its scripts run, print what it says, and its table names every function.
 
-use crate::support::{Script, bgjobs, repo, search_path, which};
+use crate::support::{Script, bgjobs, lacks, repo, search_path};
 use std::process::Command;
 
 struct Block {
@@ -38,16 +38,9 @@ fn redact(text: &str) -> String {
     })
 }
 
-fn skip(needs: &[&str]) -> bool {
-    let Some(missing) = needs.iter().find(|program| which(program).is_none()) else { return false };
-    assert!(std::env::var_os("CI").is_none(), "`{missing}` is not installed");
-    println!("skipped: needs `{missing}`, which is not installed");
-    true
-}
-
 /// A script that begins with `// NAME.rhai` and is followed by its output.
 fn shown_output_is_printed(name: &str) {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let blocks = blocks();
@@ -91,7 +84,7 @@ fn the_failing_script_prints_what_is_shown() {
 
 #[test]
 fn every_other_script_passes() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     for block in
@@ -183,7 +176,7 @@ fn shown_commands() -> Vec<String> {
 
 #[test]
 fn the_commands_beside_the_bash_recipe_pass() {
-    if skip(&["python3", "initdb", "psql"]) {
+    if lacks(&["python3", "initdb", "psql"]) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");

@@ -12,7 +12,7 @@
 //!
 //! `SCRIPT=fs/read cargo test --test it scripts` runs only those whose path contains that text.
 
-use crate::support::{Script, repo, search_path, which};
+use crate::support::{Script, repo, search_path, skip, which};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -75,7 +75,7 @@ fn check(path: &Path) -> Result<(), String> {
         if std::env::var_os("CI").is_some() {
             return Err(format!("`{missing}` is not there"));
         }
-        println!("skipped: {} needs `{missing}`, which is not there", shown.display());
+        skip(&format!("{} needs `{missing}`, which is not there", shown.display()));
         return Ok(());
     }
     // A script that hangs must not hang the suite.
@@ -164,7 +164,7 @@ fn the_example_at_the_top_of_each_module_runs() {
                     let ran = run.run();
                     let missing = ran.stderr.contains("installed") && std::env::var_os("CI").is_none();
                     if missing && ran.code != Some(0) {
-                        println!("skipped: the example of {}: {}", path.display(), ran.stderr);
+                        skip(&format!("the example of {}: {}", path.display(), ran.stderr));
                     } else if ran.code != Some(0) || code.is_empty() {
                         wrong.lock().expect("not poisoned").push(format!(
                             "{}: {}",

@@ -1,7 +1,7 @@
 //! The scenario scripts that are built in, run by their names against real servers, and how they are found, listed
 //! and explained.
 
-use crate::support::{Ran, Script, bgjobs, repo, which};
+use crate::support::{Ran, Script, bgjobs, lacks, repo};
 use std::fs;
 use std::process::{Command, Output};
 
@@ -26,13 +26,6 @@ fn scenario(name: &str, args: &[&str], files: &[(&str, &str)]) -> Ran {
     }
     let script = Script::file(name).option("--timeout").option("60s").cwd(dir.path());
     args.iter().fold(script, |script, arg| script.arg(arg)).run()
-}
-
-fn skip(needs: &[&str]) -> bool {
-    let Some(missing) = needs.iter().find(|program| which(program).is_none()) else { return false };
-    assert!(std::env::var_os("CI").is_none(), "`{missing}` is not installed");
-    println!("skipped: needs `{missing}`, which is not installed");
-    true
 }
 
 #[test]
@@ -163,7 +156,7 @@ fn completed(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn a_shell_completes_the_names_of_what_is_built_in() {
-    if skip(&["bash"]) {
+    if lacks(&["bash"]) {
         return;
     }
     assert_eq!(completed(&["script", "se"]), ["serve-and-test", "services-file"]);
@@ -204,7 +197,7 @@ fn manual_pages_are_of_bgjobs_and_of_its_commands() {
 
 #[test]
 fn serve_and_test_ends_as_the_tests_do() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let files = [("hello.txt", "hello\n")];
@@ -379,7 +372,7 @@ fn a_bare_number_is_a_time_in_seconds_as_on_the_command_line() {
 
 #[test]
 fn several_services_are_found_by_the_tests() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let args = [
@@ -413,7 +406,7 @@ fn several_services_with_a_mistake_are_not_started() {
 
 #[test]
 fn health_is_waited_for_and_told() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let server = format!("python3 -m http.server {} --bind 127.0.0.1", free_port());
@@ -444,7 +437,7 @@ fn free_port() -> u16 {
 
 #[test]
 fn a_port_is_freed_and_then_the_command_runs() {
-    if skip(&["python3"]) {
+    if lacks(&["python3"]) {
         return;
     }
     let server = "import socket,sys;s=socket.socket();s.bind((\"127.0.0.1\",0));s.listen();\
@@ -476,7 +469,7 @@ fn a_port_is_freed_and_then_the_command_runs() {
 
 #[test]
 fn the_whole_output_of_a_server_is_captured_and_shown() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
@@ -499,7 +492,7 @@ fn the_whole_output_of_a_server_is_captured_and_shown() {
 
 #[test]
 fn smoke_says_what_each_url_answers() {
-    if skip(&["python3"]) {
+    if lacks(&["python3"]) {
         return;
     }
     let cmd = ["--cmd", "python3 -m http.server $PORT --bind 127.0.0.1"];
@@ -524,7 +517,7 @@ fn smoke_says_what_each_url_answers() {
 
 #[test]
 fn a_server_that_is_killed_comes_back() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let cmd = "python3 -m http.server $PORT --bind 127.0.0.1";
@@ -541,7 +534,7 @@ fn a_server_that_is_killed_comes_back() {
 
 #[test]
 fn an_app_is_tested_with_a_migrated_database() {
-    if skip(&["initdb", "psql", "python3", "curl"]) {
+    if lacks(&["initdb", "psql", "python3", "curl"]) {
         return;
     }
     let files = [
@@ -572,7 +565,7 @@ fn an_app_is_tested_with_a_migrated_database() {
 
 #[test]
 fn a_python_application_and_its_tests_run_in_its_virtual_environment() {
-    if skip(&["python3", "flask"]) {
+    if lacks(&["python3", "flask"]) {
         return;
     }
     let dir = tempfile::tempdir().expect("a directory");
@@ -599,7 +592,7 @@ fn a_python_application_and_its_tests_run_in_its_virtual_environment() {
 
 #[test]
 fn a_node_application_is_started_by_its_package() {
-    if skip(&["node", "npm"]) {
+    if lacks(&["node", "npm"]) {
         return;
     }
     let package =
@@ -624,7 +617,7 @@ fn a_node_application_is_started_by_its_package() {
 
 #[test]
 fn the_services_of_a_file_are_found_by_the_tests() {
-    if skip(&["python3", "curl"]) {
+    if lacks(&["python3", "curl"]) {
         return;
     }
     let web = "python3 -m http.server $PORT --bind 127.0.0.1";

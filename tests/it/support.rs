@@ -1,6 +1,7 @@
 //! Runs a script with the built binary and gives back all that a user would see.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -27,6 +28,27 @@ pub fn search_path() -> String {
 /// Where a program is, if it is installed.
 pub fn which(program: &str) -> Option<PathBuf> {
     search_path().split(':').map(|dir| Path::new(dir).join(program)).find(|path| path.is_file())
+}
+
+/// Says that a test is skipped, and why. In CI that is a failure: everything that it needs is there.
+pub fn skip(why: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{why}");
+    skip_in_ci_too(why);
+}
+
+/// As [`skip`], for what few machines have.
+pub fn skip_in_ci_too(why: &str) {
+    let thread = std::thread::current();
+    let line = format!("skipped: {}: {}\n", thread.name().unwrap_or("a test"), why.trim_end());
+    // Past the test harness, which only shows what failed tests print.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Whether one of these programs is not installed; then the test is skipped.
+pub fn lacks(needs: &[&str]) -> bool {
+    let Some(missing) = needs.iter().find(|program| which(program).is_none()) else { return false };
+    skip(&format!("`{missing}` is not installed"));
+    true
 }
 
 /// A run to be made.

@@ -1,6 +1,6 @@
 //! `bgjobs ps` and `bgjobs sweep`: what lives, and what is not one's own.
 
-use crate::support::{Script, bgjobs};
+use crate::support::{Script, bgjobs, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -405,7 +405,7 @@ fn the_cgroup_of_a_lost_run_holds_who_hides_in_every_other_way() {
     let lost = Lost::with(&code, &["--grace=100ms"], &["hidden"], "");
     let hidden = lost.pid_of("hidden").expect("alive");
     let Ok(cgroup) = std::fs::read_to_string(lost.dirs()[0].join("cgroup")) else {
-        println!("skipped: there is no cgroup to be had here");
+        skip("there is no cgroup to be had here");
         return;
     };
     // A record that names another cgroup is worth nothing.
@@ -437,7 +437,7 @@ while True:
     let code = format!("spawn([\"python3\", \"-SEc\", `{chain}`, {up:?}]); wait_file({up:?});");
     let lost = Lost::with(&code, &["--grace=100ms"], &[], "");
     let Ok(cgroup) = std::fs::read_to_string(lost.dirs()[0].join("cgroup")) else {
-        println!("skipped: there is no cgroup to be had here");
+        skip("there is no cgroup to be had here");
         return;
     };
     // Once both its processes have let go of the cgroup.
@@ -455,7 +455,7 @@ fn ps_shows_the_jobs_in_a_pid_namespace_by_the_numbers_that_they_have_outside() 
     let base = base();
     let probe = Script::code("").option("--isolate=pid").run();
     if probe.code != Some(0) {
-        println!("skipped: no PID namespace to be had here: {}", probe.stderr);
+        skip(&format!("no PID namespace to be had here: {}", probe.stderr));
         return;
     }
     let file = base.path().join("inside.rhai");
@@ -702,7 +702,7 @@ fn a_live_run_within_a_lost_one_is_asked_to_end_and_ends_its_own() {
 fn root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        println!("skipped: needs root, to be two users");
+        skip("needs root, to be two users");
     }
     root
 }

@@ -16,7 +16,8 @@
 //! Revert 6d71a9c61604" is said to mend it). Nothing keeps its time then. The long form wants
 //! `sysctl kernel.sched_autogroup_enabled=0` there.
 
-use crate::kill::harness::{self, CASE, Moment, Plan, Run, User, descendants, pipe, signal_of, terminal};
+use crate::clock::Moment;
+use crate::kill::harness::{self, CASE, Plan, Run, User, descendants, pipe, signal_of, terminal};
 use crate::support::Random;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -571,7 +572,6 @@ fn worker() {
         return;
     };
     nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
-    harness::watch_the_load();
     // The test runner has begun a line.
     println!();
     for seed in seed..seed + runs {

@@ -10,6 +10,7 @@
 //! BGJOBS_SEED=n     the seed of all that is random; a failure prints the one to repeat it with
 //! ```
 
+use crate::clock::Moment;
 use crate::support::{self, Random};
 use nix::errno::Errno;
 use nix::libc;
@@ -24,8 +25,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 pub const CASE: &str = "BGJOBS_KILL_CASE";
@@ -51,7 +52,6 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     if std::env::var(CASE).is_ok_and(|case| case == name) {
         nix::sys::prctl::set_child_subreaper(true).expect("subreaper");
         let seed = number("BGJOBS_SEED").expect("the outer process has chosen one");
-        watch_the_load();
         let mut case = Case::new(name, seed);
         body(&mut case);
         case.tell();
@@ -72,6 +72,9 @@ pub fn in_own_process(name: &str, body: fn(&mut Case)) {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     for line in out.lines().filter(|line| line.starts_with("kill case")) {
         println!("{line}");
+    }
+    for why in err.lines().filter_map(|line| line.strip_prefix(&format!("skipped: {name}: "))) {
+        support::skip_in_ci_too(why);
     }
     assert!(
         output.status.success() && out.contains("1 passed"),
@@ -94,70 +97,6 @@ pub fn own_world() -> &'static [&'static str] {
         trial.is_ok_and(|output| output.status.success())
     };
     if *ALLOWED.get_or_init(allowed) { UNSHARED } else { SIGNALS }
-}
-
-/// A moment on a clock that counts the time that a fair scheduler would have needed on an idle machine: while more
-/// threads want to run than there are processors, everything takes longer by that ratio, which says nothing about
-/// bgjobs. On an idle machine it is the time of day.
-#[derive(Clone, Copy)]
-pub struct Moment(Duration);
-
-/// The clock of [`Moment`], kept by a thread that looks at the load every few milliseconds.
-struct Clock {
-    /// When the load was last looked at, and what the clock said then.
-    looked: Instant,
-    counted: Duration,
-    /// How much longer everything takes just now; at least 1.
-    stretch: f64,
-}
-
-static CLOCK: OnceLock<Mutex<Clock>> = OnceLock::new();
-const BEAT: Duration = Duration::from_millis(2);
-
-impl Clock {
-    fn shared() -> MutexGuard<'static, Self> {
-        let new = || Mutex::new(Self { looked: Instant::now(), counted: Duration::ZERO, stretch: 1.0 });
-        CLOCK.get_or_init(new).lock().expect("nobody panics with it")
-    }
-
-    fn now(&self) -> Duration {
-        self.counted + self.looked.elapsed().div_f64(self.stretch)
-    }
-
-    /// The fourth word of /proc/loadavg says how many threads want to run, this one among them (proc_loadavg(5)).
-    fn beat(&mut self) {
-        let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let running = text.split([' ', '/']).nth(3).and_then(|word| word.parse::<u32>().ok()).unwrap_or(1);
-        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        let stretch = (f64::from(running.saturating_sub(1)) / cores as f64).max(1.0);
-        // Whatever was between the two looks counts as the worse of them.
-        self.stretch = self.stretch.max(stretch);
-        self.counted = self.now();
-        (self.looked, self.stretch) = (Instant::now(), stretch);
-    }
-}
-
-pub fn watch_the_load() {
-    std::thread::spawn(|| {
-        loop {
-            Clock::shared().beat();
-            std::thread::sleep(BEAT);
-        }
-    });
-}
-
-impl Moment {
-    pub fn now() -> Self {
-        Self(Clock::shared().now())
-    }
-
-    pub fn elapsed(self) -> Duration {
-        Self::now().since(self)
-    }
-
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
-    }
 }
 
 /// One case: its chance, and what it has measured.

@@ -416,7 +416,14 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         inside: options.isolate.pid,
         kept: remains.as_deref(),
     };
-    if !broken_pipe {
+    // Nothing was done that could be judged: the error says it all, as it does of `bgjobs check`.
+    let only_refused = code == exit::USAGE
+        && ending.reason.is_none()
+        && !ending.jobs.have_started()
+        && verdict.tests.is_empty()
+        && ending.left.is_empty()
+        && !keep;
+    if !broken_pipe && !only_refused {
         ending.bus.emit(Event::Verdict(report::verdict(&verdict, ending.style)));
     }
     testing::may_hang("verdict");

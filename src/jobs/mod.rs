@@ -626,6 +626,11 @@ impl Jobs {
         proc::descendants(nix::unistd::getpid().as_raw()).iter().any(|stat| stat.pid == pid)
     }
 
+    /// Whether anything was started, a job or a command.
+    pub fn have_started(&self) -> bool {
+        self.first.get().is_some()
+    }
+
     /// Notes what the run listens on, so that it can be missed when all has been stopped.
     pub fn note_ports(&self) {
         if self.first.get().is_some() {

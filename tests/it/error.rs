@@ -196,6 +196,24 @@ fn a_script_must_be_utf8() {
     ran.stderr_has("`latin1.rhai` is not UTF-8: invalid byte in line 2");
 }
 
+/// It has done nothing that could be judged. Whatever was started is.
+#[test]
+fn a_usage_error_before_anything_was_started_has_no_verdict() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    for (code, judged) in [
+        ("let x = ;", false),
+        ("prin(1)", false),
+        ("param(\"port\")", false),
+        ("print(1); throw #{kind: \"usage\", message: \"no\"}", false),
+        ("run(\"true\"); param(\"port\")", true),
+        ("test(\"a\", || ()); param(\"port\")", true),
+        ("exit(2)", true),
+    ] {
+        let ran = Script::code(code).cwd(dir.path()).run().code(2);
+        assert_eq!(ran.stderr.contains("bgjobs: failed (exit 2) in"), judged, "{code}: {}", ran.stderr);
+    }
+}
+
 #[test]
 fn an_empty_script_passes() {
     let dir = tempfile::tempdir().expect("temporary directory");

@@ -3,6 +3,7 @@
 //! Emitting never blocks and never fails, so the teardown may emit. Only [`Bus::output`] waits, when the
 //! reader of our stdout is slow: the command that prints is slowed down with it, as in a pipe.
 
+use crate::sys::clock;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -124,7 +125,8 @@ pub struct Killed {
 
 #[derive(Default)]
 struct Queue {
-    events: VecDeque<Event>,
+    /// Each with its time on the run's clock.
+    events: VecDeque<(Duration, Event)>,
     pending: usize,
     closed: bool,
 }
@@ -139,7 +141,7 @@ impl Bus {
     pub fn emit(&self, event: Event) {
         let mut queue = self.lock();
         queue.pending += size(&event);
-        queue.events.push_back(event);
+        queue.events.push_back((clock::now(), event));
         drop(queue);
         self.changed.notify_all();
     }
@@ -164,8 +166,8 @@ impl Bus {
         self.changed.notify_all();
     }
 
-    /// The next event, waiting at most `patience`; `Err` when closed and empty.
-    pub fn next(&self, patience: Duration) -> Result<Option<Event>, Closed> {
+    /// The next event and when it was emitted, waiting at most `patience`; `Err` when closed and empty.
+    pub fn next(&self, patience: Duration) -> Result<Option<(Duration, Event)>, Closed> {
         let mut queue = self.lock();
         if queue.events.is_empty() && !queue.closed {
             queue = self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;

@@ -310,7 +310,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         (None, Echo::Yes) => capture::Echo::AsItIs,
         (Some(name), Echo::Yes) => capture::Echo::Prefixed(name.clone()),
     };
-    let (job, pump) = match start(spec, shown) {
+    let (job, pump) = match start(spec, shown, &text) {
         Ok(started) => started,
         Err(SpawnError::Stopping) => return Err(error::terminated()),
         Err(
@@ -322,7 +322,6 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         }
         Err(e) => return Err(spawn_error(function, &e, None)),
     };
-    rt.emit(Event::CommandStarted { command: text.clone() });
 
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = timeout;
@@ -394,11 +393,17 @@ fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
         .into())
 }
 
-fn start(spec: jobs::spec::Spec, echo: capture::Echo) -> Result<(Arc<Inner>, capture::Pump), SpawnError> {
+fn start(
+    spec: jobs::spec::Spec,
+    echo: capture::Echo,
+    text: &str,
+) -> Result<(Arc<Inner>, capture::Pump), SpawnError> {
     let rt = rt();
     let os = |reason: String| SpawnError::Os { what: "a pipe", reason };
     let (job, pipes) = rt.jobs.spawn(spec, Kind::Command)?;
     let pipes = pipes.ok_or_else(|| os("no output".to_owned()))?;
+    // Before anything that it prints is passed on.
+    rt.emit(Event::CommandStarted { command: text.to_owned() });
     match rt.jobs.pump(pipes, echo) {
         Ok(pump) => Ok((job, pump)),
         Err(e) => {

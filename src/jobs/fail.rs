@@ -131,7 +131,6 @@ impl Jobs {
         let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked && !entry.told) else { return };
         entry.failed = Some(found.clone());
         let job = entry.job.spec.name.clone();
-        drop(table);
         self.bus.emit(Event::JobFailed { job, line: found.line });
     }
 

@@ -22,8 +22,9 @@
 //! Three threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
 //! the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which keeps
 //! them short. Children are only
-//! reaped under the table's lock, which is a leaf: no other lock is taken and nothing is reported under it. The
-//! spawner holds it until an exec has succeeded or failed, and /proc is read under it.
+//! reaped under the table's lock, which is a leaf: no other lock is taken under it, but that of the event stream, which
+//! nobody holds for longer than a moment: what is announced under the lock is announced in the order in which it
+//! happened. The spawner holds it until an exec has succeeded or failed, and /proc is read under it.
 
 pub mod cgroup;
 pub mod control;
@@ -228,6 +229,10 @@ impl Jobs {
             if let Ok(pid) = result {
                 let other = exec.credentials.as_ref().map(|user| user.uid);
                 let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+                if job.kind == Kind::Job {
+                    let (name, command) = (job.spec.name.clone(), job.spec.command.display());
+                    self.bus.emit(Event::JobStarted { job: name, command, pid });
+                }
                 table.insert(job, pid, uid, clock::now());
             }
             drop(table);
@@ -252,8 +257,8 @@ impl Jobs {
     /// Brings the table up to date, announces what changed, wakes whoever waits.
     fn look(&self) {
         testing::may_panic();
-        let changes = lock(&self.table).look(clock::now());
-        for change in changes {
+        let mut table = lock(&self.table);
+        for change in table.look(clock::now()) {
             let job = change.job.spec.name.clone();
             match change.state {
                 _ if change.job.kind != Kind::Job || change.asked => {}
@@ -265,6 +270,7 @@ impl Jobs {
                 State::Running => {}
             }
         }
+        drop(table);
         self.control.bell.ring();
     }
 
@@ -326,7 +332,7 @@ impl Jobs {
         let exec = spec.prepare(child, account, self.join(limited.as_ref()));
         let (stdin, too_chatty) = (Mutex::new(stdin), AtomicBool::new(false));
         let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin, terminal, limited });
-        let pid = exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
+        exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
             {
@@ -335,8 +341,6 @@ impl Jobs {
         })?;
         if kind == Kind::Job {
             self.watch_for_failure(&job, log_from);
-            let command = job.spec.command.display();
-            self.bus.emit(Event::JobStarted { job: job.spec.name.clone(), command, pid });
             self.logs.get().inspect(|thread| thread.unpark());
         }
         Ok((job, capture))

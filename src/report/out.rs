@@ -108,7 +108,7 @@ impl<F: Fn()> Writer<F> {
         loop {
             let patience = if self.backlog.is_empty() { Duration::from_secs(3600) } else { Duration::ZERO };
             match self.bus.next(patience) {
-                Ok(Some(event)) => self.handle(event),
+                Ok(Some((at, event))) => self.handle(at, event),
                 Ok(None) => self.push_backlog(KEEP_ORDER),
                 Err(Closed) => {
                     self.let_go();
@@ -121,7 +121,7 @@ impl<F: Fn()> Writer<F> {
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, at: Duration, event: Event) {
         match event {
             Event::Stdout(bytes) => {
                 if !self.backlog.is_empty() {
@@ -150,7 +150,7 @@ impl<F: Fn()> Writer<F> {
                 if let Event::Verdict(_) = other {
                     self.let_go();
                 }
-                if let Some(line) = self.terminal.line(&other) {
+                if let Some(line) = self.terminal.line(at, &other) {
                     // What a command printed without a newline must not run into ours.
                     if std::mem::take(&mut self.within_line) {
                         self.write_stderr(b"\n");

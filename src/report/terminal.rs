@@ -3,7 +3,6 @@
 use super::text::{duration, ignored, sanitize, size};
 use crate::cli::{Color, Verbosity};
 use crate::event::{Event, Outcome, Tested};
-use crate::sys::clock;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -59,8 +58,8 @@ impl Terminal {
         Self { started, verbosity, style }
     }
 
-    /// The line of an event, with its newline; none when it is not worth one.
-    pub fn line(&self, event: &Event) -> Option<String> {
+    /// The line of an event that was emitted at this time, with its newline; none when it is not worth one.
+    pub fn line(&self, at: Duration, event: &Event) -> Option<String> {
         let style = self.style;
         let least = match event {
             Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
@@ -122,7 +121,7 @@ impl Terminal {
             Event::Interrupted(text) => style.note(text),
             Event::Stdout(_) | Event::Stderr(_) | Event::Text(_) | Event::Verdict(_) => return None,
         };
-        let elapsed = clock::now().saturating_sub(self.started);
+        let elapsed = at.saturating_sub(self.started);
         let time = style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));
         Some(format!("{time} {}\n", text.trim_end_matches('\n')))
     }

@@ -14,6 +14,7 @@ mod http;
 mod isolate;
 mod kill;
 mod logs;
+mod output;
 mod ports;
 mod readme;
 mod script;

@@ -54,7 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("jobs", &["event", "secret", "sys"]),
     ("secret", &["sys"]),
     ("suite", &["event"]),
-    ("event", &[]),
+    ("event", &["sys"]),
     // Only for the tests, in which every room may use it.
     ("fuzz", &["cli", "exit", "fuzz", "host", "report"]),
     ("exit", &[]),

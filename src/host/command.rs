@@ -9,8 +9,8 @@ use crate::exit;
 use crate::jobs::control::lock;
 use crate::jobs::output::{self as capture, Captured, Stream};
 use crate::jobs::spec::SpawnError;
-use crate::jobs::strand;
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind};
+use crate::jobs::{strand, text};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine};
@@ -239,7 +239,7 @@ fn failed(function: &str, done: &Done) -> ScriptError {
         error = error.note("exit 127 is the shell's way to say that a command was not found");
     }
     if !done.echoed {
-        let lines = capture::last_lines(outcome.output.as_bytes(), 20);
+        let lines = text::last_lines_folded(outcome.output.as_bytes(), 20);
         error =
             error.tail(Tail { title: format!("output of `{}`", one_line(&done.command)), lines, path: None });
     }
@@ -343,7 +343,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
             let partial = pump.finish(&|| rt.control().halted()).text(None);
             let mut error = error::death(&dead, &death, Some(&format!("`{}` to end", one_line(&text))));
             if echo != Echo::Yes {
-                let lines = capture::last_lines(partial.as_bytes(), 20);
+                let lines = text::last_lines_folded(partial.as_bytes(), 20);
                 error =
                     error.tail(Tail { title: format!("output of `{}`", one_line(&text)), lines, path: None });
             }

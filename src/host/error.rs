@@ -8,7 +8,7 @@ use crate::event::{Place, Tail};
 use crate::exit;
 use crate::jobs::ExitStatus;
 use crate::jobs::fail::{Death, FailLine};
-use crate::jobs::{self, Job, output};
+use crate::jobs::{self, Job, output, text};
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 use std::path::Path;
@@ -203,13 +203,12 @@ pub fn thrown(value: &Dynamic) -> Option<ScriptError> {
         return Some(error.clone());
     }
     let map = value.read_lock::<Map>()?;
-    let text = |key: &str| map.get(key).filter(|value| !value.is_unit()).map(ToString::to_string);
-    let mut error = ScriptError::new(Kind::of(&text("kind")?)?, text("message")?);
-    error.notes.extend(text("note"));
-    error.hint = text("hint");
-    if let Some(output) = text("output") {
-        let lines: Vec<String> = output.lines().map(str::to_owned).collect();
-        let lines = lines[lines.len().saturating_sub(TAIL)..].to_vec();
+    let noun = |key: &str| map.get(key).filter(|value| !value.is_unit()).map(ToString::to_string);
+    let mut error = ScriptError::new(Kind::of(&noun("kind")?)?, noun("message")?);
+    error.notes.extend(noun("note"));
+    error.hint = noun("hint");
+    if let Some(output) = noun("output") {
+        let lines = text::last_lines_folded(output.as_bytes(), TAIL);
         error = error.tail(Tail { title: "output".to_owned(), lines, path: None });
     }
     if let Some(job) = map.get("job").and_then(|job| job.read_lock::<job::Job>()) {
@@ -254,7 +253,7 @@ const TAIL: usize = 20;
 pub fn log_tail(job: &str, path: &Path) -> Tail {
     Tail {
         title: format!("last lines of {job}"),
-        lines: output::tail(path, TAIL),
+        lines: output::folded_tail(path, TAIL),
         path: Some(path.display().to_string()),
     }
 }

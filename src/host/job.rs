@@ -9,8 +9,8 @@ use super::services;
 use super::value::{self, Opts};
 use crate::jobs::output as log;
 use crate::jobs::spec::Expect;
-use crate::jobs::strand;
 use crate::jobs::{self, Ask, Job as Inner, Sent, State, UNREAD, View};
+use crate::jobs::{strand, text};
 use crate::probe::{Attempt, Wait};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
@@ -215,13 +215,15 @@ mod functions {
         job.0.log.as_ref().map_or_else(String::new, |path| path.display().to_string())
     }
 
-    /// Its whole log as a string. When its beginning was dropped (`max_log`), the first line says so.
+    /// Its whole log as a string, with colour codes and carriage returns; what is no UTF-8 is U+FFFD. When its beginning
+    /// was dropped (`max_log`), the first line says so.
     #[rhai_fn(get = "output", pure)]
     pub fn output(job: &mut Job) -> String {
         job.0.log.as_ref().map_or_else(String::new, |path| log::read_log(path))
     }
 
-    /// The last `n` lines of its log, as a string without colour codes.
+    /// The last `n` lines of its log, as a string: as a terminal would show them, without colour codes, of a progress
+    /// bar the last state; what is no UTF-8 is U+FFFD.
     ///
     /// ```rhai
     /// let job = spawn("echo one; echo two; sleep 60");
@@ -234,7 +236,7 @@ mod functions {
         job.0.log.as_ref().map_or_else(String::new, |path| log::tail(path, count).join("\n"))
     }
 
-    /// The lines of its log, as an array of strings without colour codes.
+    /// The lines of its log, as an array of strings, each as in `.tail(n)`.
     ///
     /// ```rhai
     /// let job = spawn("echo one; echo two; sleep 60");
@@ -244,7 +246,7 @@ mod functions {
     #[rhai_fn(name = "lines", pure)]
     pub fn lines(job: &mut Job) -> Array {
         let text = job.0.log.as_ref().map_or_else(String::new, |path| log::read_log(path));
-        text.lines().map(|line| Dynamic::from(log::plain(line.as_bytes()))).collect()
+        text::lines(text.as_bytes()).map(Dynamic::from).collect()
     }
 
     /// Its port: the one it was given, or the first that it listens on; `()` when there is none.

@@ -10,7 +10,7 @@ use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::Tail;
 use crate::jobs::output as log;
-use crate::jobs::{self, State};
+use crate::jobs::{self, State, text};
 use crate::probe::http::{Request, Target, Url, Want};
 use crate::probe::{Failed, Seen, Wait};
 use regex::Regex;
@@ -194,7 +194,7 @@ mod functions {
     }
 
     /// Waits until the job's log has a line that matches, from the job's start on, and returns the captures:
-    /// the whole match first, then the groups. Throws `timeout` (30 s), `job_died` also when it ends with 0.
+    /// the whole match first, then the groups. A carriage return starts a line over: `^` is also what follows it. Throws `timeout` (30 s), `job_died` also when it ends with 0.
     ///
     /// ```rhai
     /// let job = spawn("echo listening on 8080; sleep 60");
@@ -569,7 +569,7 @@ fn drive(
                     .hint(format!("kill_port({port})   (ends who has it)"));
             }
             if let Some(output) = prober.last_output() {
-                let lines = log::last_lines(output.as_bytes(), 10);
+                let lines = text::last_lines_folded(output.as_bytes(), 10);
                 error = error.tail(Tail { title: format!("last output of {what}"), lines, path: None });
             }
             error.into()

@@ -10,6 +10,7 @@
 //! stopping all jobs' way out, and the final sweep
 //! last     the command that is run instead of a stop signal
 //! output   a job's log, a command's pipes
+//! text     how what they hold looks as text
 //! terminal a job's terminal
 //! limit    keeps the logs within their limits
 //! files    directories whose changes ring the bell
@@ -42,6 +43,7 @@ mod stopping;
 pub mod strand;
 mod table;
 pub mod terminal;
+pub mod text;
 
 pub use crate::sys::wait::ExitStatus;
 pub use leak::Left;

@@ -5,7 +5,7 @@
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 
 use super::control::{Control, lock};
-use super::strand;
+use super::{strand, text};
 use crate::event::{Bus, Event};
 use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
@@ -60,18 +60,15 @@ impl Captured {
 
     /// The text of one stream, or of both in the order in which it came.
     pub fn text(&self, only: Option<Stream>) -> String {
-        let mut bytes = Vec::new();
         let wanted = |stream: &Stream| only.is_none_or(|only| only == *stream);
-        for (_, chunk) in self.head.iter().filter(|(stream, _)| wanted(stream)) {
-            bytes.extend_from_slice(chunk);
-        }
+        let mut bytes = joined(self.head.iter().filter(|(stream, _)| wanted(stream)));
         let dropped = only.map_or(self.dropped(), |only| self.dropped[only as usize]);
         if dropped > 0 {
+            bytes.truncate(text::whole_characters(&bytes).len());
             bytes.extend_from_slice(left_out(dropped).as_bytes());
         }
-        for (_, chunk) in self.tail.iter().filter(|(stream, _)| wanted(stream)) {
-            bytes.extend_from_slice(chunk);
-        }
+        let tail = joined(self.tail.iter().filter(|(stream, _)| wanted(stream)));
+        bytes.extend_from_slice(if dropped > 0 { text::from_character(&tail) } else { &tail });
         fit(&bytes)
     }
 
@@ -79,6 +76,20 @@ impl Captured {
     pub fn dropped(&self) -> usize {
         self.dropped.iter().sum()
     }
+}
+
+/// Chunks of two streams, one after the other. Where one of them was cut within a character, the rest of that comes
+/// with the stream's next chunk: not behind what the other stream has between them.
+fn joined<'a>(chunks: impl Iterator<Item = &'a (Stream, Vec<u8>)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut cut: [Vec<u8>; 2] = Default::default();
+    for (stream, chunk) in chunks {
+        let cut = &mut cut[*stream as usize];
+        cut.extend_from_slice(chunk);
+        bytes.extend(cut.drain(..text::whole_characters(cut).len()));
+    }
+    cut.into_iter().for_each(|rest| bytes.extend(rest));
+    bytes
 }
 
 fn left_out(bytes: usize) -> String {
@@ -125,11 +136,12 @@ impl Prefixer {
         let partial = &mut self.partial[stream as usize];
         partial.extend_from_slice(bytes);
         let end = partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let whole: Vec<u8> = if end == 0 && partial.len() >= LONGEST_LINE {
-            std::mem::take(partial)
+        let end = if end == 0 && partial.len() >= LONGEST_LINE {
+            text::whole_characters(partial).len()
         } else {
-            partial.drain(..end).collect()
+            end
         };
+        let whole: Vec<u8> = partial.drain(..end).collect();
         prefixed(&self.word, &whole)
     }
 
@@ -139,16 +151,21 @@ impl Prefixer {
     }
 }
 
-/// Each line after a word: `curl | hello`.
+/// Each line after a word: `curl | hello`. So is what a carriage return begins: it would be written over the word.
 pub fn prefixed(word: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut text = Vec::new();
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        text.extend_from_slice(word.as_bytes());
-        text.extend_from_slice(b" | ");
-        text.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-        text.push(b'\n');
+    let prefix = format!("{word} | ");
+    let again = format!("\r{prefix}");
+    let mut text = String::new();
+    for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
+        let states = line.trim_end_matches(['\r', '\n']);
+        text.extend([
+            &prefix,
+            &*states.replace('\r', &again),
+            line[states.len()..].trim_end_matches('\n'),
+            "\n",
+        ]);
     }
-    text
+    text.into_bytes()
 }
 
 /// Our ends of a command's pipes, or of its terminal, before anybody reads them.
@@ -367,10 +384,10 @@ pub struct LogReader {
     partial: Vec<u8>,
 }
 
-/// What came into a log since the last look, without colour codes.
+/// What came into a log since the last look, as text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct News {
-    /// Lines that are complete.
+    /// Lines that are complete, with what each has shown before it was started over.
     pub lines: Vec<String>,
     /// The beginning of a line, if more of it has come.
     pub partial: Option<String>,
@@ -414,26 +431,28 @@ impl LogReader {
         self.offset = piece.end;
         let mut bytes = std::mem::take(&mut self.partial);
         bytes.extend_from_slice(&piece.without_cut_line().bytes);
-        // A line that is longer than a piece is taken for several.
-        let end = match bytes.iter().rposition(|b| *b == b'\n') {
+        // What follows a carriage return has started the line over. One at the end may belong to the line's end.
+        let begun = |pair: &[u8]| pair[0] == b'\n' || (pair[0] == b'\r' && !matches!(pair[1], b'\r' | b'\n'));
+        let end = match bytes.windows(2).rposition(begun) {
+            _ if bytes.ends_with(b"\n") => bytes.len(),
             Some(last) => last + 1,
-            None if bytes.len() as u64 >= PIECE => bytes.len(),
+            // A line that is longer than a piece is taken for several.
+            None if bytes.len() as u64 >= PIECE => text::whole_characters(&bytes).len(),
             None => 0,
         };
         self.partial = bytes.split_off(end);
         let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let partial = text::whole_characters(&self.partial);
         News {
-            lines: if end == 0 { Vec::new() } else { whole.split(|b| *b == b'\n').map(plain).collect() },
-            partial: (!self.partial.is_empty()).then(|| plain(&self.partial)),
+            lines: if end == 0 {
+                Vec::new()
+            } else {
+                whole.split(|b| *b == b'\n').flat_map(text::states).collect()
+            },
+            partial: (!partial.is_empty()).then(|| text::line(partial)),
             more: size > self.offset,
         }
     }
-}
-
-/// A line as text without colour codes and without carriage returns around it: line editors begin with one.
-pub fn plain(bytes: &[u8]) -> String {
-    let stripped = anstream::adapter::strip_bytes(bytes).into_vec();
-    String::from_utf8_lossy(&stripped).trim_matches('\r').to_owned()
 }
 
 /// How long a log is now.
@@ -455,11 +474,13 @@ pub fn read_log(path: &Path) -> String {
         if head.cut {
             text.extend_from_slice(dropped(head.start).as_bytes());
         }
-        text.extend_from_slice(&head.bytes);
         if large {
             let skipped = usize::try_from(size - begin - 2 * HALF).unwrap_or(usize::MAX);
+            text.extend_from_slice(text::whole_characters(&head.bytes));
             text.extend_from_slice(left_out(skipped).as_bytes());
-            text.extend_from_slice(&stretch(&file, size - HALF, size).bytes);
+            text.extend_from_slice(text::from_character(&stretch(&file, size - HALF, size).bytes));
+        } else {
+            text.extend_from_slice(&head.bytes);
         }
         if !head.bytes.is_empty() || size == 0 {
             break;
@@ -477,19 +498,32 @@ fn dropped(bytes: u64) -> String {
     format!("… the first {bytes} bytes were dropped (max_log) …\n")
 }
 
-/// The last `count` lines of a file, without colour codes; reads only its end.
+/// The last `count` lines of a file; reads only its end.
 pub fn tail(path: &Path, count: usize) -> Vec<String> {
+    text::last_lines(&end_of(path), count)
+}
+
+/// As [`tail`], for a report: what is repeated is folded.
+pub fn folded_tail(path: &Path, count: usize) -> Vec<String> {
+    text::last_lines_folded(&end_of(path), count)
+}
+
+fn end_of(path: &Path) -> Vec<u8> {
     const MOST: u64 = 256 << 10;
     let Ok(file) = File::open(path) else { return Vec::new() };
     let mut bytes = Vec::new();
     for _ in 0..TRIES {
         let size = file.metadata().map_or(0, |meta| meta.size());
-        bytes = stretch(&file, size.saturating_sub(MOST), size).bytes;
+        let from = size.saturating_sub(MOST);
+        bytes = stretch(&file, from, size).bytes;
+        if from > 0 {
+            bytes.drain(..bytes.len() - text::from_character(&bytes).len());
+        }
         if !bytes.is_empty() || size == 0 {
             break;
         }
     }
-    last_lines(&bytes, count)
+    bytes
 }
 
 /// Brings the logs in a directory, which are kept, into their final form.
@@ -557,16 +591,6 @@ fn copy(
     Ok((to, mask.hit))
 }
 
-/// The last `count` lines of a text.
-pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    if bytes.is_empty() {
-        return Vec::new();
-    }
-    let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
-    lines[lines.len().saturating_sub(count)..].iter().map(|line| plain(line)).collect()
-}
-
 #[cfg(test)]
 #[allow(clippy::print_stdout, reason = "a skipped test says so")]
 mod tests {
@@ -588,6 +612,14 @@ mod tests {
         assert_eq!(reader.news(), news(&[], None), "nothing has come");
         file.write_all(b"o\x1b[0m\r\nthree\n").expect("write");
         assert_eq!(reader.news(), news(&["two", "three"], None));
+        file.write_all(b"10 %\r5").expect("write");
+        assert_eq!(reader.news(), news(&["10 %"], Some("5")));
+        file.write_all(b"0 %\r").expect("write");
+        assert_eq!(reader.news(), news(&[], Some("50 %")));
+        file.write_all(b"\nf\xfcr \xc3").expect("write");
+        assert_eq!(reader.news(), news(&["50 %"], Some("f\u{fffd}r ")));
+        file.write_all(b"\xbc\n").expect("write");
+        assert_eq!(reader.news(), news(&["f\u{fffd}r ü"], None));
         file.as_file().set_len(0).expect("truncate");
         file.rewind().expect("rewind");
         file.write_all(b"x\n").expect("write");
@@ -675,6 +707,37 @@ mod tests {
     }
 
     #[test]
+    fn a_character_that_came_in_pieces_is_whole() {
+        let mut captured = Captured::default();
+        let smile = "😀".as_bytes();
+        for (stream, bytes) in [
+            (Stream::Stdout, &b"f\xc3"[..]),
+            (Stream::Stderr, &smile[..1]),
+            (Stream::Stdout, &b"\xbcr f\xfcr"[..]),
+            (Stream::Stderr, &smile[1..2]),
+            (Stream::Stdout, b" \xc3"),
+            (Stream::Stderr, &smile[2..]),
+        ] {
+            captured.push(stream, bytes);
+        }
+        assert_eq!(captured.text(Some(Stream::Stdout)), "für f\u{fffd}r \u{fffd}");
+        assert_eq!(captured.text(Some(Stream::Stderr)), "😀");
+        assert_eq!(captured.text(None), "für f\u{fffd}r 😀\u{fffd}");
+    }
+
+    #[test]
+    fn a_word_stands_before_each_line_and_each_state_of_it() {
+        let text = |bytes: &[u8]| String::from_utf8(prefixed("a", bytes)).expect("text");
+        assert_eq!(text(b"one\r\n\ntwo"), "a | one\r\na | \na | two\n");
+        assert_eq!(text(b"10 %\r20 %\nf\xfcr\n"), "a | 10 %\ra | 20 %\na | f\u{fffd}r\n");
+        let mut prefixer = Prefixer::new("a");
+        let piece = [b"x".repeat(LONGEST_LINE - 1), b"\xc3".to_vec()].concat();
+        let first = prefixer.pass(Stream::Stdout, &piece);
+        assert_eq!(first.len(), LONGEST_LINE - 1 + "a | \n".len());
+        assert_eq!(prefixer.pass(Stream::Stdout, b"\xbc\n"), "a | ü\n".as_bytes());
+    }
+
+    #[test]
     fn what_is_too_much_keeps_its_head_and_tail() {
         let mut captured = Captured::default();
         let chunk = vec![b'a'; 1 << 20];
@@ -685,12 +748,5 @@ mod tests {
         assert!(captured.dropped() >= 6 << 20);
         let text = captured.text(None);
         assert!(text.len() < CAPTURE_LIMIT + 200 && text.ends_with("end") && text.contains("bytes left out"));
-    }
-
-    #[test]
-    fn tails_are_lines() {
-        assert_eq!(last_lines(b"", 3), Vec::<String>::new());
-        assert_eq!(last_lines(b"a\nb\nc\n", 2), ["b", "c"]);
-        assert_eq!(last_lines(b"a", 2), ["a"]);
     }
 }

@@ -5,7 +5,8 @@
 //! not end and that must be named. So a thread of its own reads, and is given up when it does not answer: the kernel
 //! lets go of it when this process ends (`access_remote_vm` waits killably).
 
-use super::proc;
+use super::{clock, proc};
+use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
@@ -45,9 +46,44 @@ pub fn read(pid: i32, file: PathBuf) -> Option<Vec<u8>> {
     answer?.ok()
 }
 
-/// Whether this process has not answered.
-pub fn is_silent(pid: i32) -> bool {
-    reader().is_silent(pid)
+/// What a look at the memory of each of these processes gives, and whether all have answered within `bound`. The thread
+/// goes from one to the next without coming back to us: on a busy machine each way would wait for a processor.
+pub fn each<T: Send + 'static>(
+    mut pids: VecDeque<i32>,
+    bound: Duration,
+    look: impl Fn(i32) -> T + Clone + Send + 'static,
+) -> (Vec<(i32, T)>, bool) {
+    let mut reader = reader();
+    let until = clock::raw() + bound;
+    let all = pids.len();
+    pids.retain(|pid| !reader.is_silent(*pid));
+    let (mut found, mut complete) = (Vec::new(), pids.len() == all);
+    while !pids.is_empty() {
+        let (reply, answers) = mpsc::channel();
+        let (todo, look) = (pids.clone(), look.clone());
+        reader.hand(Box::new(move || {
+            let _ = todo.into_iter().try_for_each(|pid| reply.send((pid, look(pid))));
+        }));
+        while let Some(next) = pids.front().copied() {
+            match answers.recv_timeout(PATIENCE.min(until.saturating_sub(clock::raw()))) {
+                Ok(answer) => {
+                    pids.pop_front();
+                    found.push(answer);
+                }
+                Err(_) => {
+                    reader.thread = None;
+                    if clock::raw() >= until {
+                        return (found, false);
+                    }
+                    reader.silent.extend(start(next).map(|start| (next, start)));
+                    pids.pop_front();
+                    complete = false;
+                    break;
+                }
+            }
+        }
+    }
+    (found, complete)
 }
 
 fn reader() -> MutexGuard<'static, Reader> {
@@ -59,6 +95,18 @@ fn start(pid: i32) -> Option<u64> {
 }
 
 impl Reader {
+    /// Gives this to the thread.
+    fn hand(&mut self, work: Work) {
+        if self.thread.is_none() {
+            self.thread = start_thread();
+        }
+        match &self.thread {
+            Some(thread) => drop(thread.send(work)),
+            // There can be no more threads: to know nothing of anybody would be worse than to wait for one.
+            None => work(),
+        }
+    }
+
     fn is_silent(&self, pid: i32) -> bool {
         self.silent.iter().any(|one| one.0 == pid && Some(one.1) == start(pid))
     }
@@ -69,15 +117,7 @@ impl Reader {
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let (reply, answer) = mpsc::channel();
-        let work: Work = Box::new(move || drop(reply.send(question())));
-        if self.thread.is_none() {
-            self.thread = start_thread();
-        }
-        match &self.thread {
-            Some(thread) => drop(thread.send(work)),
-            // There can be no more threads: to know nothing of anybody would be worse than to wait for one.
-            None => work(),
-        }
+        self.hand(Box::new(move || drop(reply.send(question()))));
         let answer = answer.recv_timeout(bound).ok();
         if answer.is_none() {
             self.thread = None;
@@ -110,6 +150,24 @@ mod tests {
         assert_eq!(read(parent, fifo), None);
         assert_eq!(read(parent, environ(parent)), None, "it was silent before");
         assert!(read(me, environ(me)).is_some_and(|bytes| !bytes.is_empty()));
-        assert!(is_silent(parent) && !is_silent(me));
+        assert_eq!(each([me, parent].into(), Duration::from_secs(100), |pid| pid), (vec![(me, me)], false));
+    }
+
+    #[test]
+    fn who_does_not_answer_keeps_nobody_else_from_being_looked_at() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let fifo = dir.path().join("nobody writes to it");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).expect("a FIFO");
+        let (me, other) = (std::process::id().cast_signed(), 1);
+        let look = move |pid| {
+            if pid == other {
+                let _ = fs::read(&fifo);
+            }
+            pid
+        };
+        let in_time = Duration::from_secs(100);
+        assert_eq!(each([me, other, me].into(), in_time, look.clone()), (vec![(me, me), (me, me)], false));
+        assert_eq!(each([me, me].into(), in_time, look.clone()), (vec![(me, me), (me, me)], true));
+        assert!(!each([me, me].into(), Duration::ZERO, look).1);
     }
 }

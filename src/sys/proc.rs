@@ -369,23 +369,17 @@ fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
 /// whether all were asked within `bound` and have answered. Those that were there before `since` are not asked: that
 /// would be most of a machine, 30 µs each.
 pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, bool) {
-    let until = clock::raw() + bound;
     let highest =
         fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
     let asked = |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
-    let (mut found, mut complete) = (Vec::new(), true);
-    for pid in pids().filter(asked) {
-        if clock::raw() >= until {
-            return (found, false);
-        }
-        let environment = memory::read(pid, format!("/proc/{pid}/environ").into()).unwrap_or_default();
-        if environment.split(|b| *b == 0).any(|variable| variable == entry.as_bytes()) {
-            found.push(pid);
-        }
-        complete &= !memory::is_silent(pid);
-    }
-    (found, complete)
+    let entry = entry.as_bytes().to_vec();
+    let carries = move |pid| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|b| *b == 0).any(|variable| variable == entry)
+    };
+    let (answers, complete) = memory::each(pids().filter(asked).collect(), bound, carries);
+    (answers.into_iter().filter(|(_, carries)| *carries).map(|(pid, _)| pid).collect(), complete)
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.

@@ -49,6 +49,11 @@ pub enum Event {
         after: Duration,
         killed: Option<Killed>,
     },
+    /// These take their time to stop. `again`: what another signal would do, when one has come: whether that was INT.
+    StopWaits {
+        waiting: Vec<Waiting>,
+        again: Option<bool>,
+    },
     /// What was run instead of its stop signal was of no use: it gets the signal.
     StopCommandFailed {
         job: String,
@@ -121,6 +126,17 @@ pub enum Outcome {
 pub struct Killed {
     pub ignored: String,
     pub grace: Duration,
+}
+
+/// A job, or a command, that takes its time to stop.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub job: String,
+    pub signal: String,
+    /// It is deaf to that signal, and not only slow.
+    pub ignored: bool,
+    /// How long until SIGKILL.
+    pub left: Duration,
 }
 
 #[derive(Default)]

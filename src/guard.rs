@@ -34,7 +34,7 @@ use std::time::Duration;
 /// A second signal means "kill now" only this long after the first: `timeout` sends TERM twice, npm and outer
 /// runs forward what the terminal has already delivered.
 const SECOND_SIGNAL: Duration = Duration::from_millis(500);
-/// How much longer than the grace period the host may take before the guard kills it: as long as it waits for
+/// How much longer than twice the grace period the host may take before the guard kills it: as long as it waits for
 /// what SIGKILL does not end, and for its writers, and a second.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// At most so much longer yet: the time that it has waited for a processor meanwhile. Beside processes of somebody else
@@ -338,7 +338,7 @@ impl<'a> Guard<'a> {
                 // The host keeps this deadline itself; should it be stopped or hung, we do.
                 self.timed_out = true;
                 self.wake_host();
-                self.allow(report::ON_EXIT + self.grace());
+                self.allow(report::ON_EXIT + self.grace() * 2);
             }
             let asked = Duration::from_nanos(self.page.patience_ns.load(SeqCst));
             if self.deadline.is_some_and(|at| now >= at) && now < asked {
@@ -404,7 +404,7 @@ impl<'a> Guard<'a> {
         self.first.get_or_insert((signal, clock::raw()));
         self.wake_host();
         self.link.order(Order::Stop(signal as i32));
-        self.allow(report::ON_EXIT + self.grace());
+        self.allow(report::ON_EXIT + self.grace() * 2);
     }
 
     fn kill(&mut self, signal: Signal) {
@@ -580,8 +580,9 @@ impl<'a> Guard<'a> {
 
     /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the host died
     /// (perhaps more than once: from each thread of the host that they were passed on to, kernel/exit.c), and some take a
-    /// later one for an order to hurry; everyone else, and a leader that has become another user, gets it from us. Then
-    /// each job has its grace. Returns the jobs that let it pass.
+    /// later one for an order to hurry; everyone else, and a leader that has become another user, gets it from us; of a
+    /// job whose first process tells the others, nobody else does. Then each job has its grace, all at once. Returns the
+    /// jobs that let it pass.
     fn stop_all(&mut self) -> Vec<(String, Killed)> {
         let mut killed: Vec<(String, Killed)> = Vec::new();
         if self.options.isolate.pid {
@@ -591,15 +592,26 @@ impl<'a> Guard<'a> {
             self.sweep(if self.host.is_some() { Duration::ZERO } else { stop::AFTER_KILL });
             return killed;
         }
-        // A stop already under way keeps its clock.
-        let since = self.page.stop_since().unwrap_or_else(clock::now);
+        // A stop already under way keeps its clock; a job that was not asked yet has its own, within that of all.
+        let begin = clock::now();
+        let since = self.page.stop_since().unwrap_or(begin);
+        let last = since + self.grace() * 2;
+        let end_of = |slot: &SlotView| {
+            let grace = Duration::from_millis(u64::from(slot.grace_ms));
+            (slot.asked.unwrap_or(begin) + grace).min(last)
+        };
         leak::note_ports();
         let slots = self.page.published();
         let me = std::process::id().cast_signed();
         let default = Duration::from_millis(self.page.grace_ms.load(SeqCst));
-        for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
+        let everyone = attributed(&slots, &proc::descendants(me));
+        let first = first_of_mixed(&everyone, me);
+        let spared = |stat: &Stat, slot: &SlotView| {
+            slot.mixed && !first.iter().any(|(_, one)| (one.pid, one.start) == (stat.pid, stat.start))
+        };
+        for (stat, slot) in everyone.iter().copied() {
             let told = |slot: &SlotView| slot.pid == stat.pid && proc::keeps_death_signal(stat.pid, slot.uid);
-            if !slot.is_some_and(told) {
+            if !slot.is_some_and(|slot| told(slot) || spared(&stat, slot)) {
                 jobs::signal_process(&stat, me, slot.map_or(SIGTERM, |slot| slot.stop_signal));
             }
             jobs::signal_process(&stat, me, SIGCONT);
@@ -613,8 +625,17 @@ impl<'a> Guard<'a> {
             let mut next: Option<Duration> = None;
             for (stat, slot) in attributed(&slots, &proc::descendants(me)) {
                 let grace = slot.map_or(default, |slot| Duration::from_millis(u64::from(slot.grace_ms)));
-                let end = if self.killing { now } else { since + grace };
-                if now >= end {
+                let end = if self.killing { now } else { slot.map_or(since + default, end_of) };
+                // What a mixed job leaves has had its time.
+                let lives = |(of, one): &&(i32, Stat)| {
+                    slot.is_some_and(|slot| slot.pid == *of)
+                        && proc::stat(one.pid).is_some_and(|now| now.start == one.start && now.alive())
+                };
+                let left_over = slot.is_some_and(|slot| slot.mixed) && !first.iter().any(|one| lives(&one));
+                if left_over && now < end {
+                    jobs::signal_process(&stat, me, SIGKILL);
+                    next = Some(next.map_or(end, |before| before.min(end)));
+                } else if now >= end {
                     jobs::signal_process(&stat, me, SIGKILL);
                     if let Some(slot) = slot.filter(|_| !self.killing && !grace.is_zero())
                         && !killed.iter().any(|(name, _)| *name == slot.name)
@@ -683,6 +704,16 @@ impl<'a> Guard<'a> {
             left.retain(|one| Some(one.pid) != self.host);
         }
     }
+}
+
+/// The first processes of the jobs that stop by telling only those, with the number that each job has in the page: of one
+/// whose first process has ended, those that have been left to us.
+fn first_of_mixed(everyone: &[(Stat, Option<&SlotView>)], me: i32) -> Vec<(i32, Stat)> {
+    let lives = |pid: i32| everyone.iter().any(|(stat, _)| stat.pid == pid);
+    let of_mixed = everyone.iter().filter_map(|(stat, slot)| Some((slot.filter(|slot| slot.mixed)?, *stat)));
+    let first =
+        of_mixed.filter(|(slot, stat)| if lives(slot.pid) { stat.pid == slot.pid } else { stat.ppid == me });
+    first.map(|(slot, stat)| (slot.pid, stat)).collect()
 }
 
 /// At least so many, if so many have ended.

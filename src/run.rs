@@ -10,13 +10,15 @@
 //!
 //! Shutdown:
 //! 1. The script ends, throws, panics, or is halted (a signal, the deadline, nobody reads our stdout).
-//! 2. `on_exit` closures run, last in first out, all together within [`report::ON_EXIT`].
-//! 3. The table closes: nothing new can start. All jobs are stopped at once, each with its own grace.
-//! 4. The sweep: SIGKILL to whatever is left, until there is no child.
-//! 5. The proof: a look at all that could be left, by descent, by the run's mark, by the sockets of its jobs.
-//! 6. The report, the verdict, the outcome to the guard.
+//! 2. The commands that it waits for are interrupted. They have their grace; what they print is still shown.
+//! 3. `on_exit` closures run, last in first out, all together within [`report::ON_EXIT`].
+//! 4. The table closes: nothing new can start. The jobs are stopped in the order that `jobs::order` tells, each with its
+//!    own grace; 2 and 4 together take at most twice the longest.
+//! 5. The sweep: SIGKILL to whatever is left, until there is no child.
+//! 6. The proof: a look at all that could be left, by descent, by the run's mark, by the sockets of its jobs.
+//! 7. The report, the verdict, the outcome to the guard.
 //!
-//! A kill order cuts 1 to 3 short. None of the steps waits for a reader, a pipe or the script beyond its bound.
+//! A kill order cuts 1 to 4 short; when the guard is gone, nobody waits for anybody. None of the steps waits for a reader, a pipe or the script beyond its bound.
 
 use crate::cli::{Color, Options, Scripts};
 use crate::event::{Bus, Event, Failure};
@@ -128,13 +130,14 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         },
     };
     let progress = start_script(options, session)?;
-    let Over { failure, halted } = wait_for_script(&control, &progress, &bus);
+    let Over { failure, halted, spent } = wait_for_script(&jobs, &progress, &bus);
 
     // From here on: the teardown.
-    let bound = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
-    link.report(Report::Stopping(i32::try_from(bound).unwrap_or(i32::MAX)));
+    let grace = host.page.longest_grace_ms.load(SeqCst).max(host.page.grace_ms.load(SeqCst));
+    let bound = (Duration::from_millis(grace) * 2).saturating_sub(spent);
+    link.report(Report::Stopping(i32::try_from(bound.as_millis()).unwrap_or(i32::MAX)));
     host.page.begin_stop(clock::now());
-    let left = stop_everything(&jobs);
+    let left = stop_everything(&jobs, spent);
     // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
     let too_late = |reason: &Halt| {
         !halted && matches!(reason, Halt::Deadline | Halt::Overdue(_) | Halt::GuardGone | Halt::StdoutGone)
@@ -278,30 +281,63 @@ struct Over {
     failure: Option<Failure>,
     /// It was stopped from outside before it had come to its end.
     halted: bool,
+    /// How long its commands have taken to end.
+    spent: Duration,
+}
+
+/// The commands that a halted script waits for, while they end.
+#[derive(Default)]
+struct Commands {
+    since: Option<Duration>,
+    /// When the last of them has had its grace.
+    until: Duration,
+    spent: Duration,
+}
+
+impl Commands {
+    /// Has them end, in the script's place should it be slow to do so; whether they still have time for it.
+    fn end(&mut self, jobs: &Jobs, now: Duration) -> bool {
+        let commands = jobs.interrupt(jobs.control.interruption());
+        if commands.is_empty() {
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        self.until = self.until.max(since + jobs.longest_grace(&commands));
+        self.spent = now - since;
+        now < self.until
+    }
 }
 
 /// Waits until the script and its `on_exit` closures are over, or their time is.
-fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: &Bus) -> Over {
+fn wait_for_script(jobs: &Jobs, progress: &mpsc::Receiver<Progress>, bus: &Bus) -> Over {
+    let control = &jobs.control;
     let mut closing_since = None;
     let mut ended = None;
-    let over =
-        |ended: Option<Over>| ended.unwrap_or(Over { failure: None, halted: control.reason().is_some() });
+    let mut commands = Commands::default();
+    let over = |ended: Option<(Option<Failure>, bool)>, spent| match ended {
+        Some((failure, halted)) => Over { failure, halted, spent },
+        None => Over { failure: None, halted: control.reason().is_some(), spent },
+    };
     loop {
         testing::may_panic();
         let seen = control.bell.rings();
         let now = clock::now();
         match progress.try_recv() {
             Ok(Progress::Closing(failure)) => {
-                ended = Some(Over { failure, halted: control.reason().is_some() });
-                closing_since.get_or_insert(now);
+                ended = Some((failure, control.reason().is_some()));
+                closing_since = closing_since.filter(|_| control.guard_gone()).or(Some(now));
                 continue;
             }
             // Disconnected without `Done`: it panicked, and the hook has said so.
-            Ok(Progress::Done) | Err(mpsc::TryRecvError::Disconnected) => return over(ended),
+            Ok(Progress::Done) | Err(mpsc::TryRecvError::Disconnected) => return over(ended, commands.spent),
             Err(mpsc::TryRecvError::Empty) => {}
         }
         if control.reason().is_some() {
             closing_since.get_or_insert(now);
+            let in_a_hurry = control.killing() || control.guard_gone();
+            if ended.is_none() && !in_a_hurry && commands.end(jobs, now) {
+                closing_since = Some(now);
+            }
         }
         let bound = match () {
             () if control.guard_gone() => ORPHANED_ON_EXIT,
@@ -311,7 +347,7 @@ fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: 
         };
         let until = closing_since.map(|since: Duration| since + bound);
         if control.killing() {
-            return over(ended);
+            return over(ended, commands.spent);
         }
         if until.is_some_and(|until| now >= until) {
             if control.has_hooks() {
@@ -319,19 +355,20 @@ fn wait_for_script(control: &Control, progress: &mpsc::Receiver<Progress>, bus: 
                 bus.emit(Event::Warning(format!("on_exit: the closures were cut off after {bound}")));
             }
             control.run_on_exit(false);
-            return over(ended);
+            return over(ended, commands.spent);
         }
         control.bell.wait(seen, until);
     }
 }
 
-/// Stops all jobs at once, sweeps until there is no child, and looks once more.
-fn stop_everything(jobs: &Jobs) -> Left {
+/// Stops all jobs in their order, sweeps until there is no child, and looks once more. `spent`: how long the commands
+/// have taken.
+fn stop_everything(jobs: &Jobs, spent: Duration) -> Left {
     jobs.note_ports();
     // Whoever forks as fast as it can must not keep us from ending it.
     sched::right_of_way();
     let all = jobs.close();
-    jobs.stop(&all, Ask::default(), &|| false);
+    jobs.stop_in_order(&all, Ask { gently: true, ..Ask::default() }, spent, &|| false);
     jobs.sweep();
     jobs.left()
 }

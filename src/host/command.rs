@@ -18,10 +18,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a command has to end after INT when a job of the run has died: a test runner prints its partial
-/// report.
-const PARTIAL_REPORT: Duration = Duration::from_secs(2);
-
 /// How a command or a job ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -59,8 +55,14 @@ mod functions {
 
     /// As `run(cmd)`, with options: `cwd`, `env` (map; `()` unsets), `clear_env`, `user` (as root), `stdin`
     /// (`"null"`, `#{text: "…"}`), `pty` (true: the command has a terminal, as for `spawn`; its stderr is part of stdout
-    /// then, and what it reads has to be typed, `stdin: #{text}`), `timeout` (default: none; code 124), `grace` (default 5 s), `echo` (true,
+    /// then, and what it reads has to be typed, `stdin: #{text}`), `timeout` (default: none; code 124), `stop_signal` and `grace` (see below), `echo` (true,
     /// false, `"on_fail"`), `check` (false: never throws), `max_memory`, `max_procs` (as for `spawn`).
+    ///
+    /// A command that has to end before its time gets the signal that ended the run, or INT: after its `timeout`, after
+    /// `--timeout`, when a job has died, when another closure of `parallel` has failed; or always its `stop_signal`. That
+    /// goes to the program alone, as its own Ctrl-C would, or to the whole group where it is a shell (or make). After half
+    /// of its `grace` (5 s), or when those have ended and left others, all get TERM; SIGKILL at the end of it. What it
+    /// prints until then, such as the summary of a test runner, is shown. The jobs that it talks to live until then.
     ///
     /// ```rhai
     /// run("cat", #{stdin: #{text: "hello\n"}, timeout: "10s"});
@@ -222,7 +224,7 @@ fn silent(cmd: &Dynamic, opts: &Dynamic) -> Fallible<String> {
 fn failed(function: &str, done: &Done) -> ScriptError {
     let outcome = &done.outcome;
     let how = match &outcome.signal {
-        _ if outcome.timed_out => "timed out".to_owned(),
+        _ if outcome.timed_out => done.how.clone(),
         Some(_) => format!("was {}", done.how),
         None => format!("failed (exit {})", outcome.code),
     };
@@ -293,7 +295,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let echo = echo(function, &opts)?;
     let check = opts.bool("check")?.unwrap_or(true);
     let text = command.display();
-    let spec = Launch::new(function, None, command, &opts)?.command_spec();
+    let spec = Launch::new(function, None, command, &opts)?.command_spec()?;
     // A death that nobody was told of yet ends this before it begins.
     if !rt.control().closing()
         && let Some((dead, death)) = rt.jobs.death()
@@ -336,42 +338,53 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         Ok(status) => status,
         Err(Failed::Timeout { .. }) => {
             timed_out = true;
-            stop(&job, Ask::default())
+            interrupt(&job).unwrap_or(ExitStatus::Signal(9))
         }
-        Err(Failed::Died(dead, death)) => {
-            stop(&job, Ask { signal: jobs::signal_number("INT"), grace: Some(PARTIAL_REPORT) });
-            let partial = pump.finish(&|| rt.control().halted()).text(None);
+        Err(failed) => {
+            // It ends in its own way, whatever has ended the script: the jobs that it talks to live until then.
+            let status = interrupt(&job);
+            let captured = pump.finish(&in_a_hurry);
+            let output = captured.text(None);
+            if echo == Echo::OnFail {
+                show(&output, prefix.as_deref());
+            }
+            if let Some(status) = status {
+                let after = jobs::now().saturating_sub(started);
+                let status = format!("interrupted: {}", job.describe(status));
+                rt.emit(Event::CommandEnded {
+                    command: text.clone(),
+                    status,
+                    ok: false,
+                    after,
+                    quiet: false,
+                });
+            }
+            let Failed::Died(dead, death) = failed else { return Err(error::terminated()) };
             let mut error = error::death(&dead, &death, Some(&format!("`{}` to end", one_line(&text))));
-            if echo != Echo::Yes {
-                let lines = text::last_lines_folded(partial.as_bytes(), 20);
+            if echo == Echo::No {
+                let lines = text::last_lines_folded(output.as_bytes(), 20);
                 error =
                     error.tail(Tail { title: format!("output of `{}`", one_line(&text)), lines, path: None });
             }
             return Err(error.into());
         }
-        Err(_) if rt.control().run_halted() => {
-            // The run is being stopped: tell the command at once, the teardown waits for it.
-            rt.jobs.ask(&[job.id], Ask::default());
-            return Err(error::terminated());
-        }
-        Err(_) => {
-            // Only this closure is: the run goes on without its command.
-            rt.jobs.stop(&[job.id], Ask::default(), &|| rt.control().run_halted());
-            return Err(error::terminated());
-        }
     };
     let after = jobs::now().saturating_sub(started);
-    let captured = pump.finish(&|| rt.control().halted());
+    let captured = pump.finish(&in_a_hurry);
     let outcome = outcome(status, timed_out, &captured, after);
     let ok = outcome.code == 0;
     if echo == Echo::OnFail && !ok {
-        let text = outcome.output.clone().into_bytes();
-        let text = prefix.map_or_else(|| text.clone(), |name| capture::prefixed(&name, &text));
-        strand::aside(|| rt.bus.output(Event::Stdout(text), || rt.control().halted()));
+        show(&outcome.output, prefix.as_deref());
     }
-    let how = if timed_out { "timed out".to_owned() } else { job.describe(status) };
+    let (how, status) = match timeout.filter(|_| timed_out) {
+        Some(time) => {
+            let how = format!("timed out after {}", value::show_duration(time));
+            (how.clone(), format!("{how}: {}", job.describe(status)))
+        }
+        None => (job.describe(status), job.describe(status)),
+    };
     let quiet = echo == Echo::No || rt.within_condition();
-    rt.emit(Event::CommandEnded { command: text.clone(), status: how.clone(), ok, after, quiet });
+    rt.emit(Event::CommandEnded { command: text.clone(), status, ok, after, quiet });
     name_left_running(&job, &text);
     rt.checkpoint()?;
     let echoed = echo == Echo::Yes || (echo == Echo::OnFail && !ok);
@@ -407,17 +420,34 @@ fn start(
     match rt.jobs.pump(pipes, echo) {
         Ok(pump) => Ok((job, pump)),
         Err(e) => {
-            stop(&job, Ask { grace: Some(Duration::ZERO), ..Ask::default() });
+            rt.jobs.stop(&[job.id], Ask { grace: Some(Duration::ZERO), ..Ask::default() }, &in_a_hurry);
             Err(os(jobs::why(e)))
         }
     }
 }
 
-/// Stops a command that has taken too long; how it ended.
-fn stop(job: &Arc<Inner>, ask: Ask) -> ExitStatus {
+/// Ends a command before its time: as Ctrl-C does, or by the signal that has ended the run, and with its grace period; how
+/// it has ended, unless nobody has the time for that.
+fn interrupt(job: &Arc<Inner>) -> Option<ExitStatus> {
     let rt = rt();
-    rt.jobs.stop(&[job.id], ask, &|| rt.control().killing());
-    rt.jobs.view(job.id).and_then(|view| view.leader).unwrap_or(ExitStatus::Signal(9))
+    if in_a_hurry() {
+        rt.jobs.ask(&[job.id], Ask::default());
+    } else {
+        rt.jobs.stop(&[job.id], Ask::interrupt(rt.control().interruption()), &in_a_hurry);
+    }
+    rt.jobs.view(job.id).and_then(|view| view.leader)
+}
+
+/// Whether everything has to end at once.
+fn in_a_hurry() -> bool {
+    rt().control().killing() || rt().control().guard_gone()
+}
+
+/// What a command has printed, after it has failed.
+fn show(output: &str, prefix: Option<&str>) {
+    let text = output.as_bytes();
+    let text = prefix.map_or_else(|| text.to_vec(), |name| capture::prefixed(name, text));
+    strand::aside(|| rt().bus.output(Event::Stdout(text), || rt().control().halted()));
 }
 
 fn outcome(status: ExitStatus, timed_out: bool, captured: &Captured, after: Duration) -> Outcome {

@@ -279,7 +279,10 @@ fn rest(time: Duration, what: &str) -> Fallible<()> {
     wait.timeout = Some(time);
     wait.interval = Some(time);
     match wait.run::<(), ()>(|| Attempt::NotYet(String::new())) {
-        Ok(()) | Err(Failed::Timeout { .. }) => Ok(()),
+        Ok(()) | Err(Failed::Timeout { .. }) => {
+            rt().jobs.waited();
+            Ok(())
+        }
         Err(Failed::Died(job, death)) => Err(error::death(&job, &death, Some(what)).into()),
         Err(Failed::Ended(job, status)) => Err(error::job_died(&job, status, Some(what)).into()),
         Err(Failed::Halted | Failed::AllEnded | Failed::Never(())) => Err(terminated()),

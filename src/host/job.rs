@@ -44,7 +44,7 @@ mod functions {
 
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
-    /// `"pipe"`, `#{text: "…"}`), `pty` (true: see below), `log` (path), `stop_signal` (`"TERM"`), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
+    /// `"pipe"`, `#{text: "…"}`), `pty` (true: see below), `log` (path), `stop_signal` (`"TERM"`), `kill_mode` (`"group"`, or `"mixed"`: see below), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
     /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
     /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
     /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
@@ -59,6 +59,10 @@ mod functions {
     /// is typed (`.send(text)`, `stdin: #{text}` followed by Ctrl-D) is echoed there, unless the program turns that
     /// off. As at any terminal, what it leaves in its foreground gets HUP when its first process ends. Interactive
     /// shells ignore TERM: `stop_signal: "HUP"`.
+    ///
+    /// With `kill_mode: "mixed"` the stop signal goes to its first process alone, which is to tell the others, as gunicorn,
+    /// celery and npm do: each gets one signal then, not two. What is left when that process has ended, or at the end of
+    /// the grace period, gets SIGKILL. A shell tells nobody: `exec` the server there, or start it by an array.
     ///
     /// `stop_cmd` is a command that is run instead of the stop signal, with the job's environment, directory and user;
     /// what it prints goes to the job's log. The grace period runs from its start. When it fails, the job gets its stop
@@ -126,7 +130,9 @@ mod functions {
         ready::started(&ctx, launch("start", Some(name), &cmd, &opts)?)
     }
 
-    /// Stops every job, all at the same time, and returns when all are gone. Each has its own grace period.
+    /// Stops every job, in the order in which the end of a run stops them, and returns when all are gone. A job stops
+    /// before what it `needs`, and before what had become ready when it was started; what is neither stops at the same time.
+    /// Each has its own grace period; all together take at most twice the longest.
     ///
     /// ```rhai
     /// kill_all();
@@ -369,7 +375,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "kill", pure, return_raw)]
     pub fn kill(job: &mut Job) -> Fallible<()> {
-        stop_one(job, Ask { signal: jobs::signal_number("KILL"), grace: Some(Duration::ZERO) })
+        stop_one(job, Ask { signal: jobs::signal_number("KILL"), grace: Some(Duration::ZERO), gently: false })
     }
 
     /// Sends a signal to its first process: `"HUP"`, `"SIGHUP"` or a number. An end because of it is expected.
@@ -555,7 +561,8 @@ fn stop_all(grace: Option<Duration>) -> Fallible<()> {
     rt.checkpoint()?;
     let ids: Vec<_> = rt.jobs.list().iter().map(|job| job.id).collect();
     rt.jobs.look_for_failures_to_the_end();
-    rt.jobs.stop(&ids, Ask { grace, ..Ask::default() }, &|| rt.control().run_halted());
+    rt.jobs
+        .stop_in_order(&ids, Ask { grace, ..Ask::default() }, Duration::ZERO, &|| rt.control().run_halted());
     rt.checkpoint()
 }
 

@@ -12,8 +12,8 @@ use crate::jobs::cgroup::{Limits, Refused};
 use crate::jobs::control::lock;
 use crate::jobs::limit;
 use crate::jobs::port;
-use crate::jobs::spec::{self, Command, Expect, Output, SpawnError, Spec, Stdin};
-use crate::jobs::{self, Kind};
+use crate::jobs::spec::{self, Command, Expect, KillMode, Output, SpawnError, Spec, Stdin};
+use crate::jobs::{self, JobId, Kind};
 use crate::secret;
 use regex::Regex;
 use rhai::{Array, Dynamic, Map};
@@ -35,6 +35,7 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "pty",
     "log",
     "stop_signal",
+    "kill_mode",
     "stop_cmd",
     "grace",
     "ready",
@@ -56,6 +57,7 @@ pub const COMMAND_OPTIONS: &[&str] = &[
     "stdin",
     "pty",
     "timeout",
+    "stop_signal",
     "grace",
     "echo",
     "check",
@@ -98,7 +100,7 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
             )
             .into());
     }
-    launch_with(function, name, command, &opts, &[])
+    launch_with(function, name, command, &opts, &[], Vec::new())
 }
 
 /// `spawn("npm", "run", "dev")`: the words of one command.
@@ -127,11 +129,13 @@ pub fn launch_with(
     command: Command,
     opts: &Opts,
     extra: &[(String, String)],
+    needs: Vec<JobId>,
 ) -> Fallible<Job> {
     let rt = rt();
     let given = name.map(str::to_owned);
     let launch = Launch::new(function, given.clone(), command, opts)?;
     let mut spec = launch.job_spec()?;
+    spec.needs = needs;
     for (key, value) in extra {
         spec.env.entry(key.into()).or_insert_with(|| value.into());
     }
@@ -224,8 +228,9 @@ impl<'a> Launch<'a> {
     }
 
     /// A foreground command.
-    pub fn command_spec(self) -> Spec {
-        Spec {
+    pub fn command_spec(self) -> Fallible<Spec> {
+        let interrupt = stop_signal(&self.function, self.opts)?;
+        Ok(Spec {
             name: self.command.program_name(),
             command: self.command,
             cwd: self.cwd,
@@ -236,13 +241,16 @@ impl<'a> Launch<'a> {
             pty: self.pty,
             output: Output::Captured,
             stop_signal: SIGTERM,
+            kill_mode: KillMode::Group,
+            interrupt,
+            needs: Vec::new(),
             stop_cmd: None,
             grace: self.grace,
             expect: Expect::AnyEnd,
             fail_on: Vec::new(),
             max_log: limit::DEFAULT,
             limits: self.limits,
-        }
+        })
     }
 
     /// A background job.
@@ -271,10 +279,6 @@ impl<'a> Launch<'a> {
         if let Some(port) = port {
             env.insert("PORT".into(), port.to_string().into());
         }
-        let stop_signal = match self.opts.get("stop_signal") {
-            Some(value) => signal_number(&format!("{function}: option `stop_signal`"), value)?,
-            None => SIGTERM,
-        };
         let log = self.opts.string("log")?.map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(&path));
         Ok(Spec {
             output: Output::Log(log),
@@ -285,7 +289,10 @@ impl<'a> Launch<'a> {
             port,
             stdin: self.stdin,
             pty: self.pty,
-            stop_signal,
+            stop_signal: stop_signal(function, self.opts)?.unwrap_or(SIGTERM),
+            kill_mode: kill_mode(function, self.opts)?,
+            interrupt: None,
+            needs: Vec::new(),
             stop_cmd: stop_cmd(function, self.opts)?,
             grace: self.grace,
             expect: expectation(function, self.opts)?,
@@ -372,6 +379,26 @@ fn max_log(function: &str, opts: &Opts) -> Fallible<u64> {
             Err(ScriptError::usage(wrong).into())
         }
         bytes => Ok(bytes.unwrap_or(limit::DEFAULT)),
+    }
+}
+
+fn stop_signal(function: &str, opts: &Opts) -> Fallible<Option<i32>> {
+    let what = format!("{function}: option `stop_signal`");
+    opts.get("stop_signal").map(|value| signal_number(&what, value)).transpose()
+}
+
+fn kill_mode(function: &str, opts: &Opts) -> Fallible<KillMode> {
+    let Some(value) = opts.get("kill_mode") else { return Ok(KillMode::Group) };
+    match value.clone().into_string().as_deref() {
+        Ok("group") => Ok(KillMode::Group),
+        Ok("mixed") => Ok(KillMode::Mixed),
+        _ => {
+            let shown = value::show(value);
+            let wrong = format!("{function}: option `kill_mode`: {shown} is not \"group\" or \"mixed\"");
+            Err(ScriptError::usage(wrong)
+                .note("with \"mixed\" its first process alone gets the stop signal, and what that leaves SIGKILL")
+                .into())
+        }
     }
 }
 

@@ -89,7 +89,7 @@ fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<
         ("ready".into(), listens),
     ]);
     let opts = Opts::new("mock", &opts.into(), SPAWN_OPTIONS)?;
-    let job = launch::launch_with("mock", name, command, &opts, &[])?;
+    let job = launch::launch_with("mock", name, command, &opts, &[], Vec::new())?;
     lock(&rt.mocks).insert(job.0.id);
     ready::wait(ctx, "mock", std::slice::from_ref(&job), &Opts::none("mock"))?;
     Ok(job)

@@ -157,7 +157,7 @@ impl Prober<'static> {
             (Condition::Port { .. } | Condition::Socket(_), _) => Live::Tcp(Background::new(control())),
             (Condition::Cmd(command), _) => {
                 let opts = Opts::none("wait_cmd");
-                let mut spec = Launch::new("wait_cmd", None, command.clone(), &opts)?.command_spec();
+                let mut spec = Launch::new("wait_cmd", None, command.clone(), &opts)?.command_spec()?;
                 // It looks at the job from where the job is: same PORT, same directory, same user.
                 if let Some(Job(job)) = &job {
                     spec.env.clone_from(&job.spec.env);
@@ -178,11 +178,11 @@ impl Prober<'static> {
     }
 
     /// As `new`, for a command with options of its own.
-    pub fn command(command: Command, launch: Launch) -> Self {
+    pub fn command(command: Command, launch: Launch) -> Fallible<Self> {
         let rt = rt();
-        let probe = CommandProbe::new(&rt.jobs, launch.command_spec());
+        let probe = CommandProbe::new(&rt.jobs, launch.command_spec()?);
         let live = Live::Cmd(Box::new(probe));
-        Self { condition: Condition::Cmd(command), job: None, external: false, since: jobs::now(), live }
+        Ok(Self { condition: Condition::Cmd(command), job: None, external: false, since: jobs::now(), live })
     }
 
     /// One attempt. What it is ready with is what the wait returns.
@@ -615,6 +615,7 @@ impl Starting {
             self.ready = true;
             let what = self.shown.clone();
             let after = jobs::now().saturating_sub(view(&self.job).map_or(self.since, |view| view.started));
+            rt().jobs.ready(self.job.0.id);
             rt().emit(Event::JobReady { job: self.job.0.spec.name.clone(), what, after });
         }
         Attempt::Ready(())

@@ -135,6 +135,7 @@ fn step(ctx: &NativeCallContext, services: &mut [Service]) -> Result<bool, Box<E
                     service.command.clone(),
                     &service.opts,
                     &extra,
+                    needed.iter().filter_map(|other| Some(other.starting.as_ref()?.job.0.id)).collect(),
                 )?;
                 service.starting = Some(Starting::new(&job, &waits::Common::default()));
             }

@@ -488,7 +488,7 @@ fn wait_cmd(ctx: &NativeCallContext, cmd: &Dynamic, opts: &Dynamic) -> Fallible<
     let command = value::command(cmd, "wait_cmd")?;
     let opts = Opts::new("wait_cmd", opts, WAIT_CMD_OPTIONS)?;
     let launch = launch::Launch::new("wait_cmd", None, command.clone(), &opts)?;
-    drive(ctx, "wait_cmd", Prober::command(command, launch), None, &opts).map(drop)
+    drive(ctx, "wait_cmd", Prober::command(command, launch)?, None, &opts).map(drop)
 }
 
 fn simple(ctx: &NativeCallContext, function: &str, condition: Condition, opts: &Dynamic) -> Fallible<()> {

@@ -112,6 +112,14 @@ impl Control {
         *lock(&self.reason)
     }
 
+    /// What interrupts a command: the signal that has ended the run, or INT.
+    pub fn interruption(&self) -> i32 {
+        match self.reason() {
+            Some(Halt::Signal(number)) => number,
+            _ => nix::libc::SIGINT,
+        }
+    }
+
     /// What script code asks at every operation: whether the run is being stopped, or the strand that the calling
     /// thread works on.
     pub fn halted(&self) -> bool {

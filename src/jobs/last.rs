@@ -5,9 +5,9 @@
 
 use super::control::lock;
 use super::limit;
-use super::spec::{Expect, Output, SpawnError, Spec, Stdin};
+use super::spec::{Expect, KillMode, Output, SpawnError, Spec, Stdin};
 use super::stop::Stage;
-use super::table::{JobId, Kind, StopCommand};
+use super::table::{JobId, Kind, Order, StopCommand, To};
 use super::{Job, Jobs};
 use crate::event::Event;
 use crate::sys::signal;
@@ -34,7 +34,7 @@ impl Jobs {
                 entry.stop_command = Some(StopCommand::Started(Arc::clone(&command)));
             }
             // It is gone or was killed meanwhile.
-            _ => table.signal_trees(&[(command.id, vec![SIGKILL])]),
+            _ => table.signal_tree(command.id, &[SIGKILL]),
         }
         drop(table);
         // Whoever waits for this stop as well does not know of the command yet.
@@ -50,7 +50,8 @@ impl Jobs {
             return;
         }
         let job = Arc::clone(&entry.job);
-        table.signal_trees(&[(id, vec![job.spec.stop_signal, SIGCONT])]);
+        let to = if entry.partly.is_some() { To::First } else { To::Tree };
+        table.signal(&[Order { id, signals: vec![job.spec.stop_signal], to }, Order::tree(id, &[SIGCONT])]);
         drop(table);
         if let Some(why) = failed {
             let signal = signal::name(job.spec.stop_signal);
@@ -73,6 +74,9 @@ fn command_spec(job: &Job) -> Option<Spec> {
         pty: false,
         output: Output::Log(log.unwrap_or_else(|| PathBuf::from("/dev/null"))),
         stop_signal: SIGTERM,
+        kill_mode: KillMode::Group,
+        interrupt: None,
+        needs: Vec::new(),
         stop_cmd: None,
         grace: job.spec.grace,
         expect: Expect::AnyEnd,

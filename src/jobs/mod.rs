@@ -7,6 +7,7 @@
 //! spec     what to start: data, and its translation for exec
 //! table    the one table: states, attribution, signals
 //! stop     one job's way out, as a pure step
+//! order    which jobs stop before which, as pure decisions
 //! stopping all jobs' way out, and the final sweep
 //! last     the command that is run instead of a stop signal
 //! output   a job's log, a command's pipes
@@ -35,6 +36,7 @@ mod files;
 mod last;
 pub mod leak;
 pub mod limit;
+mod order;
 pub mod output;
 pub mod port;
 pub mod spec;
@@ -176,6 +178,16 @@ pub struct Ask {
     pub signal: Option<i32>,
     /// Instead of the job's own grace period.
     pub grace: Option<Duration>,
+    /// A command in the foreground is interrupted: at first its own first process alone gets the signal (INT when none
+    /// is given), or its group when that is a shell.
+    pub gently: bool,
+}
+
+impl Ask {
+    /// Interrupts a command, as Ctrl-C would, or with this signal.
+    pub fn interrupt(signal: i32) -> Self {
+        Self { signal: Some(signal), gently: true, ..Self::default() }
+    }
 }
 
 impl Jobs {
@@ -569,6 +581,16 @@ impl Jobs {
         let mut jobs = table.entries.iter().filter(|entry| entry.job.kind == Kind::Job).peekable();
         let ended = |entry: &table::Entry| matches!(entry.state(), State::Ended(_));
         jobs.peek().is_some() && jobs.all(ended) && !table.anything_lives()
+    }
+
+    /// A job has shown that it is ready: what is started from now on may rely on it.
+    pub fn ready(&self, id: JobId) {
+        lock(&self.table).ready(id);
+    }
+
+    /// The script has waited for something: what it has started before counts as ready.
+    pub fn waited(&self) {
+        lock(&self.table).history.waited();
     }
 
     /// From now on the end of this job is no failure.

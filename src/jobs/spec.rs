@@ -10,6 +10,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Identifies a job.
+pub type JobId = usize;
+
 /// A command as the script wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -154,6 +157,16 @@ pub enum Expect {
     Codes(Vec<i32>),
 }
 
+/// Who gets the stop signal of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KillMode {
+    /// The whole tree.
+    #[default]
+    Group,
+    /// Its first process alone, which tells the others; when it has ended, what is left gets SIGKILL (systemd.kill(5)).
+    Mixed,
+}
+
 /// Where a process's output goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -178,6 +191,11 @@ pub struct Spec {
     pub pty: bool,
     pub output: Output,
     pub stop_signal: i32,
+    pub kill_mode: KillMode,
+    /// What a command gets when it is interrupted, whatever interrupts it; its stop signal follows.
+    pub interrupt: Option<i32>,
+    /// The jobs that it needs: they outlive it.
+    pub needs: Vec<JobId>,
     /// Run instead of the stop signal.
     pub stop_cmd: Option<Command>,
     pub grace: Duration,

@@ -79,9 +79,59 @@ pub fn follow_up(since: Duration, grace: Duration, command: Option<ExitStatus>, 
     }
 }
 
+/// Who has got the stop signal, when not everybody has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partly {
+    /// A command that was interrupted: a test runner ends its own children, and prints what it has.
+    Interrupted,
+    /// A job whose first process tells the others (`kill_mode: "mixed"`).
+    Mixed,
+}
+
+/// What comes after that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    Wait(Option<Duration>),
+    /// The stop signal, to all.
+    Signal,
+    /// SIGKILL to what is left.
+    Kill,
+}
+
+/// An interrupted command has half of its grace period to end in its own way; what it leaves when all whom it was said
+/// to are gone has the rest. What a mixed job leaves has had its time, as systemd sees it.
+pub fn then(partly: Partly, since: Duration, grace: Duration, first_lives: bool, now: Duration) -> Then {
+    let half = since + grace / 2;
+    match partly {
+        Partly::Mixed if first_lives => Then::Wait(None),
+        Partly::Mixed => Then::Kill,
+        Partly::Interrupted if first_lives && now < half => Then::Wait(Some(half)),
+        Partly::Interrupted => Then::Signal,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_a_signal_that_not_all_have_got() {
+        let table = [
+            (Partly::Interrupted, true, 100, Then::Wait(Some(at(150)))),
+            (Partly::Interrupted, true, 149, Then::Wait(Some(at(150)))),
+            (Partly::Interrupted, true, 150, Then::Signal),
+            (Partly::Interrupted, false, 100, Then::Signal),
+            (Partly::Mixed, true, 199, Then::Wait(None)),
+            (Partly::Mixed, false, 100, Then::Kill),
+        ];
+        for (partly, lives, ms, expected) in table {
+            assert_eq!(
+                then(partly, at(100), at(100), lives, at(ms)),
+                expected,
+                "{partly:?} {lives} at {ms} ms"
+            );
+        }
+    }
 
     #[test]
     fn a_stop_signal_follows_its_command() {

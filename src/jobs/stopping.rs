@@ -1,13 +1,22 @@
 //! Stopping: jobs, all at the same time, each with its grace; and the final sweep, which leaves nothing.
 
-use super::stop::{self, Action, FollowUp, Stage};
-use super::table::{self, Phase, StopCommand};
+use super::control::Halt;
+use super::spec::KillMode;
+use super::stop::{self, Action, FollowUp, Partly, Stage, Then};
+use super::table::{self, Entry, Order, Phase, StopCommand, To};
 use super::{Ask, Job, JobId, Jobs, Kind, State, Survivor, control::lock, describe, survivors};
-use crate::event::{Event, Killed};
-use crate::sys::{clock, signal, testing};
-use nix::libc::{SIGCONT, SIGKILL};
+use crate::event::{Event, Killed, Waiting};
+use crate::sys::{clock, proc, signal, testing};
+use nix::libc::{SIGCONT, SIGINT, SIGKILL};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// After so long a stop that is waited for is worth a line.
+const WORTH_A_LINE: Duration = Duration::from_millis(500);
+
+/// What runs its commands as somebody at a terminal does, where Ctrl-C reaches all of them: it does not pass INT on.
+const SHELLS: &[&str] =
+    &["sh", "dash", "bash", "zsh", "ksh", "ksh93", "mksh", "fish", "ash", "busybox", "make", "gmake"];
 
 impl Jobs {
     /// Asks these jobs to stop, without waiting.
@@ -19,7 +28,6 @@ impl Jobs {
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
             let grace = if testing::off("grace") { Duration::ZERO } else { grace };
-            let number = ask.signal.unwrap_or(entry.job.spec.stop_signal);
             let first = match entry.stage {
                 Stage::Running => true,
                 // It looked gone between two of its processes.
@@ -41,18 +49,20 @@ impl Jobs {
                 let by_command = entry.job.spec.stop_cmd.is_some() && ask.signal.is_none() && has_time;
                 // Only once: one that looked gone has had its command.
                 let by_command = by_command && entry.stage == Stage::Running;
-                entry.stage = Stage::Asked { since: now, grace };
-                // CONT, since a stopped process would only see the signal, or its command's request, after it.
+                entry.asked_at(now, grace);
+                let (number, to) = addressed(entry, ask, has_time);
+                entry.by = number;
                 if by_command {
                     entry.stop_command = Some(StopCommand::Due);
                     commands.push(id);
-                    orders.push((id, vec![SIGCONT]));
-                } else {
-                    orders.push((id, vec![number, SIGCONT]));
                 }
+                let signals = if by_command { Vec::new() } else { vec![number] };
+                orders.push(Order { id, signals, to });
+                // CONT, since a stopped process would only see the signal, or its command's request, after it.
+                orders.push(Order::tree(id, &[SIGCONT]));
             }
         }
-        table.signal_trees(&orders);
+        table.signal(&orders);
         drop(table);
         commands.into_iter().for_each(|id| self.start_stop_command(id));
     }
@@ -60,14 +70,33 @@ impl Jobs {
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
     /// up. `abandon` ends the waiting early; the stop goes on.
     pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
+        self.stop_until(ids, ask, None, abandon);
+    }
+
+    /// Stops these jobs in order, as [`super::order`] has it: in at most twice the longest grace period together, of
+    /// which so much has been spent. There is no order for those in a hurry.
+    pub fn stop_in_order(&self, ids: &[JobId], ask: Ask, spent: Duration, abandon: &dyn Fn() -> bool) {
+        let longest = ask.grace.unwrap_or_else(|| lock(&self.table).longest_grace(ids));
+        let until = clock::now() + (longest * 2).saturating_sub(spent);
+        self.stop_until(ids, ask, Some(until), abandon);
+    }
+
+    fn stop_until(&self, ids: &[JobId], ask: Ask, until: Option<Duration>, abandon: &dyn Fn() -> bool) {
         let mut waiting: Vec<JobId> = ids.to_vec();
         while !waiting.is_empty() && !abandon() {
             table::ask_for_patience();
             let seen = self.control.bell.rings();
-            // In every round: a job that looked dead in the first may have been between two of its processes.
-            self.ask(&waiting, ask);
             let now = clock::now();
-            let mut wake: Option<Duration> = None;
+            let in_order = until.filter(|_| !self.control.killing() && !self.control.guard_gone());
+            let (due, mut wake) = match in_order {
+                Some(until) => lock(&self.table).due(&waiting, until, now),
+                None => (waiting.clone(), None),
+            };
+            // In every round: a job that looked dead in the first may have been between two of its processes.
+            self.ask(&due, ask);
+            let now = clock::now();
+            let mut slow = Vec::new();
+            let mut follow = Vec::new();
             let mut finished = Vec::new();
             let mut kills = Vec::new();
             let mut overdue = Vec::new();
@@ -89,6 +118,31 @@ impl Jobs {
                     }
                     Action::WaitUntil(until) => {
                         let mut next = until;
+                        if let Stage::Asked { since, grace } = stage {
+                            let worth = since + WORTH_A_LINE;
+                            if now < worth {
+                                next = [next, Some(worth)].into_iter().flatten().min();
+                            } else if !entry.said && entry.alive() {
+                                entry.said = true;
+                                slow.push((Arc::clone(&job), entry.pid, entry.by, since + grace));
+                            }
+                        }
+                        if let (Stage::Asked { since, grace }, Some(partly)) = (stage, entry.partly)
+                            && entry.alive()
+                            && command.is_none_or(|(_, alive, _)| !alive)
+                        {
+                            match stop::then(partly, since, grace, entry.first_lives(), now) {
+                                Then::Wait(at) => next = [next, at].into_iter().flatten().min(),
+                                Then::Signal => {
+                                    entry.partly = None;
+                                    follow.push(Order::tree(id, &[job.spec.stop_signal, SIGCONT]));
+                                }
+                                Then::Kill => {
+                                    entry.stage = Stage::Killed { since, at: now, grace };
+                                    kills.push(Order::tree(id, &[SIGKILL]));
+                                }
+                            }
+                        }
                         if let (Stage::Asked { since, grace }, Some((_, _, status))) = (stage, command)
                             && entry.alive()
                         {
@@ -101,7 +155,7 @@ impl Jobs {
                     }
                     Action::Kill => {
                         let ids = std::iter::once(id).chain(command.map(|(command, _, _)| command));
-                        kills.extend(ids.map(|id| (id, vec![SIGKILL])));
+                        kills.extend(ids.map(|id| Order::tree(id, &[SIGKILL])));
                     }
                 }
                 true
@@ -110,10 +164,12 @@ impl Jobs {
             // from /proc, and a chain that forks fast enough is always elsewhere by then.
             let all_together =
                 table.phase == Phase::Stopping && !kills.is_empty() && !table.anyone_has_grace();
+            table.signal(&follow);
             if !all_together {
-                table.signal_trees(&kills);
+                table.signal(&kills);
             }
             drop(table);
+            self.say_who_is_slow(&slow, now);
             if all_together {
                 self.sweep();
             }
@@ -135,6 +191,25 @@ impl Jobs {
         }
     }
 
+    /// Says once for whom a stop waits.
+    fn say_who_is_slow(&self, slow: &[(Arc<Job>, i32, i32, Duration)], now: Duration) {
+        let waiting = slow.iter().map(|(job, pid, by, until)| Waiting {
+            job: if job.kind == Kind::Job { job.spec.name.clone() } else { job.spec.command.display() },
+            signal: signal::name(*by),
+            ignored: proc::ignores(*pid, *by),
+            left: until.saturating_sub(now),
+        });
+        let waiting: Vec<Waiting> = waiting.collect();
+        if !waiting.is_empty() {
+            // Only then does the next signal mean that.
+            let by_signal = match self.control.reason() {
+                Some(Halt::Signal(number)) => Some(number),
+                _ => None,
+            };
+            self.bus.emit(Event::StopWaits { waiting, again: by_signal.map(|number| number == SIGINT) });
+        }
+    }
+
     /// `by_command`: its stop signal was not sent.
     fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, by_command: bool, now: Duration) {
         let (since, killed) = match (before, stage) {
@@ -152,6 +227,18 @@ impl Jobs {
             let after = now.saturating_sub(since);
             self.bus.emit(Event::JobStopped { job: job.spec.name.clone(), after, killed });
         }
+    }
+
+    /// Interrupts the commands that the script waits for, and says which of them have time left to end.
+    pub fn interrupt(&self, signal: i32) -> Vec<JobId> {
+        let commands = lock(&self.table).foreground();
+        self.ask(&commands, Ask::interrupt(signal));
+        commands
+    }
+
+    /// The longest grace period of these.
+    pub fn longest_grace(&self, ids: &[JobId]) -> Duration {
+        lock(&self.table).longest_grace(ids)
     }
 
     /// From now on nothing new can start. Returns everything that has not been stopped yet.
@@ -183,6 +270,23 @@ impl Jobs {
         let bound = if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         sweep(bound, || lock(&self.table).sweep_round());
     }
+}
+
+/// The signal that asks this job to stop, and who gets it.
+fn addressed(entry: &mut Entry, ask: Ask, has_time: bool) -> (i32, To) {
+    let spec = &entry.job.spec;
+    if ask.gently && entry.in_foreground() && has_time {
+        let number = spec.interrupt.or(ask.signal).unwrap_or(SIGINT);
+        let program = proc::program(entry.pid).unwrap_or_default();
+        entry.partly = Some(Partly::Interrupted);
+        return (number, if SHELLS.contains(&program.as_str()) { To::Group } else { To::First });
+    }
+    let number = ask.signal.filter(|_| !ask.gently).unwrap_or(spec.stop_signal);
+    if spec.kill_mode == KillMode::Mixed && has_time {
+        entry.partly = Some(Partly::Mixed);
+        return (number, To::First);
+    }
+    (number, To::Tree)
 }
 
 /// Repeats a round of SIGKILL to every child, which says whether any child is left, until none is, or what is left

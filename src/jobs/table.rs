@@ -8,8 +8,9 @@ use super::cgroup::Limited;
 use super::fail::{Death, FailLine};
 use super::leak;
 use super::limit::FileId;
-use super::spec::{Expect, Spec};
-use super::stop::{self, Stage};
+use super::order::{self, History};
+use super::spec::{Expect, KillMode, Spec};
+use super::stop::{self, Partly, Stage};
 use super::terminal::Terminal;
 use crate::sys::proc::{self, Stat, Usage};
 use crate::sys::wait::{self, ExitStatus, Peek};
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub type JobId = usize;
+pub use super::spec::JobId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -105,6 +106,17 @@ pub(super) struct Entry {
     /// The processor time of its leader, once that was reaped.
     cost: Duration,
     pub stage: Stage,
+    /// When it was started and when it was seen to be ready, in the run's [`History`].
+    started_as: u64,
+    shown_ready: Option<u64>,
+    /// Its stop signal has gone to some of its processes only, and how that goes on.
+    pub partly: Option<Partly>,
+    /// Those, unless it was its first process alone.
+    first: Vec<Stat>,
+    /// The signal that has asked it to stop.
+    pub by: i32,
+    /// It was said that its stop is waited for.
+    pub said: bool,
     pub expect: Expect,
     /// None as well once the stop signal has followed.
     pub stop_command: Option<StopCommand>,
@@ -138,6 +150,26 @@ impl Entry {
         self.leader = Leader::Reaped(status);
         if let (Some(slot), Some(page)) = (self.slot.take(), page::get()) {
             page.withdraw(slot);
+        }
+    }
+
+    /// Whether anyone lives to whom the stop signal has gone, when not to all.
+    pub fn first_lives(&self) -> bool {
+        let lives =
+            |first: &Stat| proc::stat(first.pid).is_some_and(|now| now.start == first.start && now.alive());
+        if self.first.is_empty() { self.leader == Leader::Running } else { self.first.iter().any(lives) }
+    }
+
+    /// A command that the script waits for; not what one has left running.
+    pub fn in_foreground(&self) -> bool {
+        self.job.kind == Kind::Command && self.leader == Leader::Running
+    }
+
+    /// It is asked to stop now.
+    pub fn asked_at(&mut self, now: Duration, grace: Duration) {
+        self.stage = Stage::Asked { since: now, grace };
+        if let (Some(slot), Some(page)) = (self.slot, page::get()) {
+            page.note_asked(slot, now);
         }
     }
 
@@ -235,8 +267,33 @@ impl Phase {
     }
 }
 
+/// Who gets signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// The whole tree: the group as a group, everyone else one by one.
+    Tree,
+    /// Its group, as Ctrl-C at a terminal reaches it.
+    Group,
+    /// Its first process alone; of a job whose first process has ended, those that are left without a parent.
+    First,
+}
+
+/// Signals that are due.
+pub(super) struct Order {
+    pub id: JobId,
+    pub signals: Vec<i32>,
+    pub to: To,
+}
+
+impl Order {
+    pub fn tree(id: JobId, signals: &[i32]) -> Self {
+        Self { id, signals: signals.to_vec(), to: To::Tree }
+    }
+}
+
 pub(super) struct Table {
     pub phase: Phase,
+    pub history: History,
     pub entries: Vec<Entry>,
     /// Identifies this run in the environment of its processes.
     run: String,
@@ -248,7 +305,14 @@ pub(super) struct Table {
 impl Table {
     pub fn new(run: String) -> Self {
         let me = nix::unistd::getpid().as_raw();
-        Self { phase: Phase::Open, entries: Vec::new(), run, me, seen: HashMap::new() }
+        Self {
+            phase: Phase::Open,
+            history: History::default(),
+            entries: Vec::new(),
+            run,
+            me,
+            seen: HashMap::new(),
+        }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
@@ -268,8 +332,11 @@ impl Table {
     pub fn insert(&mut self, job: Arc<Job>, pid: i32, uid: u32, now: Duration) {
         let spec = &job.spec;
         let grace = u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX);
-        let slot = page::get().and_then(|page| page.publish(pid, spec.stop_signal, grace, uid, &spec.name));
-        let entry = Entry {
+        let mixed = spec.kill_mode == KillMode::Mixed;
+        let slot =
+            page::get().and_then(|page| page.publish(pid, spec.stop_signal, mixed, grace, uid, &spec.name));
+        let started_as = self.history.next();
+        let mut entry = Entry {
             pid,
             slot,
             leader: Leader::Running,
@@ -279,6 +346,12 @@ impl Table {
             ended: None,
             cost: Duration::ZERO,
             stage: Stage::Running,
+            started_as,
+            shown_ready: None,
+            partly: None,
+            first: Vec::new(),
+            by: spec.stop_signal,
+            said: false,
             expect: spec.expect.clone(),
             stop_command: None,
             asked: false,
@@ -290,7 +363,12 @@ impl Table {
             job,
         };
         match self.entries.iter().position(|old| old.job.id == entry.job.id) {
-            Some(index) => self.entries[index] = entry,
+            Some(index) => {
+                // It keeps its place in the order of the end: who relied on it still does.
+                let old = &self.entries[index];
+                (entry.started_as, entry.shown_ready) = (old.started_as, old.shown_ready);
+                self.entries[index] = entry;
+            }
             None => self.entries.push(entry),
         }
     }
@@ -540,13 +618,13 @@ impl Table {
         usage
     }
 
-    /// Sends a signal to a job's whole tree: to the group as a group, to everyone else one by one.
+    /// Sends signals to a job's whole tree.
     pub fn signal_tree(&mut self, id: JobId, signals: &[i32]) {
-        self.signal_trees(&[(id, signals.to_vec())]);
+        self.signal(&[Order::tree(id, signals)]);
     }
 
-    /// The same for many jobs. /proc is read once, not once a job: hundreds of jobs must stop in the time of one.
-    pub fn signal_trees(&mut self, orders: &[(JobId, Vec<i32>)]) {
+    /// Sends signals to many jobs. /proc is read once, not once a job: hundreds of jobs must stop in the time of one.
+    pub fn signal(&mut self, orders: &[Order]) {
         if orders.is_empty() {
             return;
         }
@@ -560,10 +638,27 @@ impl Table {
                 processes.entry(*id).or_default().push(stat);
             }
         }
-        for (id, signals) in orders {
-            let Some(entry) = self.entry(*id) else { continue };
+        let me = self.me;
+        for Order { id, signals, to } in orders {
+            let Some(entry) = self.entry_mut(*id) else { continue };
             let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
-            let others = processes.remove(id).unwrap_or_default();
+            let others = processes.get(id).map(Vec::as_slice).unwrap_or_default();
+            if *to != To::Tree {
+                let runs = entry.leader == Leader::Running;
+                let is_first = |stat: &&&Stat| match to {
+                    To::Group => pinned && stat.pgrp == group,
+                    _ => !runs && stat.ppid == me,
+                };
+                entry.first = others.iter().filter(is_first).map(|stat| **stat).collect();
+                for &number in signals {
+                    match to {
+                        To::Group if pinned => drop(signal::kill(-group, number)),
+                        _ if runs => drop(signal::kill(group, number)),
+                        _ => entry.first.iter().for_each(|stat| signal_process(stat, me, number)),
+                    }
+                }
+                continue;
+            }
             for &number in signals {
                 if number == SIGKILL
                     && let Some(cgroup) = &entry.job.limited
@@ -574,10 +669,59 @@ impl Table {
                     let _ = signal::kill(-group, number);
                 }
                 for stat in others.iter().filter(|stat| !pinned || stat.pgrp != group) {
-                    signal_process(stat, self.me, number);
+                    signal_process(stat, me, number);
                 }
             }
         }
+    }
+
+    /// Those of these jobs that may be asked to stop now, in the order of an end that is to be over at `until`; and when
+    /// all others are asked at the latest.
+    pub fn due(&self, ids: &[JobId], until: Duration, now: Duration) -> (Vec<JobId>, Option<Duration>) {
+        let wanted: HashSet<JobId> = ids.iter().copied().collect();
+        let entries = self.entries.iter().filter(|entry| wanted.contains(&entry.job.id));
+        let members: Vec<order::Member> = entries
+            .map(|entry| order::Member {
+                id: entry.job.id,
+                started: entry.started_as,
+                ready: self.history.ready(entry.started_as, entry.shown_ready),
+                needs: &entry.job.spec.needs,
+                foreground: entry.in_foreground(),
+                holds: matches!(entry.stage, Stage::Running | Stage::Asked { .. }) && self.is_busy(entry),
+                asked: entry.stage != Stage::Running,
+                grace: entry.job.spec.grace,
+            })
+            .collect();
+        match order::latest(&members, until) {
+            Some(latest) if now < latest => (order::due(&members), Some(latest)),
+            _ => (ids.to_vec(), None),
+        }
+    }
+
+    /// A job has shown that it is ready.
+    pub fn ready(&mut self, id: JobId) {
+        let now = self.history.next();
+        if let Some(entry) = self.entry_mut(id) {
+            entry.shown_ready.get_or_insert(now);
+        }
+    }
+
+    /// The commands that the script waits for and that have time left to end: those that run, and those that are being
+    /// stopped.
+    pub fn foreground(&self) -> Vec<JobId> {
+        let has_time = |entry: &&Entry| {
+            let under_way = matches!(entry.stage, Stage::Asked { .. }) && self.is_busy(entry);
+            entry.job.kind == Kind::Command
+                && (under_way || entry.stage == Stage::Running && entry.in_foreground())
+        };
+        self.entries.iter().filter(has_time).map(|entry| entry.job.id).collect()
+    }
+
+    /// The longest grace period of these.
+    pub fn longest_grace(&self, ids: &[JobId]) -> Duration {
+        let wanted: HashSet<JobId> = ids.iter().copied().collect();
+        let entries = self.entries.iter().filter(|entry| wanted.contains(&entry.job.id));
+        entries.map(|entry| entry.job.spec.grace).max().unwrap_or_default()
     }
 
     /// Sends a signal to the leader, or to everyone once the leader is gone.

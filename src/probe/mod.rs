@@ -159,7 +159,10 @@ impl<'a> Wait<'a> {
             if now >= next_try || self.eager || busy || last_chance || expired {
                 busy = false;
                 match attempt() {
-                    Attempt::Ready(value) => return Ok(value),
+                    Attempt::Ready(value) => {
+                        self.jobs.waited();
+                        return Ok(value);
+                    }
                     Attempt::Never(error) => return Err(Failed::Never(error)),
                     Attempt::NotYet(what) => seen.add(what),
                     Attempt::Busy => busy = true,

@@ -2,7 +2,7 @@
 
 use super::text::{duration, ignored, sanitize, size};
 use crate::cli::{Color, Verbosity};
-use crate::event::{Event, Outcome, Tested};
+use crate::event::{Event, Outcome, Tested, Waiting};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl Terminal {
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
             Event::JobFailed { .. } | Event::StopCommandFailed { .. } => Verbosity::Quiet,
-            Event::JobStopped { killed: Some(_), .. } => Verbosity::Quiet,
+            Event::JobStopped { killed: Some(_), .. } | Event::StopWaits { .. } => Verbosity::Quiet,
             Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
@@ -90,6 +90,7 @@ impl Terminal {
             }
             Event::JobStopped { job, after, killed: None } => format!("{job} stopped ({})", duration(*after)),
             Event::JobStopped { job, killed: Some(killed), .. } => style.note(&ignored(job, killed)),
+            Event::StopWaits { waiting, again } => style.note(&stop_waits(waiting, *again)),
             Event::StopCommandFailed { job, why, signal } => {
                 style.note(&format!("warning: {job}: its stop_cmd failed ({why}): {signal} instead"))
             }
@@ -138,6 +139,42 @@ impl Terminal {
                 format!("{} {name}: {}", style.note("skipped"), shorten(&sanitize(reason)))
             }
         }
+    }
+}
+
+/// `stopping api (ignores TERM, SIGKILL in 3 s; Ctrl-C again kills now)`.
+fn stop_waits(waiting: &[Waiting], again: Option<bool>) -> String {
+    const MOST: usize = 3;
+    let mut names: Vec<String> = waiting.iter().take(MOST).map(|one| shorten(&sanitize(&one.job))).collect();
+    if waiting.len() > MOST {
+        names.push(format!("{} more", waiting.len() - MOST));
+    }
+    let mut signals: Vec<&str> = waiting.iter().map(|one| one.signal.as_str()).collect();
+    signals.dedup();
+    let signal = if let [signal] = signals[..] { signal } else { "the stop signal" };
+    let deaf = waiting.iter().all(|one| one.ignored);
+    let what = match (deaf, waiting.len()) {
+        (true, 1) => format!("ignores {signal}"),
+        (true, _) => format!("ignore {signal}"),
+        (false, _) => format!("not gone yet after {signal}"),
+    };
+    // Rounded as people count down.
+    let left = waiting.iter().map(|one| one.left).max().unwrap_or_default();
+    let left = Duration::from_millis(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).div_ceil(100) * 100);
+    let again = match again {
+        None => "",
+        Some(true) => "; Ctrl-C again kills now",
+        Some(false) => "; a second signal kills now",
+    };
+    format!("stopping {} ({what}, SIGKILL in {}{again})", listed(&names), duration(left))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
 }
 

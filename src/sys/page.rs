@@ -26,13 +26,13 @@ use std::time::{Duration, SystemTime};
 /// Jobs beyond this number are stopped with the defaults (TERM, the run's grace period) when the host is
 /// killed; while the host lives there is no limit.
 pub const SLOTS: usize = 1024;
-const NAME: usize = 32;
+const NAME: usize = 36;
 /// Listening sockets of jobs beyond this number are not looked for after the teardown.
 const SOCKETS: usize = 512;
 const SCRIPT: usize = 96;
 
 /// The last byte is the version of the layout: whoever changes that counts it up.
-const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x02");
+const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x03");
 
 #[repr(C)]
 pub struct Page {
@@ -76,10 +76,14 @@ struct Who {
 #[repr(C)]
 struct Slot {
     start: AtomicU64,
+    /// When it was asked to stop, on the run's clock, in nanoseconds; 0 before.
+    asked_ns: AtomicU64,
     pid: AtomicI32,
     stop_signal: AtomicI32,
     grace_ms: AtomicU32,
     uid: AtomicU32,
+    /// 1: its stop signal is for its first process alone.
+    mixed: AtomicU32,
     name: [AtomicU8; NAME],
 }
 
@@ -96,7 +100,11 @@ pub struct SlotView {
     pub pid: i32,
     pub start: u64,
     pub stop_signal: i32,
+    /// Its stop signal is for its first process alone.
+    pub mixed: bool,
     pub grace_ms: u32,
+    /// When it was asked to stop, on the run's clock; none before.
+    pub asked: Option<Duration>,
     /// The user that it was started as.
     pub uid: u32,
     pub name: String,
@@ -255,12 +263,22 @@ impl Page {
     }
 
     /// Publishes a job; returns the slot to withdraw later, none when all are taken.
-    pub fn publish(&self, pid: i32, stop_signal: i32, grace_ms: u64, uid: u32, name: &str) -> Option<usize> {
+    pub fn publish(
+        &self,
+        pid: i32,
+        stop_signal: i32,
+        mixed: bool,
+        grace_ms: u64,
+        uid: u32,
+        name: &str,
+    ) -> Option<usize> {
         self.longest_grace_ms.fetch_max(grace_ms, SeqCst);
         self.show(&self.longest_grace_ms);
         let index = self.slots.iter().position(|slot| slot.pid.load(SeqCst) == 0)?;
         let slot = &self.slots[index];
         slot.stop_signal.store(stop_signal, SeqCst);
+        slot.mixed.store(u32::from(mixed), SeqCst);
+        slot.asked_ns.store(0, SeqCst);
         slot.grace_ms.store(u32::try_from(grace_ms).unwrap_or(u32::MAX), SeqCst);
         slot.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
         slot.uid.store(uid, SeqCst);
@@ -268,6 +286,13 @@ impl Page {
         slot.pid.store(pid, SeqCst);
         self.show(slot);
         Some(index)
+    }
+
+    /// A job is asked to stop now, on the run's clock.
+    pub fn note_asked(&self, slot: usize, now: Duration) {
+        let slot = &self.slots[slot];
+        slot.asked_ns.store(u64::try_from(now.as_nanos()).unwrap_or(1), SeqCst);
+        self.show(&slot.asked_ns);
     }
 
     pub fn withdraw(&self, slot: usize) {
@@ -302,7 +327,9 @@ impl Page {
                 pid: slot.pid.load(SeqCst),
                 start: slot.start.load(SeqCst),
                 stop_signal: slot.stop_signal.load(SeqCst),
+                mixed: slot.mixed.load(SeqCst) == 1,
                 grace_ms: slot.grace_ms.load(SeqCst),
+                asked: Some(slot.asked_ns.load(SeqCst)).filter(|ns| *ns != 0).map(Duration::from_nanos),
                 uid: slot.uid.load(SeqCst),
                 name: load_text(&slot.name),
             })

@@ -251,6 +251,23 @@ pub fn name(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
+/// The name of the file that a process executes; its short name where that may not be seen.
+pub fn program(pid: i32) -> Option<String> {
+    let file = fs::read_link(format!("/proc/{pid}/exe")).ok();
+    let base = file.and_then(|file| Some(file.file_name()?.to_string_lossy().into_owned()));
+    base.map(|base| base.trim_end_matches(" (deleted)").to_owned()).or_else(|| name(pid))
+}
+
+/// Whether a process does not hear this signal: it ignores or blocks it.
+pub fn ignores(pid: i32, signal: i32) -> bool {
+    let status = status(pid);
+    let has = |name: &str| {
+        let set = values(&status, name).next().and_then(|set| u64::from_str_radix(set, 16).ok());
+        set.is_some_and(|set| set >> (signal - 1) & 1 == 1)
+    };
+    has("SigIgn") || has("SigBlk")
+}
+
 /// The user that owns a process.
 pub fn uid(pid: i32) -> Option<u32> {
     Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())

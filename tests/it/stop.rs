@@ -142,3 +142,179 @@ fn a_chain_of_processes_floods_nobody_with_its_ends() {
     let lines = ran.stderr.lines().filter(|line| line.contains("went to the background")).count();
     assert!(lines <= 8, "{}", ran.stderr);
 }
+
+// ---- The order of an end ------------------------------------------------------------------------------------
+
+/// Jobs that leave a line in `order` when they are asked to stop; those that use another one only after a while.
+const IN_ORDER: &str = r#"
+    fn job(name, pause) {
+        `trap 'sleep ${pause}; echo ${name} >>order; exit' TERM; echo up; while :; do sleep 0.01; done`
+    }
+    let up = #{log: "up"};
+"#;
+
+/// In which order the jobs have stopped.
+fn order(script: &str) -> (Ran, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ran =
+        Script::code(&format!("{IN_ORDER}{script}")).cwd(dir.path()).option("--grace").option("60s").run();
+    let order = std::fs::read_to_string(dir.path().join("order")).unwrap_or_default();
+    (ran, order.replace('\n', " "))
+}
+
+#[test]
+fn a_job_stops_before_what_it_relies_on() {
+    let needs = r#"start([
+        #{name: "worker", cmd: job("worker", 0.3), needs: ["db"], ready: up},
+        #{name: "db", cmd: job("db", 0), ready: up},
+    ]);"#;
+    let started =
+        r#"start("db", job("db", 0), #{ready: up}); start("worker", job("worker", 0.3), #{ready: up});"#;
+    let waited = r#"let db = spawn("db", job("db", 0)); db.wait_log("up"); spawn("worker", job("worker", 0.3)).wait_log("up");"#;
+    let restarted = r#"let db = start("db", job("db", 0), #{ready: up}); start("worker", job("worker", 0.3), #{ready: up});
+        db.kill(); db.restart();"#;
+    for (script, end) in [
+        (needs, ""),
+        (needs, INTERRUPT),
+        (needs, "kill_all();"),
+        (started, ""),
+        (started, "exit(0)"),
+        (waited, ""),
+        (waited, "kill_all();"),
+        (restarted, ""),
+    ] {
+        let (ran, order) = order(&format!("{script}\n{end}"));
+        assert_eq!(order, "worker db ", "{script}\n{end}\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_a_command_has_left_running_outlives_what_was_started_after_it() {
+    let script = r#"write_file("db.sh", job("db", 0)); run("setsid sh db.sh >/dev/null 2>&1 & sleep 0.1");
+        spawn("worker", job("worker", 0.3)).wait_log("up");"#;
+    let (ran, order) = order(script);
+    assert_eq!(order, "worker db ", "{}", ran.stderr);
+}
+
+#[test]
+fn jobs_that_do_not_rely_on_each_other_stop_at_the_same_time() {
+    // Each waits until the other was asked, too.
+    let script = r#"let job = |name, other| `trap 'touch ${name}; until test -e ${other}; do sleep 0.01; done; exit' TERM
+            touch ${name}.up; while :; do sleep 0.01; done`;
+        spawn("a", job.call("a", "b"));
+        spawn("b", job.call("b", "a"));
+        wait_file("a.up"); wait_file("b.up");"#;
+    let (ran, _) = order(script);
+    assert!(ran.stderr.contains("2 jobs stopped, 0 leaked"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("ignored"), "{}", ran.stderr);
+}
+
+/// A test runner: interrupted, it asks its server once more, says so, and ends. Its helper says what it gets.
+const RUNNER: &str = r#"
+import os, signal, subprocess, sys, time, urllib.request
+helper = subprocess.Popen(["sh", "-c", "trap 'echo helper: INT' INT; echo helper is up; touch helping; read line"],
+                          stdin=subprocess.PIPE)
+while not os.path.exists("helping"): time.sleep(0.01)
+def interrupted(number, frame):
+    answer = urllib.request.urlopen(os.environ["URL"], timeout=10).read().decode()
+    helper.communicate()
+    print(f"summary: {signal.Signals(number).name}, the server says {answer}", flush=True)
+    sys.exit(3)
+for number in [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]: signal.signal(number, interrupted)
+open("up", "w").close()
+while True: signal.pause()
+"#;
+
+/// What a runner prints that is ended before its time.
+fn interrupted(command: &str, script: &str, signal: Option<&str>) -> Ran {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("runner.py"), RUNNER).expect("a file");
+    let code = format!(
+        r#"let guard = output("awk '/^PPid:/ {{print $2}}' /proc/$PPID/status");
+        set_env("URL", mock(#{{"/": "hello"}}).url + "/");
+        on_exit(|| print("on_exit"));
+        let end = |how| spawn("end", `until test -e up; do sleep 0.01; done; ${{how}}`, #{{expect_exit: [0]}});
+        {}
+        {}"#,
+        signal.map_or_else(String::new, |signal| format!("end.call(`kill -{signal} ${{guard}}`);")),
+        script.replace("COMMAND", command),
+    );
+    Script::code(&code).cwd(dir.path()).option("--grace").option("60s").run()
+}
+
+#[test]
+fn a_command_that_is_ended_says_its_last_words_while_the_jobs_live() {
+    let (int, usr1) =
+        ("summary: SIGINT, the server says hello\n", "summary: SIGUSR1, the server says hello\n");
+    let term = "summary: SIGTERM, the server says hello\n";
+    let table = [
+        ("run(COMMAND)", Some("INT"), int),
+        ("run(COMMAND)", Some("TERM"), term),
+        (r#"run(COMMAND, #{stop_signal: "USR1"})"#, Some("TERM"), usr1),
+        (r#"let run_it = || run(COMMAND); timeout("1s", run_it)"#, None, int),
+        (r#"run(COMMAND, #{timeout: "1s"})"#, None, int),
+        (r#"timeout("1s"); run(COMMAND)"#, None, int),
+        (r#"end.call("exit 5"); run(COMMAND)"#, None, int),
+        (r#"parallel([|| run(COMMAND), || { wait_file("up"); throw "no" }])"#, None, int),
+    ];
+    for (script, signal, last) in table {
+        let ran = interrupted(r#"["python3", "runner.py"]"#, script, signal);
+        let out = ran.stdout.replace("python3 | ", "");
+        assert_eq!(out, format!("helper is up\n{last}on_exit\n"), "{script}\n{}", ran.stderr);
+        let line = ran.stderr.lines().find(|line| line.contains("run: python3 runner.py ("));
+        assert!(line.is_some_and(|line| line.contains(": exit 3, ")), "{script}\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn an_interrupt_goes_to_the_program_alone_and_to_the_group_of_a_shell() {
+    for (command, helper) in [
+        ("\"exec python3 runner.py\"", ""),
+        ("\"python3 runner.py\"", ""),
+        ("\"X=1 exec python3 runner.py\"", ""),
+        ("\"python3 runner.py; :\"", "helper: INT\n"),
+        (r#"["sh", "-c", "python3 runner.py; :"]"#, "helper: INT\n"),
+    ] {
+        let ran = interrupted(command, "run(COMMAND)", Some("INT"));
+        assert_eq!(ran.signal, Some(2), "{command}\n{}", ran.stderr);
+        let summary = "summary: SIGINT, the server says hello";
+        for (text, wanted) in [(summary, true), ("helper: INT\n", !helper.is_empty())] {
+            assert_eq!(ran.stdout.contains(text), wanted, "{command}: {}\n{}", ran.stdout, ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_command_that_does_not_hear_the_interrupt_is_asked_once_more_and_then_killed() {
+    for (trap, status) in [("INT", "killed by SIGTERM"), ("INT TERM", "killed by SIGKILL")] {
+        let code = format!(
+            r#"try_run("trap '' {trap}; echo up; sleep 60; sleep 60", #{{timeout: "300ms", grace: "1s"}})"#
+        );
+        let ran = Script::code(&code).run().code(0);
+        let line = format!("(timed out after 300 ms: {status}, ");
+        assert!(ran.stderr.contains(&line), "{line}\n{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_stop_that_takes_its_time_says_for_whom() {
+    let deaf = r#"start("api", "trap '' TERM; echo up; sleep 60; :", #{ready: #{log: "up"}, grace: "2s"})"#;
+    let ran = Script::code(&format!("{deaf}.stop()")).run().code(0);
+    let line = |ran: &Ran| {
+        ran.stderr.lines().filter(|line| line.contains(" stopping ")).collect::<Vec<_>>().join("\n")
+    };
+    let said = line(&ran);
+    assert!(
+        said.contains("stopping api (ignores TERM, SIGKILL in 1.") && said.ends_with(" s)"),
+        "{}",
+        ran.stderr
+    );
+    let ran = Script::code(&format!("{deaf}; {INTERRUPT}")).run();
+    let said = line(&ran);
+    assert!(said.ends_with(" s; Ctrl-C again kills now)"), "{}", ran.stderr);
+    let ran = Script::code(
+        r#"start("api", "trap 'sleep 1; exit' TERM; echo up; while :; do sleep 0.01; done", #{ready: #{log: "up"}});"#,
+    );
+    let ran = ran.run().code(0);
+    assert!(line(&ran).contains("stopping api (not gone yet after TERM, SIGKILL in "), "{}", ran.stderr);
+}

@@ -35,6 +35,7 @@ pub struct Options {
     pub grace: Duration,
     pub verbosity: Verbosity,
     pub keep_logs: bool,
+    pub keep: bool,
     pub color: Color,
     pub include: Vec<PathBuf>,
     pub isolate: Isolation,
@@ -209,9 +210,12 @@ struct ScriptArgs {
     /// Also say what is usually not worth a line
     #[arg(short, long)]
     verbose: bool,
-    /// Keep the run directory with all logs also after a success
+    /// Keep the logs also after a success
     #[arg(long)]
     keep_logs: bool,
+    /// Keep the whole run directory, with what is in temporary directories, however the run ends
+    #[arg(long)]
+    keep: bool,
     /// When to use colour on stderr; NO_COLOR and FORCE_COLOR are honoured
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Color,
@@ -341,6 +345,7 @@ pub fn parse() -> Result<Command, i32> {
             grace: Duration::ZERO,
             verbosity: Verbosity::Normal,
             keep_logs: false,
+            keep: false,
             color: Color::Auto,
             include,
             isolate: Isolation::default(),
@@ -417,6 +422,7 @@ impl From<ScriptArgs> for Options {
             grace: given.grace,
             verbosity,
             keep_logs: given.keep_logs,
+            keep: given.keep,
             color: given.color,
             include: given.include,
             isolate: Isolation {

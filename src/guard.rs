@@ -11,7 +11,7 @@ use crate::jobs::cgroup::{self, Cgroup};
 use crate::jobs::{self, Survivor, leak, stop};
 use crate::report::{self, GuardVerdict};
 use crate::run::{self, Host};
-use crate::rundir::{self, RunDir};
+use crate::rundir::{self, Keep, RunDir};
 use crate::runs;
 use crate::sys::fork::{self, Forked};
 use crate::sys::link::{self, Link, Order, Received, Report};
@@ -163,7 +163,7 @@ fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
     let create = || {
         let run_dir = rundir::create()?;
         let page = page::create(&run_dir.path().join(rundir::PAGE))
-            .inspect_err(|_| rundir::remove(run_dir.path()))
+            .inspect_err(|_| drop(rundir::remove(run_dir.path())))
             .context("cannot map shared memory")?;
         Ok((run_dir, page))
     };
@@ -543,10 +543,17 @@ impl<'a> Guard<'a> {
                     _ if self.timed_out => exit::TIMEOUT,
                     _ => exit::SURROUNDINGS,
                 };
+                let run_dir = self.run_dir.path();
+                let (keep, kept) = run::what_stays(run_dir, true, self.options);
+                let stays = match keep {
+                    Keep::All => Vec::new(),
+                    Keep::Logs | Keep::Nothing => rundir::clear(run_dir, &mut || {}),
+                };
                 let elapsed = clock::now().saturating_sub(self.started);
                 report::guard_verdict(&GuardVerdict {
                     cause,
-                    run_dir: self.run_dir.path(),
+                    kept: &kept,
+                    stays: &stays,
                     code,
                     elapsed,
                     running: &running,
@@ -554,7 +561,12 @@ impl<'a> Guard<'a> {
                     killed: &killed,
                     left: &left,
                 });
-                (code, true, !left.descendants.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
+                (
+                    code,
+                    keep != Keep::Nothing,
+                    !left.descendants.is_empty(),
+                    signal.filter(|_| matches!(end, End::Hung)),
+                )
             }
         };
         // All has been swept; this only finds something when a process slipped from one to the other. What has
@@ -567,8 +579,13 @@ impl<'a> Guard<'a> {
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove(named || !left.is_empty());
         }
-        if keep {
-            jobs::output::finish_all(&self.run_dir.path().join("logs"));
+        let keep = match keep {
+            false => Keep::Nothing,
+            true if self.options.keep => Keep::All,
+            true => Keep::Logs,
+        };
+        if keep != Keep::Nothing {
+            jobs::output::finish_all(&self.run_dir.path().join(rundir::LOGS));
         }
         runs::tidy(self.run_dir.path(), keep);
         modes.restore();

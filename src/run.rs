@@ -29,7 +29,7 @@ use crate::jobs::control::{Control, Halt};
 use crate::jobs::output;
 use crate::jobs::{self, Ask, Jobs, Left};
 use crate::report::{self, ReportStyle, Reporter, Verdict};
-use crate::rundir;
+use crate::rundir::{self, Keep};
 use crate::runs;
 use crate::suite::Suite;
 use crate::sys::link::{Link, Order, Received, Report};
@@ -38,7 +38,7 @@ use crate::sys::{clock, fd, fork, sched, signal, testing};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -437,8 +437,12 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     }
     // Their ends have been read for the failure.
     ending.jobs.finish_own_logs();
-    let remains = rundir::remains(&ending.run_dir).filter(|_| code != exit::OK || options.keep_logs);
-    let keep = remains.is_some();
+    let (keep, kept) = what_stays(&ending.run_dir, code != exit::OK, options);
+    // Before the verdict, which names what does not go.
+    let stays = match keep {
+        Keep::All => Vec::new(),
+        Keep::Logs | Keep::Nothing => rundir::clear(&ending.run_dir, &mut jobs::ask_for_patience),
+    };
     let broken_pipe = ending.reason == Some(Halt::StdoutGone);
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
@@ -451,7 +455,8 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         stopped: ending.jobs.stopped_count(),
         left: &ending.left,
         inside: options.isolate.pid,
-        kept: remains.as_deref(),
+        kept: &kept,
+        stays: &stays,
     };
     // Nothing was done that could be judged: the error says it all, as it does of `bgjobs check`.
     let only_refused = code == exit::USAGE
@@ -459,7 +464,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         && !ending.jobs.have_started()
         && verdict.tests.is_empty()
         && ending.left.is_empty()
-        && !keep;
+        && keep == Keep::Nothing;
     if !broken_pipe && !only_refused {
         ending.bus.emit(Event::Verdict(report::verdict(&verdict, ending.style)));
     }
@@ -471,18 +476,30 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     // Those the guard would find, too.
     let left = !ending.left.descendants.is_empty();
     ending.link.report(match ending.reason {
-        Some(Halt::Signal(signal)) => Report::Signalled { signal, keep, left },
-        _ => Report::Outcome { code, keep, left },
+        Some(Halt::Signal(signal)) => Report::Signalled { signal, keep: keep != Keep::Nothing, left },
+        _ => Report::Outcome { code, keep: keep != Keep::Nothing, left },
     });
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
         ending.jobs.remove_cgroup(left);
-        if keep {
+        if keep != Keep::Nothing {
             output::finish_all(&ending.run_dir.join("logs"));
         }
         runs::tidy(&ending.run_dir, keep);
     }
     code
+}
+
+/// What is kept of the run's directory, and where that is.
+pub fn what_stays(run_dir: &Path, failed: bool, options: &Options) -> (Keep, Vec<PathBuf>) {
+    if options.keep {
+        let shared = Some(rundir::shared_dir(run_dir)).filter(|shared| rundir::is_ours(run_dir, shared));
+        return (Keep::All, std::iter::once(run_dir.to_owned()).chain(shared).collect());
+    }
+    match rundir::logs(run_dir).filter(|_| failed || options.keep_logs) {
+        Some(logs) => (Keep::Logs, vec![logs]),
+        None => (Keep::Nothing, Vec::new()),
+    }
 }
 
 /// The exit code, and in words why the run ended, when it was not the script that ended it.

@@ -5,6 +5,7 @@
 //! when both are gone. Removed by the last of the two, after the last process, following no links.
 
 use crate::sys::proc;
+use crate::sys::tree::{self, Stays};
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
@@ -14,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 /// With which the name of every run begins.
 pub const PREFIX: &str = "bgjobs-";
+/// The directory of the logs.
+pub const LOGS: &str = "logs";
 /// The file that both processes keep locked.
 pub const LOCK: &str = "lock";
 /// What it is called until it is locked.
@@ -49,7 +52,7 @@ pub fn create() -> anyhow::Result<RunDir> {
         Err(error) => {
             // One by one, which needs no descriptor: that may be what is missing.
             let _ = fs::remove_file(path.join(UNNAMED_LOCK));
-            let _ = fs::remove_dir(path.join("logs"));
+            let _ = fs::remove_dir(path.join(LOGS));
             let _ = fs::remove_dir(&path);
             Err(error.context("cannot prepare the run directory"))
         }
@@ -57,7 +60,7 @@ pub fn create() -> anyhow::Result<RunDir> {
 }
 
 fn furnish(path: &Path) -> anyhow::Result<Flock<File>> {
-    fs::DirBuilder::new().mode(0o700).create(path.join("logs"))?;
+    fs::DirBuilder::new().mode(0o700).create(path.join(LOGS))?;
     // Locked before it has its name: a lock file that is there and free means that both processes are gone.
     let unnamed = path.join(UNNAMED_LOCK);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
@@ -124,27 +127,45 @@ pub fn is_ours(run: &Path, shared: &Path) -> bool {
     fs::symlink_metadata(shared).is_ok_and(|meta| meta.is_dir() && Some(meta.uid()) == owner)
 }
 
-/// What of a run is worth looking at when it has failed: its logs, else what it put into temporary
-/// directories; none when there is neither.
-pub fn remains(run: &Path) -> Option<PathBuf> {
-    let entries = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
-    let logs = run.join("logs");
-    if entries(&logs).next().is_some() {
-        return Some(logs);
-    }
-    let own = |name: &std::ffi::OsStr| ["logs", LOCK, PAGE, CGROUP].iter().any(|own| name == *own);
-    let has_files = entries(run).any(|entry| !own(&entry.file_name()));
-    (has_files || is_ours(run, &shared_dir(run))).then(|| run.to_owned())
+/// The logs of a run, if there are any.
+pub fn logs(run: &Path) -> Option<PathBuf> {
+    let logs = run.join(LOGS);
+    let any = fs::read_dir(&logs).is_ok_and(|mut entries| entries.next().is_some());
+    any.then_some(logs)
 }
 
-/// Removes everything of a run. `remove_dir_all` follows no links; what is mounted inside makes it fail, and
-/// stays.
-pub fn remove(run: &Path) {
+/// What stays of a run that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Nothing,
+    Logs,
+    /// Temporary directories, too.
+    All,
+}
+
+/// Removes what a run has put into temporary directories: everything but its logs and what tells that it is one.
+/// Follows no links and crosses no mounts. Returns what could not be removed.
+pub fn clear(run: &Path, tick: &mut dyn FnMut()) -> Vec<Stays> {
     let shared = shared_dir(run);
-    if is_ours(run, &shared) {
-        let _ = fs::remove_dir_all(shared);
+    let mut stays = if is_ours(run, &shared) { tree::remove(&shared, tick) } else { Vec::new() };
+    stays.extend(tree::empty(run, &[LOGS, LOCK, PAGE, CGROUP], tick));
+    stays
+}
+
+/// Removes everything of a run. When something cannot be removed, what tells that it is a run stays with it, so that
+/// a later one can try again; its logs go.
+pub fn remove(run: &Path) -> Vec<Stays> {
+    let mut stays = clear(run, &mut || {});
+    stays.extend(tree::remove(&run.join(LOGS), &mut || {}));
+    if stays.is_empty() {
+        stays = tree::remove(run, &mut || {});
     }
-    let _ = fs::remove_dir_all(run);
+    stays
+}
+
+/// Whether it is over, but something of it could not be removed.
+pub fn has_only_remains(run: &Path) -> bool {
+    fs::symlink_metadata(run.join(LOGS)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Without /proc nobody can be found, counted or named.

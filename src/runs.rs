@@ -15,7 +15,7 @@
 
 use crate::jobs::cgroup;
 use crate::jobs::leak::MARK;
-use crate::rundir;
+use crate::rundir::{self, Keep};
 use crate::sys::page::{self, Identity, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use nix::errno::Errno;
@@ -386,12 +386,18 @@ impl<'r> Search<'r> {
 }
 
 /// How many processes runs of ours have left that lost both their processes, for a word at the start of the next
-/// run. Only when there is such a run this costs more than a look at a few directories; a run of which nothing is
-/// left is marked as ended, so that nobody looks again.
+/// run. Only when there is such a run this costs more than a look at a few directories; a run of which no process is
+/// left is marked as ended, so that nobody looks again, and keeps its logs alone. What ended runs could not remove is
+/// tried once more.
 pub fn left_behind() -> usize {
     let me = nix::unistd::geteuid().as_raw();
     let is_lost = |run: &Run| run.state == State::Lost && run.uid == me;
-    if !list(false).iter().any(is_lost) {
+    let listed = list(false);
+    let is_over = |run: &&Run| run.state == State::Ended && run.uid == me;
+    for remains in listed.iter().filter(is_over).filter(|run| rundir::has_only_remains(&run.path)) {
+        rundir::remove(&remains.path);
+    }
+    if !listed.iter().any(is_lost) {
         return 0;
     }
     let runs = all();
@@ -399,22 +405,29 @@ pub fn left_behind() -> usize {
     let mut count = 0;
     for run in runs.iter().filter(|run| is_lost(run)) {
         match run.count_of(&left) {
-            Some(0) => page::settle(&run.path.join(rundir::PAGE)),
+            Some(0) => {
+                page::settle(&run.path.join(rundir::PAGE));
+                rundir::clear(&run.path, &mut || {});
+            }
             some => count += some.unwrap_or(0),
         }
     }
     count
 }
 
-/// What the last of the two processes does with the directory of a run that is over.
-pub fn tidy(run: &Path, keep: bool) {
+/// What the last of the two processes does with the directory of a run that is over. What cannot be removed has been
+/// named with the verdict; a later run tries again.
+pub fn tidy(run: &Path, keep: Keep) {
     if let Some(page) = page::get() {
         page.end();
     }
-    if keep {
+    match keep {
+        Keep::Nothing => drop(rundir::remove(run)),
+        Keep::Logs => drop(rundir::clear(run, &mut || {})),
+        Keep::All => {}
+    }
+    if keep != Keep::Nothing {
         prune(run);
-    } else {
-        rundir::remove(run);
     }
 }
 

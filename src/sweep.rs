@@ -13,6 +13,7 @@ use crate::rundir;
 use crate::runs::{self, Evidence, Leftover, Run, State};
 use crate::sys::page::SlotView;
 use crate::sys::proc::{self, Stat};
+use crate::sys::tree::Stays;
 use crate::sys::{clock, fd, pidfd};
 use nix::fcntl::Flock;
 use nix::libc::{SIGCONT, SIGKILL};
@@ -87,7 +88,13 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
     let mut sweep = Sweep::default();
     let Some(left) = sweep.run() else { return blind() };
     let left = lines(&left);
-    report::swept(&Swept { ended: sweep.ended, killed: sweep.killed, removed: &sweep.removed, left: &left })
+    report::swept(&Swept {
+        ended: sweep.ended,
+        killed: sweep.killed,
+        removed: &sweep.removed,
+        stays: &sweep.stays,
+        left: &left,
+    })
 }
 
 fn lines(found: &[Leftover]) -> Vec<LeftLine> {
@@ -130,6 +137,8 @@ struct Sweep {
     ended: usize,
     killed: usize,
     removed: Vec<PathBuf>,
+    /// What could not be removed.
+    stays: Vec<Stays>,
 }
 
 impl Sweep {
@@ -162,8 +171,10 @@ impl Sweep {
                 if let Some(cgroup) = cgroup {
                     cgroup.remove(LET_GO);
                 }
-                rundir::remove(&path);
-                self.removed.push(path);
+                match rundir::remove(&path) {
+                    stays if stays.is_empty() => self.removed.push(path),
+                    stays => self.stays.extend(stays),
+                }
             }
             drop(lock);
         }

@@ -131,7 +131,7 @@ pub fn declare(declared: Declared, args: &[String]) -> Result<(), Box<ScriptErro
 }
 
 /// Options of bgjobs itself, which must come before the script.
-const OWN_OPTIONS: &[&str] = &["timeout", "grace", "quiet", "verbose", "keep-logs", "color"];
+const OWN_OPTIONS: &[&str] = &["timeout", "grace", "quiet", "verbose", "keep-logs", "keep", "color"];
 
 /// Finds the first argument that nothing asks for.
 pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptError>> {

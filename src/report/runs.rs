@@ -2,8 +2,9 @@
 
 use super::table::{row, table};
 use super::terminal::shorten;
-use super::text::{duration, hint, print, print_error, sanitize};
+use super::text::{duration, hint, not_removed, print, print_error, sanitize};
 use crate::exit;
+use crate::sys::tree::Stays;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -137,6 +138,7 @@ pub struct Swept<'a> {
     /// Of these with SIGKILL.
     pub killed: usize,
     pub removed: &'a [PathBuf],
+    pub stays: &'a [Stays],
     pub left: &'a [LeftLine],
 }
 
@@ -179,6 +181,7 @@ pub fn swept(swept: &Swept) -> i32 {
         let command = sanitize(&one.command);
         let _ = writeln!(text, "left: pid {} (user {}, state {}): {command}", one.pid, one.user, one.state);
     }
+    not_removed(&mut text, swept.stays);
     for path in swept.removed {
         let _ = writeln!(text, "removed: {}", path.display());
     }

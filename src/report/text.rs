@@ -7,9 +7,11 @@ use crate::isolate::{self, Cause, Isolation, Obstacle, Step};
 use crate::jobs::{self, Left, Survivor};
 use crate::secret;
 use crate::sys::fd::{self, Written};
+use crate::sys::tree::Stays;
+use nix::errno::Errno;
 use std::fmt::Write;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How many lines of all logs together a failure shows.
@@ -111,8 +113,10 @@ pub struct Verdict<'a> {
     pub left: &'a Left,
     /// Those are known by their numbers in the run's own PID namespace.
     pub inside: bool,
-    /// What is kept: the directory of the logs, or of the run when there are none.
-    pub kept: Option<&'a Path>,
+    /// What is kept: the directory of the logs, or of the run and what belongs to it.
+    pub kept: &'a [PathBuf],
+    /// What could not be removed.
+    pub stays: &'a [Stays],
 }
 
 /// The verdict: one line, preceded by what is left.
@@ -120,16 +124,14 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let mut text = String::new();
     failed_tests(&mut text, verdict.tests, style);
     leaks(&mut text, verdict.left, verdict.inside);
+    not_removed(&mut text, verdict.stays);
     let ok = verdict.code == exit::OK;
     let word = match &verdict.cause {
         Some(cause) => format!("{cause} (exit {})", verdict.code),
         None if ok => style.good("passed"),
         None => format!("{} (exit {})", style.bad("failed"), verdict.code),
     };
-    if let Some(path) = verdict.kept {
-        let what = if path.ends_with("logs") { "logs" } else { "kept" };
-        let _ = writeln!(text, "{what}: {}", path.display());
-    }
+    kept(&mut text, verdict.kept);
     let tests = tally(verdict.tests);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ = writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}", leaked(verdict.left));
@@ -219,6 +221,32 @@ fn leaked(left: &Left) -> String {
     }
 }
 
+/// Files that we have no right to remove, and what is mounted: a later run tries again.
+pub fn not_removed(text: &mut String, stays: &[Stays]) {
+    const MOST: usize = 5;
+    for one in stays.iter().take(MOST) {
+        let owner = one.owner.map_or_else(String::new, |uid| format!(" (user {})", jobs::user_name(uid)));
+        let why = match one.errno {
+            Errno::EBUSY => "something is mounted there",
+            Errno::EPERM if nix::unistd::geteuid().is_root() => {
+                "Operation not permitted (is it immutable? lsattr tells)"
+            }
+            errno => errno.desc(),
+        };
+        let _ = writeln!(text, "not removed: {}{owner}: {why}", sanitize(&one.path.to_string_lossy()));
+    }
+    if stays.len() > MOST {
+        let _ = writeln!(text, "not removed: {} more", stays.len() - MOST);
+    }
+}
+
+fn kept(text: &mut String, paths: &[PathBuf]) {
+    for path in paths {
+        let what = if path.ends_with("logs") { "logs" } else { "kept" };
+        let _ = writeln!(text, "{what}: {}", path.display());
+    }
+}
+
 /// `pid 812 (user root, state S): sleep 60`.
 fn survivor(one: &Survivor) -> String {
     format!("pid {} (user {}, state {}): {}", one.pid, one.user, one.state, sanitize(&one.command))
@@ -239,7 +267,8 @@ pub fn host_died(status: String) -> String {
 /// What the guard says in the host's place.
 pub struct GuardVerdict<'a> {
     pub cause: String,
-    pub run_dir: &'a Path,
+    pub kept: &'a [PathBuf],
+    pub stays: &'a [Stays],
     pub code: i32,
     pub elapsed: Duration,
     /// The jobs that it had to stop.
@@ -262,7 +291,8 @@ pub fn guard_verdict(verdict: &GuardVerdict) {
         let _ = writeln!(text, "  = {}", ignored(job, how));
     }
     leaks(&mut text, left, false);
-    let _ = writeln!(text, "logs: {}", verdict.run_dir.join("logs").display());
+    not_removed(&mut text, verdict.stays);
+    kept(&mut text, verdict.kept);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(running.len()));
     let _ = writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {}", leaked(left));
     print_error(&text);

@@ -16,6 +16,7 @@
 //! signal   masks, dispositions, signalfd, names
 //! socket   who listens on which TCP port; port locks
 //! testing  switches for the project's own tests
+//! tree     remove a tree of files
 //! tty      terminal modes
 //! vault    memory for secrets
 //! wait     peek at and reap children
@@ -38,6 +39,7 @@ pub mod sched;
 pub mod signal;
 pub mod socket;
 pub mod testing;
+pub mod tree;
 pub mod tty;
 pub mod vault;
 pub mod wait;

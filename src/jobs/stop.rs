@@ -82,8 +82,10 @@ pub fn follow_up(since: Duration, grace: Duration, command: Option<ExitStatus>, 
 /// Who has got the stop signal, when not everybody has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Partly {
-    /// A command that was interrupted: a test runner ends its own children, and prints what it has.
+    /// The first process of a command that was interrupted: a test runner ends its own children, and prints what it has.
     Interrupted,
+    /// The group of a command that was interrupted, as Ctrl-C at a terminal reaches it.
+    GroupInterrupted,
     /// A job whose first process tells the others (`kill_mode: "mixed"`).
     Mixed,
 }
@@ -92,21 +94,25 @@ pub enum Partly {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     Wait(Option<Duration>),
+    /// The same signal to the rest of the group: its first process seems to wait for others, who have not heard it.
+    Group,
     /// The stop signal, to all.
     Signal,
     /// SIGKILL to what is left.
     Kill,
 }
 
-/// An interrupted command has half of its grace period to end in its own way; what it leaves when all whom it was said
-/// to are gone has the rest. What a mixed job leaves has had its time, as systemd sees it.
+/// An interrupted command has half of its grace period to end in its own way, the first half of that for its first
+/// process; what it leaves when all whom it was said to are gone has the rest. What a mixed job leaves has had its time, as systemd sees it.
 pub fn then(partly: Partly, since: Duration, grace: Duration, first_lives: bool, now: Duration) -> Then {
-    let half = since + grace / 2;
+    let (quarter, half) = (since + grace / 4, since + grace / 2);
     match partly {
         Partly::Mixed if first_lives => Then::Wait(None),
         Partly::Mixed => Then::Kill,
-        Partly::Interrupted if first_lives && now < half => Then::Wait(Some(half)),
-        Partly::Interrupted => Then::Signal,
+        Partly::Interrupted | Partly::GroupInterrupted if !first_lives || now >= half => Then::Signal,
+        Partly::Interrupted if now < quarter => Then::Wait(Some(quarter)),
+        Partly::Interrupted => Then::Group,
+        Partly::GroupInterrupted => Then::Wait(Some(half)),
     }
 }
 
@@ -117,10 +123,13 @@ mod tests {
     #[test]
     fn what_follows_a_signal_that_not_all_have_got() {
         let table = [
-            (Partly::Interrupted, true, 100, Then::Wait(Some(at(150)))),
-            (Partly::Interrupted, true, 149, Then::Wait(Some(at(150)))),
+            (Partly::Interrupted, true, 124, Then::Wait(Some(at(125)))),
+            (Partly::Interrupted, true, 125, Then::Group),
             (Partly::Interrupted, true, 150, Then::Signal),
             (Partly::Interrupted, false, 100, Then::Signal),
+            (Partly::GroupInterrupted, true, 149, Then::Wait(Some(at(150)))),
+            (Partly::GroupInterrupted, true, 150, Then::Signal),
+            (Partly::GroupInterrupted, false, 100, Then::Signal),
             (Partly::Mixed, true, 199, Then::Wait(None)),
             (Partly::Mixed, false, 100, Then::Kill),
         ];

@@ -14,9 +14,11 @@ use std::time::Duration;
 /// After so long a stop that is waited for is worth a line.
 const WORTH_A_LINE: Duration = Duration::from_millis(500);
 
-/// What runs its commands as somebody at a terminal does, where Ctrl-C reaches all of them: it does not pass INT on.
+/// What runs other programs as from a terminal, where Ctrl-C reaches all of them: it does not pass INT on.
 const SHELLS: &[&str] =
     &["sh", "dash", "bash", "zsh", "ksh", "ksh93", "mksh", "fish", "ash", "busybox", "make", "gmake"];
+/// The same, run by an interpreter.
+const SCRIPTED: &[&str] = &["npm", "npx", "yarn", "pnpm", "pnpx"];
 
 impl Jobs {
     /// Asks these jobs to stop, without waiting.
@@ -133,6 +135,12 @@ impl Jobs {
                         {
                             match stop::then(partly, since, grace, entry.first_lives(), now) {
                                 Then::Wait(at) => next = [next, at].into_iter().flatten().min(),
+                                Then::Group => {
+                                    entry.partly = Some(Partly::GroupInterrupted);
+                                    let signals = vec![entry.by];
+                                    follow.push(Order { id, signals, to: To::RestOfGroup });
+                                    next = [next, Some(since + grace / 2)].into_iter().flatten().min();
+                                }
                                 Then::Signal => {
                                     entry.partly = None;
                                     follow.push(Order::tree(id, &[job.spec.stop_signal, SIGCONT]));
@@ -272,14 +280,27 @@ impl Jobs {
     }
 }
 
+/// Whether a process is one that only runs others: a shell, or what is like one.
+fn runs_others(pid: i32) -> bool {
+    let program = proc::program(pid).unwrap_or_default();
+    let command = proc::command(pid);
+    // Of npm the command line is `npm run dev`, since it renames itself, or that of its interpreter.
+    let mut words = command.split_ascii_whitespace().take(2);
+    let scripted = |word: &str| {
+        let base = word.rsplit('/').next().unwrap_or_default();
+        SCRIPTED.contains(&base.split(['.', '-']).next().unwrap_or_default())
+    };
+    SHELLS.contains(&program.as_str()) || words.any(scripted)
+}
+
 /// The signal that asks this job to stop, and who gets it.
 fn addressed(entry: &mut Entry, ask: Ask, has_time: bool) -> (i32, To) {
     let spec = &entry.job.spec;
     if ask.gently && entry.in_foreground() && has_time {
         let number = spec.interrupt.or(ask.signal).unwrap_or(SIGINT);
-        let program = proc::program(entry.pid).unwrap_or_default();
-        entry.partly = Some(Partly::Interrupted);
-        return (number, if SHELLS.contains(&program.as_str()) { To::Group } else { To::First });
+        let as_at_a_terminal = runs_others(entry.pid);
+        entry.partly = Some(if as_at_a_terminal { Partly::GroupInterrupted } else { Partly::Interrupted });
+        return (number, if as_at_a_terminal { To::Group } else { To::First });
     }
     let number = ask.signal.filter(|_| !ask.gently).unwrap_or(spec.stop_signal);
     if spec.kill_mode == KillMode::Mixed && has_time {

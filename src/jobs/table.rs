@@ -274,6 +274,8 @@ pub(super) enum To {
     Tree,
     /// Its group, as Ctrl-C at a terminal reaches it.
     Group,
+    /// The same without its first process.
+    RestOfGroup,
     /// Its first process alone; of a job whose first process has ended, those that are left without a parent.
     First,
 }
@@ -646,13 +648,17 @@ impl Table {
             if *to != To::Tree {
                 let runs = entry.leader == Leader::Running;
                 let is_first = |stat: &&&Stat| match to {
-                    To::Group => pinned && stat.pgrp == group,
+                    To::Group | To::RestOfGroup => pinned && stat.pgrp == group,
                     _ => !runs && stat.ppid == me,
                 };
                 entry.first = others.iter().filter(is_first).map(|stat| **stat).collect();
                 for &number in signals {
                     match to {
                         To::Group if pinned => drop(signal::kill(-group, number)),
+                        To::RestOfGroup => {
+                            let rest = entry.first.iter().filter(|stat| stat.pid != group);
+                            rest.for_each(|stat| signal_process(stat, me, number));
+                        }
                         _ if runs => drop(signal::kill(group, number)),
                         _ => entry.first.iter().for_each(|stat| signal_process(stat, me, number)),
                     }

@@ -17,9 +17,9 @@ pub const MARK: &str = "BGJOBS_RUN";
 /// A socket may outlive its process for a moment (io_uring closes its files later).
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// How long the look for the mark may take: the guard waits for it. It takes milliseconds, but on an overloaded
-/// machine it has little of a processor.
-const LOOK: Duration = Duration::from_secs(2);
+/// How long the look for the mark may take at most. It takes milliseconds, but on an overloaded machine it has little of
+/// a processor.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What is left of a run.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +29,8 @@ pub struct Left {
     /// They carry the run's mark; somebody else is their parent.
     pub marked: Vec<Survivor>,
     pub ports: Vec<OpenPort>,
-    /// Not all processes could be looked at for the mark: they were too many, or one of them did not answer.
-    pub incomplete: bool,
+    /// They could not be looked at for the mark: they do not answer, or there was no time.
+    pub missed: Vec<i32>,
 }
 
 /// The very socket that a job has opened, still listened on.
@@ -74,7 +74,7 @@ fn look_once(run: &str, since: Option<Births>) -> Left {
     let descendants = survivors();
     let is_known = |pid: i32| descendants.iter().any(|survivor| survivor.pid == pid);
     let me = nix::unistd::getpid().as_raw();
-    let (marked, complete) = proc::carriers(&format!("{MARK}={run}"), since, LOOK);
+    let (marked, mut missed) = proc::carriers(&format!("{MARK}={run}"), since, LOOK);
     let marked: Vec<Survivor> =
         marked.into_iter().filter(|pid| *pid != me && !is_known(*pid)).filter_map(survivor).collect();
     let mut ports = open_ports();
@@ -83,7 +83,9 @@ fn look_once(run: &str, since: Option<Births>) -> Left {
         let pid = open.holder.as_ref().map(|holder| holder.pid);
         pid.is_none_or(|pid| !is_known(pid) && !marked.iter().any(|one| one.pid == pid))
     });
-    Left { descendants, marked, ports, incomplete: !complete }
+    // Nothing is to be said of who is named already, or has ended.
+    missed.retain(|pid| !is_known(*pid) && proc::stat(*pid).is_some_and(|stat| stat.alive()));
+    Left { descendants, marked, ports, missed }
 }
 
 fn open_ports() -> Vec<OpenPort> {

@@ -192,10 +192,14 @@ fn seconds(time: Duration) -> String {
 
 /// `inside`: their numbers mean nothing outside of the run's own PID namespace.
 fn leaks(text: &mut String, left: &Left, inside: bool) {
-    if left.incomplete {
-        text.push_str(
-            "warning: not every process could be looked at for the mark of this run: there are too many, or one does \
-             not answer\n",
+    if let Some(first) = left.missed.first() {
+        let others = match left.missed.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        let _ = writeln!(
+            text,
+            "warning: whether pid {first}{others} carries the mark of this run could not be seen: it does not answer"
         );
     }
     let named = |one: &Survivor| format!("{}{}", if inside { "inside " } else { "" }, survivor(one));
@@ -214,10 +218,10 @@ fn leaks(text: &mut String, left: &Left, inside: bool) {
 
 /// `0 leaked`: only where everybody was looked at.
 fn leaked(left: &Left) -> String {
-    match (left.incomplete, left.count()) {
-        (false, count) => format!("{count} leaked"),
-        (true, 0) => "leaks not ruled out".to_owned(),
-        (true, count) => format!("at least {count} leaked"),
+    match (left.missed.is_empty(), left.count()) {
+        (true, count) => format!("{count} leaked"),
+        (false, 0) => "leaks not ruled out".to_owned(),
+        (false, count) => format!("at least {count} leaked"),
     }
 }
 
@@ -470,11 +474,11 @@ mod tests {
             command: "c".to_owned(),
             beyond_reach: false,
         };
-        let left = |marked, incomplete| Left { marked, incomplete, ..Left::default() };
-        assert_eq!(leaked(&left(Vec::new(), false)), "0 leaked");
-        assert_eq!(leaked(&left(vec![one()], false)), "1 leaked");
-        assert_eq!(leaked(&left(Vec::new(), true)), "leaks not ruled out");
-        assert_eq!(leaked(&left(vec![one()], true)), "at least 1 leaked");
+        let left = |marked, missed: &[i32]| Left { marked, missed: missed.into(), ..Left::default() };
+        assert_eq!(leaked(&left(Vec::new(), &[])), "0 leaked");
+        assert_eq!(leaked(&left(vec![one()], &[])), "1 leaked");
+        assert_eq!(leaked(&left(Vec::new(), &[7])), "leaks not ruled out");
+        assert_eq!(leaked(&left(vec![one()], &[7])), "at least 1 leaked");
     }
 
     #[test]

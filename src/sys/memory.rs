@@ -9,7 +9,8 @@ use super::{clock, proc};
 use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 /// How long a process may take to show its memory, while few have been slow. A read takes microseconds, but on an
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// And when there are many of them.
 const IMPATIENCE: Duration = Duration::from_millis(20);
 const FEW: usize = 3;
+/// How many times as long while the reader is kept from reading by nothing but the lack of a processor.
+const STARVED: usize = 10;
 /// It only calls the kernel.
 const STACK: usize = 128 << 10;
 
@@ -25,7 +28,7 @@ type Work = Box<dyn FnOnce() + Send>;
 
 struct Reader {
     /// None before the first question, and when one was given up.
-    thread: Option<mpsc::Sender<Work>>,
+    thread: Option<Thread>,
     /// Who did not answer, with its start time: it is not asked again.
     silent: Vec<(i32, u64)>,
 }
@@ -46,18 +49,22 @@ pub fn read(pid: i32, file: PathBuf) -> Option<Vec<u8>> {
     answer?.ok()
 }
 
-/// What a look at the memory of each of these processes gives, and whether all have answered within `bound`. The thread
-/// goes from one to the next without coming back to us: on a busy machine each way would wait for a processor.
+/// What a look at the memory of each of these processes gives, and whom it has not come to: who has not answered, and
+/// the rest when `bound` has passed. The thread goes from one to the next without coming back to us: on a busy machine
+/// each way would wait for a processor.
 pub fn each<T: Send + 'static>(
     mut pids: VecDeque<i32>,
     bound: Duration,
     look: impl Fn(i32) -> T + Clone + Send + 'static,
-) -> (Vec<(i32, T)>, bool) {
+) -> (Vec<(i32, T)>, Vec<i32>) {
     let mut reader = reader();
     let until = clock::raw() + bound;
-    let all = pids.len();
-    pids.retain(|pid| !reader.is_silent(*pid));
-    let (mut found, mut complete) = (Vec::new(), pids.len() == all);
+    let (mut found, mut missed) = (Vec::new(), Vec::new());
+    pids.retain(|pid| {
+        let silent = reader.is_silent(*pid);
+        missed.extend(silent.then_some(*pid));
+        !silent
+    });
     while !pids.is_empty() {
         let (reply, answers) = mpsc::channel();
         let (todo, look) = (pids.clone(), look.clone());
@@ -65,25 +72,26 @@ pub fn each<T: Send + 'static>(
             let _ = todo.into_iter().try_for_each(|pid| reply.send((pid, look(pid))));
         }));
         while let Some(next) = pids.front().copied() {
-            match answers.recv_timeout(PATIENCE.min(until.saturating_sub(clock::raw()))) {
-                Ok(answer) => {
+            if clock::raw() >= until {
+                reader.thread = None;
+                missed.extend(pids);
+                return (found, missed);
+            }
+            match reader.wait_for(&answers, PATIENCE) {
+                Some(answer) => {
                     pids.pop_front();
                     found.push(answer);
                 }
-                Err(_) => {
+                None => {
                     reader.thread = None;
-                    if clock::raw() >= until {
-                        return (found, false);
-                    }
                     reader.silent.extend(start(next).map(|start| (next, start)));
-                    pids.pop_front();
-                    complete = false;
+                    missed.extend(pids.pop_front());
                     break;
                 }
             }
         }
     }
-    (found, complete)
+    (found, missed)
 }
 
 fn reader() -> MutexGuard<'static, Reader> {
@@ -98,10 +106,10 @@ impl Reader {
     /// Gives this to the thread.
     fn hand(&mut self, work: Work) {
         if self.thread.is_none() {
-            self.thread = start_thread();
+            self.thread = Thread::start();
         }
         match &self.thread {
-            Some(thread) => drop(thread.send(work)),
+            Some(thread) => drop(thread.work.send(work)),
             // There can be no more threads: to know nothing of anybody would be worse than to wait for one.
             None => work(),
         }
@@ -116,22 +124,53 @@ impl Reader {
         bound: Duration,
         question: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let (reply, answer) = mpsc::channel();
+        let (reply, answers) = mpsc::channel();
         self.hand(Box::new(move || drop(reply.send(question()))));
-        let answer = answer.recv_timeout(bound).ok();
+        let answer = self.wait_for(&answers, bound);
         if answer.is_none() {
             self.thread = None;
         }
         answer
     }
+
+    /// The next answer; none when there is none within `patience` although the thread has had a processor.
+    fn wait_for<T>(&self, answers: &mpsc::Receiver<T>, patience: Duration) -> Option<T> {
+        for _ in 0..STARVED {
+            match answers.recv_timeout(patience) {
+                Ok(answer) => return Some(answer),
+                Err(_) if self.thread.as_ref().is_some_and(Thread::is_runnable) => {}
+                Err(_) => return None,
+            }
+        }
+        None
+    }
 }
 
-/// It ends when nobody can ask it any more.
-fn start_thread() -> Option<mpsc::Sender<Work>> {
-    let (sender, questions) = mpsc::channel::<Work>();
-    let serve = move || questions.into_iter().for_each(|work| work());
-    let thread = std::thread::Builder::new().name("memory".into()).stack_size(STACK).spawn(serve);
-    thread.ok().map(|_| sender)
+struct Thread {
+    work: mpsc::Sender<Work>,
+    /// Its number; 0 before it runs.
+    id: Arc<AtomicI32>,
+}
+
+impl Thread {
+    /// It ends when nobody can ask it any more.
+    fn start() -> Option<Self> {
+        let (work, questions) = mpsc::channel::<Work>();
+        let id = Arc::new(AtomicI32::new(0));
+        let own = Arc::clone(&id);
+        let serve = move || {
+            own.store(nix::unistd::gettid().as_raw(), SeqCst);
+            questions.into_iter().for_each(|work| work());
+        };
+        let thread = std::thread::Builder::new().name("memory".into()).stack_size(STACK).spawn(serve);
+        thread.ok().map(|_| Self { work, id })
+    }
+
+    /// It does not wait for whom it reads, but for a processor.
+    fn is_runnable(&self) -> bool {
+        let id = self.id.load(SeqCst);
+        id == 0 || proc::runnable(std::process::id().cast_signed()).iter().any(|(thread, _)| *thread == id)
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +189,10 @@ mod tests {
         assert_eq!(read(parent, fifo), None);
         assert_eq!(read(parent, environ(parent)), None, "it was silent before");
         assert!(read(me, environ(me)).is_some_and(|bytes| !bytes.is_empty()));
-        assert_eq!(each([me, parent].into(), Duration::from_secs(100), |pid| pid), (vec![(me, me)], false));
+        assert_eq!(
+            each([me, parent].into(), Duration::from_secs(100), |pid| pid),
+            (vec![(me, me)], vec![parent])
+        );
     }
 
     #[test]
@@ -166,8 +208,11 @@ mod tests {
             pid
         };
         let in_time = Duration::from_secs(100);
-        assert_eq!(each([me, other, me].into(), in_time, look.clone()), (vec![(me, me), (me, me)], false));
-        assert_eq!(each([me, me].into(), in_time, look.clone()), (vec![(me, me), (me, me)], true));
-        assert!(!each([me, me].into(), Duration::ZERO, look).1);
+        assert_eq!(
+            each([me, other, me].into(), in_time, look.clone()),
+            (vec![(me, me), (me, me)], vec![other])
+        );
+        assert_eq!(each([me, me].into(), in_time, look.clone()), (vec![(me, me), (me, me)], vec![]));
+        assert_eq!(each([me, me].into(), Duration::ZERO, look), (vec![], vec![me, me]));
     }
 }

@@ -383,9 +383,9 @@ fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
 }
 
 /// The processes that were started with this entry (`NAME=value`) in their environment, as far as it may be read, and
-/// whether all were asked within `bound` and have answered. Those that were there before `since` are not asked: that
+/// those that do not answer or could not be asked within `bound`. Those that were there before `since` are not asked: that
 /// would be most of a machine, 30 µs each.
-pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, bool) {
+pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, Vec<i32>) {
     let highest =
         fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
@@ -395,8 +395,8 @@ pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|b| *b == 0).any(|variable| variable == entry)
     };
-    let (answers, complete) = memory::each(pids().filter(asked).collect(), bound, carries);
-    (answers.into_iter().filter(|(_, carries)| *carries).map(|(pid, _)| pid).collect(), complete)
+    let (answers, missed) = memory::each(pids().filter(asked).collect(), bound, carries);
+    (answers.into_iter().filter(|(_, carries)| *carries).map(|(pid, _)| pid).collect(), missed)
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.
@@ -496,7 +496,8 @@ mod tests {
         assert!(carriers(&path, None, plenty).0.contains(&me));
         assert!(!carriers(&path[..path.len() - 1], None, plenty).0.contains(&me));
         assert!(!carriers(&path, Some(births), plenty).0.contains(&me), "it was there before");
-        assert_eq!(carriers(&path, None, Duration::ZERO), (Vec::new(), false));
+        let (found, missed) = carriers(&path, None, Duration::ZERO);
+        assert!(found.is_empty() && missed.contains(&std::process::id().cast_signed()));
     }
 
     #[test]

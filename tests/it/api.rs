@@ -36,7 +36,7 @@ fn every_example_of_the_reference_runs() {
                     let Some(example) = queue.lock().expect("not poisoned").next() else { return };
                     // In a directory of its own: examples write files.
                     let dir = tempfile::tempdir().expect("a directory");
-                    let ran = Script::code(example).option("--timeout").option("60s").cwd(dir.path()).run();
+                    let ran = Script::code(example).option("--timeout").option("5m").cwd(dir.path()).run();
                     if ran.code != Some(0) {
                         let text = format!("exit {:?}:\n{example}\n{}", ran.code, ran.stderr);
                         failures.lock().expect("not poisoned").push(text);

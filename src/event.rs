@@ -28,6 +28,12 @@ pub enum Event {
         what: String,
         after: Duration,
     },
+    /// It has failed before it was ready, and is started again.
+    JobAgain {
+        job: String,
+        next: usize,
+        tries: usize,
+    },
     /// It ended by itself.
     JobEnded {
         job: String,

@@ -782,7 +782,10 @@ impl<'a> Walk<'a> {
         for (key, value) in &map.0 {
             let name = key.name.as_str();
             if !known.contains(&name) {
-                let error = value::unknown_option(function, name, &known);
+                let error = match known == ready::READY_KEYS {
+                    true => ready::unknown_key(function, name),
+                    false => value::unknown_option(function, name, &known),
+                };
                 self.report(
                     key.pos,
                     CallAdvice { message: error.message, notes: error.notes, hint: error.hint },

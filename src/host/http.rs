@@ -685,7 +685,7 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
         failed = failed.note(format!("Unix socket: {}", path.display()));
     }
     let refused = error.reason == Reason::Refused;
-    let cut_off = error.reason == Reason::Other && error.message.contains("closed the connection");
+    let cut_off = error.reason == Reason::Closed;
     if request.url.local_port().is_none() || !(refused || cut_off) {
         return failed;
     }

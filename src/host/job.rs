@@ -45,7 +45,8 @@ mod functions {
     /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
     /// `"pipe"`, `#{text: "…"}`), `pty` (true: see below), `log` (path), `stop_signal` (`"TERM"`), `kill_mode` (`"group"`, or `"mixed"`: see below), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
-    /// (30 s, for `ready`), `interval`, `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
+    /// (30 s, for `ready`), `interval`, `message`, `times`, `stable`, `attempt_timeout`, `tries` (all of these as `start`
+    /// has them, for `wait_ready`), `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
     /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
     /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
     /// its end is no second failure, and what it prints after it was asked to stop does not count), `max_log` (`"100MB"`:
@@ -109,8 +110,16 @@ mod functions {
     ///
     /// `ready` is a port, a URL, a path on the job's own URL, `#{port}`, `#{http, status}`, `#{log: regex}`,
     /// `#{file}`, `#{socket}`, `#{cmd}`, `#{listening: true}`, `#{settled: "1s"}`, a closure, or an array of
-    /// these, all of which must hold; what `wait_http` takes besides `status` goes beside `http`. With `expect_exit` and
-    /// no `ready` it is a task: ready when it has ended. Throws `timeout` (30 s), `job_died`, `port_taken`.
+    /// these, all of which must hold at the same time; what `wait_http` takes besides `status` goes beside `http`. A path
+    /// is one on its own `port`, on whichever of 127.0.0.1 and ::1 it listens: `"/health"`, or `"https:/health"` for TLS.
+    /// With `expect_exit` and no `ready` it is a task: ready when it has ended. Throws `timeout` (30 s), `job_died`,
+    /// `port_taken`.
+    ///
+    /// Options beside `ready`, which say more about it: `timeout`, `interval`, `message`; `times` (of a log line: the n-th),
+    /// `stable` (it must hold that long without a break, `"2s"`: some databases restart themselves while they
+    /// initialise), `attempt_timeout` (of one HTTP request or command; each may take as long as the whole wait unless it is
+    /// given), and `tries` (1: how often it is started at most; when it ends, or has failed by `fail_on`, before it was
+    /// ready, it is started again, within the same `timeout`, after a pause of 100 ms times the number of starts).
     ///
     /// ```rhai
     /// let job = start("echo listening; sleep 60", #{ready: #{log: "listening"}});
@@ -267,11 +276,12 @@ mod functions {
         listening_ports(job).into_iter().map(|port| i64::from(port).into()).collect()
     }
 
-    /// `http://127.0.0.1:PORT` with its `.port`. Throws `usage` when it has none.
+    /// `http://127.0.0.1:PORT` with its `.port`; `http://[::1]:PORT` when it is only there that it answers, and `https`
+    /// when that was how it became ready. Throws `usage` when it has none.
     #[rhai_fn(get = "url", pure, return_raw)]
     pub fn url(job: &mut Job) -> Fallible<String> {
         match port_of(job) {
-            Some(port) => Ok(format!("http://127.0.0.1:{port}")),
+            Some(port) => Ok(rt().url(port)),
             None => Err(ScriptError::usage(format!("job `{}` has no port", job.0.spec.name))
                 .hint("port: \"free\"   (in its options; the job finds the number in PORT)")
                 .into()),

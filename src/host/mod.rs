@@ -14,7 +14,8 @@
 //! error    what a script can catch
 //! value    arguments: durations, commands, option maps
 //! launch   from a script's words to a process
-//! ready    conditions, and waiting until a job is ready
+//! prober   what can be waited for, and one attempt after the other
+//! ready    waiting until a job is ready
 //! services `start([…])`
 //! owner    whose port is it
 //! path     `users[0].name`: a path into JSON
@@ -58,6 +59,7 @@ mod param;
 mod path;
 mod port;
 mod position;
+mod prober;
 mod ready;
 mod reference;
 mod runtime;

@@ -4,12 +4,13 @@ use super::error::{Fallible, terminated};
 use crate::event::{Bus, Event};
 use crate::jobs::Jobs;
 use crate::jobs::control::{Control, lock};
-use crate::jobs::port::FreePorts;
+use crate::jobs::port::{self, FreePorts};
 use crate::suite::Suite;
 use rhai::FnPtr;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -56,6 +57,8 @@ pub struct Runtime {
     pub asked: Mutex<BTreeSet<String>>,
     /// When each job is ready, by id.
     pub readiness: Mutex<BTreeMap<usize, Arc<super::ready::Readiness>>>,
+    /// Which address of this machine has answered on a port, and whether by TLS.
+    pub answered: Mutex<BTreeMap<u16, (IpAddr, bool)>>,
     /// How often the script has limited the rest of the run.
     pub limits: AtomicUsize,
     /// Jobs started by `mock`, by id.
@@ -113,6 +116,7 @@ pub fn install(session: Session) -> &'static Runtime {
         script_dir: Mutex::new(cwd),
         asked: Mutex::default(),
         readiness: Mutex::default(),
+        answered: Mutex::default(),
         limits: AtomicUsize::new(0),
         mocks: Mutex::default(),
     })
@@ -161,6 +165,20 @@ impl Runtime {
 
     pub fn env(&self) -> BTreeMap<OsString, OsString> {
         lock(&self.env).clone()
+    }
+
+    /// A server of this machine has answered there.
+    pub fn answered(&self, address: SocketAddr, tls: bool) {
+        lock(&self.answered).insert(address.port(), (address.ip(), tls));
+    }
+
+    /// Where the server on a port of this machine is to be asked: on the address that has answered, or else on the one
+    /// that it listens on.
+    pub fn url(&self, port: u16) -> String {
+        let known = lock(&self.answered).get(&port).copied();
+        let (ip, tls) = known.unwrap_or_else(|| (port::address(port), false));
+        let scheme = if tls { "https" } else { "http" };
+        format!("{scheme}://{}", SocketAddr::new(ip, port))
     }
 
     pub fn emit(&self, event: Event) {

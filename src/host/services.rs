@@ -7,7 +7,7 @@ use super::ready::Starting;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait as waits;
-use crate::probe::{Attempt, Wait};
+use crate::probe::{Attempt, Look, Wait};
 use rhai::{Array, Dynamic, EvalAltResult, Map, NativeCallContext};
 
 struct Service {
@@ -34,7 +34,7 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None; // Each service has its own deadline.
     wait.eager = true;
-    wait.run(|| match step(ctx, &mut services) {
+    wait.run_looking(|look| match step(ctx, &mut services, look) {
         Ok(true) => Attempt::Ready(()),
         Ok(false) => Attempt::NotYet("not all are ready".to_owned()),
         Err(error) => Attempt::Never(error),
@@ -44,7 +44,7 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     })?;
     let job = |service: Service| {
         let starting = service.starting?;
-        Some((service.name.into(), Dynamic::from(starting.job)))
+        Some((service.name.into(), Dynamic::from(starting.job.clone())))
     };
     Ok(services.into_iter().filter_map(job).collect())
 }
@@ -117,7 +117,7 @@ fn check_needs(services: &[Service]) -> Fallible<()> {
 }
 
 /// Starts what can start, looks at what has started; true when all are ready.
-fn step(ctx: &NativeCallContext, services: &mut [Service]) -> Result<bool, Box<EvalAltResult>> {
+fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result<bool, Box<EvalAltResult>> {
     for i in 0..services.len() {
         let (before, rest) = services.split_at_mut(i);
         let Some((service, after)) = rest.split_first_mut() else { continue };
@@ -142,7 +142,7 @@ fn step(ctx: &NativeCallContext, services: &mut [Service]) -> Result<bool, Box<E
         }
         if let Some(starting) = &mut service.starting
             && !starting.ready
-            && let Attempt::Never(error) = starting.step(ctx, "start")
+            && let Attempt::Never(error) = starting.step(ctx, "start", look)
         {
             return Err(error);
         }
@@ -160,10 +160,7 @@ fn addresses(service: &Service) -> Vec<(String, String)> {
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
         .collect();
-    vec![
-        (format!("{upper}_PORT"), port.to_string()),
-        (format!("{upper}_URL"), format!("http://127.0.0.1:{port}")),
-    ]
+    vec![(format!("{upper}_PORT"), port.to_string()), (format!("{upper}_URL"), rt().url(port))]
 }
 
 fn port_of(job: &Job) -> Option<u16> {

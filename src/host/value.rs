@@ -305,6 +305,15 @@ impl Opts {
         self.get(key).map(read).transpose()
     }
 
+    /// How often: at least once.
+    pub fn count(&self, key: &str) -> Fallible<Option<usize>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        match value.as_int().ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0) {
+            Some(n) => Ok(Some(n)),
+            None => Err(self.wrong(key, value, "a number of times: 1 or more")),
+        }
+    }
+
     pub fn string(&self, key: &str) -> Fallible<Option<String>> {
         let read = |value: &Dynamic| {
             let text = value.read_lock::<rhai::ImmutableString>();

@@ -5,14 +5,16 @@ use super::error::{self, Fallible, Kind, ScriptError};
 use super::http;
 use super::job::{self, Job, listening_ports, view};
 use super::launch;
-use super::ready::{self, Condition, Prober};
+use super::prober::{Advice, Condition, Prober};
+use super::ready;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::Tail;
 use crate::jobs::output as log;
 use crate::jobs::{self, State, text};
-use crate::probe::http::{Request, Target, Url, Want};
-use crate::probe::{Failed, Seen, Wait};
+use crate::probe::http::{Request, Url};
+use crate::probe::target::{Target, Want};
+use crate::probe::{Attempt, Failed, Seen, Wait};
 use regex::Regex;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr};
@@ -21,13 +23,16 @@ use std::time::Duration;
 
 /// What every wait can be told.
 pub const WAIT_OPTIONS: &[&str] = &["timeout", "interval", "message"];
-pub const WAIT_PORT_OPTIONS: &[&str] = &["timeout", "interval", "message", "external"];
-pub const WAIT_LOG_OPTIONS: &[&str] = &["timeout", "interval", "message", "from"];
-pub const WAIT_CMD_OPTIONS: &[&str] = &["timeout", "interval", "message", "cwd", "env", "clear_env", "user"];
+pub const WAIT_PORT_OPTIONS: &[&str] = &["timeout", "interval", "message", "stable", "external"];
+pub const WAIT_LOG_OPTIONS: &[&str] = &["timeout", "interval", "message", "times", "from"];
+pub const WAIT_CMD_OPTIONS: &[&str] =
+    &["timeout", "interval", "message", "stable", "attempt_timeout", "cwd", "env", "clear_env", "user"];
 pub const WAIT_HTTP_OPTIONS: &[&str] = &[
     "timeout",
     "interval",
     "message",
+    "stable",
+    "attempt_timeout",
     "status",
     "contains",
     "matches",
@@ -58,9 +63,10 @@ mod functions {
         super::wait_http(&ctx, url, &Dynamic::UNIT, None)
     }
 
-    /// As `wait_http(url)`, with a timeout or options: `timeout`, `interval`, `message`, `status` (200,
-    /// `[200, 204]`, `"2xx"`), `contains`, `matches` (regex), `json` (a subset of the answer), `headers`,
-    /// `method`, `insecure`, `auth` and `unix_socket` as `http_get` has them, `external` (a server outside of this run
+    /// As `wait_http(url)`, with a timeout or options: `timeout`, `interval`, `message`, `stable` (it must hold that long
+    /// without a break), `attempt_timeout` (of one request; it may take as long as the wait unless that is given), `status`
+    /// (200, `[200, 204]`, `"2xx"`), `contains`, `matches` (regex), `json` (a subset of the answer, or of one of the
+    /// documents of a stream; these three hold as soon as what has come satisfies them), `headers`, `method`, `insecure`, `auth` and `unix_socket` as `http_get` has them, `external` (a server outside of this run
     /// is meant).
     ///
     /// ```rhai
@@ -107,7 +113,7 @@ mod functions {
     }
 
     /// As `wait_port(port)`, with a host before the port or options after it: `timeout`, `interval`,
-    /// `message`, `external`.
+    /// `message`, `stable` (it must accept that long without a break), `external`.
     ///
     /// ```rhai
     /// let api = mock(#{"/": "ok"});
@@ -206,8 +212,8 @@ mod functions {
         super::wait_log(&ctx, &job, regex, &Dynamic::UNIT)
     }
 
-    /// As `wait_log(job, regex)`, with a timeout or options: `timeout`, `interval`, `message`, `from`
-    /// (`"start"` or `"now"`: only lines that come from now on).
+    /// As `wait_log(job, regex)`, with a timeout or options: `timeout`, `interval`, `message`, `times` (so many lines must
+    /// match; returned are the captures of the last of them), `from` (`"start"` or `"now"`: only lines that come from now on).
     ///
     /// ```rhai
     /// let job = spawn("echo up; sleep 60");
@@ -271,7 +277,8 @@ mod functions {
         super::wait_cmd(&ctx, &cmd, &Dynamic::UNIT)
     }
 
-    /// As `wait_cmd(cmd)`, with a timeout or options: `timeout`, `interval`, `message`, `cwd`, `env`,
+    /// As `wait_cmd(cmd)`, with a timeout or options: `timeout`, `interval`, `message`, `stable` (it must succeed that long
+    /// without a break), `attempt_timeout` (one run that takes longer is ended, and counts as failed), `cwd`, `env`,
     /// `clear_env`, `user`.
     ///
     /// ```rhai
@@ -366,6 +373,8 @@ pub struct Common {
     pub timeout: Option<Duration>,
     pub interval: Option<Duration>,
     pub message: Option<String>,
+    /// How long it must hold without a break.
+    pub stable: Option<Duration>,
 }
 
 impl Common {
@@ -374,6 +383,7 @@ impl Common {
             timeout: opts.duration("timeout")?,
             interval: opts.duration("interval")?,
             message: opts.string("message")?,
+            stable: opts.duration("stable")?,
         })
     }
 }
@@ -452,7 +462,8 @@ pub fn statuses(what: &str, value: &Dynamic) -> Fallible<Want> {
 fn wait_http(ctx: &NativeCallContext, url: &str, opts: &Dynamic, job: Option<&Job>) -> Fallible<()> {
     let opts = Opts::new("wait_http", opts, WAIT_HTTP_OPTIONS)?;
     let target = target("wait_http", url, &opts)?;
-    one(ctx, "wait_http", Condition::Http(Arc::new(target)), job, &opts).map(drop)
+    let condition = Condition::Http { target: Arc::new(target), limit: opts.duration("attempt_timeout")? };
+    one(ctx, "wait_http", condition, job, &opts).map(drop)
 }
 
 fn wait_port(
@@ -481,14 +492,16 @@ fn wait_listening(ctx: &NativeCallContext, job: &Job, opts: &Dynamic) -> Fallibl
 
 fn wait_log(ctx: &NativeCallContext, job: &Job, pattern: &str, opts: &Dynamic) -> Fallible<Dynamic> {
     let opts = Opts::new("wait_log", opts, WAIT_LOG_OPTIONS)?;
-    one(ctx, "wait_log", Condition::Log(regex("wait_log", pattern)?), Some(job), &opts)
+    let (pattern, times) = (regex("wait_log", pattern)?, opts.count("times")?.unwrap_or(1));
+    one(ctx, "wait_log", Condition::Log { pattern, times }, Some(job), &opts)
 }
 
 fn wait_cmd(ctx: &NativeCallContext, cmd: &Dynamic, opts: &Dynamic) -> Fallible<()> {
     let command = value::command(cmd, "wait_cmd")?;
     let opts = Opts::new("wait_cmd", opts, WAIT_CMD_OPTIONS)?;
     let launch = launch::Launch::new("wait_cmd", None, command.clone(), &opts)?;
-    drive(ctx, "wait_cmd", Prober::command(command, launch)?, None, &opts).map(drop)
+    let limit = opts.duration("attempt_timeout")?;
+    drive(ctx, "wait_cmd", Prober::command(command, launch, limit)?, None, &opts).map(drop)
 }
 
 fn simple(ctx: &NativeCallContext, function: &str, condition: Condition, opts: &Dynamic) -> Fallible<()> {
@@ -526,7 +539,7 @@ fn one(
             .into());
         }
     };
-    let prober = Prober::new(condition, job.cloned(), external, from)?;
+    let prober = Prober::new(condition, job.cloned(), external, from, opts.duration("interval")?)?;
     drive(ctx, function, prober, job, opts)
 }
 
@@ -551,14 +564,32 @@ fn drive(
     wait.eager = condition.is_eventful();
     let what = condition.describe();
     let about: Vec<Job> = job.cloned().into_iter().collect();
-    wait.run(|| prober.attempt(ctx)).map_err(|failed| match failed {
-        Failed::Timeout { waited, seen } => {
+    let mut held = None;
+    let found = wait.run_looking(|look| match (prober.attempt(ctx, look), common.stable) {
+        (Attempt::Ready(value), Some(stable)) => {
+            let now = crate::jobs::now();
+            let since = *held.get_or_insert(now);
+            if now >= since + stable {
+                return Attempt::Ready(value);
+            }
+            Attempt::NotYet("held, but not for long enough".to_owned())
+        }
+        (missed @ Attempt::NotYet(_), _) => {
+            held = None;
+            missed
+        }
+        (found, _) => found,
+    });
+    found.map_err(|failed| match failed {
+        Failed::Timeout { waited, mut seen } => {
+            prober.under_way().into_iter().for_each(|what| seen.add(what));
             let facts = TimeoutFacts {
                 what: &what,
                 waited,
                 seen: &seen,
                 about: &about,
-                port: condition.local_port(),
+                condition: Some(&condition),
+                advice: prober.advice(),
                 message: common.message.as_deref(),
             };
             let mut error = timeout(function, &facts);
@@ -650,8 +681,9 @@ pub fn failed<E>(
         }
         Failed::Timeout { waited, seen } => {
             let message = opts.string("message").ok().flatten();
+            let message = message.as_deref();
             let facts =
-                TimeoutFacts { what, waited, seen: &seen, about, port: None, message: message.as_deref() };
+                TimeoutFacts { what, waited, seen: &seen, about, condition: None, advice: None, message };
             timeout(function, &facts).into()
         }
     }
@@ -664,8 +696,8 @@ pub struct TimeoutFacts<'a> {
     pub seen: &'a Seen,
     /// The jobs that were waited for; all that run when there are none.
     pub about: &'a [Job],
-    /// The port that should have answered.
-    pub port: Option<u16>,
+    pub condition: Option<&'a Condition>,
+    pub advice: Option<Advice>,
     pub message: Option<&'a str>,
 }
 
@@ -673,15 +705,19 @@ pub struct TimeoutFacts<'a> {
 pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
     let said = facts.message.map_or_else(String::new, |message| format!("{message}: "));
     let waited = value::show_duration(facts.waited);
+    let port = facts.condition.and_then(Condition::local_port);
     let mut error = ScriptError::new(
         Kind::Timeout,
         format!("{said}{function}: timed out after {waited} waiting for {}", facts.what),
     )
     .fact("waited_ms", i64::try_from(facts.waited.as_millis()).unwrap_or(i64::MAX));
-    if facts.seen.is_empty() {
-        error = error.note("the last attempt got no answer at all");
-    } else {
+    if !facts.seen.is_empty() {
         error = error.note(format!("attempts: {}", facts.seen));
+    }
+    if let (Some(Condition::Http { target, .. }), Some(advice)) = (facts.condition, facts.advice) {
+        // The number of a free port is another one the next time.
+        let own = facts.about.len() == 1 && facts.about[0].0.spec.port == Some(target.request.url.port());
+        error = error.hint(advice_on_url(function, &target.request.url, own, advice));
     }
     let everyone: Vec<Job>;
     let about = if facts.about.is_empty() {
@@ -698,7 +734,7 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
     };
     for job in about.iter().take(3) {
         error = error.note(state_line(job));
-        if let (Some(wanted), Some(&other)) = (facts.port, listening_ports(job).first())
+        if let (Some(wanted), Some(&other)) = (port, listening_ports(job).first())
             && wanted != other
             && error.hint.is_none()
         {
@@ -722,6 +758,34 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
         error = error.log_of(&job.0);
     }
     error
+}
+
+/// How to ask a server that does not answer as it was asked. `own`: on the port that its job was given.
+fn advice_on_url(function: &str, url: &Url, own: bool, advice: Advice) -> String {
+    let tls = url.is_tls() != matches!(advice, Advice::Plain | Advice::Tls);
+    let (scheme, rest) = (if tls { "https:" } else { "http:" }, url.to_string());
+    let rest = rest.split_once(':').map_or("", |(_, rest)| rest).to_owned();
+    let waits = function == "wait_http";
+    let shown = match own && !waits {
+        true if tls => format!("https:{}", url.path()),
+        true => url.path().to_owned(),
+        false => format!("{scheme}{rest}"),
+    };
+    let (call, option) = match waits {
+        true => (format!("wait_http({shown:?})"), format!("wait_http({shown:?}, #{{insecure: true}})")),
+        false => (format!("ready: {shown:?}"), format!("ready: #{{http: {shown:?}, insecure: true}}")),
+    };
+    match advice {
+        Advice::Insecure => format!("{option}   (accepts every certificate)"),
+        Advice::Plain => call,
+        Advice::Tls => format!("{option}   (it speaks TLS)"),
+        Advice::NoHttp1 => {
+            let place =
+                if own { format!("http://localhost:$PORT{}", url.path()) } else { format!("{scheme}{rest}") };
+            let ask = format!("\"curl -fsS --http2-prior-knowledge {place}\"");
+            if waits { format!("wait_cmd({ask})") } else { format!("ready: #{{cmd: {ask}}}") }
+        }
+    }
 }
 
 /// What a job does now, in one line.

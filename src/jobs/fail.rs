@@ -4,6 +4,7 @@
 //! What a job prints counts until it is asked to stop; the first such line is the one that counts.
 
 use super::control::lock;
+use super::files::Watching;
 use super::output::{LogReader, News};
 use super::table::JobId;
 use super::{Job, Jobs, State};
@@ -48,6 +49,8 @@ struct Log {
     unfinished: Option<String>,
     /// The last look has left something.
     more: bool,
+    /// What is written to it wakes whoever waits.
+    _watching: Option<Watching>,
 }
 
 /// So many pieces of a log are read in one look; then others have their turn.
@@ -61,10 +64,8 @@ impl Jobs {
         // Of what is no regular file (a FIFO) nothing could be read a second time.
         let (false, Some(path), Some(_)) = (job.spec.fail_on.is_empty(), &job.log, job.file) else { return };
         let (reader, patterns) = (LogReader::from_offset(path, from), job.spec.fail_on.clone());
-        logs.push(Log { id: job.id, reader, patterns, unfinished: None, more: false });
-        if let Some(directory) = path.parent() {
-            self.watch(directory);
-        }
+        let watching = self.watch(path);
+        logs.push(Log { id: job.id, reader, patterns, unfinished: None, more: false, _watching: watching });
     }
 
     /// Looks for lines that mean failure in what has come since the last look.

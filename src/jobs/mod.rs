@@ -14,7 +14,7 @@
 //! text     how what they hold looks as text
 //! terminal a job's terminal
 //! limit    keeps the logs within their limits
-//! files    directories whose changes ring the bell
+//! files    files whose changes ring the bell
 //! fail     lines of a log that mean failure
 //! leak     the proof: what is left of a run
 //! port     free ports, who listens
@@ -63,6 +63,7 @@ use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
 use fail::Death;
 use files::Files;
+pub use files::Watching;
 use limit::FileId;
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::sys::signal::Signal;
@@ -453,9 +454,9 @@ impl Jobs {
         capture.pump(echo, Arc::clone(&self.bus), Arc::clone(&self.control))
     }
 
-    /// From now on, changes in this directory wake whoever waits.
-    pub fn watch(&self, directory: &Path) {
-        self.files.watch(directory, &self.control);
+    /// From now on, changes of this file wake whoever waits, until what is returned goes. None: they have to poll.
+    pub fn watch(&self, file: &Path) -> Option<Watching> {
+        self.files.watch(file, &self.control)
     }
 
     /// Writes to a job's stdin, after what others are just writing there.
@@ -565,6 +566,13 @@ impl Jobs {
         let death = |entry: &table::Entry| Some((Arc::clone(&entry.job), entry.death()?));
         let found = lock(&self.table).entries.iter().find_map(death);
         found.inspect(|(job, _)| job.complete_log())
+    }
+
+    /// Whether this job's death counts at all: somebody is there to start it again.
+    pub fn forgive(&self, id: JobId, on: bool) {
+        if let Some(entry) = lock(&self.table).entry_mut(id) {
+            entry.forgiven = on;
+        }
     }
 
     /// Marks a death as told: its error is being thrown.

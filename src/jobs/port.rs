@@ -4,6 +4,7 @@ use super::control::lock;
 use super::user_name;
 use crate::sys::{clock, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -94,6 +95,14 @@ impl Listeners {
 /// Whether somebody listens on this port.
 pub fn in_use(port: u16) -> bool {
     socket::listeners().iter().any(|listener| listener.address.port() == port)
+}
+
+/// On which of this machine's two addresses a port is to be asked: on 127.0.0.1, unless somebody listens on ::1 alone.
+pub fn address(port: u16) -> IpAddr {
+    let listeners = socket::listeners();
+    let mut all = listeners.iter().map(|one| one.address).filter(|one| one.port() == port).peekable();
+    let v6_alone = all.peek().is_some() && all.all(|one| one.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST));
+    if v6_alone { Ipv6Addr::LOCALHOST.into() } else { Ipv4Addr::LOCALHOST.into() }
 }
 
 /// Free ports, each held for this run against every other run on the machine until the run ends.

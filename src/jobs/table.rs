@@ -126,6 +126,8 @@ pub(super) struct Entry {
     pub signalled: Vec<i32>,
     /// Its unexpected death, or its failure, has been thrown once.
     pub told: bool,
+    /// Somebody waits for it who starts it again when it dies.
+    pub forgiven: bool,
     /// It has printed a line that means failure.
     pub failed: Option<FailLine>,
     /// A change that the reaper has seen and not yet announced.
@@ -212,7 +214,7 @@ impl Entry {
     /// has ended, if it has, and its end is no second failure.
     pub fn death(&self) -> Option<Death> {
         match (&self.failed, self.state()) {
-            _ if self.told => None,
+            _ if self.told || self.forgiven => None,
             (Some(found), _) => Some(Death::Line(found.clone())),
             (None, State::Ended(status)) if self.died() => Some(Death::Ended(status)),
             (None, _) => None,
@@ -359,6 +361,7 @@ impl Table {
             asked: false,
             signalled: Vec::new(),
             told: false,
+            forgiven: false,
             failed: None,
             announced: State::Running,
             revived: false,

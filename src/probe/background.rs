@@ -18,14 +18,19 @@ impl<T: Send + 'static> Background<T> {
         self.result.is_some()
     }
 
+    /// The result of what is under way, once it is there.
+    pub fn take(&mut self) -> Option<T> {
+        let done = lock(self.result.as_ref()?).take();
+        if done.is_some() {
+            self.result = None;
+        }
+        done
+    }
+
     /// Starts `work` unless it is under way; its result once it is there.
     pub fn poll(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        if let Some(result) = &self.result {
-            let done = lock(result).take();
-            if done.is_some() {
-                self.result = None;
-            }
-            return done;
+        if self.under_way() {
+            return self.take();
         }
         let result = Arc::new(Mutex::new(None));
         let (theirs, control) = (Arc::clone(&result), Arc::clone(&self.control));

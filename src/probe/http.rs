@@ -1,4 +1,4 @@
-//! One HTTP request, and one attempt of "does this URL answer as it should?"
+//! One HTTP request.
 //!
 //! A small layer over `ureq` that says in words what went wrong and that a wait can rely on:
 //!
@@ -11,20 +11,21 @@
 //! Redirects are followed here and not by `ureq`, which does not send a body a second time (307, 308).
 
 use super::tcp;
+use crate::jobs::control::lock;
 use crate::jobs::now;
-use regex::Regex;
-use serde_json::Value;
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ureq::http::{self, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectionDetails, Connector, DefaultConnector, Either, LazyBuffers, NextTimeout, Transport,
+    Buffers, ConnectionDetails, Connector, DefaultConnector, Either, LazyBuffers, NextTimeout,
+    RustlsConnector, TcpConnector, Transport,
 };
 use ureq::{Agent, Proxy};
 
@@ -143,6 +144,40 @@ impl Url {
         }
         let directory = path.rfind('/').map_or("/", |at| &path[..=at]);
         Self::parse(&format!("{origin}{}", without_dots(&format!("{directory}{location}"))))
+    }
+
+    /// The addresses to ask one after the other, when the host is this machine: whoever listens on one of them is meant.
+    pub fn addresses(&self) -> Option<Vec<SocketAddr>> {
+        let name = if self.host.ends_with(".localhost") { "localhost" } else { &self.host };
+        tcp::local(name, self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The same by TLS; none when it is that already.
+    pub(super) fn with_tls(&self) -> Option<Self> {
+        (!self.tls).then(|| Self { tls: true, ..self.clone() })
+    }
+
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// For people: with the address that has answered in the place of the name of this machine.
+    pub fn answered_by(&self, ip: Option<IpAddr>) -> String {
+        match ip {
+            Some(ip) if self.host == "localhost" => {
+                let scheme = if self.tls { "https" } else { "http" };
+                format!("{scheme}://{}{}", SocketAddr::new(ip, self.port), self.path)
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls
     }
 
     fn same_origin(&self, other: &Self) -> bool {
@@ -340,6 +375,16 @@ pub struct Response {
 pub enum Reason {
     Refused,
     TimedOut,
+    /// Its certificate is not trusted.
+    Untrusted,
+    /// `https` to a server without TLS.
+    NotTls,
+    /// It speaks HTTP/2 and nothing else.
+    Http2,
+    /// It speaks something else.
+    NotHttp,
+    /// It has hung up without an answer.
+    Closed,
     Other,
 }
 
@@ -354,7 +399,11 @@ pub struct Error {
 
 impl Error {
     fn other(message: impl Into<String>) -> Self {
-        Self { reason: Reason::Other, message: message.into(), hint: None }
+        Self::new(Reason::Other, message)
+    }
+
+    fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), hint: None }
     }
 }
 
@@ -368,7 +417,7 @@ pub fn send(request: &Request) -> Result<Response, Error> {
     let mut followed = 0;
     loop {
         hop.timeout = request.timeout.saturating_sub(now().saturating_sub(start));
-        let mut answer = exchange(&hop, request.timeout)?;
+        let mut answer = exchange(&hop, request.timeout, None)?;
         let status = answer.status();
         if request.redirects > 0
             && matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
@@ -386,7 +435,7 @@ pub fn send(request: &Request) -> Result<Response, Error> {
             redirect(&mut hop, status, &location)?;
             continue;
         }
-        let body = read_body(&mut answer, request.timeout, start)?;
+        let body = read_body(&mut answer, request.timeout, start, |_| false)?;
         let ms = u64::try_from(now().saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
         let (head, _) = answer.into_parts();
         return Ok(Response { status: status.as_u16(), headers: head.headers, body, ms, url: hop.url });
@@ -416,12 +465,88 @@ fn redirect(hop: &mut Request, status: StatusCode, location: &str) -> Result<(),
     Ok(())
 }
 
+/// A request under way, seen from another thread.
+#[derive(Debug, Default)]
+pub struct Flight {
+    state: Mutex<Leg>,
+    agent: Mutex<Option<Agent>>,
+    given_up: AtomicBool,
+}
+
+/// How far a request has come.
+#[derive(Clone, Debug, Default)]
+enum Leg {
+    /// The connection is not ours to see.
+    #[default]
+    Unseen,
+    Connecting,
+    Accepted,
+    /// This has come.
+    Arrived(String),
+}
+
+impl Flight {
+    /// Ends it: nobody is interested in its answer any more.
+    pub fn give_up(&self) {
+        self.given_up.store(true, SeqCst);
+        if let Some(agent) = lock(&self.agent).take() {
+            agent.shutdown();
+        }
+    }
+
+    /// From now on it can be ended.
+    fn takes_off(&self, agent: &Agent, leg: Leg) -> Result<(), Error> {
+        *lock(&self.agent) = Some(agent.clone());
+        self.reaches(leg);
+        if self.given_up.load(SeqCst) { Err(Error::other("given up")) } else { Ok(()) }
+    }
+
+    fn reaches(&self, leg: Leg) {
+        *lock(&self.state) = leg;
+    }
+
+    pub(super) fn has_arrived(&self, what: String) {
+        self.reaches(Leg::Arrived(what));
+    }
+
+    /// What it has come to after that time.
+    pub fn describe(&self, time: Duration) -> String {
+        match &*lock(&self.state) {
+            Leg::Unseen => format!("no answer in {}", words(time)),
+            Leg::Connecting => format!("no connection in {}", words(time.min(CONNECT))),
+            Leg::Accepted => format!("accepted the connection, no answer in {}", words(time)),
+            Leg::Arrived(what) => what.clone(),
+        }
+    }
+}
+
+/// A request as it is made from a wait: to one address of several, and seen from another thread.
+pub(super) struct Watched<'a> {
+    pub address: Option<SocketAddr>,
+    pub flight: &'a Arc<Flight>,
+}
+
+/// How long a wait tries to connect before it tries anew: an answer may take its time, a connection does not.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// One request on one connection, up to the head of its answer. `whole`: the timeout to speak of.
-fn exchange(request: &Request, whole: Duration) -> Result<http::Response<ureq::Body>, Error> {
+pub(super) fn exchange(
+    request: &Request,
+    whole: Duration,
+    watched: Option<&Watched>,
+) -> Result<http::Response<ureq::Body>, Error> {
     if request.timeout.is_zero() {
         return Err(no_answer(whole));
     }
-    ask(&agent(request, 0)?, request, whole)
+    let agent = agent(request, 0, watched)?;
+    let Some(Watched { address, flight }) = watched else { return ask(&agent, request, whole) };
+    flight.takes_off(&agent, if address.is_some() { Leg::Connecting } else { Leg::Unseen })?;
+    ask(&agent, request, whole).map_err(|mut error| {
+        if error.reason == Reason::TimedOut {
+            error.message = flight.describe(whole);
+        }
+        error
+    })
 }
 
 /// The same request again and again, on a connection that is kept open as long as the server keeps it.
@@ -434,7 +559,7 @@ impl KeptOpen {
     /// # Errors
     /// When no connection is possible for such a request.
     pub fn new(request: &Request) -> Result<Self, Error> {
-        Ok(Self { agent: agent(request, 1)?, request: request.clone() })
+        Ok(Self { agent: agent(request, 1, None)?, request: request.clone() })
     }
 
     /// Sends it, reads the whole answer, and returns its status. Redirects are not followed.
@@ -445,13 +570,13 @@ impl KeptOpen {
         let timeout = self.request.timeout;
         let start = now();
         let mut answer = ask(&self.agent, &self.request, timeout)?;
-        read_body(&mut answer, timeout, start)?;
+        read_body(&mut answer, timeout, start, |_| false)?;
         Ok(answer.status().as_u16())
     }
 }
 
 /// What sends a request, and keeps so many connections for the next one.
-fn agent(request: &Request, idle: usize) -> Result<Agent, Error> {
+fn agent(request: &Request, idle: usize, watched: Option<&Watched>) -> Result<Agent, Error> {
     let local = request.url.local_port().is_some() || request.unix_socket.is_some();
     let config = Agent::config_builder()
         .http_status_as_error(false)
@@ -462,13 +587,22 @@ fn agent(request: &Request, idle: usize) -> Result<Agent, Error> {
         // What a server sends is what a test wants to see: nothing is compressed unless it asks for that.
         .accept_encoding("")
         .timeout_global(Some(request.timeout))
+        .timeout_connect(watched.map(|_| CONNECT))
         .tls_config(TlsConfig::builder().disable_verification(request.insecure).build())
         .proxy(if local { None } else { Proxy::try_from_env() })
         .build();
-    match &request.unix_socket {
-        None => Ok(Agent::with_parts(config, DefaultConnector::default(), Addresses::default())),
-        Some(_) if request.url.tls => Err(Error::other("https over a Unix socket is not supported")),
-        Some(path) => Ok(Agent::with_parts(config, UnixConnector(path.clone()), Addresses { none: true })),
+    match (&request.unix_socket, watched) {
+        (Some(_), _) if request.url.tls => Err(Error::other("https over a Unix socket is not supported")),
+        (Some(path), _) => {
+            let addresses = Addresses { none: true, only: None };
+            Ok(Agent::with_parts(config, UnixConnector(path.clone()), addresses))
+        }
+        (None, Some(Watched { address: only @ Some(_), flight })) => {
+            let connector = ().chain(TcpConnector::default());
+            let connector = connector.chain(Accepted(Arc::clone(flight))).chain(RustlsConnector::default());
+            Ok(Agent::with_parts(config, connector, Addresses { none: false, only: *only }))
+        }
+        (None, _) => Ok(Agent::with_parts(config, DefaultConnector::default(), Addresses::default())),
     }
 }
 
@@ -493,11 +627,11 @@ fn ask(agent: &Agent, request: &Request, whole: Duration) -> Result<http::Respon
 }
 
 fn no_answer(timeout: Duration) -> Error {
-    Error { reason: Reason::TimedOut, message: format!("no answer within {}", words(timeout)), hint: None }
+    Error::new(Reason::TimedOut, format!("no answer within {}", words(timeout)))
 }
 
 /// `2 s`, `1.5 s`, `250 ms`.
-fn words(time: Duration) -> String {
+pub(super) fn words(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{} ms", time.as_millis())
     } else {
@@ -509,7 +643,14 @@ fn words(time: Duration) -> String {
 fn explain(error: ureq::Error, request: &Request, whole: Duration) -> Error {
     let url = &request.url;
     let garbage = || {
-        let mut error = Error::other("the server answered garbage (not HTTP)");
+        if !url.tls && url.addresses().is_some_and(|all| all.iter().any(|one| tcp::speaks_http2(*one))) {
+            let mut error =
+                Error::new(Reason::Http2, "the server speaks only HTTP/2 (bgjobs asks by HTTP/1.1)");
+            error.hint =
+                Some(format!("output([\"curl\", \"-fsS\", \"--http2-prior-knowledge\", \"{url}\"])"));
+            return error;
+        }
+        let mut error = Error::new(Reason::NotHttp, "the server answered garbage (not HTTP)");
         error.hint = (!url.tls).then(|| "\"https://…\"   (if the server speaks TLS)".to_owned());
         error
     };
@@ -538,7 +679,9 @@ fn explain_io(error: &io::Error, request: &Request, whole: Duration) -> Error {
         ErrorKind::UnexpectedEof
         | ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe => Error::other("the server closed the connection without an answer"),
+        | ErrorKind::BrokenPipe => {
+            Error::new(Reason::Closed, "the server closed the connection without an answer")
+        }
         _ if text.contains("lookup address") => Error::other(format!("cannot resolve `{}`", url.host)),
         _ if url.tls && error.get_ref().is_some() => explain_tls(&text),
         _ => Error::other(tcp::explain(error)),
@@ -546,38 +689,44 @@ fn explain_io(error: &io::Error, request: &Request, whole: Duration) -> Error {
 }
 
 fn refused() -> Error {
-    Error { reason: Reason::Refused, message: "connection refused".to_owned(), hint: None }
+    Error::new(Reason::Refused, "connection refused")
 }
 
 fn explain_tls(text: &str) -> Error {
     let mut error = Error::other(format!("TLS: {text}"));
     if text.contains("corrupt message") {
-        error.message = "the server does not speak TLS".to_owned();
+        error = Error::new(Reason::NotTls, "the server does not speak TLS");
         error.hint = Some("\"http://…\"".to_owned());
     } else if text.contains("certificate") {
-        error.message = format!("its certificate is not trusted: {text}");
+        error = Error::new(Reason::Untrusted, format!("its certificate is not trusted: {text}"));
         error.hint = Some("`insecure: true`   (accepts every certificate)".to_owned());
     }
     error
 }
 
-fn read_body(
+/// Reads a body to its end, or until `enough` says so of what has come.
+pub(super) fn read_body(
     answer: &mut http::Response<ureq::Body>,
     timeout: Duration,
     start: Duration,
+    mut enough: impl FnMut(&[u8]) -> bool,
 ) -> Result<Vec<u8>, Error> {
     let mut reader = answer.body_mut().with_config().limit(u64::MAX).reader();
     let mut body = Vec::new();
     let mut buffer = vec![0u8; 64 << 10];
-    let late = |got: usize| Error {
-        reason: Reason::TimedOut,
-        message: format!("the body did not end within {} ({got} bytes came)", words(timeout)),
-        hint: None,
+    let late = |got: usize| {
+        let message = format!("the body did not end within {} ({got} bytes came)", words(timeout));
+        Error::new(Reason::TimedOut, message)
     };
     loop {
         match reader.read(&mut buffer) {
             Ok(0) => return Ok(body),
-            Ok(n) => body.extend_from_slice(&buffer[..n]),
+            Ok(n) => {
+                body.extend_from_slice(&buffer[..n]);
+                if enough(&body) {
+                    return Ok(body);
+                }
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => {
                 let got = body.len();
@@ -608,6 +757,7 @@ fn read_body(
 struct Addresses {
     /// The connector needs none.
     none: bool,
+    only: Option<SocketAddr>,
 }
 
 impl Resolver for Addresses {
@@ -621,14 +771,31 @@ impl Resolver for Addresses {
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let loopback = host.eq_ignore_ascii_case("localhost")
             || host.len() > 10 && host.to_ascii_lowercase().ends_with(".localhost");
-        if !loopback && !self.none {
+        if !loopback && !self.none && self.only.is_none() {
             return DefaultResolver::default().resolve(uri, config, timeout);
         }
         let mut addresses = self.empty();
+        if let Some(only) = self.only {
+            addresses.push(only);
+            return Ok(addresses);
+        }
         for ip in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
             addresses.push(SocketAddr::new(ip, port));
         }
         Ok(addresses)
+    }
+}
+
+/// Notes that the server has accepted the connection: what is said to it comes after that.
+#[derive(Debug)]
+struct Accepted(Arc<Flight>);
+
+impl<In: Transport> Connector<In> for Accepted {
+    type Out = In;
+
+    fn connect(&self, _: &ConnectionDetails, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
+        self.0.reaches(Leg::Accepted);
+        Ok(chained)
     }
 }
 
@@ -679,138 +846,6 @@ impl Transport for UnixTransport {
     fn is_open(&mut self) -> bool {
         false // Never used twice.
     }
-}
-
-/// Which statuses mean ready.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Want(Vec<RangeInclusive<u16>>);
-
-impl Default for Want {
-    /// Any 2xx or 3xx.
-    fn default() -> Self {
-        Self(vec![200..=399])
-    }
-}
-
-impl Want {
-    /// `"200"` or `"2xx"`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if let Some(class) = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX")) {
-            let class = class.parse::<u16>().ok().filter(|class| (1..=5).contains(class))?;
-            return Some(Self(vec![class * 100..=class * 100 + 99]));
-        }
-        text.parse::<u16>().ok().filter(|code| (100..=999).contains(code)).map(|code| Self(vec![code..=code]))
-    }
-
-    /// Any of these.
-    pub fn any(several: impl IntoIterator<Item = Self>) -> Self {
-        Self(several.into_iter().flat_map(|want| want.0).collect())
-    }
-
-    pub fn accepts(&self, status: u16) -> bool {
-        self.0.iter().any(|range| range.contains(&status))
-    }
-}
-
-/// What a URL must answer to be ready. A redirect is an answer and is not followed.
-#[derive(Clone, Debug)]
-pub struct Target {
-    pub request: Request,
-    pub want: Want,
-    pub contains: Option<String>,
-    pub matches: Option<Regex>,
-    /// Must be part of the body.
-    pub json: Option<Value>,
-}
-
-impl Target {
-    /// The port, when a process of this machine must own it.
-    pub fn local_port(&self) -> Option<u16> {
-        if self.request.unix_socket.is_some() { None } else { self.request.url.local_port() }
-    }
-
-    fn needs_body(&self) -> bool {
-        self.contains.is_some() || self.matches.is_some() || self.json.is_some()
-    }
-}
-
-/// The answer of a target that is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
-    pub status: u16,
-    pub ms: u64,
-}
-
-/// One attempt. Blocks, at most for `timeout`.
-///
-/// # Errors
-/// What was seen instead: `connection refused`, `503`, ``200 but the body does not contain `ok` ``.
-pub fn attempt(target: &Target, timeout: Duration) -> Result<Answer, String> {
-    let start = now();
-    let request = Request { timeout, ..target.request.clone() };
-    let mut answer = exchange(&request, timeout).map_err(|e| e.message)?;
-    let status = answer.status().as_u16();
-    if !target.want.accepts(status) {
-        return Err(status.to_string());
-    }
-    // Only the head is waited for unless the body matters: it may be a stream without an end.
-    if target.needs_body() {
-        let body =
-            read_body(&mut answer, timeout, start).map_err(|e| format!("{status} but {}", e.message))?;
-        check_body(target, &body).map_err(|what| format!("{status} but {what}"))?;
-    }
-    let ms = u64::try_from(now().saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
-    Ok(Answer { status, ms })
-}
-
-fn check_body(target: &Target, body: &[u8]) -> Result<(), String> {
-    let text = String::from_utf8_lossy(body);
-    if let Some(wanted) = &target.contains
-        && !text.contains(wanted.as_str())
-    {
-        return Err(format!("the body does not contain `{wanted}`"));
-    }
-    if let Some(pattern) = &target.matches
-        && !pattern.is_match(&text)
-    {
-        return Err(format!("the body does not match `{pattern}`"));
-    }
-    if let Some(wanted) = &target.json {
-        let got: Value = serde_json::from_slice(body).map_err(|_| "the body is no JSON".to_owned())?;
-        subset(wanted, &got, "")?;
-    }
-    Ok(())
-}
-
-/// Whether all of `wanted` is in `got`: more keys are fine, an array must have the same length.
-fn subset(wanted: &Value, got: &Value, path: &str) -> Result<(), String> {
-    let name = |path: &str| if path.is_empty() { "the body".to_owned() } else { format!("`{path}`") };
-    match (wanted, got) {
-        (Value::Object(wanted), Value::Object(got)) => {
-            for (key, value) in wanted {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                match got.get(key) {
-                    Some(got) => subset(value, got, &path)?,
-                    None => return Err(format!("the body has no `{path}`")),
-                }
-            }
-            Ok(())
-        }
-        (Value::Array(wanted), Value::Array(got)) if wanted.len() == got.len() => {
-            let mut pairs = wanted.iter().zip(got).enumerate();
-            pairs.try_for_each(|(i, (wanted, got))| subset(wanted, got, &format!("{path}[{i}]")))
-        }
-        (Value::Number(wanted), Value::Number(got)) if wanted.as_f64() == got.as_f64() => Ok(()),
-        _ if wanted == got => Ok(()),
-        _ => Err(format!("{} is {}, not {}", name(path), short(got), short(wanted))),
-    }
-}
-
-fn short(value: &Value) -> String {
-    const MOST: usize = 60;
-    let text = value.to_string();
-    if text.chars().count() > MOST { text.chars().take(MOST).collect::<String>() + "…" } else { text }
 }
 
 /// The path of a Unix socket, when it can be connected to at all.
@@ -906,105 +941,10 @@ mod tests {
     }
 
     #[test]
-    fn wanted_statuses_in_every_form() {
-        let want = Want::default();
-        assert!(want.accepts(200) && want.accepts(302) && !want.accepts(404) && !want.accepts(101));
-        let class = Want::parse("2xx").expect("class");
-        assert!(class.accepts(299) && !class.accepts(300));
-        assert!(Want::parse("204").expect("code").accepts(204));
-        let any = Want::any([Want::parse("401").expect("code"), class]);
-        assert!(any.accepts(401) && any.accepts(201) && !any.accepts(403));
-        for text in ["", "x", "9xx", "2x", "0", "-200"] {
-            assert_eq!(Want::parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_subset_says_where_it_differs() {
-        let check = |wanted: &str, got: &str| {
-            let parse = |text: &str| serde_json::from_str::<Value>(text).expect(text);
-            subset(&parse(wanted), &parse(got), "")
-        };
-        assert_eq!(check(r#"{"a":{"b":1}}"#, r#"{"a":{"b":1.0,"c":2},"d":3}"#), Ok(()));
-        assert_eq!(check(r#"{"a":{"b":1}}"#, r#"{"a":{"b":"x"}}"#), Err("`a.b` is \"x\", not 1".into()));
-        assert_eq!(check(r#"{"a":1}"#, "{}"), Err("the body has no `a`".into()));
-        assert_eq!(check(r#"[{"a":1}]"#, r#"[{"a":2}]"#), Err("`[0].a` is 2, not 1".into()));
-        assert_eq!(check("[1]", "[1,2]"), Err("the body is [1,2], not [1]".into()));
-    }
-
-    #[test]
     fn a_refused_connection_is_one_on_both_families() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address");
         let request = Request::get(url(&format!("http://localhost:{}", free.port())));
         let error = send(&request).expect_err("refused");
         assert_eq!((error.reason, error.message.as_str()), (Reason::Refused, "connection refused"));
-    }
-
-    /// A server that gives this answer to every connection.
-    fn says(answer: &'static str) -> u16 {
-        use std::io::Write;
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
-        let port = listener.local_addr().expect("address").port();
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(answer.as_bytes());
-                // Stays open until the client has gone: an answer without length has no end.
-                let _ = stream.read_to_end(&mut Vec::new());
-            }
-        });
-        port
-    }
-
-    fn target(port: u16) -> Target {
-        Target {
-            request: Request::get(url(&format!("http://localhost:{port}/health"))),
-            want: Want::default(),
-            contains: None,
-            matches: None,
-            json: None,
-        }
-    }
-
-    fn seen(target: &Target) -> Result<u16, String> {
-        attempt(target, Duration::from_secs(20)).map(|answer| answer.status)
-    }
-
-    #[test]
-    fn an_attempt_says_what_it_saw() {
-        assert_eq!(seen(&target(says("HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n"))), Err("503".into()));
-        let moved = says("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n");
-        assert_eq!(seen(&target(moved)), Ok(302));
-        let json = says("HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"state\":\"starting\"}");
-        assert_eq!(seen(&target(json)), Ok(200));
-        let with = |change: fn(&mut Target)| {
-            let mut target = target(json);
-            change(&mut target);
-            seen(&target)
-        };
-        assert_eq!(with(|t| t.contains = Some("star".into())), Ok(200));
-        assert_eq!(
-            with(|t| t.contains = Some("up".into())),
-            Err("200 but the body does not contain `up`".into())
-        );
-        assert_eq!(
-            with(|t| t.matches = Regex::new("^up").ok()),
-            Err("200 but the body does not match `^up`".into())
-        );
-        assert_eq!(
-            with(|t| t.json = serde_json::from_str(r#"{"state":"up"}"#).ok()),
-            Err("200 but `state` is \"starting\", not \"up\"".into())
-        );
-        assert_eq!(with(|t| t.want = Want::any([])), Err("200".into()));
-    }
-
-    #[test]
-    fn an_attempt_does_not_wait_for_a_body_that_does_not_matter() {
-        let endless = says("HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n");
-        assert_eq!(seen(&target(endless)), Ok(200));
-        let mut wants_body = target(endless);
-        wants_body.contains = Some("data".into());
-        let late = attempt(&wants_body, Duration::from_millis(100)).map(|answer| answer.status);
-        assert_eq!(late, Err("200 but the body did not end within 100 ms (9 bytes came)".into()));
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Redirects are not followed: what is asked is what is measured.
 
-use super::http::{KeptOpen, Request, Want};
+use super::http::{KeptOpen, Request};
+use super::target::Want;
 use crate::jobs::control::lock;
 use crate::jobs::now;
 use std::collections::BTreeMap;

@@ -14,6 +14,9 @@ pub type Captures = Vec<Option<String>>;
 pub struct LogProbe {
     pub reader: LogReader,
     pattern: Regex,
+    /// How many more lines must match.
+    missing: usize,
+    times: usize,
     /// A match that reaches to the end of an incomplete line, and since when.
     held: Option<(Captures, Duration)>,
 }
@@ -27,8 +30,18 @@ pub enum Found {
 }
 
 impl LogProbe {
-    pub fn new(reader: LogReader, pattern: Regex) -> Self {
-        Self { reader, pattern, held: None }
+    /// `times`: how many lines must match; the last of them counts.
+    pub fn new(reader: LogReader, pattern: Regex, times: usize) -> Self {
+        Self { reader, pattern, missing: times, times, held: None }
+    }
+
+    /// What was seen so far.
+    pub fn missing(&self) -> String {
+        match self.times - self.missing {
+            0 => "no such line".to_owned(),
+            1 => format!("1 such line of {}", self.times),
+            found => format!("{found} such lines of {}", self.times),
+        }
     }
 
     /// One attempt. `over`: nothing more will come, so that an incomplete line is all that there is.
@@ -37,10 +50,15 @@ impl LogProbe {
         if !lines.is_empty() || partial.is_some() {
             self.held = None;
         }
-        if let Some(found) = lines.iter().find_map(|line| captures(&self.pattern, line)) {
-            return Found::Match(found);
+        for found in lines.iter().filter_map(|line| captures(&self.pattern, line)) {
+            self.missing -= 1;
+            if self.missing == 0 {
+                return Found::Match(found);
+            }
         }
+        // The beginning of a line is looked at again with the rest of it.
         if let Some(line) = &partial
+            && self.missing == 1
             && let Some(found) = captures(&self.pattern, line)
         {
             let reaches_end = self.pattern.find(line).is_none_or(|whole| whole.end() == line.len());
@@ -79,7 +97,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().expect("file");
         let at = Duration::from_millis;
         let pattern = Regex::new("url: (.*)").expect("a pattern");
-        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern);
+        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern, 1);
         file.write_all(b"url: ").expect("write");
         assert_eq!(whole(probe.attempt(false, at(0))), None);
         file.write_all(b"http://x").expect("write");
@@ -93,10 +111,10 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().expect("file");
         file.write_all(b"password: ").expect("write");
         let pattern = Regex::new("password").expect("a pattern");
-        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern);
+        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern, 1);
         assert_eq!(whole(probe.attempt(false, Duration::ZERO)).as_deref(), Some("password"));
         let pattern = Regex::new("word: $").expect("a pattern");
-        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern);
+        let mut probe = LogProbe::new(LogReader::from_offset(file.path(), 0), pattern, 1);
         assert_eq!(whole(probe.attempt(true, Duration::ZERO)).as_deref(), Some("word: "));
     }
 }

@@ -4,18 +4,19 @@
 //! tcp    does the port accept
 //! log    does the log have a line
 //! cmd    does a command succeed
-//! http   does a URL answer as wanted
+//! http   one request
+//! target does a URL answer as wanted
 //! ```
 //!
-//! The loop wakes early (an event, or a poll about every hundredth of the time already waited, more often where an
-//! attempt costs next to nothing), fails early
-//! (a job died, the run was stopped) and remembers what the attempts saw.
+//! The loop wakes early (an event, or a poll about every hundredth of the time already waited), fails early (a job died,
+//! the run was stopped) and remembers what the attempts saw.
 
 pub mod background;
 pub mod cmd;
 pub mod http;
 pub mod load;
 pub mod log;
+pub mod target;
 pub mod tcp;
 
 use crate::jobs::control::Control;
@@ -28,16 +29,13 @@ use std::time::Duration;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_POLL: Duration = Duration::from_millis(1);
 const LONGEST_POLL: Duration = Duration::from_millis(50);
-/// A cheap attempt is made again after so many times what it costs: at most a twentieth of a processor. A refused
-/// connection to this machine costs some 20 microseconds and is tried every millisecond, however long it takes.
-const CHEAP: u32 = 20;
 
 /// What one attempt found.
 pub enum Attempt<T, E> {
     Ready(T),
     /// Not ready; what was seen instead.
     NotYet(String),
-    /// Still trying; it rings the bell when it knows more.
+    /// Nothing new: it is still trying, and rings the bell when it knows more; or its time has not come.
     Busy,
     /// It will never be ready.
     Never(E),
@@ -72,6 +70,13 @@ impl Seen {
         }
     }
 
+    /// As `add`, for what is looked at whenever anything happens: how often that was says nothing.
+    pub fn note(&mut self, what: String) {
+        if self.0.last().is_none_or(|(last, _)| *last != what) {
+            self.0.push((what, 1));
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -103,15 +108,24 @@ pub struct Wait<'a> {
     pub about: Option<JobId>,
     /// It can only be satisfied by a job of this run: when all have ended, so has the wait.
     pub needs_jobs: bool,
-    /// Try again at every event, not only at every poll.
+    /// Try again at events, not only at every poll.
     pub eager: bool,
     /// Deaths end the wait.
     pub watch_deaths: bool,
 }
 
-/// How often to try after having waited this long, whatever an attempt costs: every hundredth of that time.
+/// How often to try after having waited this long: every hundredth of that time.
 pub fn poll_interval(waited: Duration) -> Duration {
     (waited / 100).clamp(SHORTEST_POLL, LONGEST_POLL)
+}
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Something has happened: worth an attempt at what events tell of, and at what is under way.
+    Event,
+    /// It is time to try everything.
+    Poll,
 }
 
 impl<'a> Wait<'a> {
@@ -132,17 +146,16 @@ impl<'a> Wait<'a> {
         &self.jobs.control
     }
 
-    /// The poll interval after having waited this long, for an attempt that takes so long.
-    fn poll(&self, waited: Duration, cost: Duration) -> Duration {
-        self.interval
-            .unwrap_or_else(|| poll_interval(waited).min(cost.saturating_mul(CHEAP)).max(SHORTEST_POLL))
+    /// Tries until it succeeds or cannot any more; see [`Wait::run_looking`].
+    pub fn run<T, E>(&self, mut attempt: impl FnMut() -> Attempt<T, E>) -> Result<T, Failed<E>> {
+        self.run_looking(|_| attempt())
     }
 
     /// Tries until it succeeds or cannot any more.
     ///
     /// 1. Note the bell. 2. Try. 3. Look for what makes waiting pointless, and then try once more: what was
     ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
-    pub fn run<T, E>(&self, mut attempt: impl FnMut() -> Attempt<T, E>) -> Result<T, Failed<E>> {
+    pub fn run_looking<T, E>(&self, mut attempt: impl FnMut(Look) -> Attempt<T, E>) -> Result<T, Failed<E>> {
         let start = jobs::now();
         let deadline = self.timeout.map(|time| start.saturating_add(time));
         let mut next_try = start;
@@ -156,40 +169,44 @@ impl<'a> Wait<'a> {
             }
             let now = jobs::now();
             let expired = deadline.is_some_and(|at| now >= at);
-            if now >= next_try || self.eager || busy || last_chance || expired {
+            let poll = now >= next_try || last_chance || expired;
+            let mut wake = next_try;
+            if poll || busy || self.eager {
                 busy = false;
-                match attempt() {
+                match attempt(if poll { Look::Poll } else { Look::Event }) {
                     Attempt::Ready(value) => {
                         self.jobs.waited();
                         return Ok(value);
                     }
                     Attempt::Never(error) => return Err(Failed::Never(error)),
+                    Attempt::NotYet(what) if self.eager => seen.note(what),
                     Attempt::NotYet(what) => seen.add(what),
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    // One that goes on in the background has not shown what it costs.
-                    let cost = if busy { LONGEST_POLL } else { jobs::now().saturating_sub(now) };
-                    next_try = now.saturating_add(self.poll(now.saturating_sub(start), cost));
+                    let usual = || poll_interval(now.saturating_sub(start));
+                    next_try = now.saturating_add(self.interval.unwrap_or_else(usual));
                 }
+                // Whoever is busy rings; should it not have been able to begin, it is asked again.
+                wake = if busy { next_try.min(now + LONGEST_POLL) } else { next_try };
             }
-            if let Some(hopeless) = self.hopeless() {
-                if last_chance {
+            match self.hopeless() {
+                Some(hopeless) if last_chance => {
                     if let Failed::Died(job, _) | Failed::Ended(job, _) = &hopeless {
                         self.jobs.told(job.id);
                     }
                     return Err(hopeless);
                 }
-                last_chance = true;
-                continue;
+                Some(_) => {
+                    last_chance = true;
+                    continue;
+                }
+                None => last_chance = false,
             }
             if expired {
                 return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
-            // Whoever is busy rings; should it not have been able to begin, it is asked again.
-            let again = if busy { now + LONGEST_POLL } else { next_try };
-            let wake = Some(deadline.map_or(again, |at| at.min(again)));
-            self.control().bell.wait(rings, wake);
+            self.control().bell.wait(rings, Some(deadline.map_or(wake, |at| at.min(wake))));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Does a TCP port accept a connection?
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -24,16 +24,34 @@ pub fn local(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     (host == "localhost" || loopback).then(|| addresses(host, port).ok()).flatten()
 }
 
-/// One attempt at each address in turn; the first failure in words when none accepts.
-pub fn connect(addresses: &[SocketAddr]) -> Result<(), String> {
+/// One attempt at each address in turn: the one that accepts, or the first failure in words when none does.
+pub fn connect(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
     let mut first = None;
     for address in addresses {
         match TcpStream::connect_timeout(address, ATTEMPT) {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(*address),
             Err(error) => drop(first.get_or_insert(explain(&error))),
         }
     }
     Err(first.unwrap_or_else(|| "no address".to_owned()))
+}
+
+/// Whether a server answers the beginning of an HTTP/2 connection (RFC 9113, 3.4) with what must follow it, a frame of
+/// settings.
+pub fn speaks_http2(address: SocketAddr) -> bool {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const NO_SETTINGS: &[u8] = &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
+    const SETTINGS: u8 = 4;
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&address, ATTEMPT)?;
+        stream.set_read_timeout(Some(ATTEMPT))?;
+        stream.write_all(&[PREFACE, NO_SETTINGS].concat())?;
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        std::io::Result::Ok(head)
+    };
+    // Length, type, flags, and the number of the stream: that of the connection itself.
+    ask().is_ok_and(|head| head[0] == 0 && head[3] == SETTINGS && head[5..] == [0; 4])
 }
 
 /// An I/O error as people say it.

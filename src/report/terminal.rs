@@ -79,6 +79,9 @@ impl Terminal {
             Event::JobStarted { job, command, pid } => {
                 format!("{job} started: {} (pid {pid})", shorten(&sanitize(command)))
             }
+            Event::JobAgain { job, next, tries } => {
+                format!("{job} was not ready yet: it is started again ({next} of {tries})")
+            }
             Event::JobReady { job, what, after } => format!("{job} ready: {what} ({})", duration(*after)),
             Event::JobEnded { job, status, expected: true } => format!("{job} ended ({status})"),
             Event::JobEnded { job, status, expected: false } => style.bad(&format!("{job} died ({status})")),

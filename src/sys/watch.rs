@@ -1,6 +1,7 @@
 //! One inotify instance for the whole run: 128 instances a user is the usual limit (inotify(7)).
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
@@ -22,9 +23,16 @@ impl Watch {
         self.0.add_watch(path, flags).is_ok()
     }
 
-    /// Takes what has been reported; only that something was matters to us.
-    pub fn drain(&self) {
-        while self.0.read_events().is_ok_and(|events| !events.is_empty()) {}
+    /// Takes what has been reported; whether one of these names was among it, or what has changed cannot be told.
+    pub fn changed(&self, wanted: impl Fn(&OsStr) -> bool) -> bool {
+        let mut found = false;
+        while let Ok(events) = self.0.read_events()
+            && !events.is_empty()
+        {
+            // Without a name when reports were lost, or the directory itself is gone.
+            found |= events.iter().any(|event| event.name.as_deref().is_none_or(&wanted));
+        }
+        found
     }
 }
 

@@ -17,6 +17,7 @@ mod logs;
 mod output;
 mod ports;
 mod readme;
+mod ready;
 mod remains;
 mod script;
 mod scripts;

@@ -6,6 +6,7 @@
 use super::error::{Fallible, ScriptError};
 use super::fs;
 use super::runtime::rt;
+use super::utf8;
 use super::value::Opts;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
@@ -149,6 +150,7 @@ fn from_file(function: &str, path: &str, read: Format) -> Fallible<Dynamic> {
 
 fn from_text(function: &str, text: &str, read: Format) -> Fallible<Dynamic> {
     rt().checkpoint()?;
+    let text = text.strip_prefix(utf8::MARK).unwrap_or(text);
     read(text).map_err(|wrong| {
         let place = match wrong.line {
             0 => String::new(),

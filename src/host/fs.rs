@@ -2,6 +2,7 @@
 
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
+use super::utf8;
 use super::value::{self, Opts};
 use crate::jobs::{spec, strand};
 use crate::rundir;
@@ -23,7 +24,7 @@ pub fn register(engine: &mut Engine) {
 
 #[export_module]
 mod functions {
-    /// The text of a file. It must be UTF-8 and at most 64 MiB.
+    /// The text of a file, without a byte order mark. It must be UTF-8 and at most 64 MiB.
     ///
     /// ```rhai
     /// let file = temp_dir() + "/greeting";
@@ -210,11 +211,7 @@ pub fn read(function: &str, path: &str) -> Fallible<String> {
     if bytes.len() as u64 > LARGEST {
         return Err(wrong(format!("is larger than {} MiB", LARGEST >> 20)).into());
     }
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let line = e.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
-        wrong(format!("is not UTF-8 text: invalid byte in line {line}")).into()
-    })
+    utf8::text(bytes).map_err(|reason| wrong(reason).into())
 }
 
 fn write(function: &str, path: &str, text: &Dynamic, how: &fs::OpenOptions) -> Fallible<()> {

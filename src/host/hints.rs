@@ -6,7 +6,7 @@
 use super::import;
 use super::signature;
 use super::value::nearest;
-use rhai::{Engine, LexError, ParseErrorType, Position, Token};
+use rhai::{AST, Engine, LexError, ParseError, ParseErrorType, Position, Token};
 
 /// Reserved by rhai, used by nobody: ordinary names here, so that `spawn(…)`, `#{default: 1}` and `x.match`
 /// parse.
@@ -80,6 +80,15 @@ impl Advice {
 /// A parser error in the words of somebody who knows where people come from.
 pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advice {
     let here = Here::new(source, position);
+    // Whatever is missing then is missing because of that.
+    if let Some(at) = open_comment(source).filter(|at| *at <= line_and_column(position)) {
+        let at = place_of(at);
+        let no_end = || {
+            let hint = "close it with `*/`; `//` is a comment to the end of its line";
+            Advice::new("this comment has no end").hint(hint)
+        };
+        return empty_comment(&Here::new(source, at)).unwrap_or_else(no_end).at(at);
+    }
     let advice = match error {
         ParseErrorType::VariableUndefined(name) => undefined(name, &here),
         ParseErrorType::Reserved(word) => habit(word, &here),
@@ -132,7 +141,8 @@ pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advi
                 .note("the body of a closure is not part of the loop around it; `return` ends the closure"),
         ),
         ParseErrorType::WrongDocComment => {
-            Some(Advice::new("a `///` comment must stand right before a function").hint("`//`"))
+            let misplaced = || Advice::new("a `///` comment must stand right before a function").hint("`//`");
+            Some(empty_comment(&here).unwrap_or_else(misplaced))
         }
         ParseErrorType::ExprTooDeep => Some(
             Advice::new("this expression is nested more than 512 levels deep").hint("split it with `let`"),
@@ -722,7 +732,7 @@ pub fn declarations(source: &str) -> Vec<Declaration> {
     let mut found = Vec::new();
     let mut depth = 0_usize;
     let mut last = String::new();
-    scan(source, |piece| match piece {
+    let _ = scan(source, |piece| match piece {
         Piece::Symbol('{', _) => depth += 1,
         Piece::Symbol('}', _) => depth = depth.saturating_sub(1),
         Piece::Symbol('(', _) => {}
@@ -744,7 +754,7 @@ fn function_around(source: &str, position: Position) -> Option<String> {
     let mut pending = None;
     let mut last = String::new();
     let mut passed = false;
-    scan(source, |piece| {
+    let _ = scan(source, |piece| {
         let at = match &piece {
             Piece::Word(_, at) | Piece::Symbol(_, at) => *at,
         };
@@ -767,6 +777,36 @@ fn function_around(source: &str, position: Position) -> Option<String> {
     blocks.into_iter().flatten().next()
 }
 
+/// Where the comment begins that swallows the rest of a text.
+fn open_comment(source: &str) -> Option<(usize, usize)> {
+    if source.contains("/*") { scan(source, |_| ()) } else { None }
+}
+
+/// Rhai takes the star of `/**` for no part of an end.
+fn empty_comment(here: &Here) -> Option<Advice> {
+    let is_one = here.rest.starts_with("/**/");
+    is_one.then(|| Advice::new("`/**/` begins a comment, but does not end it").hint("`/* */`"))
+}
+
+fn line_and_column(position: Position) -> (usize, usize) {
+    (position.line().unwrap_or(usize::MAX), position.position().unwrap_or(0))
+}
+
+fn place_of((line, column): (usize, usize)) -> Position {
+    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+    Position::new(number(line), number(column))
+}
+
+/// Compiles a text, in which a comment must have an end: rhai takes what follows for a part of it, and says nothing.
+pub fn compile(engine: &Engine, text: &str) -> Result<AST, ParseError> {
+    let ast = engine.compile(text)?;
+    // Only in a comment that is still open this is no mistake.
+    if text.contains("/*") && engine.compile(format!("{text}\n*/")).is_ok() {
+        return Err(ParseError(ParseErrorType::UnexpectedEOF.into(), Position::NONE));
+    }
+    Ok(ast)
+}
+
 /// The innermost opening bracket that nothing closes.
 fn unclosed(source: &str, closing: &str) -> Option<(u16, u16)> {
     let opening = match closing {
@@ -775,7 +815,7 @@ fn unclosed(source: &str, closing: &str) -> Option<(u16, u16)> {
         _ => '[',
     };
     let mut open: Vec<(char, (usize, usize))> = Vec::new();
-    scan(source, |piece| {
+    let _ = scan(source, |piece| {
         if let Piece::Symbol(c, at) = piece {
             match c {
                 '{' | '(' | '[' => open.push((c, at)),
@@ -794,57 +834,137 @@ enum Piece<'a> {
 }
 
 /// Goes through the words and symbols of a text, past strings and comments. Rhai's own tokens are of no use
-/// here: they end at the first error.
-fn scan<'a>(source: &'a str, mut on: impl FnMut(Piece<'a>)) {
-    let mut chars = source.char_indices().peekable();
-    let (mut line, mut column) = (1, 0);
-    let mut step = |chars: &mut std::iter::Peekable<std::str::CharIndices<'a>>| {
-        let (at, c) = chars.next()?;
-        if c == '\n' {
-            line += 1;
-            column = 0;
-        } else {
-            column += 1;
-        }
-        Some((at, c, (line, column)))
-    };
-    while let Some((at, c, place)) = step(&mut chars) {
+/// here: they end at the first error. Returns where a comment begins that has no end.
+fn scan<'a>(source: &'a str, on: impl FnMut(Piece<'a>)) -> Option<(usize, usize)> {
+    let mut scan = Scan { source, chars: source.char_indices().peekable(), line: 1, column: 0, on };
+    // The braces that are open in each `${…}` around, the innermost last.
+    let mut inside: Vec<usize> = Vec::new();
+    while let Some((at, c, place)) = scan.step() {
         match c {
-            '"' | '`' => {
-                while let Some((_, inner, _)) = step(&mut chars) {
-                    if inner == '\\' && c == '"' {
-                        step(&mut chars);
-                    } else if inner == c || (c == '"' && inner == '\n') {
-                        break;
-                    }
+            '"' => scan.string('"', 0),
+            '\'' => scan.string('\'', 0),
+            '#' if scan.raw_string() => {}
+            '`' => inside.extend(scan.text().then_some(0)),
+            '/' if scan.next_is('/') => while scan.step().is_some_and(|(_, inner, _)| inner != '\n') {},
+            '/' if scan.next_is('*') => {
+                if !scan.comment() {
+                    return Some(place);
                 }
             }
-            '/' if chars.peek().is_some_and(|(_, next)| *next == '/') => {
-                while step(&mut chars).is_some_and(|(_, inner, _)| inner != '\n') {}
+            // The end of a `${…}`: the text around goes on.
+            '}' if inside.last() == Some(&0) => {
+                inside.pop();
+                inside.extend(scan.text().then_some(0));
             }
-            '/' if chars.peek().is_some_and(|(_, next)| *next == '*') => {
-                let mut star = false;
-                while let Some((_, inner, _)) = step(&mut chars) {
-                    if star && inner == '/' {
-                        break;
-                    }
-                    star = inner == '*';
-                }
-            }
-            c if is_word(c) => {
-                let mut end = at + c.len_utf8();
-                while let Some((next, inner)) = chars.peek().copied() {
-                    if !is_word(inner) {
-                        break;
-                    }
-                    end = next + inner.len_utf8();
-                    step(&mut chars);
-                }
-                on(Piece::Word(&source[at..end], place));
-            }
+            c if is_word(c) => scan.word(at, c, place),
             c if c.is_whitespace() => {}
-            c => on(Piece::Symbol(c, place)),
+            c => {
+                if let (Some(open), '{' | '}') = (inside.last_mut(), c) {
+                    *open = if c == '{' { *open + 1 } else { *open - 1 };
+                }
+                (scan.on)(Piece::Symbol(c, place));
+            }
         }
+    }
+    None
+}
+
+struct Scan<'a, F> {
+    source: &'a str,
+    chars: std::iter::Peekable<std::str::CharIndices<'a>>,
+    line: usize,
+    column: usize,
+    on: F,
+}
+
+impl<'a, F: FnMut(Piece<'a>)> Scan<'a, F> {
+    fn step(&mut self) -> Option<(usize, char, (usize, usize))> {
+        let (at, c) = self.chars.next()?;
+        if c == '\n' {
+            self.line += 1;
+            self.column = 0;
+        } else {
+            self.column += 1;
+        }
+        Some((at, c, (self.line, self.column)))
+    }
+
+    fn next_is(&mut self, wanted: char) -> bool {
+        self.chars.peek().is_some_and(|(_, next)| *next == wanted)
+    }
+
+    fn word(&mut self, start: usize, first: char, place: (usize, usize)) {
+        let mut end = start + first.len_utf8();
+        while let Some((next, inner)) = self.chars.peek().copied().filter(|(_, inner)| is_word(*inner)) {
+            end = next + inner.len_utf8();
+            self.step();
+        }
+        (self.on)(Piece::Word(&self.source[start..end], place));
+    }
+
+    /// The rest of a string that ends with a quote and so many `#`; without any it ends with its line, too.
+    fn string(&mut self, quote: char, hashes: usize) {
+        while let Some((at, inner, _)) = self.step() {
+            match inner {
+                '\\' if hashes == 0 => drop(self.step()),
+                '\n' if hashes == 0 => return,
+                inner if inner == quote => {
+                    let after = &self.source[at + 1..];
+                    if after.bytes().take(hashes).filter(|byte| *byte == b'#').count() == hashes {
+                        (0..hashes).for_each(|_| _ = self.step());
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The rest of `#"…"#` or `##"…"##`, if it is one.
+    fn raw_string(&mut self) -> bool {
+        let rest = self.chars.peek().map_or("", |(at, _)| &self.source[*at..]);
+        let more = rest.len() - rest.trim_start_matches('#').len();
+        if !rest[more..].starts_with('"') {
+            return false;
+        }
+        (0..=more).for_each(|_| _ = self.step());
+        self.string('"', more + 1);
+        true
+    }
+
+    /// The rest of a text in backticks. Whether it stops at a `${`.
+    fn text(&mut self) -> bool {
+        while let Some((_, inner, _)) = self.step() {
+            match inner {
+                '`' => return false,
+                '\\' => drop(self.step()),
+                '$' if self.next_is('{') => return self.step().is_some(),
+                _ => {}
+            }
+        }
+        false
+    }
+
+    /// The rest of a comment and those within it. Whether it has an end.
+    fn comment(&mut self) -> bool {
+        let mut open = 1;
+        self.step();
+        // As rhai has it: `/**/` is the beginning of a documentation comment.
+        if self.next_is('*') {
+            self.step();
+        }
+        while let Some((_, inner, _)) = self.step() {
+            match inner {
+                '*' if self.next_is('/') => open -= 1,
+                '/' if self.next_is('*') => open += 1,
+                _ => continue,
+            }
+            self.step();
+            if open == 0 {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -858,6 +978,25 @@ mod tests {
         let found: Vec<(String, usize, usize)> =
             declarations(source).into_iter().map(|one| (one.name, one.line, one.depth)).collect();
         assert_eq!(found, [("a".into(), 1, 0), ("D".into(), 2, 1), ("x".into(), 3, 0)]);
+    }
+
+    #[test]
+    fn an_open_comment_is_found_past_strings_and_closed_ones() {
+        for (source, place) in [
+            ("/* a /* b */\nlet x = 1;", (1, 1)),
+            ("let a = \"/*\"; // /*\n'/'; /* x */ /** y", (2, 14)),
+            ("let a = `/* ${ `/*` + #\"/* \" \"# } /*`;\n  /*/", (2, 3)),
+            ("let a = `${ #{a: {}} /* } `;", (1, 22)),
+            ("let c = '\"'; let d = '\\''; /*", (1, 28)),
+            ("/***/ /**/ let x = 1;", (1, 7)),
+        ] {
+            assert_eq!(open_comment(source), Some(place), "{source}");
+        }
+        for source in
+            ["/* /* */ */", "/***/", "let a = \"/*\";", "let a = `/*`;", "#\"/*\"#", "// /*", "`\\`/*`"]
+        {
+            assert_eq!(open_comment(source), None, "{source}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::job::{self, Job};
 use super::load;
 use super::ready;
 use super::runtime::rt;
+use super::utf8;
 use super::value::{self, Opts};
 use crate::exit;
 use crate::jobs::fail::Death;
@@ -389,7 +390,8 @@ fn one_line(answered: &Answered) -> String {
 
 fn json(answered: &Answered) -> Fallible<Dynamic> {
     let response = &answered.response;
-    match serde_json::from_slice(&response.body) {
+    let body = response.body.strip_prefix(utf8::MARK.to_string().as_bytes()).unwrap_or(&response.body);
+    match serde_json::from_slice(body) {
         Ok(value) => Ok(from_json(&value)),
         Err(error) => {
             let what = format!("{} {}", answered.method, response.url);

@@ -4,14 +4,15 @@
 //! file is looked for in the wrong place. Here the name of a module is its canonical path, as people know it;
 //! it is the key of the cache, the source of positions, and what a nested import is relative to.
 
+use super::error::ScriptError;
 use super::runtime::{self, rt};
-use super::{captured, failure};
+use super::{captured, failure, hints, utf8};
 use crate::builtin;
 use crate::jobs::control::lock;
 use crate::jobs::strand;
 use rhai::{
-    AST, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position, Scope,
-    Shared,
+    AST, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position,
+    Scope, Shared,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -96,10 +97,12 @@ impl Resolver {
                     tried.push(shown(&candidate));
                     continue;
                 }
-                let text = std::fs::read_to_string(&candidate).map_err(|e| {
-                    let message = format!("the module `{}` cannot be read: {e}", shown(&candidate));
-                    Box::new(EvalAltResult::ErrorRuntime(message.into(), position))
-                })?;
+                let wrong = |what: String| {
+                    let wrong = ScriptError::usage(format!("the module `{}` {what}", shown(&candidate)));
+                    Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(wrong), position))
+                };
+                let bytes = std::fs::read(&candidate).map_err(|e| wrong(format!("cannot be read: {e}")))?;
+                let text = utf8::script(bytes).map_err(wrong)?;
                 let canonical = std::fs::canonicalize(&candidate).unwrap_or(candidate);
                 return Ok((runtime::display_path(&canonical), text));
             }
@@ -165,8 +168,7 @@ impl Resolver {
             return Ok(ast.clone());
         }
         failure::remember(&name, &text);
-        let mut ast: AST = engine
-            .compile(without_shebang(&text))
+        let mut ast: AST = hints::compile(engine, without_shebang(&text))
             .map_err(|error| in_module(&name, Box::new(error.into()), position))?;
         ast.set_source(name.as_str());
         failure::remember_closures(&ast);

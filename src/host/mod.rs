@@ -24,6 +24,7 @@
 //! captured what closures share, when they run at the same time
 //! runtime  what the functions work on
 //! position errors that point into a file that a script reads
+//! utf8     bytes of a file → text
 //! job, command, wait, http, load, mock, assert, test, port, fs, env, flow, module, text, number   one namespace a file
 //! ```
 //!
@@ -68,6 +69,7 @@ mod services;
 mod signature;
 mod test;
 mod text;
+mod utf8;
 mod value;
 mod wait;
 

@@ -4,7 +4,7 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{captured, check as checks, failure, param, value, wait as waits};
+use super::{captured, check as checks, failure, hints, param, utf8, value, wait as waits};
 use crate::builtin;
 use crate::cli::Source;
 use crate::event::Failure;
@@ -129,11 +129,7 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
             }
         }
     };
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        fail(format!("`{name}` is not UTF-8: invalid byte in line {line}"))
-    })?;
+    let text = utf8::script(bytes).map_err(|wrong| fail(format!("`{name}` {wrong}")))?;
     failure::remember(&name, &text);
     Ok(Loaded { name, text, dir })
 }
@@ -181,7 +177,8 @@ fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
 
 fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     let text = without_shebang(&loaded.text);
-    let mut ast = engine.compile(text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
+    let mut ast =
+        hints::compile(engine, text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
     failure::remember_closures(&ast);
     captured::remember(&ast);

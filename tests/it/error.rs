@@ -191,9 +191,69 @@ fn a_directory_is_no_script() {
 #[test]
 fn a_script_must_be_utf8() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    fs::write(dir.path().join("latin1.rhai"), b"print(\"a\");\nprint(\"caf\xe9\");\n").expect("written");
-    let ran = Script::file("latin1.rhai").cwd(dir.path()).run().code(2);
-    ran.stderr_has("`latin1.rhai` is not UTF-8: invalid byte in line 2");
+    fs::create_dir(dir.path().join("lib")).expect("created");
+    let utf16 = |start: &[u8]| -> Vec<u8> {
+        start.iter().copied().chain("print(1);\n".encode_utf16().flat_map(u16::to_le_bytes)).collect()
+    };
+    for (text, wrong) in [
+        (b"print(\"a\");\nprint(\"caf\xe9\");\n".to_vec(), "not UTF-8: invalid byte in line 2"),
+        (utf16(b"\xff\xfe"), "UTF-16, not UTF-8: save it as UTF-8"),
+        (utf16(b""), "UTF-16, not UTF-8: save it as UTF-8"),
+    ] {
+        fs::write(dir.path().join("other.rhai"), &text).expect("written");
+        fs::write(dir.path().join("lib/other.rhai"), &text).expect("written");
+        let ran = Script::file("other.rhai").cwd(dir.path()).run().code(2);
+        ran.stderr_has(&format!("`other.rhai` is {wrong}"));
+        let ran = Script::code("import \"lib/other\" as other;").cwd(dir.path()).run().code(2);
+        ran.stderr_has(&format!("the module `lib/other.rhai` is {wrong}"));
+    }
+}
+
+#[test]
+fn a_comment_without_an_end_hides_nothing_in_a_script_from_elsewhere() {
+    let code = "print(1);\n/* disabled\nfail(\"lost\");\n";
+    Script::code(code).run().code(2).stdout("").stderr_has("this comment has no end\n  --> -e:2:1");
+    let dir = tempfile::tempdir().expect("temporary directory");
+    fs::write(dir.path().join("open.rhai"), code).expect("written");
+    let ran = Script::code("import \"open\" as open;").cwd(dir.path()).run().code(2).stdout("");
+    ran.stderr_has("this comment has no end\n  --> open.rhai:2:1");
+    let stdin = fs::File::open(dir.path().join("open.rhai")).expect("readable");
+    let ran = Script::file("-").command().stdin(stdin).output().expect("bgjobs starts");
+    assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(2), &b""[..]));
+    // Closed ones, nested ones and what only looks like one are none.
+    Script::code("/* /* */ */ print(\"/*\"); // /*\n/***/").run().code(0).stdout("/*\n");
+}
+
+/// Editors on Windows put one in front of what they save.
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_script_or_a_configuration() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    for (file, text) in [
+        ("marked.rhai", "#!/usr/bin/env -S bgjobs script\nimport \"module\" as m; print(m::f());"),
+        ("module.rhai", "fn f() { 1 }"),
+        ("a.json", "{\"a\": 1}"),
+        ("a.yaml", "a: 1"),
+        ("a.toml", "a = 1"),
+        ("a.env", "A=1"),
+        ("Procfile", "web: true"),
+    ] {
+        fs::write(dir.path().join(file), format!("\u{feff}{text}")).expect("written");
+    }
+    let run = |script: Script| script.cwd(dir.path()).run();
+    run(Script::file("marked.rhai")).code(0).stdout("1\n");
+    let stdin = fs::File::open(dir.path().join("marked.rhai")).expect("readable");
+    let ran = Script::file("-").cwd(dir.path()).command().stdin(stdin).output().expect("bgjobs starts");
+    assert_eq!(ran.stdout, b"1\n");
+    let code = r#"
+        for value in [read_json("a.json"), read_yaml("a.yaml"), read_toml("a.toml"), parse_json(output("cat a.json"))] {
+            assert_eq(value, #{a: 1});
+        }
+        assert_eq(read_file("a.env"), "A=1");
+        assert_eq(load_env("a.env"), #{A: "1"});
+        import "std/procfile" as p;
+        assert_eq(p::read("Procfile")[0].name, "web");
+    "#;
+    run(Script::code(code)).code(0);
 }
 
 /// It has done nothing that could be judged. Whatever was started is.

@@ -78,7 +78,7 @@ impl Random {
 }
 
 /// The time that this thread has had the processor.
-fn worked() -> Duration {
+pub fn worked() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 

@@ -5,17 +5,17 @@
 //! closure gets its own copy of what none of them changes; handles, such as jobs, are the same job all the same. What
 //! one of them changes stays one cell.
 
-use super::check;
+use super::functions::{self, Functions};
 use crate::jobs::control::lock;
 use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnPtr, Map, Stmt};
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 /// The script and its modules: what their closures look like from within.
-static TEXTS: Mutex<Vec<AST>> = Mutex::new(Vec::new());
+static FUNCTIONS: LazyLock<Mutex<Functions>> = LazyLock::new(Mutex::default);
 
 pub fn remember(ast: &AST) {
-    lock(&TEXTS).push(ast.clone_functions_only());
+    lock(&FUNCTIONS).add(ast);
 }
 
 /// Methods that change the array, map, string or blob that they are called on.
@@ -59,43 +59,27 @@ const MOST: usize = 10_000;
 
 /// How many parameters a closure has that it did not capture; none when it is no closure of a script.
 pub fn parameters(closure: &FnPtr) -> Option<usize> {
-    let function = Function::of(closure)?;
+    let function = of(closure)?;
     Some(function.params.len().saturating_sub(closure.curry().len()))
 }
 
 /// The names of the parameters of a function of a script, but for the first ones, which it has captured.
 pub fn named_parameters(function: &str, captured: usize) -> Option<Vec<String>> {
-    Some(Function::named(function)?.params.into_iter().skip(captured).collect())
+    Some(named(function)?.params.iter().skip(captured).map(ToString::to_string).collect())
 }
 
 /// A closure as it is written. Its name is unique.
-struct Function {
-    name: String,
-    params: Vec<String>,
-    ast: AST,
+fn of(closure: &FnPtr) -> Option<functions::Function> {
+    if closure.is_anonymous() { named(closure.fn_name()) } else { None }
 }
 
-impl Function {
-    fn of(closure: &FnPtr) -> Option<Self> {
-        if closure.is_anonymous() { Self::named(closure.fn_name()) } else { None }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        lock(&TEXTS).iter().find_map(|ast| {
-            let found = ast.iter_functions().find(|function| function.name == name)?;
-            let params = found.params.iter().map(|param| (*param).to_owned()).collect();
-            Some(Self { name: name.to_owned(), params, ast: ast.clone() })
-        })
-    }
-
-    fn body(&self) -> Vec<Stmt> {
-        check::body(&self.ast, &(self.name.clone(), self.params.len()))
-    }
+fn named(name: &str) -> Option<functions::Function> {
+    lock(&FUNCTIONS).named(name).first().cloned()
 }
 
 /// Whether a script has defined a function of this name.
 fn of_script(name: &str) -> bool {
-    lock(&TEXTS).iter().any(|ast| ast.iter_functions().any(|function| function.name == name))
+    !lock(&FUNCTIONS).named(name).is_empty()
 }
 
 /// These closures, each with its own copies of what none of them changes.
@@ -198,9 +182,9 @@ impl Changed {
         if !self.seen.insert(closure.fn_name().to_owned()) {
             return;
         }
-        let Some(function) = Function::of(closure) else { return };
+        let Some(function) = of(closure) else { return };
         let mut inner = Vec::new();
-        for stmt in function.body() {
+        for stmt in functions::body(&function) {
             let (names, methods) = (&mut self.names, &self.methods);
             stmt.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
                 names.extend(path.last().and_then(|node| changed(node, methods)).map(str::to_owned));
@@ -258,9 +242,9 @@ fn changes_items(closure: &Expr, methods: &BTreeSet<String>) -> bool {
 
 /// Whether a function of the script changes what it is called on.
 fn changes_this(function: &str, methods: &BTreeSet<String>) -> bool {
-    let Some(function) = Function::named(function) else { return false };
+    let Some(function) = named(function) else { return false };
     let mut found = false;
-    for stmt in function.body() {
+    for stmt in functions::body(&function) {
         stmt.walk(&mut Vec::new(), &mut |path: &[ASTNode]| {
             found |= path.last().and_then(|node| changed(node, methods)) == Some(THIS);
             !found
@@ -290,9 +274,10 @@ struct Copier<'a> {
 impl Copier<'_> {
     fn closure(&mut self, closure: &FnPtr) -> FnPtr {
         let mut own = closure.clone();
-        let params = Function::of(closure).map(|function| function.params).unwrap_or_default();
+        let function = of(closure);
         for (index, captured) in own.iter_curry_mut().enumerate() {
-            if !params.get(index).is_some_and(|name| self.changed.contains(name)) {
+            let name = function.as_ref().and_then(|function| function.params.get(index));
+            if !name.is_some_and(|name| self.changed.contains(name.as_str())) {
                 *captured = self.value(captured);
             }
         }

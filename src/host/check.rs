@@ -4,10 +4,12 @@
 //! The rule is to stay silent when in doubt: a valid script must never be refused. Types are not known here,
 //! so calls are judged by name and number of arguments, and arguments only where they are written out.
 
+use super::functions::{Function, Functions};
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
 use super::{
-    data, declared, env, failure, hints, http, import, launch, load, method, parallel, param, ready, wait,
+    data, declared, env, failure, functions, hints, http, import, launch, load, method, parallel, param,
+    ready, wait,
 };
 use crate::event::Failure;
 use crate::exit;
@@ -60,7 +62,7 @@ const CATCHING: &[&str] = &["attempt", "assert_throws"];
 /// Checks a compiled script and what it imports.
 pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
     let names = Names::of(engine);
-    let mut project = Project::default();
+    let mut project = Project { main: source.to_owned(), ..Project::default() };
     project.add(engine, ast, source, &mut Vec::new())?;
     project.read_words();
     let mut found = Vec::new();
@@ -101,6 +103,8 @@ struct File {
     imports: BTreeMap<String, Option<String>>,
     /// How many parameters the functions of a name take, and whether another file sees it.
     functions: BTreeMap<String, Vec<(usize, bool)>>,
+    /// These and the closures.
+    defined: Functions,
 }
 
 impl File {
@@ -119,8 +123,8 @@ impl File {
         };
         let Expr::DynamicConstant(closure, _) = closure else { return None };
         let name = closure.read_lock::<FnPtr>()?.fn_name().to_owned();
-        let function = self.ast.iter_functions().find(|function| function.name == name)?;
-        Some(function.params.iter().skip(captured).map(|param| (*param).to_owned()).collect())
+        let function = self.defined.named(&name).first()?;
+        Some(function.params.iter().skip(captured).map(ToString::to_string).collect())
     }
 }
 
@@ -128,6 +132,10 @@ impl File {
 #[derive(Default)]
 struct Project {
     files: BTreeMap<String, File>,
+    /// The script itself: no other imports it.
+    main: String,
+    /// The names of all functions.
+    defined: BTreeSet<String>,
     /// Map keys, properties and strings: the names that a closure in a map can have.
     words: BTreeSet<String>,
     /// Strings, and the keys of `env` maps: the names that a variable of the shell can have.
@@ -154,7 +162,13 @@ impl Project {
                 functions.entry(function.name.to_owned()).or_default().push((function.params.len(), public));
             }
         }
-        let mut file = File { name: name.to_owned(), ast: ast.clone(), imports: BTreeMap::new(), functions };
+        let mut file = File {
+            name: name.to_owned(),
+            ast: ast.clone(),
+            imports: BTreeMap::new(),
+            functions,
+            defined: Functions::of(ast),
+        };
         // Registered before its imports are followed, so that a circle ends.
         self.files.insert(
             name.to_owned(),
@@ -163,6 +177,7 @@ impl Project {
                 functions: BTreeMap::new(),
                 name: name.to_owned(),
                 ast: AST::empty(),
+                defined: Functions::default(),
             },
         );
         chain.push(name.to_owned());
@@ -265,6 +280,7 @@ impl Project {
             });
             methods.insert(file.name.clone(), own);
         }
+        self.defined = self.files.values().flat_map(|file| file.functions.keys().cloned()).collect();
         self.words = words;
         self.shell = shell;
         self.methods = methods;
@@ -303,7 +319,8 @@ struct Walk<'a> {
     scope: Vec<Variable>,
     /// How many `try` blocks and catching functions are around: there, an error may be what is wanted.
     guarded: usize,
-    bodies: BTreeMap<(String, usize), Vec<Stmt>>,
+    /// The functions and closures that have been gone through, by name and number of parameters.
+    seen: BTreeSet<(String, usize)>,
     /// The module that has returned what stands before the dot of the method call at a place.
     receivers: BTreeMap<Position, String>,
     found: Vec<(Position, CallAdvice)>,
@@ -311,43 +328,40 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(names: &'a Names, project: &'a Project, file: &'a File) -> Self {
-        let mut walk = Self {
+        Self {
             names,
             project,
             file,
             scope: Vec::new(),
             guarded: 0,
-            bodies: BTreeMap::new(),
+            seen: BTreeSet::new(),
             receivers: BTreeMap::new(),
             found: Vec::new(),
-        };
-        for function in file.ast.iter_functions() {
-            let key = (function.name.to_owned(), function.params.len());
-            walk.bodies.insert(key.clone(), body(&file.ast, &key));
         }
-        walk
     }
 
     fn file(&mut self) {
         let ast = &self.file.ast;
         self.block(ast.statements());
-        for function in ast.iter_functions().filter(|function| !function.name.starts_with("anon$")) {
-            self.body((function.name.to_owned(), function.params.len()), &function.params, false);
+        for function in ast.iter_fn_def().filter(|function| !function.name.starts_with("anon$")) {
+            self.body(function, false);
         }
     }
 
     /// The body of a function, or of a closure, which sees what is around it.
-    fn body(&mut self, key: (String, usize), params: &[&str], sees_outside: bool) {
-        let Some(body) = self.bodies.remove(&key) else { return };
+    fn body(&mut self, function: &Function, sees_outside: bool) {
+        if !self.seen.insert((function.name.to_string(), function.params.len())) {
+            return;
+        }
         let outside = if sees_outside { Vec::new() } else { std::mem::take(&mut self.scope) };
         let mark = self.scope.len();
         // A captured variable is a parameter of the closure and still the same variable.
-        for name in params {
+        for name in &function.params {
             if self.index_of(name).is_none() || !sees_outside {
                 self.declare(name, false);
             }
         }
-        self.block(&body);
+        self.block(&functions::body(function));
         self.scope.truncate(mark);
         if !sees_outside {
             self.scope = outside;
@@ -497,9 +511,9 @@ impl<'a> Walk<'a> {
         if !name.starts_with("anon$") {
             return;
         }
-        let file = self.file;
-        let Some(function) = file.ast.iter_functions().find(|function| function.name == name) else { return };
-        self.body((name.to_owned(), function.params.len()), &function.params, true);
+        if let Some(function) = self.file.defined.named(name).first() {
+            self.body(function, true);
+        }
     }
 
     /// `receiver`: none for `f(x)`; for `a.f(x)` the variable that `a` starts with, where it is one.
@@ -557,11 +571,9 @@ impl<'a> Walk<'a> {
         if self.project.dynamic || call.capture_parent_scope {
             return self.names.has(name);
         }
-        let is_main = |file: &&File| !self.project.files.values().any(|other| imports(other, &file.name));
-        let main = self.project.files.values().find(is_main);
         let mut arities: BTreeSet<usize> = self.names.params(name).iter().copied().collect();
         // A module may call what the script that imports it defines.
-        for file in [Some(self.file), main].into_iter().flatten() {
+        for file in [Some(self.file), self.project.files.get(&self.project.main)].into_iter().flatten() {
             arities.extend(file.functions.get(name).into_iter().flatten().map(|(params, _)| *params));
         }
         if arities.is_empty() {
@@ -615,16 +627,13 @@ impl<'a> Walk<'a> {
     }
 
     fn form_of_own(&self, name: &str) -> Option<String> {
-        let function = self.file.ast.iter_functions().find(|function| function.name == name)?;
-        Some(format!("{name}({})", function.params.join(", ")))
+        self.file.defined.named(name).first().map(functions::form)
     }
 
     fn wrong_number(&mut self, name: &str, given: usize, receiver: usize, position: Position) {
         let mut forms: Vec<String> = signature::known().forms(name);
         if receiver == 0 {
-            for function in self.file.ast.iter_functions().filter(|function| function.name == name) {
-                forms.push(format!("{name}({})", function.params.join(", ")));
-            }
+            forms.extend(self.file.defined.named(name).iter().map(functions::form));
         }
         let given = match given {
             0 => "no argument".to_owned(),
@@ -644,8 +653,7 @@ impl<'a> Walk<'a> {
 
     /// `x.f(…)`: what `x` is nobody knows. Whether the name is one of ours.
     fn method(&mut self, name: &str, call: &FnCallExpr, position: Position) -> bool {
-        let in_script = self.project.files.values().any(|file| file.functions.contains_key(name));
-        if self.project.dynamic || in_script || self.project.words.contains(name) {
+        if self.project.dynamic || self.project.defined.contains(name) || self.project.words.contains(name) {
             return false;
         }
         if !self.names.has(name) && self.names.has(&format!("get${name}")) {
@@ -698,13 +706,10 @@ impl<'a> Walk<'a> {
             return;
         }
         let name = call.name.as_str();
-        let public: Vec<&str> = module
-            .functions
-            .iter()
-            .filter(|(_, forms)| forms.iter().any(|(_, public)| *public))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        if !public.contains(&name) {
+        let is_public = |forms: &Vec<(usize, bool)>| forms.iter().any(|(_, public)| *public);
+        if !module.functions.get(name).is_some_and(is_public) {
+            let public = module.functions.iter().filter(|(_, forms)| is_public(forms));
+            let public: Vec<&str> = public.map(|(name, _)| name.as_str()).collect();
             let private = module.functions.contains_key(name);
             let what = if private { "is private in" } else { "is not in" };
             let message = format!("the function `{name}` {what} the module `{target}`");
@@ -719,14 +724,14 @@ impl<'a> Walk<'a> {
         }
         let fits = module.functions[name].iter().any(|(params, _)| *params == call.args.len());
         if !fits && self.guarded == 0 {
-            let forms = module.ast.iter_functions().filter(|function| function.name == name);
+            let forms = module.defined.named(name).iter();
             let forms: Vec<String> =
-                forms.map(|function| format!("{alias}::{name}({})", function.params.join(", "))).collect();
+                forms.map(|function| format!("{alias}::{}", functions::form(function))).collect();
             let message = format!("no form of `{alias}::{name}` takes {} arguments", call.args.len());
             self.report(position, CallAdvice { message, notes: signature::form_notes(&forms), hint: None });
         } else if self.guarded == 0
             && let Some(Expr::Map(given, _)) = call.args.last()
-            && let Some(known) = declared::options(&module.ast, name, call.args.len())
+            && let Some(known) = declared::options(&module.defined, name, call.args.len())
         {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let function = format!("{alias}::{name}");
@@ -841,14 +846,19 @@ impl<'a> Walk<'a> {
 
     /// `"…${port}…"` in double quotes, where `port` is a variable: the text would hold `${port}`.
     fn text(&mut self, text: &str, position: Position) {
-        if !text.contains("${") || !failure::starts_with_quote(&self.file.name, position) {
+        if !text.contains("${") {
             return;
         }
         for part in text.split("${").skip(1) {
             let Some((inside, _)) = part.split_once('}') else { continue };
             let end = inside.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(inside.len());
             let name = &inside[..end];
-            if name.is_empty() || self.index_of(name).is_none() || self.is_of_the_shell(name, text) {
+            // Where it stands is asked last: that looks through all lines.
+            if name.is_empty()
+                || self.index_of(name).is_none()
+                || self.is_of_the_shell(name, text)
+                || !failure::starts_with_quote(&self.file.name, position)
+            {
                 continue;
             }
             self.report(
@@ -1005,10 +1015,6 @@ fn kept_closure(name: &str) -> CallAdvice {
     }
 }
 
-fn imports(file: &File, name: &str) -> bool {
-    file.imports.values().flatten().any(|target| target == name)
-}
-
 /// Where the method is called that stands directly behind a dot: `f` of `.f().g()`.
 fn first_call(behind: &Expr) -> Option<Position> {
     match behind {
@@ -1025,21 +1031,6 @@ fn root(expr: &Expr) -> Option<&str> {
         Expr::Dot(sides, _, _) | Expr::Index(sides, _, _) => root(&sides.lhs),
         _ => None,
     }
-}
-
-/// The statements of one function. Rhai hides the type of a function's body; a walk over a script that has
-/// nothing else shows them.
-pub fn body(ast: &AST, (name, params): &(String, usize)) -> Vec<Stmt> {
-    let mut only = ast.clone_functions_only();
-    only.retain_functions(|_, _, other, number| other == name && number == *params);
-    let mut statements = Vec::new();
-    only.walk(&mut |path: &[ASTNode]| {
-        if let [ASTNode::Stmt(stmt)] = path {
-            statements.push((*stmt).clone());
-        }
-        true
-    });
-    statements
 }
 
 #[cfg(test)]
@@ -1068,5 +1059,33 @@ mod tests {
             missing.extend(keys.iter().filter(|key| !named(key)).map(|key| format!("{function}: {key}")));
         }
         assert!(missing.is_empty(), "not in the documentation: {missing:#?}");
+    }
+
+    /// Eight times the script is to cost about eight times the time, not 64. What the parser costs is another matter.
+    #[test]
+    fn what_the_check_costs_grows_with_the_script_and_no_faster() {
+        type Shape = fn(usize) -> String;
+        let shapes: &[(&str, Shape)] = &[
+            ("functions", |n| {
+                format!("fn f{n}(x) {{ let y = x + {n}; if y > 3 {{ f{n}(y) }} else {{ x }} }}")
+            }),
+            ("closures", |n| format!("[#{{a: || {n}}}].map(|x| x.a.call() + {n});")),
+            ("calls", |n| format!("run(\"echo ${{A{n}}}\", #{{timeout: \"1s\"}});")),
+            ("blocks", |n| {
+                format!("if true {{ for i in 0..{n} {{ try {{ print(`${{i}}`); }} catch (e) {{ }} }} }}")
+            }),
+        ];
+        let engine = crate::host::engine::engine(&[]);
+        let cost = |shape: &Shape, count: usize| {
+            let code: Vec<String> = (0..count).map(shape).collect();
+            let ast = engine.compile(code.join("\n")).expect("compiles");
+            let before = crate::fuzz::worked();
+            check(&engine, &ast, "many").expect("passes");
+            crate::fuzz::worked().saturating_sub(before)
+        };
+        for (name, shape) in shapes {
+            let (few, many) = (cost(shape, 500), cost(shape, 4000));
+            assert!(many < few * 24, "{name}: {few:?} for 500, {many:?} for 4000");
+        }
     }
 }

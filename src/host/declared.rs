@@ -4,25 +4,25 @@
 //! In doubt there is no answer: options that are changed, looked at or handed on in another way are judged when the
 //! function is called.
 
-use super::check;
-use rhai::{AST, ASTNode, Expr, FnCallExpr, Stmt};
+use super::functions::{self, Functions};
+use rhai::{ASTNode, Expr, FnCallExpr, Stmt};
 
 /// How many functions hand them on to each other.
 const DEEPEST: usize = 4;
 
 /// The names of the options in the last of so many parameters.
-pub fn options(ast: &AST, function: &str, params: usize) -> Option<Vec<String>> {
-    taken(ast, function, params, params.checked_sub(1)?, DEEPEST)
+pub fn options(all: &Functions, function: &str, params: usize) -> Option<Vec<String>> {
+    taken(all, function, params, params.checked_sub(1)?, DEEPEST)
 }
 
 /// The options in the parameter of this index.
-fn taken(ast: &AST, function: &str, params: usize, index: usize, depth: usize) -> Option<Vec<String>> {
+fn taken(all: &Functions, function: &str, params: usize, index: usize, depth: usize) -> Option<Vec<String>> {
     if depth == 0 {
         return None;
     }
-    let one = ast.iter_functions().find(|one| one.name == function && one.params.len() == params)?;
-    let given = one.params[index];
-    for stmt in check::body(ast, &(function.to_owned(), params)) {
+    let function = all.with(function, params)?;
+    let given = function.params[index].as_str();
+    for stmt in functions::body(function) {
         let (expr, name) = match stmt {
             Stmt::Var(var, _, _) => (var.1.clone(), Some(var.0.name.to_string())),
             Stmt::FnCall(call, position) => (Expr::FnCall(call, position), None),
@@ -30,7 +30,7 @@ fn taken(ast: &AST, function: &str, params: usize, index: usize, depth: usize) -
             _ => return None,
         };
         if let Some(call) = first_call(&expr)
-            && let Some(found) = of_call(ast, call, given, depth)
+            && let Some(found) = of_call(all, call, given, depth)
         {
             return Some(found);
         }
@@ -52,35 +52,33 @@ fn first_call(expr: &Expr) -> Option<&FnCallExpr> {
 }
 
 /// The options that a call takes which gets them under this name, or in which another call does.
-fn of_call(ast: &AST, call: &FnCallExpr, given: &str, depth: usize) -> Option<Vec<String>> {
+fn of_call(all: &Functions, call: &FnCallExpr, given: &str, depth: usize) -> Option<Vec<String>> {
     if !call.namespace.is_empty() {
         return None;
     }
-    let is_own = |name: &str, params| {
-        ast.iter_functions().any(|function| function.name == name && function.params.len() == params)
-    };
+    let is_own = |name: &str, params| all.with(name, params).is_some();
     let name = call.name.as_str();
     let index = call.args.iter().position(|arg| is_variable(arg, given));
     match index {
-        Some(0) if name == "options" && call.args.len() == 3 && !is_own(name, 3) => keys(ast, &call.args[1]),
-        Some(index) if is_own(name, call.args.len()) => taken(ast, name, call.args.len(), index, depth - 1),
+        Some(0) if name == "options" && call.args.len() == 3 && !is_own(name, 3) => keys(all, &call.args[1]),
+        Some(index) if is_own(name, call.args.len()) => taken(all, name, call.args.len(), index, depth - 1),
         Some(_) => None,
-        None => call.args.iter().filter_map(first_call).find_map(|inner| of_call(ast, inner, given, depth)),
+        None => call.args.iter().filter_map(first_call).find_map(|inner| of_call(all, inner, given, depth)),
     }
 }
 
 /// The keys of a map that is written out, also as a sum, or as what a function of no parameters consists of.
-fn keys(ast: &AST, map: &Expr) -> Option<Vec<String>> {
+fn keys(all: &Functions, map: &Expr) -> Option<Vec<String>> {
     match map {
         Expr::Map(map, _) => Some(map.0.iter().map(|(key, _)| key.name.to_string()).collect()),
         Expr::FnCall(call, _) if call.name == "+" && call.args.len() == 2 => {
-            let (mut left, right) = (keys(ast, &call.args[0])?, keys(ast, &call.args[1])?);
+            let (mut left, right) = (keys(all, &call.args[0])?, keys(all, &call.args[1])?);
             left.extend(right);
             Some(left)
         }
         Expr::FnCall(call, _) if call.args.is_empty() && call.namespace.is_empty() => {
-            match check::body(ast, &(call.name.to_string(), 0)).as_slice() {
-                [Stmt::Expr(map)] if matches!(**map, Expr::Map(..)) => keys(ast, map),
+            match functions::body(all.with(&call.name, 0)?).as_slice() {
+                [Stmt::Expr(map)] if matches!(**map, Expr::Map(..)) => keys(all, map),
                 _ => None,
             }
         }
@@ -125,7 +123,7 @@ mod tests {
             for function in
                 public.filter(|function| function.params.last().is_some_and(|last| *last == "opts"))
             {
-                match options(&ast, function.name, function.params.len()) {
+                match options(&Functions::of(&ast), function.name, function.params.len()) {
                     Some(_) => known += 1,
                     None => unknown.push(format!("{module}: {}", function.name)),
                 }
@@ -140,7 +138,7 @@ mod tests {
         let of = |body: &str| {
             let ast =
                 engine.compile(format!("fn f(given) {{ {body} }} fn g() {{ #{{a: 1}} }}")).expect("compiles");
-            options(&ast, "f", 1).map(|keys| keys.join(" "))
+            options(&Functions::of(&ast), "f", 1).map(|keys| keys.join(" "))
         };
         let some = |keys: &str| Some(keys.to_owned());
         assert_eq!(of("options(given, #{a: 1, b: 2}, \"f\")"), some("a b"));

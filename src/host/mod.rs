@@ -5,6 +5,7 @@
 //! script   load, check, run, `on_exit`
 //! check    what is checked before anything runs
 //! declared which options a function that is written in Rhai takes
+//! functions    the functions that scripts define, by name
 //! hints    advice for habits from other languages
 //! import   where modules come from
 //! signature    which functions there are
@@ -44,6 +45,7 @@ mod error;
 mod failure;
 mod flow;
 mod fs;
+mod functions;
 mod hints;
 mod http;
 mod import;

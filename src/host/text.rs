@@ -60,24 +60,55 @@ fn in_place() -> Module {
         "Sorts an array in place and returns it. Numbers sort by value, texts by their characters; a mix sorts \
          numbers first, then by type.",
         "assert_eq([3, 1, 2].sort(), [1, 2, 3]);",
-        |_, value, _| {
-            of_array(value, |array| {
-                array.sort_by(order);
-                Ok(())
-            })
-        },
+        |_, value, _| of_array(value, by(order)),
     );
     add(
         &mut module,
-        ("sort", &["array: array", "compare: closure", "array"], &[array, TypeId::of::<FnPtr>()]),
-        "Sorts an array in place by a closure that returns a negative number, 0 or a positive one, or whether \
-         its first value comes before the second; returns the array. What the closure throws is thrown.",
-        "assert_eq([1, 3, 2].sort(|a, b| b - a), [3, 2, 1]);",
-        |context, value, args| {
-            let closure: FnPtr = args[0].clone().cast();
-            of_array(value, |array| sort_by(context, array, &closure))
-        },
+        ("sort_desc", &["array: array", "array"], &[array]),
+        "As `sort()`, the greatest first.",
+        "assert_eq([3, 1, 2].sort_desc(), [3, 2, 1]);",
+        |_, value, _| of_array(value, by(|a, b| order(b, a))),
     );
+    add(
+        &mut module,
+        ("order", &["array: array", "array"], &[array]),
+        "As `sort()`, of a copy: the array itself stays as it is.",
+        "let list = [3, 1, 2]; assert_eq(list.order(), [1, 2, 3]); assert_eq(list[0], 3);",
+        |_, value, _| copy_of_array(value, by(order)),
+    );
+    add(
+        &mut module,
+        ("order_desc", &["array: array", "array"], &[array]),
+        "As `order()`, the greatest first.",
+        "assert_eq([3, 1, 2].order_desc(), [3, 2, 1]);",
+        |_, value, _| copy_of_array(value, by(|a, b| order(b, a))),
+    );
+    for name in ["sort", "sort_by"] {
+        add(
+            &mut module,
+            (name, &["array: array", "compare: closure", "array"], &[array, TypeId::of::<FnPtr>()]),
+            "Sorts an array in place by a closure that returns a negative number, 0 or a positive one, or whether \
+             its first value comes before the second; returns the array. What the closure throws is thrown; \
+             answers that contradict each other are a `usage` error.",
+            "assert_eq([1, 3, 2].sort(|a, b| b - a), [3, 2, 1]);",
+            |context, value, args| {
+                let closure: FnPtr = args[0].clone().cast();
+                of_array(value, |array| sort_by(context, array, &closure))
+            },
+        );
+    }
+    for name in ["order", "order_by"] {
+        add(
+            &mut module,
+            (name, &["array: array", "compare: closure", "array"], &[array, TypeId::of::<FnPtr>()]),
+            "As `sort(compare)`, of a copy: the array itself stays as it is.",
+            "assert_eq([1, 3, 2].order(|a, b| b - a), [3, 2, 1]);",
+            |context, value, args| {
+                let closure: FnPtr = args[0].clone().cast();
+                copy_of_array(value, |array| sort_by(context, array, &closure))
+            },
+        );
+    }
     add(
         &mut module,
         ("reverse", &["array: array", "array"], &[array]),
@@ -146,19 +177,55 @@ fn of_array(value: &mut Dynamic, change: impl FnOnce(&mut Array) -> Fallible<()>
     Ok(array.into())
 }
 
+fn copy_of_array(value: &Dynamic, change: impl FnOnce(&mut Array) -> Fallible<()>) -> Fallible<Dynamic> {
+    of_array(&mut value.flatten_clone(), change)
+}
+
+/// What sorts in this order.
+fn by(order: fn(&Dynamic, &Dynamic) -> Ordering) -> impl FnOnce(&mut Array) -> Fallible<()> {
+    move |array| {
+        array.sort_by(order);
+        Ok(())
+    }
+}
+
 /// The first error of the closure ends it; the array then stays as it was.
+///
+/// By merging, as the sort of the standard library does, which may panic when the closure contradicts itself. Here
+/// that gives some order, and then an error: no item may come before the one that it has been sorted behind.
 fn sort_by(context: &NativeCallContext, array: &mut Array, closure: &FnPtr) -> Fallible<()> {
-    let mut failed = None;
-    array.sort_by(|a, b| {
-        if failed.is_some() {
-            return Ordering::Equal;
+    let greater =
+        |a: &Dynamic, b: &Dynamic| compare(context, closure, a, b).map(|order| order == Ordering::Greater);
+    let mut items = array.clone();
+    let mut width = 1;
+    while width < items.len() {
+        let mut merged = Array::with_capacity(items.len());
+        let mut rest = items.into_iter();
+        while rest.len() > 0 {
+            let mut half = || rest.by_ref().take(width).collect::<Array>().into_iter().peekable();
+            let (mut left, mut right) = (half(), half());
+            while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+                let next = if greater(a, b)? { right.next() } else { left.next() };
+                merged.extend(next);
+            }
+            merged.extend(left.chain(right));
         }
-        compare(context, closure, a, b).unwrap_or_else(|error| {
-            failed = Some(error);
-            Ordering::Equal
-        })
-    });
-    failed.map_or(Ok(()), Err)
+        items = merged;
+        width *= 2;
+    }
+    for pair in items.windows(2) {
+        // One that takes equal values for greater says so of both orders, and means no harm.
+        if greater(&pair[0], &pair[1])? && !greater(&pair[1], &pair[0])? {
+            let (a, b) = (value::show(&pair[0]), value::show(&pair[1]));
+            let wrong =
+                format!("sort: the closure's answers contradict each other, about {a} and {b} among others");
+            return Err(ScriptError::usage(wrong)
+                .note("when a comes before b and b before c, then a must come before c, whenever it is asked")
+                .into());
+        }
+    }
+    *array = items;
+    Ok(())
 }
 
 /// `()` joined to a string.
@@ -335,12 +402,13 @@ pub fn regex(pattern: &str) -> Fallible<regex::Regex> {
 
 /// An order for any two values: numbers, then texts, then the rest by how they print.
 fn order(a: &Dynamic, b: &Dynamic) -> Ordering {
-    let number = |value: &Dynamic| value.as_float().or_else(|_| value.as_int().map(|whole| whole as f64));
-    if let (Ok(a), Ok(b)) = (a.as_int(), b.as_int()) {
-        return a.cmp(&b);
-    }
+    // Large integers are no different numbers as floats, but still are as what they are.
+    let number = |value: &Dynamic| match value.as_int() {
+        Ok(whole) => Ok((whole as f64, whole)),
+        Err(_) => value.as_float().map(|number| (number, number as i64)),
+    };
     match (number(a), number(b)) {
-        (Ok(a), Ok(b)) => a.total_cmp(&b),
+        (Ok(a), Ok(b)) => a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)),
         (Ok(_), Err(_)) => Ordering::Less,
         (Err(_), Ok(_)) => Ordering::Greater,
         _ => (a.type_name(), a.to_string()).cmp(&(b.type_name(), b.to_string())),

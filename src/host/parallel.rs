@@ -7,6 +7,7 @@ use super::captured;
 use super::error::{Fallible, Kind, ScriptError, terminated};
 use super::runtime::rt;
 use super::value::{self, Opts};
+use crate::exit;
 use crate::jobs;
 use crate::jobs::control::{Halt, lock};
 use crate::jobs::strand::{self, Strand, Turn};
@@ -22,6 +23,9 @@ pub const OPTIONS: &[&str] = &["at_once"];
 
 /// How many items of an array are worked on at the same time when nothing else is said.
 const AT_ONCE: usize = 64;
+
+/// How many threads one `parallel` may have.
+const MOST_AT_ONCE: usize = 10_000;
 
 /// Rhai evaluates recursively: room for the deepest script that its limits allow. Virtual memory only.
 pub const STACK: usize = 256 << 20;
@@ -52,7 +56,7 @@ mod functions {
         super::closures(&ctx, &closures, &Dynamic::UNIT)
     }
 
-    /// Calls a closure with every item of an array (or a range) at the same time, at most 64 at once, and returns
+    /// Calls a closure with every item of an array (or a range, of at most a million numbers) at the same time, at most 64 at once, and returns
     /// what it returned for each, in order; `|item, index|` also gets the index. Or, for an array of closures, with
     /// the option `at_once`.
     ///
@@ -73,7 +77,7 @@ mod functions {
     }
 
     /// As `parallel(array, closure)`, with the option `at_once`: how many items are worked on at the same time
-    /// (default 64).
+    /// (default 64, at most 10,000).
     ///
     /// ```rhai
     /// parallel(1..=6, |n| sleep("1ms"), #{at_once: 2});
@@ -118,13 +122,15 @@ fn at_once(opts: &Dynamic) -> Fallible<Option<usize>> {
     let opts = Opts::new("parallel", opts, OPTIONS)?;
     match opts.int("at_once")? {
         None => Ok(None),
-        Some(number) => match usize::try_from(number).ok().filter(|number| *number > 0) {
-            Some(number) => Ok(Some(number)),
-            None => Err(ScriptError::usage(format!(
-                "parallel: option `at_once`: {number} is no number of closures: at least 1"
-            ))
-            .into()),
-        },
+        Some(number) => {
+            match usize::try_from(number).ok().filter(|number| (1..=MOST_AT_ONCE).contains(number)) {
+                Some(number) => Ok(Some(number)),
+                None => Err(ScriptError::usage(format!(
+                    "parallel: option `at_once`: {number} is no number of closures from 1 to {MOST_AT_ONCE}"
+                ))
+                .into()),
+            }
+        }
     }
 }
 
@@ -159,6 +165,10 @@ fn closures(ctx: &NativeCallContext, closures: &Dynamic, opts: &Dynamic) -> Fall
     let calls: Vec<Call> =
         captured::apart(&found).into_iter().map(|closure| Call { closure, args: Vec::new() }).collect();
     let most = at_once.unwrap_or(calls.len());
+    if most > MOST_AT_ONCE {
+        let wrong = format!("parallel: {most} closures at the same time? at most {MOST_AT_ONCE}");
+        return Err(ScriptError::usage(wrong).hint(format!("#{{at_once: {AT_ONCE}}}")).into());
+    }
     beside_each_other(ctx, calls, most)
 }
 
@@ -167,9 +177,9 @@ fn items(ctx: &NativeCallContext, array: &Dynamic, closure: &FnPtr, opts: &Dynam
     let items: Array = if let Some(items) = array.read_lock::<Array>() {
         items.iter().map(Dynamic::flatten_clone).collect()
     } else if let Some(range) = array.read_lock::<Range<i64>>() {
-        range.clone().map(Dynamic::from).collect()
+        all_of(ctx, range.clone(), range.start.abs_diff(range.end))?
     } else if let Some(range) = array.read_lock::<RangeInclusive<i64>>() {
-        range.clone().map(Dynamic::from).collect()
+        all_of(ctx, range.clone(), range.start().abs_diff(*range.end()).saturating_add(1))?
     } else {
         let shown = value::show(array);
         return Err(ScriptError::usage(format!("parallel: {shown} is no array or range"))
@@ -190,6 +200,16 @@ fn items(ctx: &NativeCallContext, array: &Dynamic, closure: &FnPtr, opts: &Dynam
         Call { closure, args }
     };
     beside_each_other(ctx, items.into_iter().zip(copies).enumerate().map(call).collect(), at_once)
+}
+
+/// The numbers of a range that has so many, if it is not the wrong way round.
+fn all_of(ctx: &NativeCallContext, range: impl Iterator<Item = i64>, count: u64) -> Fallible<Array> {
+    let mut range = range.peekable();
+    let most = ctx.engine().max_array_size();
+    if range.peek().is_some() && count > most as u64 {
+        return Err(ScriptError::usage(format!("parallel: {count} items? at most {most}")).into());
+    }
+    Ok(range.map(Dynamic::from).collect())
 }
 
 /// What the threads of one `parallel` share.
@@ -228,13 +248,15 @@ fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) 
                 thread::Builder::new().name("parallel".into()).stack_size(stack).spawn_scoped(scope, one)
             };
             // An address space limit (ulimit -v) may not have that much room.
-            match start(STACK).or_else(|_| start(STACK / 16)) {
+            match start(STACK).or_else(|_| start(jobs::SMALLEST_STACK)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     let why = jobs::why(error);
                     let number = threads.len() + 1;
                     let error = ScriptError::io(format!("parallel: cannot start thread {number}: {why}"));
-                    work.fail(error.hint("#{at_once: 16}   (fewer at the same time)").into());
+                    let error = error.exit(exit::SURROUNDINGS);
+                    let fewer = (number / 2).clamp(1, 16);
+                    work.fail(error.hint(format!("#{{at_once: {fewer}}}   (fewer at the same time)")).into());
                     break;
                 }
             }
@@ -334,8 +356,7 @@ fn within(ctx: &NativeCallContext, duration: &Dynamic, closure: &FnPtr) -> Falli
     let (result, in_time) = thread::scope(|scope| {
         let watch = || alarm.watch(deadline);
         if let Err(error) = thread::Builder::new().name("timeout".into()).spawn_scoped(scope, watch) {
-            let error = ScriptError::io(format!("timeout: cannot start a thread: {}", jobs::why(error)));
-            return (Err(error.into()), true);
+            return (Err(no_thread(error).into()), true);
         }
         let mut done = Done(&alarm, false);
         let result = {
@@ -350,6 +371,11 @@ fn within(ctx: &NativeCallContext, duration: &Dynamic, closure: &FnPtr) -> Falli
     let shown = value::show_duration(time);
     let error = ScriptError::new(Kind::Timeout, format!("timeout: the closure took longer than {shown}"));
     Err(error.fact("waited_ms", i64::try_from(time.as_millis()).unwrap_or(i64::MAX)).into())
+}
+
+fn no_thread(error: std::io::Error) -> ScriptError {
+    let why = jobs::why(error);
+    ScriptError::io(format!("timeout: cannot start a thread: {why}")).exit(exit::SURROUNDINGS)
 }
 
 /// `timeout("5m")`: a thread that stops the run, unless a later call has taken its place.
@@ -376,8 +402,6 @@ fn limit_run(duration: &Dynamic) -> Fallible<()> {
     };
     match thread::Builder::new().name("timeout".into()).spawn(watch) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            Err(ScriptError::io(format!("timeout: cannot start a thread: {}", jobs::why(error))).into())
-        }
+        Err(error) => Err(no_thread(error).into()),
     }
 }

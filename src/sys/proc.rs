@@ -424,6 +424,16 @@ pub fn socket_owners(inodes: &[u64]) -> (HashMap<u64, Vec<i32>>, bool) {
     (owners, complete)
 }
 
+/// Whether the limit of address space (`ulimit -v`) leaves this process so much.
+pub fn has_room(bytes: u64) -> bool {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_AS) else { return true };
+    let pages = fs::read_to_string("/proc/self/statm");
+    let pages = pages.ok().and_then(|text| text.split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
+    const PAGE: u64 = 4096;
+    limit == RLIM_INFINITY || pages.saturating_mul(PAGE).saturating_add(bytes) <= limit
+}
+
 /// Whether /proc is mounted and shows this process under the number that it knows itself by. In a PID namespace
 /// that kept the /proc of the outer one, every number there is somebody else's.
 pub fn available() -> bool {

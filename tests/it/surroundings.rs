@@ -5,7 +5,7 @@
 //! own, which must be empty after a success.
 
 use crate::clock::Moment;
-use crate::support::{bgjobs, skip};
+use crate::support::{Script, bgjobs, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -977,5 +977,27 @@ fn a_binary_that_is_replaced_or_deleted_while_it_runs_goes_on() {
         }
         fs::write(place.path("go"), "").expect("a file");
         let _ = run.wait().code(0).nothing_left().no_directory().stderr_has("2 jobs stopped, 0 leaked");
+    }
+}
+
+/// A thread whose stack finds no room is refused with the same number as one too many.
+#[test]
+fn a_limit_of_address_space_is_not_taken_for_one_of_processes() {
+    for code in [
+        "parallel(0..200, |i| sleep(\"20ms\"), #{at_once: 200})",
+        "parallel([|| timeout(\"1s\", || parallel(0..200, |i| 1, #{at_once: 200}))])",
+    ] {
+        let command = Script::code(code).command();
+        let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let ran = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 1000000; exec \"$@\"", "sh"])
+            .arg(bgjobs())
+            .args(args)
+            .output()
+            .expect("sh starts");
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert_eq!(ran.status.code(), Some(125), "{said}");
+        assert!(said.contains("`ulimit -v` leaves no room for another thread"), "{said}");
+        assert!(!said.contains("ulimit -u"), "{said}");
     }
 }

@@ -451,28 +451,39 @@ fn arrow(here: &Here) -> bool {
     rest.starts_with("=>") && !here.before.trim().is_empty()
 }
 
+/// Whether what follows a name gives it a value: `= 1`, `+= 1`.
+fn is_assigned(after: &str) -> bool {
+    let after = after.trim_start();
+    let after = after.strip_prefix(['+', '-', '*', '/', '%', '|', '&', '^']).unwrap_or(after);
+    after.starts_with('=') && !after.starts_with("==")
+}
+
 /// Declared, but not where it is used.
 fn not_visible(name: &str, here: &Here) -> Option<Advice> {
     let line = here.position.line()?;
     let all = declarations(here.source);
     let declared = all.iter().find(|one| one.name == name)?;
-    if declared.line > line {
-        return Some(
-            Advice::new(format!("`{name}` is only declared further down, in line {}", declared.line))
-                .hint("move the declaration up"),
-        );
-    }
-    let function = function_around(here.source, here.position);
+    // A function does not see it wherever it is declared: to move it up would only lead to the next error.
     if declared.depth == 0
-        && let Some(function) = function
+        && let Some(function) = function_around(here.source, here.position)
     {
         let advice = Advice::new(format!("`{name}` is not visible inside of `fn {function}`"))
             .note("a function sees its parameters, functions and imports, no variables of the script");
         return Some(if declared.constant {
             advice.hint(format!("`global::{name}`, or pass it as a parameter"))
+        } else if is_assigned(here.after(name)) {
+            advice.hint(format!(
+                "`{name} = {function}(…);`: let the function return the value, or use a closure"
+            ))
         } else {
             advice.hint(format!("`fn {function}(…, {name})`: pass it as a parameter, or use a closure"))
         });
+    }
+    if declared.line > line {
+        return Some(
+            Advice::new(format!("`{name}` is only declared further down, in line {}", declared.line))
+                .hint("move the declaration up"),
+        );
     }
     Some(
         Advice::new(format!("`{name}` of line {} is not visible here", declared.line))

@@ -4,13 +4,13 @@ use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
 use super::utf8;
 use super::value::{self, Opts};
-use crate::jobs::{spec, strand};
+use crate::jobs::{patient, spec};
 use crate::rundir;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -24,7 +24,8 @@ pub fn register(engine: &mut Engine) {
 
 #[export_module]
 mod functions {
-    /// The text of a file, without a byte order mark. It must be UTF-8 and at most 64 MiB.
+    /// The text of a file, without a byte order mark. It must be UTF-8 and at most 64 MiB. A FIFO is waited for, until
+    /// somebody has written to it and closed it.
     ///
     /// ```rhai
     /// let file = temp_dir() + "/greeting";
@@ -86,6 +87,9 @@ mod functions {
     pub fn mkdir(path: &str) -> Fallible<()> {
         rt().checkpoint()?;
         let full = super::full("mkdir", path)?;
+        if let Some(gone) = super::no_cwd("mkdir: cannot create", path) {
+            return Err(gone.into());
+        }
         if fs::metadata(&full).is_ok_and(|meta| !meta.is_dir()) {
             let error = ScriptError::io(format!("mkdir: `{path}` exists and is not a directory"));
             return Err(error.fact("path", path.to_owned()).into());
@@ -171,6 +175,9 @@ fn reason(error: &std::io::Error) -> String {
         ErrorKind::InvalidInput => "its name contains a NUL byte".to_owned(),
         ErrorKind::InvalidFilename => "its name is too long".to_owned(),
         ErrorKind::StorageFull => "no space is left".to_owned(),
+        _ if error.raw_os_error() == Some(nix::libc::ENXIO) => {
+            "it is a socket, or a device that is not there".to_owned()
+        }
         _ => {
             let text = error.to_string();
             text.split(" (os error").next().unwrap_or_default().to_lowercase()
@@ -181,12 +188,27 @@ fn reason(error: &std::io::Error) -> String {
 /// `what` names function and action: `read_file: cannot read`.
 pub fn failed(what: &str, path: &str, error: &std::io::Error) -> ScriptError {
     let full = rt().path(path);
+    if let Some(gone) = no_cwd(what, path) {
+        return gone;
+    }
     let wrong = ScriptError::io(format!("{what} `{path}`: {}", reason(error))).fact("path", path.to_owned());
     if Path::new(path).is_relative() && error.kind() == ErrorKind::NotFound {
         wrong.note(format!("a relative path starts from cwd(): {}", full.display()))
     } else {
         wrong
     }
+}
+
+/// Nothing can be done with a relative path when the current directory has been removed.
+fn no_cwd(what: &str, path: &str) -> Option<ScriptError> {
+    let cwd = rt().cwd();
+    let gone = Path::new(path).is_relative() && !cwd.is_dir();
+    let wrong = || format!("{what} `{path}`: the current directory `{}` is gone", cwd.display());
+    gone.then(|| {
+        ScriptError::io(wrong())
+            .fact("path", path.to_owned())
+            .hint("cd(…) to another before it is removed, or an absolute path")
+    })
 }
 
 /// A path as the script means it. An empty one would be `cwd()` itself, which nobody means.
@@ -201,10 +223,9 @@ fn full(function: &str, path: &str) -> Fallible<PathBuf> {
 pub fn read(function: &str, path: &str) -> Fallible<String> {
     let full = full(function, path)?;
     let what = format!("{function}: cannot read");
-    let mut bytes = Vec::new();
-    // A FIFO is opened when another closure opens its other end.
-    let done = strand::aside(|| File::open(full)?.take(LARGEST + 1).read_to_end(&mut bytes));
-    done.map_err(|e| failed(&what, path, &e))?;
+    let read = patient::read(&full, LARGEST, Some(rt().control()));
+    rt().checkpoint()?;
+    let bytes = read.map_err(|e| failed(&what, path, &e))?;
     let wrong = |reason: String| {
         ScriptError::io(format!("{function}: `{path}` {reason}")).fact("path", path.to_owned())
     };
@@ -218,10 +239,11 @@ fn write(function: &str, path: &str, text: &Dynamic, how: &fs::OpenOptions) -> F
     rt().checkpoint()?;
     let full = full(function, path)?;
     let text = value::word(text, &format!("{function}: the text for `{path}`"))?;
-    let done = strand::aside(|| how.open(&full)?.write_all(text.as_bytes()));
+    let done = patient::write(&full, how, text.as_bytes(), rt().control());
+    rt().checkpoint()?;
     done.map_err(|e| {
         let dir = full.parent().unwrap_or(&full);
-        if e.kind() == ErrorKind::NotFound && !dir.exists() {
+        if e.kind() == ErrorKind::NotFound && !dir.exists() && no_cwd(function, path).is_none() {
             let dir = Path::new(path).parent().unwrap_or(dir).display();
             return ScriptError::io(format!(
                 "{function}: cannot write `{path}`: the directory `{dir}` does not exist"
@@ -239,6 +261,9 @@ fn matching(pattern: &str) -> Fallible<Array> {
     rt().checkpoint()?;
     if pattern.is_empty() {
         return Err(ScriptError::usage("glob: the pattern is empty").into());
+    }
+    if let Some(gone) = no_cwd("glob: cannot look for", pattern) {
+        return Err(gone.into());
     }
     let wrong = |reason: &str| ScriptError::usage(format!("glob: `{pattern}` is no pattern: {reason}"));
     let mut found = BTreeSet::new();
@@ -359,7 +384,15 @@ fn remove(path: &str) -> Fallible<bool> {
     }
     // `remove(dir + "/")` with an empty `dir` must not take the machine with it.
     let real = fs::canonicalize(&full).unwrap_or_else(|_| full.clone());
-    if rt().cwd().starts_with(&real) || rt().jobs.run_dir().starts_with(&real) {
+    if rt().cwd().starts_with(&real) && !rt().jobs.run_dir().starts_with(&real) {
+        let what =
+            if rt().cwd() == real { "is the current directory" } else { "holds the current directory" };
+        return Err(ScriptError::usage(format!("remove: `{path}` {what}"))
+            .note(format!("cwd() is {}", rt().cwd().display()))
+            .hint("cd(\"/\") before   (or to another place outside of it)")
+            .into());
+    }
+    if rt().jobs.run_dir().starts_with(&real) {
         return Err(ScriptError::usage(format!(
             "remove: `{path}` is the directory of this run, or above it"
         ))

@@ -80,7 +80,10 @@ impl Resolver {
         position: Position,
     ) -> Result<Found, Box<EvalAltResult>> {
         let importer = importer.unwrap_or_default();
-        let beside = self.start.join(importer).parent().map_or_else(|| self.start.clone(), Path::to_owned);
+        let file = self.start.join(importer);
+        // What stands in no directory, as what a shell makes of `<(…)`, is where bgjobs was called.
+        let nowhere = file.metadata().is_ok_and(|meta| !meta.is_file());
+        let beside = file.parent().filter(|_| !nowhere).unwrap_or(&self.start).to_owned();
         let include = self.include.iter().map(|dir| self.start.join(dir));
         let dirs = (!is_built_in(importer)).then_some(beside).into_iter().chain(include);
         let mut tried = Vec::new();

@@ -10,6 +10,7 @@ use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
 use crate::jobs::control::lock;
+use crate::jobs::patient;
 use crate::jobs::{self, State};
 use crate::manual::Manual;
 use crate::probe::background::Background;
@@ -95,6 +96,9 @@ fn jobs_at_the_end(rt: &Runtime) -> Vec<String> {
     jobs.take(MOST).map(|job| waits::state_line(&job)).collect()
 }
 
+/// More text than any script has; but a device may go on for ever.
+const LARGEST: u64 = 64 << 20;
+
 struct Loaded {
     /// As positions refer to it.
     name: String,
@@ -120,15 +124,23 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
             } else if path.is_dir() {
                 return Err(fail(format!("`{shown}` is a directory, not a script")));
             } else {
-                let bytes = std::fs::read(path).map_err(|e| match e.kind() {
-                    std::io::ErrorKind::NotFound => unknown_script(&shown.to_string()),
-                    _ => fail(format!("cannot read the script `{shown}`: {e}")),
+                let control = runtime::running().map(Runtime::control);
+                let bytes = patient::read(path, LARGEST, control).or_else(|e| match e.kind() {
+                    std::io::ErrorKind::NotFound => Err(unknown_script(&shown.to_string())),
+                    // Stopped before there was a script.
+                    std::io::ErrorKind::Interrupted => Ok(Vec::new()),
+                    _ => Err(fail(format!("cannot read the script `{shown}`: {e}"))),
                 })?;
                 let full = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-                (shown.to_string(), bytes, full.parent().map(PathBuf::from))
+                // What a shell makes of `<(…)` is nowhere.
+                let dir = full.parent().filter(|_| full.is_file()).map(PathBuf::from);
+                (shown.to_string(), bytes, dir)
             }
         }
     };
+    if bytes.len() as u64 > LARGEST {
+        return Err(fail(format!("the script `{name}` is larger than {} MiB", LARGEST >> 20)));
+    }
     let text = utf8::script(bytes).map_err(|wrong| fail(format!("`{name}` {wrong}")))?;
     failure::remember(&name, &text);
     Ok(Loaded { name, text, dir })
@@ -153,7 +165,7 @@ fn unknown_script(name: &str) -> Failure {
 fn read_stdin() -> std::io::Result<Vec<u8>> {
     let read = || {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes).map(|_| bytes)
     };
     let Some(rt) = runtime::running() else { return read() };
     let mut reading = Background::new(Arc::clone(&rt.jobs.control));

@@ -12,6 +12,7 @@
 //! last     the command that is run instead of a stop signal
 //! output   a job's log, a command's pipes
 //! text     how what they hold looks as text
+//! patient  files whose other end may keep one waiting
 //! terminal a job's terminal
 //! limit    keeps the logs within their limits
 //! files    files whose changes ring the bell
@@ -38,6 +39,7 @@ pub mod leak;
 pub mod limit;
 mod order;
 pub mod output;
+pub mod patient;
 pub mod port;
 pub mod spec;
 pub mod stop;

@@ -140,6 +140,12 @@ pub fn wait_readable(fds: &[BorrowedFd], patience: Option<Duration>) -> Vec<bool
     list.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect()
 }
 
+/// Waits until a descriptor is writable, or its reader gone, at most this long.
+pub fn wait_writable(fd: BorrowedFd, patience: Duration) -> bool {
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], timeout).is_ok_and(|ready| ready > 0)
+}
+
 /// Waits until a file of the kernel reports a change since it was last read (POLLPRI), at most this long.
 pub fn wait_exceptional(fd: BorrowedFd, patience: Duration) {
     let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);

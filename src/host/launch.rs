@@ -529,13 +529,46 @@ pub fn spawn_error(
         if spec::find_program(name, &rt.cwd(), path).is_some() {
             let mut words = vec![name.to_owned()];
             words.extend(words_of(command));
-            result = result.hint(format!(
-                "{}   (an array: `{name}` was taken for the job's name)",
-                value::array_form(function, &words)
-            ));
+            let array = value::array_form(function, &words);
+            result = match taken_for(name, command) {
+                Taken::Arguments => {
+                    result.hint(format!("{array}   (an array: `{name}` was taken for the job's name)"))
+                }
+                Taken::Either => result.note(format!(
+                    "`{name}` is the job's name here; to run the program `{name}` with these arguments: {array}"
+                )),
+                Taken::Command => result,
+            };
         }
     }
     result.into()
+}
+
+/// What stands behind a name that could be a program's, as far as its first word tells.
+enum Taken {
+    /// Arguments of that program.
+    Arguments,
+    Either,
+    /// A command of its own, which is mistyped or not installed.
+    Command,
+}
+
+fn taken_for(name: &str, command: &Command) -> Taken {
+    let words = words_of(command);
+    let Some(word) = words.first() else { return Taken::Either };
+    let in_cwd = || rt().path(word).exists();
+    if value::nearest(word, [name]).is_some() || word.starts_with(name) {
+        return Taken::Command;
+    }
+    match command {
+        // As Node and Python start programs: a name and a list.
+        Command::Argv(_) => Taken::Arguments,
+        _ if word.starts_with('-') || in_cwd() => Taken::Arguments,
+        // `./run` and `/usr/bin/run` are programs, `server.js` is none.
+        _ if word.contains('/') => Taken::Command,
+        _ if word.contains('.') => Taken::Arguments,
+        _ => Taken::Either,
+    }
 }
 
 pub fn signal_number(function: &str, signal: &Dynamic) -> Fallible<i32> {

@@ -274,6 +274,27 @@ fn a_usage_error_before_anything_was_started_has_no_verdict() {
     }
 }
 
+/// As `bgjobs script <(…)`, where the shell makes a name for a pipe.
+#[test]
+fn a_script_may_come_from_a_fifo_but_not_from_what_never_ends() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let fifo = dir.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("created");
+    fs::create_dir(dir.path().join("elsewhere")).expect("created");
+    fs::write(dir.path().join("elsewhere/module.rhai"), "fn f() { 1 }").expect("written");
+    let run = || Script::file("../fifo").cwd(dir.path().join("elsewhere"));
+    let writer = std::thread::spawn({
+        let fifo = fifo.clone();
+        move || fs::write(fifo, "import \"module\" as m; print(m::f(), script_dir() == cwd());")
+    });
+    run().run().code(0).stdout("1 true\n");
+    writer.join().expect("no panic").expect("written");
+    // Nobody writes to it.
+    let ran = run().option("--timeout").option("200ms").run().code(124);
+    ran.stderr_has("timed out after 200 ms");
+    Script::file("/dev/zero").run().code(2).stderr_has("the script `/dev/zero` is larger than 64 MiB");
+}
+
 #[test]
 fn an_empty_script_passes() {
     let dir = tempfile::tempdir().expect("temporary directory");
@@ -311,6 +332,27 @@ fn a_stranger_on_the_port_of_ones_own_job_is_nothing_to_accept() {
     assert!(ran.stderr.contains("try: port: \"free\""), "{}", ran.stderr);
     let ran = Script::code(&format!("wait_port({port})")).run().code(125);
     ran.stderr_has("`external: true` accepts it");
+}
+
+/// Whether the command was meant as arguments of a program that has the name of the job.
+#[test]
+fn a_name_that_could_be_a_program_is_taken_for_one_only_where_it_looks_so() {
+    let said = |command: &str| Script::code(&format!("spawn(\"sh\", {command})")).run().code(127).stderr;
+    for arguments in ["[\"-z\", \"x\"]", "\"-z true\"", "\"setup.sh\"", "[\"build\"]"] {
+        let said = said(arguments);
+        assert!(said.contains("\ntry: spawn([\"sh\", "), "{said}");
+    }
+    for command in ["./nowhere --port 1", "shh -c true", "sh-server --port 1", "/usr/bin/nowhere"] {
+        let said = said(&format!("{command:?}"));
+        assert!(!said.contains("spawn(["), "{said}");
+    }
+    // Nobody knows.
+    let said = said("\"nowhere --port 1\"");
+    assert!(!said.contains("\ntry: spawn"), "{said}");
+    assert!(
+        said.contains("to run the program `sh` with these arguments: spawn([\"sh\", \"nowhere\", "),
+        "{said}"
+    );
 }
 
 #[test]

@@ -763,6 +763,15 @@ impl<'a> Walk<'a> {
         {
             self.port(arg, name);
         }
+        if name == "param"
+            && receiver == 0
+            && let [_, _, map @ Expr::Map(..)] = &*call.args
+        {
+            let message = "param: the options stand in place of the default, not behind it".to_owned();
+            let hint = Some("`param(name, #{default: …, …})`".to_owned());
+            self.report(map.position(), CallAdvice { message, notes: Vec::new(), hint });
+            return;
+        }
         if name == "start"
             && receiver == 0
             && let [Expr::Array(services, _)] = &*call.args
@@ -801,7 +810,19 @@ impl<'a> Walk<'a> {
                 self.own_port(value, &format!("{function}: option `port`"));
             } else if name == "ready" {
                 self.ready(function, value);
+            } else if function == "param" {
+                self.param(name, value);
             }
+        }
+    }
+
+    /// An option of a parameter, whose value is mostly written out.
+    fn param(&mut self, option: &str, value: &Expr) {
+        let Expr::StringConstant(text, _) = value else { return };
+        match option {
+            "kind" => self.literal(value, |_| param::kind(text).map(drop)),
+            "matches" => self.literal(value, |_| wait::regex("param: option `matches`", text).map(drop)),
+            _ => {}
         }
     }
 

@@ -198,7 +198,7 @@ pub const PARAM_OPTIONS: &[&str] = &["help", "default", "form", "matches", "requ
 
 /// What a value of a parameter stands for, where that can be looked at beforehand.
 #[derive(Clone, Copy)]
-enum Kind {
+pub enum Kind {
     Command,
     Count,
     Duration,
@@ -273,6 +273,35 @@ impl Kind {
     }
 }
 
+/// The kind of a name; also for the check.
+pub fn kind(name: &str) -> Fallible<Kind> {
+    let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+    Kind::of(name).ok_or_else(|| {
+        let wrong = ScriptError::usage(format!("param: option `kind`: {name:?} is no kind of parameter"))
+            .note(format!("there are: {}", names.join(", ")));
+        // What is a type elsewhere is that of the default here.
+        let hint = match name.to_lowercase().as_str() {
+            "number" | "int" | "integer" => {
+                "kind: \"count\" from 1 on, or `default: 0` without a kind for any integer".to_owned()
+            }
+            "float" => "`default: 0.0` without a kind: a value takes the type of the default".to_owned(),
+            "string" | "str" | "text" => {
+                "leave out `kind`: a value is a string unless its default is none".to_owned()
+            }
+            "bool" | "boolean" | "flag" => "`default: false` without a kind".to_owned(),
+            "array" | "list" => "`default: []` without a kind".to_owned(),
+            "url" => "form: \"URL\", matches: \"^https?://.\"".to_owned(),
+            "time" | "seconds" | "timeout" => "kind: \"duration\"".to_owned(),
+            "directory" | "folder" => "kind: \"dir\"".to_owned(),
+            other => match value::nearest(other, names.iter().copied()) {
+                Some(near) => format!("kind: {near:?}"),
+                None => return wrong.into(),
+            },
+        };
+        wrong.hint(hint).into()
+    })
+}
+
 /// `param(name, default)`, where a map may stand in place of the default.
 pub fn described(name: &str, default: Dynamic) -> Fallible<Dynamic> {
     if !default.is_map() {
@@ -284,13 +313,7 @@ pub fn described(name: &str, default: Dynamic) -> Fallible<Dynamic> {
     let pattern =
         opts.string("matches")?.map(|pattern| super::wait::regex("param: option `matches`", &pattern));
     let pattern = pattern.transpose()?;
-    let kind = opts.string("kind")?.map(|name| {
-        let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
-        Kind::of(&name).ok_or_else(|| {
-            ScriptError::usage(format!("param: option `kind`: {name:?} is no kind of parameter"))
-                .note(format!("there are: {}", names.join(", ")))
-        })
-    });
+    let kind = opts.string("kind")?.map(|name| kind(&name));
     let kind = kind.transpose()?;
     // Also when it is `()`.
     let default = default.read_lock::<Map>().and_then(|map| map.get("default").cloned());

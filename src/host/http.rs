@@ -688,7 +688,9 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
     }
     let refused = error.reason == Reason::Refused;
     let cut_off = error.reason == Reason::Closed;
-    if request.url.local_port().is_none() || !(refused || cut_off) {
+    // Who was asked last, after a redirect, is another one.
+    let elsewhere = error.message.starts_with("redirected to ");
+    if elsewhere || request.url.local_port().is_none() || !(refused || cut_off) {
         return failed;
     }
     // A server that crashes closes its connections before it has ended.

@@ -417,7 +417,14 @@ pub fn send(request: &Request) -> Result<Response, Error> {
     let mut followed = 0;
     loop {
         hop.timeout = request.timeout.saturating_sub(now().saturating_sub(start));
-        let mut answer = exchange(&hop, request.timeout, None)?;
+        // The first URL alone would send the reader to the wrong server.
+        let there = |mut error: Error| {
+            if followed > 0 {
+                error.message = format!("redirected to {}: {}", hop.url, error.message);
+            }
+            error
+        };
+        let mut answer = exchange(&hop, request.timeout, None).map_err(there)?;
         let status = answer.status();
         if request.redirects > 0
             && matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
@@ -435,7 +442,7 @@ pub fn send(request: &Request) -> Result<Response, Error> {
             redirect(&mut hop, status, &location)?;
             continue;
         }
-        let body = read_body(&mut answer, request.timeout, start, |_| false)?;
+        let body = read_body(&mut answer, request.timeout, start, |_| false).map_err(there)?;
         let ms = u64::try_from(now().saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
         let (head, _) = answer.into_parts();
         return Ok(Response { status: status.as_u16(), headers: head.headers, body, ms, url: hop.url });
@@ -656,7 +663,7 @@ fn explain(error: ureq::Error, request: &Request, whole: Duration) -> Error {
     };
     match error {
         ureq::Error::Timeout(_) => no_answer(whole),
-        ureq::Error::Protocol(_) => garbage(),
+        ureq::Error::Protocol(wrong) => contradiction(&wrong.to_string()).unwrap_or_else(garbage),
         ureq::Error::HostNotFound => Error::other(format!("cannot resolve `{}`", url.host)),
         ureq::Error::LargeResponseHeader(..) => Error::other("the head of the answer is too large"),
         ureq::Error::Io(e) => explain_io(&e, request, whole),
@@ -664,6 +671,23 @@ fn explain(error: ureq::Error, request: &Request, whole: Duration) -> Error {
         ureq::Error::Tls(text) => explain_tls(text),
         other => Error::other(other.to_string()),
     }
+}
+
+/// What is HTTP, but such as leaves open where the body ends.
+fn contradiction(wrong: &str) -> Option<Error> {
+    let what = match wrong {
+        text if text.contains("conflicting content-length") => {
+            "has several `content-length` headers, which contradict each other"
+        }
+        text if text.contains("content-length header not a number") => {
+            "has a `content-length` that is no number"
+        }
+        text if text.contains("both transfer-encoding and content-length") => {
+            "has both `transfer-encoding` and `content-length`"
+        }
+        _ => return None,
+    };
+    Some(Error::other(format!("the answer {what}")))
 }
 
 fn explain_io(error: &io::Error, request: &Request, whole: Duration) -> Error {

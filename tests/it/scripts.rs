@@ -426,6 +426,11 @@ fn health_is_waited_for_and_told() {
     let _ = ran.stderr_has("error: wait_http: timed out after 3 s").stderr_has("last lines of server (");
     let ran = scenario("health-check", &["--cmd", "exit 5", "--url", &url], &[]).code(125);
     let _ = ran.stderr_has("error: job `server` died (exit 5)");
+    let ran = scenario("health-check", &["--url", "/", "--url", &url], &[]).code(2);
+    let _ = ran.stderr_has("error: --url / is a path, and there is no --cmd");
+    let server = "python3 -m http.server $PORT --bind 127.0.0.1";
+    let ran = scenario("health-check", &["--cmd", server, "--url", "/"], &[]).code(0);
+    assert!(ran.stdout.contains("/: healthy after "), "{}", ran.stdout);
     let _ = scenario("health-check", &[], &[])
         .stderr_has("error: nothing to check: give --url, --port or --probe");
 }
@@ -454,6 +459,7 @@ fn a_port_is_freed_and_then_the_command_runs() {
     std::io::BufRead::read_line(&mut reader, &mut port).expect("a line");
     let port = port.trim();
     let ran = scenario("free-port", &["--port", port, "--look"], &[]).code(1);
+    assert!(ran.stderr.starts_with(&format!("error: port {port} is taken\n")), "{}", ran.stderr);
     assert!(ran.stdout.contains(&format!("port {port}: ")), "{}", ran.stdout);
     assert!(ran.stdout.contains(&format!("(pid {}, user ", stranger.id())), "{}", ran.stdout);
     assert!(stranger.try_wait().expect("ours").is_none(), "it was only looked at");

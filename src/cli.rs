@@ -4,7 +4,7 @@ mod complete;
 
 use crate::exit;
 use crate::isolate::Isolation;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,11 +95,14 @@ pub struct Doctor {
 }
 
 /// What to do with what is left.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Sweep {
     /// Stop what is shown, with its grace period, then with SIGKILL, and remove the directories of these runs
     #[arg(long)]
     pub yes: bool,
+    /// Only what runs have left that were started in this directory, or below
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub under: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,8 +267,8 @@ A run is found by its directory in $TMPDIR, or /tmp: one that was started with a
 const AFTER_SWEEP: &str = "\
 However a run ends, bgjobs leaves nothing; but when both of its processes are killed at the same instant,
 nobody is left to clean up. A process is shown when such a run has recorded it as a job, when it is in the
-cgroup of the run, when it writes to a file in the directory of the run, when it has BGJOBS_RUN of the run in
-its environment, or when it descends from such a process.
+cgroup of the run, when it writes to a file in the directory of the run and has no terminal, when it has
+BGJOBS_RUN of the run in its environment, or when it descends from such a process.
 
 Never touched: live runs and what they have started, this command's own ancestors, and what belongs to other
 users. (As root: only what your own runs have left, even where it was started as another user.)
@@ -278,7 +281,8 @@ Exit codes:
 
 Examples:
   bgjobs sweep          # look
-  bgjobs sweep --yes    # stop what was shown";
+  bgjobs sweep --yes    # stop what was shown
+  bgjobs sweep --yes --under .    # only of runs that were started here";
 
 const AFTER_COMPLETIONS: &str = "\
 Examples:

@@ -76,7 +76,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
              found or named: mount it, or use --isolate pid"
         );
     }
-    std::env::current_dir()
+    let directory = std::env::current_dir()
         .context("cannot tell the current directory (was it removed? change to another)")?;
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
     //    orphans: a process in between keeps them apart from those we kill and count.
@@ -113,7 +113,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
     vault::create().context("cannot map shared memory")?;
     // Near the end and with signals blocked: else it would be left behind.
     let (run_dir, page) = make_room()?;
-    page.describe(&options.source.to_string(), options.grace);
+    page.describe(&options.source.to_string(), &directory, options.grace);
     ours.push(std::process::id().cast_signed());
     let cgroup = cgroup::create(&run_dir.name(), ours);
     if let Ok(cgroup) = &cgroup {

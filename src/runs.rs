@@ -4,14 +4,15 @@
 //! nobody but its owner can enter it, a record only says where to look, and the lock decides who lives.
 //!
 //! A process is left over when there is evidence against it: a dead run's record has it (pid and start time, of this
-//! boot), it is in the run's cgroup, it writes to a file in the run directory, it carries the run's mark, or it
-//! descends from such a one. What
+//! boot), it is in the run's cgroup, or it descends from such a one. Of a *lost* run, of which nobody has looked what it
+//! left, also when it carries the run's mark, or writes to a file in the run directory and has no terminal: whoever looks
+//! at a log that was kept, or has the mark of a run that is over in its environment, is none of ours. What
 //! carries the mark of a *live* run belongs to that run, whatever it has inherited besides. The guard of a live run
 //! that a dead one has started is asked to stop, and what it guards is left to it.
 //!
 //! Never: this process, its ancestors, pid 1, processes of another user, runs of another user. Root alone may end
 //! processes of others, those that its own dead run has started as another user; for those the mark is no evidence,
-//! since anybody can set a variable.
+//! since anybody can set a variable, and no record of another user's run speaks for them.
 
 use crate::jobs::cgroup;
 use crate::jobs::leak::MARK;
@@ -22,6 +23,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat};
 use nix::libc::SIGTERM;
 use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::unistd::Uid;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -121,10 +123,11 @@ fn open(base: &Path, name: String, records: bool) -> Option<Run> {
     if meta.st_mode & 0o777 != 0o700 {
         return None;
     }
-    let lock = regular(&dir, rundir::LOCK)?;
+    let owner = meta.st_uid;
+    let lock = regular(&dir, owner, rundir::LOCK)?;
     // Shared: whoever else looks at this moment must not take us for the run.
     let held = matches!(Flock::lock(lock, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)));
-    let record = if held && !records { None } else { regular(&dir, rundir::PAGE) };
+    let record = if held && !records { None } else { regular(&dir, owner, rundir::PAGE) };
     let ended = !records && record.as_ref().is_some_and(page::says_ended);
     let page = record.filter(|_| !ended).and_then(|file| page::read(&file));
     let state = match &page {
@@ -136,7 +139,7 @@ fn open(base: &Path, name: String, records: bool) -> Option<Run> {
         Some(page) if page.counts_here() && (page.guard().alive() || page.host().alive()) => State::Live,
         Some(_) => State::Lost,
     };
-    let cgroup = regular(&dir, rundir::CGROUP).and_then(path_in);
+    let cgroup = regular(&dir, owner, rundir::CGROUP).and_then(path_in);
     let seconds = Duration::from_secs(meta.st_mtime.cast_unsigned());
     let changed = seconds.saturating_add(Duration::from_nanos(meta.st_mtime_nsec.cast_unsigned()));
     Some(Run { name, path, uid: meta.st_uid, state, page, cgroup, changed })
@@ -145,11 +148,13 @@ fn open(base: &Path, name: String, records: bool) -> Option<Run> {
 const FLAGS: OFlag =
     OFlag::O_CLOEXEC.union(OFlag::O_NOFOLLOW).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
 
-/// Opens a plain file of a run directory for reading; not a link, nor a FIFO that would hold us up.
-fn regular(dir: &OwnedFd, name: &str) -> Option<File> {
+/// Opens a plain file of a run directory for reading; not a link, nor a FIFO that would hold us up, nor what belongs to
+/// somebody else than the directory.
+fn regular(dir: &OwnedFd, owner: u32, name: &str) -> Option<File> {
     let file = openat(dir, name, FLAGS, Mode::empty()).ok()?;
-    let kind = SFlag::from_bits_truncate(fstat(&file).ok()?.st_mode & SFlag::S_IFMT.bits());
-    (kind == SFlag::S_IFREG).then(|| File::from(file))
+    let meta = fstat(&file).ok()?;
+    let kind = SFlag::from_bits_truncate(meta.st_mode & SFlag::S_IFMT.bits());
+    (kind == SFlag::S_IFREG && meta.st_uid == owner).then(|| File::from(file))
 }
 
 /// The path that a file consists of.
@@ -178,11 +183,21 @@ impl Run {
         self.state != State::Live
     }
 
+    /// Whether it lives and is this user's, whose word alone counts: anybody can write a record.
+    fn is_live_for(&self, user: Uid) -> bool {
+        !self.is_dead() && self.uid == user.as_raw()
+    }
+
+    /// Whether it was started in this directory, or below.
+    pub fn is_under(&self, directory: &Path) -> bool {
+        self.page.as_deref().is_some_and(|page| page.directory().starts_with(directory))
+    }
+
     /// Keeps others from sweeping or removing this dead run as long as the result lives; none when somebody does.
     pub fn hold(&self) -> Option<Flock<File>> {
         const TRIES: usize = 20;
         let dir = openat(AT_FDCWD, &self.path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
-        let mut lock = regular(&dir, rundir::LOCK)?;
+        let mut lock = regular(&dir, self.uid, rundir::LOCK)?;
         for _ in 0..TRIES {
             match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
                 Ok(held) => return Some(held),
@@ -256,7 +271,7 @@ fn members(dead: &[&Run]) -> Vec<(Stat, usize)> {
 
 /// What must be known to judge one process.
 struct Search<'r> {
-    me: nix::unistd::Uid,
+    me: Uid,
     dead: Vec<&'r Run>,
     live: HashSet<&'r str>,
     /// Guards of live runs, and their hosts, which are left to their guards.
@@ -277,9 +292,10 @@ impl<'r> Search<'r> {
         while let Some(pid) = next.filter(|pid| spared.insert(*pid)) {
             next = processes.iter().find(|stat| stat.pid == pid).map(|stat| stat.ppid);
         }
+        let me = nix::unistd::geteuid();
         let mut search = Self {
-            me: nix::unistd::geteuid(),
-            live: runs.iter().filter(|run| !run.is_dead()).map(|run| run.name.as_str()).collect(),
+            me,
+            live: runs.iter().filter(|run| run.is_live_for(me)).map(|run| run.name.as_str()).collect(),
             guards: HashMap::new(),
             hosts: HashSet::new(),
             jobs: dead
@@ -292,7 +308,7 @@ impl<'r> Search<'r> {
             spared,
         };
         let key = |it: Identity| (it.pid, it.start);
-        for run in runs.iter().filter(|run| !run.is_dead()) {
+        for run in runs.iter().filter(|run| run.is_live_for(me)) {
             if let Some(page) = run.page.as_deref().filter(|page| page.counts_here()) {
                 search.guards.insert(key(page.guard()), run);
                 search.hosts.insert(key(page.host()));
@@ -325,15 +341,22 @@ impl<'r> Search<'r> {
             (*run, Evidence::Job(job.name.clone()))
         } else if let Some(run) = member {
             (run, Evidence::Cgroup)
-        } else if let Some(run) = self.dead.iter().position(|run| mark.as_deref() == Some(&run.name)) {
+        } else if let Some(run) = self.lost(|run| mark.as_deref() == Some(&run.name)) {
             (run, Evidence::Mark)
+        } else if stat.terminal != 0 {
+            // An editor; no job has a terminal but one of its own, which has ended with the run.
+            return None;
         } else {
-            let file =
-                proc::writes_to(stat.pid, |file| self.dead.iter().any(|run| file.starts_with(&run.path)))?;
-            let run = self.dead.iter().position(|run| file.starts_with(&run.path))?;
+            let file = proc::writes_to(stat.pid, |file| self.lost(|run| file.starts_with(&run.path)).is_some())?;
+            let run = self.lost(|run| file.starts_with(&run.path))?;
             (run, Evidence::File(file))
         };
         Some(self.leftover(stat, run, evidence, None))
+    }
+
+    /// The first of the lost runs for which this holds.
+    fn lost(&self, holds: impl Fn(&Run) -> bool) -> Option<usize> {
+        self.dead.iter().position(|run| run.state == State::Lost && holds(run))
     }
 
     /// A child of one that is left over is as well, unless it belongs to a live run.

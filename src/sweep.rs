@@ -21,7 +21,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Shows the live runs of this user; for root those of all.
@@ -35,6 +35,7 @@ pub fn ps(options: &cli::Ps) -> i32 {
 fn run_line(run: Run) -> RunLine {
     let record = run.page.as_deref().map(|page| RunRecord {
         script: page.script(),
+        directory: page.directory(),
         started: page.started(),
         up: page.started().elapsed().unwrap_or_default(),
         guard: page.guard().pid,
@@ -77,7 +78,15 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
         report::plain_error(&anyhow::anyhow!("cannot read /proc: too many open files"));
         exit::SURROUNDINGS
     };
-    let Some(found) = runs::leftovers(&runs::all()) else { return blind() };
+    let under = match options.under.as_deref().map(std::fs::canonicalize).transpose() {
+        Ok(under) => under,
+        Err(error) => {
+            let dir = options.under.clone().unwrap_or_default().display().to_string();
+            report::plain_error(&anyhow::Error::new(error).context(format!("--under {dir}")));
+            return exit::USAGE;
+        }
+    };
+    let Some(found) = leftovers(&runs::all(), under.as_deref()) else { return blind() };
     report::leftovers(&lines(&found), options.yes);
     if found.is_empty() {
         return exit::OK;
@@ -85,7 +94,7 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
     if !options.yes {
         return exit::FAILED;
     }
-    let mut sweep = Sweep::default();
+    let mut sweep = Sweep { under, ..Sweep::default() };
     let Some(left) = sweep.run() else { return blind() };
     let left = lines(&left);
     report::swept(&Swept {
@@ -95,6 +104,17 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
         stays: &sweep.stays,
         left: &left,
     })
+}
+
+/// What the dead ones of these runs have left, if they were started in this directory.
+fn leftovers(runs: &[Run], under: Option<&Path>) -> Option<Vec<Leftover>> {
+    let mut found = runs::leftovers(runs)?;
+    if let Some(under) = under {
+        let meant: HashSet<&str> =
+            runs.iter().filter(|run| run.is_under(under)).map(|run| run.name.as_str()).collect();
+        found.retain(|one| meant.contains(one.run.as_str()));
+    }
+    Some(found)
 }
 
 fn lines(found: &[Leftover]) -> Vec<LeftLine> {
@@ -131,6 +151,8 @@ struct Asked {
 
 #[derive(Default)]
 struct Sweep {
+    /// Only runs that were started in this directory.
+    under: Option<PathBuf>,
     asked: HashMap<(i32, u64), Asked>,
     /// The dead runs that nobody else may touch now, by name.
     held: HashMap<String, (Flock<File>, PathBuf, Option<cgroup::Dir>)>,
@@ -190,7 +212,7 @@ impl Sweep {
                 run.state = State::Lost; // It is our own lock that makes it look alive.
             }
         }
-        let mut found = runs::leftovers(&runs)?;
+        let mut found = leftovers(&runs, self.under.as_deref())?;
         let mut tried = HashSet::new();
         found.retain(|one| {
             if !self.held.contains_key(&one.run)

@@ -22,6 +22,8 @@ pub struct RunLine {
 
 pub struct Record {
     pub script: String,
+    /// Where it was started.
+    pub directory: PathBuf,
     pub started: SystemTime,
     pub up: Duration,
     pub guard: i32,
@@ -102,7 +104,7 @@ fn object(run: &RunLine) -> Value {
     if let Some(it) = &run.record {
         let started = humantime::format_rfc3339_millis(it.started).to_string();
         let facts = json!({
-            "script": it.script, "started": started, "uptime_ms": ms(it.up), "guard": it.guard, "host": it.host,
+            "script": it.script, "cwd": it.directory.to_string_lossy(), "started": started, "uptime_ms": ms(it.up), "guard": it.guard, "host": it.host,
             "stopping": it.stopping,
         });
         if let (Value::Object(object), Value::Object(facts)) = (&mut object, facts) {

@@ -12,13 +12,15 @@
 use super::proc;
 use nix::fcntl::posix_fallocate;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::mem::offset_of;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
@@ -30,6 +32,8 @@ const NAME: usize = 36;
 /// Listening sockets of jobs beyond this number are not looked for after the teardown.
 const SOCKETS: usize = 512;
 const SCRIPT: usize = 96;
+/// As long as a path can be (PATH_MAX).
+const DIRECTORY: usize = 4096;
 
 /// The last byte is the version of the layout: whoever changes that counts it up.
 const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x03");
@@ -57,6 +61,8 @@ pub struct Page {
     /// Everything of the run is over; what is left of it has been named.
     ended: AtomicU64,
     script: [AtomicU8; SCRIPT],
+    /// Where the run was started.
+    directory: [AtomicU8; DIRECTORY],
     /// Until when the host asks not to be taken for hung, on the run's clock, in nanoseconds: it is killing what is
     /// left, which on a busy machine takes its time. A host that hangs does not ask again.
     pub patience_ns: AtomicU64,
@@ -178,7 +184,7 @@ pub fn settle(path: &Path) {
 
 impl Page {
     /// Says whose record this is. Called once, by the guard.
-    pub fn describe(&self, script: &str, grace: Duration) {
+    pub fn describe(&self, script: &str, directory: &Path, grace: Duration) {
         let me = std::process::id().cast_signed();
         let [high, low] = boot();
         self.boot[0].store(high, SeqCst);
@@ -188,7 +194,8 @@ impl Page {
         self.started_ms.store(u64::try_from(since_1970.as_millis()).unwrap_or(0), SeqCst);
         self.grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
         self.guard.set(me);
-        store_text(&self.script, script);
+        store(&self.script, script.as_bytes());
+        store(&self.directory, directory.as_os_str().as_bytes());
         self.show(self);
         self.magic.store(MAGIC, SeqCst);
         self.show(&self.magic);
@@ -255,6 +262,11 @@ impl Page {
         load_text(&self.script)
     }
 
+    /// The directory that bgjobs was called in.
+    pub fn directory(&self) -> PathBuf {
+        OsString::from_vec(load(&self.directory)).into()
+    }
+
     /// Not after now, whatever the clock or the file has been set to.
     pub fn started(&self) -> SystemTime {
         let since_1970 = Duration::from_millis(self.started_ms.load(SeqCst));
@@ -282,7 +294,7 @@ impl Page {
         slot.grace_ms.store(u32::try_from(grace_ms).unwrap_or(u32::MAX), SeqCst);
         slot.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
         slot.uid.store(uid, SeqCst);
-        store_text(&slot.name, name);
+        store(&slot.name, name.as_bytes());
         slot.pid.store(pid, SeqCst);
         self.show(slot);
         Some(index)
@@ -357,17 +369,19 @@ impl Identity {
 }
 
 /// The end of a text is what tells one script from another, so that is kept when there is no room for all.
-fn store_text(cells: &[AtomicU8], text: &str) {
-    let bytes = text.as_bytes();
+fn store(cells: &[AtomicU8], bytes: &[u8]) {
     let kept = &bytes[bytes.len().saturating_sub(cells.len())..];
     for (i, cell) in cells.iter().enumerate() {
         cell.store(kept.get(i).copied().unwrap_or(0), SeqCst);
     }
 }
 
+fn load(cells: &[AtomicU8]) -> Vec<u8> {
+    cells.iter().map(|cell| cell.load(SeqCst)).take_while(|byte| *byte != 0).collect()
+}
+
 fn load_text(cells: &[AtomicU8]) -> String {
-    let bytes: Vec<u8> = cells.iter().map(|cell| cell.load(SeqCst)).take_while(|byte| *byte != 0).collect();
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&load(cells)).into_owned()
 }
 
 /// The boot's id in two halves; zero when it cannot be known.
@@ -418,9 +432,9 @@ mod tests {
     #[test]
     fn a_long_name_keeps_its_end() {
         let cells: [AtomicU8; 8] = std::array::from_fn(|_| AtomicU8::new(7));
-        store_text(&cells, "/a/long/way/to/it.rhai");
+        store(&cells, b"/a/long/way/to/it.rhai");
         assert_eq!(load_text(&cells), "/it.rhai");
-        store_text(&cells, "x");
+        store(&cells, b"x");
         assert_eq!(load_text(&cells), "x");
     }
 }

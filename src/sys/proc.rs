@@ -16,6 +16,8 @@ pub struct Stat {
     pub ppid: i32,
     pub pgrp: i32,
     pub session: i32,
+    /// Its controlling terminal; 0 when it has none.
+    pub terminal: i32,
     pub state: char,
     /// It is on its way out (PF_EXITING): whatever it still waits for, SIGKILL has reached it.
     pub exiting: bool,
@@ -142,6 +144,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
         ppid: fields.get(1)?.parse().ok()?,
         pgrp: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
+        terminal: fields.get(4)?.parse().ok()?,
         exiting: fields.get(6)?.parse::<u32>().ok()? & nix::libc::PF_EXITING.cast_unsigned() != 0,
         threads: fields.get(17)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,

@@ -550,9 +550,10 @@ fn a_process_with_the_number_of_a_recorded_one_is_not_swept() {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
     let start: u64 =
         stat.rsplit(") ").next().expect("fields").split(' ').nth(19).expect("a time").parse().expect("ticks");
-    let recorded = [&start.to_ne_bytes()[..], &pid.to_ne_bytes()[..]].concat();
+    // Between them: it was not asked to stop yet.
+    let recorded = [&start.to_ne_bytes()[..], &[0; 8], &pid.to_ne_bytes()].concat();
     let at = bytes.windows(recorded.len()).position(|window| window == recorded).expect("it is recorded");
-    bytes[at + 8..at + 12].copy_from_slice(&bystander.pid().to_ne_bytes());
+    bytes[at + 16..at + 20].copy_from_slice(&bystander.pid().to_ne_bytes());
     std::fs::write(&page, &bytes).expect("written");
     let (code, _, said) = lost.sweep(&["--yes"]);
     assert_eq!(code, 0, "{said}");
@@ -561,7 +562,7 @@ fn a_process_with_the_number_of_a_recorded_one_is_not_swept() {
 }
 
 #[test]
-fn sweep_survives_any_record_and_still_finds_what_carries_the_mark() {
+fn sweep_survives_any_record_and_ends_nobody_for_one_that_it_cannot_read() {
     let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
     let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
     let pid = lost.pid_of("stubborn").expect("alive");
@@ -575,11 +576,12 @@ fn sweep_survives_any_record_and_still_finds_what_carries_the_mark() {
         [Vec::new(), b"x".to_vec(), whole[..whole.len() / 2].to_vec(), noise, newer, vec![0; 1 << 20]];
     for bytes in records {
         std::fs::write(&page, &bytes).expect("written");
-        let shown = lost.shown();
-        let why = shown.iter().find(|(one, _)| *one == pid).map(|(_, why)| why.as_str());
-        assert_eq!(why, Some("BGJOBS_RUN in its environment"), "{} bytes: {shown:?}", bytes.len());
+        // The run may be over, and the mark somebody else's: a version before this one has written it.
+        let (code, shown, said) = lost.sweep(&["--yes"]);
+        assert_eq!((code, shown.as_str()), (0, ""), "{} bytes: {said}", bytes.len());
+        assert!(alive(pid));
     }
-    std::fs::remove_file(&page).expect("removed");
+    std::fs::write(&page, &whole).expect("written");
     assert_eq!(lost.sweep(&["--yes"]).0, 0);
     assert!(!alive(pid) && lost.dirs().is_empty());
 }
@@ -798,4 +800,118 @@ fn the_readme_shows_ps_and_sweep_as_they_are() {
     let lost = Lost::of(&format!("spawn(\"db\", {:?});", stubborn("TOKEN-db")), &["--grace=100ms"], &["db"]);
     let (_, table, hint) = lost.sweep(&[]);
     assert_eq!(normal(&(table + &hint)), shown_in_the_readme("bgjobs sweep"));
+}
+
+#[test]
+fn who_only_looks_at_a_kept_log_or_has_the_mark_of_a_run_that_is_over_is_spared() {
+    let base = base();
+    let failed =
+        Script::code("spawn(\"true\").wait(); throw 1").env("TMPDIR", &base.path().to_string_lossy()).run();
+    assert_eq!(failed.code, Some(1));
+    let run = run_dirs(base.path()).remove(0);
+    let name = run.file_name().expect("a name").to_string_lossy().into_owned();
+    let editor = Bystander::start(&format!("exec sleep 60 >> {}", run.join("logs/true.log").display()), None);
+    let marked = Bystander::start("exec sleep 60", Some(&name));
+    // Without a record it cannot be told that the run is over.
+    for record in ["there", "gone"] {
+        if record == "gone" {
+            std::fs::remove_file(run.join("page")).expect("removed");
+        }
+        let output = bgjobs_in(base.path(), &["sweep", "--yes"]);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout).as_str()),
+            (Some(0), ""),
+            "{record}: {output:?}"
+        );
+        assert!(alive(editor.pid()) && alive(marked.pid()), "{record}");
+    }
+}
+
+#[test]
+fn an_editor_on_a_terminal_is_spared_also_when_the_run_was_lost() {
+    let lost = Lost::of("spawn(\"true\").wait();", &[], &[]);
+    let log = lost.dirs()[0].join("logs/true.log");
+    // `script` gives it a terminal of its own.
+    let command = format!("exec script -qec 'sleep 61 >> {}' /dev/null", log.display());
+    if crate::support::lacks(&["script"]) {
+        return;
+    }
+    let terminal = Bystander::start(&command, None);
+    let without = Bystander::start(&format!("exec sleep 62 >> {}", log.display()), None);
+    let shown = eventually("the other one is seen", || Some(lost.shown()).filter(|shown| !shown.is_empty()));
+    let pids: Vec<i32> = shown.iter().map(|(pid, _)| *pid).collect();
+    assert_eq!(pids, [without.pid()], "{shown:?}");
+    drop(terminal);
+}
+
+#[test]
+fn only_the_runs_that_were_started_in_a_directory_are_swept() {
+    let lost = Lost::of(&format!("spawn(\"here\", {:?});", stubborn("TOKEN-here")), &[], &["here"]);
+    // Where it was started: the repository.
+    let here = crate::support::repo("");
+    let elsewhere = base();
+    let (code, shown, _) = lost.sweep(&["--under", &elsewhere.path().to_string_lossy()]);
+    assert_eq!((code, shown.as_str()), (0, ""));
+    let (code, _, _) = lost.sweep(&["--yes", "--under", &elsewhere.path().to_string_lossy()]);
+    assert_eq!((code, !lost.processes().is_empty()), (0, true));
+    let (code, _, stderr) = lost.sweep(&["--under", "/no/such/directory"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (2, "error: --under /no/such/directory: No such file or directory\n")
+    );
+    let (code, shown, _) = lost.sweep(&["--under", &here.to_string_lossy()]);
+    assert!(code == 1 && shown.contains("first process of job here"), "{shown}");
+    let (code, _, stderr) = lost.sweep(&["--yes", "--under", &here.join("..").to_string_lossy()]);
+    assert_eq!((code, lost.processes()), (0, Vec::new()), "{stderr}");
+}
+
+#[test]
+fn ps_says_where_a_run_was_started() {
+    let base = base();
+    let _run = Live::start(base.path(), "where.rhai", "1");
+    let here = std::fs::canonicalize(crate::support::repo("")).expect("there");
+    assert_eq!(ps(base.path())[0]["cwd"].as_str(), here.to_str());
+}
+
+#[test]
+fn the_record_of_another_user_spares_nobody() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !nix::unistd::geteuid().is_root() {
+        return crate::support::skip("only root can be another user");
+    }
+    let lost = Lost::of(&format!("spawn(\"kept\", {:?});", stubborn("TOKEN-kept")), &[], &["kept"]);
+    let pid = lost.pid_of("kept").expect("alive");
+    // A live run of somebody else's that says that this process is its guard.
+    let forged = lost.base.path().join("bgjobs-forged");
+    std::fs::create_dir(&forged).expect("made");
+    let mut page =
+        std::fs::read(lost.dirs().iter().find(|dir| dir.join("page").exists()).expect("a run").join("page"))
+            .expect("a page");
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
+    let start: u64 = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.split(' ').nth(19))
+        .expect("a field")
+        .parse()
+        .expect("a number");
+    let guard = page.windows(16).position(|window| {
+        let word = |at: usize| u64::from_ne_bytes(window[at..at + 8].try_into().expect("eight bytes"));
+        word(0) > 1 && word(0) < 1 << 22 && word(8) > 1 && word(8) <= start
+    });
+    let at = guard.expect("the guard's number and start");
+    for place in [at, at + 16] {
+        page[place..place + 8].copy_from_slice(&u64::try_from(pid).expect("a number").to_ne_bytes());
+        page[place + 8..place + 16].copy_from_slice(&start.to_ne_bytes());
+    }
+    std::fs::write(forged.join("page"), page).expect("written");
+    std::fs::write(forged.join("lock"), "").expect("written");
+    for path in [forged.clone(), forged.join("page"), forged.join("lock")] {
+        chown(&path, Some(65534), Some(65534)).expect("given");
+    }
+    std::fs::set_permissions(&forged, std::fs::Permissions::from_mode(0o700)).expect("a mode");
+    let lock = std::fs::File::open(forged.join("lock")).expect("there");
+    lock.lock().expect("locked");
+    let shown = lost.shown();
+    assert!(shown.iter().any(|(shown, why)| *shown == pid && why.starts_with("first process")), "{shown:?}");
 }

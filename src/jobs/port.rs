@@ -2,12 +2,12 @@
 
 use super::control::lock;
 use super::user_name;
-use crate::sys::{clock, page, proc, socket};
+use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock};
 
 /// A process that listens on a port.
@@ -113,6 +113,19 @@ pub struct FreePorts {
     tried: AtomicU32,
     /// Where the numbers begin.
     seed: OnceLock<u32>,
+    /// Somebody holds every name of a lock.
+    crowded: AtomicBool,
+}
+
+/// The locks that processes of this user hold: port and inode.
+fn own_locks() -> Vec<(u16, u64)> {
+    let mut locks = socket::port_locks();
+    let inodes: Vec<u64> = locks.iter().map(|(_, inode)| *inode).collect();
+    let (owners, _) = proc::socket_owners(&inodes);
+    let me = nix::unistd::geteuid().as_raw();
+    let is_ours = |pid: &i32| proc::uid(*pid) == Some(me);
+    locks.retain(|(_, inode)| owners.get(inode).is_some_and(|pids| pids.iter().any(is_ours)));
+    locks
 }
 
 /// The lowest number that is given out.
@@ -131,15 +144,38 @@ impl FreePorts {
         // in a PID namespace is always 1, and by the time at which they were first asked.
         let pid = nix::unistd::getpid().as_raw().unsigned_abs();
         let seed = *self.seed.get_or_init(|| (pid ^ clock::raw().subsec_nanos()).wrapping_mul(2_654_435_761));
-        for _ in 0..span {
+        let next = || {
             let step = self.tried.fetch_add(1, Relaxed);
-            let Ok(offset) = u16::try_from(seed.wrapping_add(step) % span) else { continue };
-            let port = FIRST + offset;
-            if let Some(held) = socket::lock_port(port)
-                && socket::bindable(port)
-            {
-                lock(&self.held).push((port, held));
-                return Some(port);
+            u16::try_from(seed.wrapping_add(step) % span).map_or(FIRST, |offset| FIRST + offset)
+        };
+        let give = |port, held| {
+            lock(&self.held).push((port, held));
+            Some(port)
+        };
+        if !self.crowded.load(Relaxed) {
+            for _ in 0..span {
+                let port = next();
+                if let Some(held) = socket::lock_port(port)
+                    && socket::bindable(port)
+                {
+                    return give(port, held);
+                }
+            }
+        }
+        // A stranger may hold all the names, but speaks for nobody: from here on only the locks of our own user count,
+        // which the kernel tells from those of others.
+        self.crowded.store(true, Relaxed);
+        let known = own_locks();
+        for _ in 0..span {
+            let port = next();
+            if known.iter().any(|(locked, _)| *locked == port) || !socket::bindable(port) {
+                continue;
+            }
+            let held = socket::lock_port_beside(port)?;
+            let mine = fd::inode(&held);
+            // Two who take the same number at the same time see each other, and both look for another one.
+            if own_locks().iter().all(|(locked, inode)| *locked != port || Some(*inode) == mine) {
+                return give(port, held);
             }
         }
         None

@@ -83,6 +83,11 @@ pub fn same_file(a: BorrowedFd, b: BorrowedFd) -> bool {
     id(a).is_some() && id(a) == id(b)
 }
 
+/// The number of the open file in its file system.
+pub fn inode(fd: &OwnedFd) -> Option<u64> {
+    nix::sys::stat::fstat(fd).map(|stat| stat.st_ino).ok()
+}
+
 /// How much a write has got rid of.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Written {

@@ -147,8 +147,38 @@ fn parse_listener(line: &str) -> Option<Listener> {
 /// however it ended): an abstract Unix socket, which lives exactly as long as its descriptor and is one
 /// per network namespace, as ports are (unix(7)). None when somebody else holds it.
 pub fn lock_port(port: u16) -> Option<OwnedFd> {
+    bind_name(&format!("{PORT_LOCK}{port}"))
+}
+
+/// As [`lock_port`] where somebody else holds that name, whom it keeps from nothing: under a name that nobody can guess
+/// and hold in advance. Whether another process of ours has one is for the caller to see.
+pub fn lock_port_beside(port: u16) -> Option<OwnedFd> {
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), port);
+    bind_name(&format!("{PORT_LOCK}{port}.{random:016x}"))
+}
+
+/// With which the names of locks begin.
+const PORT_LOCK: &str = "bgjobs-port-";
+
+/// The locks on ports that anybody holds in this network namespace, each with the inode of its socket.
+pub fn port_locks() -> Vec<(u16, u64)> {
+    let text = fs::read("/proc/net/unix").unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().filter_map(parse_port_lock).collect()
+}
+
+/// A line of /proc/net/unix (proc_pid_net(5)); the inode is the seventh field, and `@` stands for the NUL of an abstract
+/// name.
+fn parse_port_lock(line: &str) -> Option<(u16, u64)> {
+    let mut fields = line.split_ascii_whitespace().skip(6);
+    let inode = fields.next()?.parse().ok()?;
+    let number = fields.next()?.strip_prefix('@')?.strip_prefix(PORT_LOCK)?;
+    let end = number.find('.').unwrap_or(number.len());
+    Some((number[..end].parse().ok()?, inode))
+}
+
+fn bind_name(name: &str) -> Option<OwnedFd> {
     let fd = socket(AddressFamily::Unix, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).ok()?;
-    let name = UnixAddr::new_abstract(format!("bgjobs-port-{port}").as_bytes()).ok()?;
+    let name = UnixAddr::new_abstract(name.as_bytes()).ok()?;
     bind(fd.as_raw_fd(), &name).ok()?;
     Some(fd)
 }
@@ -226,6 +256,22 @@ mod tests {
         assert!(lock_port(1).is_none());
         drop(held);
         assert!(lock_port(1).is_some());
+    }
+
+    #[test]
+    fn locks_on_ports_are_listed_with_their_inodes() {
+        let held = [lock_port(2).expect("free"), lock_port_beside(2).expect("free")];
+        let inode = |fd: &OwnedFd| nix::sys::stat::fstat(fd).expect("open").st_ino;
+        let listed = port_locks();
+        assert!(held.iter().all(|fd| listed.contains(&(2, inode(fd)))), "{listed:?}");
+        for line in [
+            "",
+            "Num RefCount Protocol Flags Type St Inode Path",
+            "a: 2 0 0 2 1 77 @bgjobs-port-",
+            "a: 2 0 0 2 1 77",
+        ] {
+            assert_eq!(parse_port_lock(line), None, "{line:?}");
+        }
     }
 
     #[test]

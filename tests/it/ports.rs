@@ -188,3 +188,41 @@ fn a_job_of_this_run_is_stopped_as_a_job() {
     let ran = Script::code(code).run().code(0).stderr_has(" web stopped (");
     assert!(!ran.stderr.contains(" port "), "{}", ran.stderr);
 }
+
+/// Holds every name of a lock as the user that it is told, with several processes: each may only open so many files.
+const SQUATTER: &str = "
+import os, socket, sys, time
+os.setuid(int(sys.argv[1]))
+done, say = os.pipe()
+many = 900
+first = range(10000, 32768, many)
+for start in first:
+    if os.fork() == 0:
+        held = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(many)]
+        for i, s in enumerate(held): s.bind('\\0bgjobs-port-%d' % (start + i))
+        os.write(say, b'.')
+        time.sleep(600)
+for _ in first: os.read(done, 1)
+print('all', flush=True)
+time.sleep(600)
+";
+
+#[test]
+fn a_stranger_who_holds_every_lock_keeps_nobody_from_a_port() {
+    // In a network namespace of its own: these names are one per namespace.
+    let code = "
+        let squatter = spawn(`squatter`, [`python3`, `-u`, `-c`, args()[0], `65534`], #{});
+        squatter.wait_log(`^all$`);
+        let mine = free_ports(3);
+        let others = output([args()[1], `script`, `-q`, `-e`, `print(free_ports(3))`]);
+        print(`${mine} ${others}`);
+        for port in mine { assert(!others.contains(`${port}`), `${port} was given out twice: ${others}`); }
+    ";
+    let probe = Script::code("0").option("--isolate=net").run();
+    if probe.code != Some(0) || !nix::unistd::geteuid().is_root() {
+        return skip(&format!("no network namespace, or not root: {}", probe.stderr));
+    }
+    let program = crate::support::bgjobs().display().to_string();
+    let ran = Script::code(code).option("--isolate=net").arg(SQUATTER).arg(&program).run().code(0);
+    assert!(ran.stdout.contains('['), "{}", ran.stdout);
+}

@@ -145,6 +145,9 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             drop((theirs, myself));
             page.set_host(host);
             if options.verbosity != Verbosity::Quiet {
+                if let Some(why) = rundir::passed_over() {
+                    report::hint(&format!("note: {why}\n"));
+                }
                 // While the host starts, so that nobody waits for it.
                 tell_what_others_left();
             }

@@ -30,6 +30,9 @@ pub const SHARED: &str = ".users";
 /// Unix socket paths have room for 107 bytes (unix(7)); a longer base leaves too little for the rest.
 const LONGEST_BASE: usize = 50;
 
+/// Without a TMPDIR, or with one that cannot serve.
+const DEFAULT_BASE: &str = "/tmp";
+
 pub struct RunDir {
     path: PathBuf,
     _lock: Flock<File>,
@@ -71,10 +74,30 @@ fn furnish(path: &Path) -> anyhow::Result<Flock<File>> {
 
 /// Where run directories are made, and looked for.
 pub fn base() -> PathBuf {
-    let wanted = std::env::temp_dir();
-    // A script could not even name what is not UTF-8.
-    let fits = wanted.to_str().is_some_and(|text| text.len() <= LONGEST_BASE);
-    if fits { wanted } else { PathBuf::from("/tmp") }
+    wanted_base().filter(|wanted| unfit(wanted).is_none()).unwrap_or_else(|| PathBuf::from(DEFAULT_BASE))
+}
+
+/// Why the TMPDIR that was set is not used.
+pub fn passed_over() -> Option<String> {
+    let wanted = wanted_base()?;
+    unfit(&wanted).map(|why| format!("{why}: using {DEFAULT_BASE} instead of TMPDIR {}", wanted.display()))
+}
+
+/// The TMPDIR that was set; an empty one is none. From where we were called, whatever `cd` comes later.
+fn wanted_base() -> Option<PathBuf> {
+    let wanted = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty())?;
+    Some(std::path::absolute(&wanted).unwrap_or_else(|_| wanted.into()))
+}
+
+fn unfit(base: &Path) -> Option<String> {
+    match base.to_str().map(str::len) {
+        // A script could not even name it.
+        None => Some("it is not UTF-8".to_owned()),
+        Some(length) if length > LONGEST_BASE => Some(format!(
+            "a path of {length} bytes leaves no room for Unix sockets, whose paths end at 107 (at most {LONGEST_BASE} do)"
+        )),
+        Some(_) => None,
+    }
 }
 
 impl RunDir {

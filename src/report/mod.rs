@@ -16,7 +16,7 @@ pub use runs::{
 };
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
-    GuardVerdict, Verdict, duration, failure, guard_verdict, host_died, late_survivors, obstacle,
+    GuardVerdict, Verdict, duration, failure, guard_verdict, hint, host_died, late_survivors, obstacle,
     plain_error, print_failure, verdict, whole,
 };
 

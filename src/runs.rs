@@ -347,7 +347,8 @@ impl<'r> Search<'r> {
             // An editor; no job has a terminal but one of its own, which has ended with the run.
             return None;
         } else {
-            let file = proc::writes_to(stat.pid, |file| self.lost(|run| file.starts_with(&run.path)).is_some())?;
+            let file =
+                proc::writes_to(stat.pid, |file| self.lost(|run| file.starts_with(&run.path)).is_some())?;
             let run = self.lost(|run| file.starts_with(&run.path))?;
             (run, Evidence::File(file))
         };

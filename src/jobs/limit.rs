@@ -12,11 +12,12 @@ use super::control::lock;
 use super::table::JobId;
 use super::{Ask, Job, Jobs, Kind};
 use crate::event::Event;
-use crate::sys::hole;
+use crate::sys::{hole, open};
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sys::statvfs::statvfs;
 use std::collections::HashSet;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -127,11 +128,11 @@ struct Kept {
 /// Drops the beginning of a log that is too long.
 fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
     let within = |length: u64| Kept { room: limit.saturating_sub(length), dropped: false };
-    let Ok(meta) = std::fs::metadata(path) else { return Ok(within(0)) };
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(within(0)) };
     if meta.size() <= limit || FileId::of(&meta) != id {
         return Ok(within(meta.size().min(limit)));
     }
-    let Ok(file) = File::options().read(true).write(true).open(path) else { return Ok(within(0)) };
+    let Ok(file) = open::with(path, OFlag::O_RDWR | OFlag::O_NONBLOCK, 0) else { return Ok(within(0)) };
     let Ok(meta) = file.metadata() else { return Ok(within(0)) };
     if FileId::of(&meta) != id {
         return Ok(within(0));

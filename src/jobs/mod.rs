@@ -60,23 +60,24 @@ use crate::event::{Bus, Event};
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat, Usage};
 use crate::sys::pty::END_OF_FILE;
-use crate::sys::{clock, fd, sched, signal, testing, wait};
+use crate::sys::{clock, fd, open, sched, signal, testing, wait};
 use cgroup::{Cgroup, Limited, Limits, Refused};
 use control::{Control, lock};
 use fail::Death;
 use files::Files;
 pub use files::Watching;
 use limit::FileId;
+use nix::fcntl::OFlag;
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::sys::signal::Signal;
 use output::{Capture, Pump};
 use spec::{Descriptors, Expect, Output, SpawnError, Spec, Stdin};
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, mpsc};
@@ -339,7 +340,7 @@ impl Jobs {
         let Ends { child, stdin, log, file, capture, terminal } = if spec.pty {
             self.open_terminal(&spec, owner, again)?
         } else {
-            let (stdin, writer) = open_stdin(&spec.stdin, owner)?;
+            let (stdin, writer) = open_stdin(&spec.stdin, owner, &self.run_dir)?;
             let Opened { stdout, stderr, log, file, capture } =
                 self.open_output(&spec.output, owner, again)?;
             let child = Descriptors { stdin, stdout, stderr };
@@ -400,7 +401,17 @@ impl Jobs {
         let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: why(e) };
         match output {
             Output::Log(path) => {
+                let strangers = |what: &str| {
+                    let reason = what.to_owned();
+                    SpawnError::Log { path: path.clone(), reason }
+                };
                 let log_error = |e: std::io::Error| match e.raw_os_error() {
+                    Some(nix::libc::ELOOP) => strangers(
+                        "a symbolic link on the way belongs to another user, who could point it anywhere",
+                    ),
+                    Some(nix::libc::EMLINK) => {
+                        strangers("it has a second name (a hard link), and may be another file of yours")
+                    }
                     // Nothing is wrong with this path.
                     Some(nix::libc::EMFILE | nix::libc::ENFILE | nix::libc::ENOMEM) => {
                         SpawnError::Os { what: "a log", reason: why(e) }
@@ -408,13 +419,8 @@ impl Jobs {
                     _ => SpawnError::Log { path: path.clone(), reason: why(e) },
                 };
                 // Non-blocking only for the opening: a FIFO without a reader would hold it up for ever.
-                let file = OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .mode(0o600)
-                    .custom_flags(nix::libc::O_NOCTTY | nix::libc::O_NONBLOCK)
-                    .open(path)
-                    .map_err(log_error)?;
+                let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
+                let file = open::with(path, flags, 0o600).map_err(log_error)?;
                 let regular = file.metadata().ok().filter(Metadata::is_file);
                 if regular.is_some() && !again {
                     file.set_len(0).map_err(log_error)?;
@@ -431,7 +437,9 @@ impl Jobs {
                     fd::give(&stdout, uid, gid);
                 }
                 let stderr = fd::duplicate(&stdout).map_err(os("a descriptor"))?;
-                let (log, file) = (Some(table::canonical(path)), regular.as_ref().map(FileId::of));
+                // Not where its name leads by now.
+                let place = proc::open_path(&stdout).unwrap_or_else(|| table::canonical(path));
+                let (log, file) = (Some(place), regular.as_ref().map(FileId::of));
                 Ok(Opened { stdout, stderr, log, file, capture: None })
             }
             Output::Captured => {
@@ -519,8 +527,7 @@ impl Jobs {
             job.complete_log();
             if let (Some(log), Some(file)) = (&job.log, job.file)
                 && !log.starts_with(&self.run_dir)
-                && std::fs::metadata(log).is_ok_and(|meta| FileId::of(&meta) == file)
-                && let Err(error) = output::finish(log)
+                && let Err(error) = output::finish_own(log, file)
             {
                 self.bus.emit(Event::Warning(format!(
                     "the log `{}` could not be finished: {error}",
@@ -785,7 +792,11 @@ fn lock_unless<'a, T>(mutex: &'a Mutex<T>, give_up: &dyn Fn() -> bool) -> Option
     }
 }
 
-fn open_stdin(stdin: &Stdin, owner: Option<(u32, u32)>) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
+fn open_stdin(
+    stdin: &Stdin,
+    owner: Option<(u32, u32)>,
+    dir: &Path,
+) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
     let os = |what, reason: String| SpawnError::Os { what, reason };
     match stdin {
         Stdin::Null => {
@@ -798,7 +809,7 @@ fn open_stdin(stdin: &Stdin, owner: Option<(u32, u32)>) -> Result<(OwnedFd, Opti
         }
         // A nameless file: a pipe would need a thread of ours to fill it.
         Stdin::Text(text) => {
-            let mut file = tempfile::tempfile().map_err(|e| os("a temporary file", why(e)))?;
+            let mut file = tempfile::tempfile_in(dir).map_err(|e| os("a temporary file", why(e)))?;
             file.write_all(text.as_bytes())
                 .and_then(|()| file.rewind())
                 // Whatever the umask is: it can be opened again as /dev/stdin.

@@ -5,16 +5,19 @@
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 
 use super::control::{Control, lock};
+use super::limit::FileId;
 use super::{strand, text};
 use crate::event::{Bus, Event};
 use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
 use crate::sys::hole;
+use crate::sys::open;
+use nix::fcntl::OFlag;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -413,7 +416,7 @@ impl LogReader {
     /// Reads what is new, but not more than a piece that takes no noticeable time.
     pub fn news(&mut self) -> News {
         const PIECE: u64 = 1 << 20;
-        let Ok(file) = File::open(&self.path) else { return News::default() };
+        let Ok(file) = open::read(&self.path) else { return News::default() };
         let size = file.metadata().map_or(0, |meta| meta.size());
         if size < self.offset {
             self.offset = 0;
@@ -457,7 +460,7 @@ impl LogReader {
 
 /// How long a log is now.
 pub fn size(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |meta| meta.size())
+    open::read(path).and_then(|file| file.metadata()).map_or(0, |meta| meta.size())
 }
 
 /// The whole log; of a very large one the first and the last part. What was dropped of its beginning is replaced
@@ -465,7 +468,7 @@ pub fn size(path: &Path) -> u64 {
 pub fn read_log(path: &Path) -> String {
     const HALF: u64 = CAPTURE_LIMIT as u64 / 2;
     let mut text = Vec::new();
-    let Ok(file) = File::open(path) else { return String::new() };
+    let Ok(file) = open::read(path) else { return String::new() };
     for _ in 0..TRIES {
         let size = file.metadata().map_or(0, |meta| meta.size());
         let begin = hole::data_from(&file, 0).unwrap_or(0);
@@ -510,7 +513,7 @@ pub fn folded_tail(path: &Path, count: usize) -> Vec<String> {
 
 fn end_of(path: &Path) -> Vec<u8> {
     const MOST: u64 = 256 << 10;
-    let Ok(file) = File::open(path) else { return Vec::new() };
+    let Ok(file) = open::read(path) else { return Vec::new() };
     let mut bytes = Vec::new();
     for _ in 0..TRIES {
         let size = file.metadata().map_or(0, |meta| meta.size());
@@ -539,21 +542,35 @@ pub fn finish_all(directory: &Path) {
 /// # Errors
 /// When it cannot be written. Then it is as before, or empty if it held a secret.
 pub fn finish(path: &Path) -> std::io::Result<()> {
-    let flags = nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY;
-    let file = File::options().read(true).write(true).custom_flags(flags).open(path)?;
+    finish_file(&open_to_change(path)?)
+}
+
+/// As [`finish`], of the very file that the job's log was; what has come in its place since is not ours to change.
+pub fn finish_own(path: &Path, id: FileId) -> std::io::Result<()> {
+    match open_to_change(path) {
+        Ok(file) if FileId::of(&file.metadata()?) == id => finish_file(&file),
+        _ => Ok(()),
+    }
+}
+
+fn open_to_change(path: &Path) -> std::io::Result<File> {
+    open::with(path, OFlag::O_RDWR | OFlag::O_NONBLOCK, 0)
+}
+
+fn finish_file(file: &File) -> std::io::Result<()> {
     let meta = file.metadata()?;
-    let begin = hole::data_from(&file, 0).unwrap_or(0);
+    let begin = hole::data_from(file, 0).unwrap_or(0);
     if !meta.is_file() {
         return Ok(());
     }
-    let hidden = copy(&file, &mut |_, _| Ok(()))?.1;
+    let hidden = copy(file, &mut |_, _| Ok(()))?.1;
     if begin == 0 && !hidden {
         return Ok(());
     }
     let result =
-        copy(&file, &mut |bytes, at| file.write_all_at(bytes, at)).and_then(|(end, _)| file.set_len(end));
+        copy(file, &mut |bytes, at| file.write_all_at(bytes, at)).and_then(|(end, _)| file.set_len(end));
     if result.is_err() {
-        let undone = if hidden { file.set_len(0) } else { hole::punch(&file, begin).map_err(Into::into) };
+        let undone = if hidden { file.set_len(0) } else { hole::punch(file, begin).map_err(Into::into) };
         return undone.and(result);
     }
     result

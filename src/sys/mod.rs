@@ -8,6 +8,7 @@
 //! link     messages between guard and host
 //! memory   what the kernel reads out of a process's own memory
 //! namespace  a fork behind walls: PID, network and user namespaces
+//! open     open a file past links that others have planted
 //! page     the memory that guard and host share
 //! pidfd    a process that cannot be confused with its successor
 //! proc     what /proc says of processes
@@ -31,6 +32,7 @@ pub mod hole;
 pub mod link;
 mod memory;
 pub mod namespace;
+pub mod open;
 pub mod page;
 pub mod pidfd;
 pub mod proc;

@@ -5,6 +5,7 @@ use super::{clock, memory, wait};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -400,6 +401,12 @@ pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32
     };
     let (answers, missed) = memory::each(pids().filter(asked).collect(), bound, carries);
     (answers.into_iter().filter(|(_, carries)| *carries).map(|(pid, _)| pid).collect(), missed)
+}
+
+/// Where a regular file that is open here lies.
+pub fn open_path(fd: &OwnedFd) -> Option<PathBuf> {
+    let place = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
+    place.is_absolute().then_some(place)
 }
 
 /// Where the open descriptors of a process point to; none when they may not be read.

@@ -28,3 +28,4 @@ mod surroundings;
 mod sweep;
 mod tidy;
 mod torture;
+mod trust;

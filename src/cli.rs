@@ -126,6 +126,8 @@ enum Wall {
     Pid,
     /// Network: a private loopback, so that two runs can use the same port and nothing outside is reached
     Net,
+    /// Shared memory, semaphores and message queues, with a /dev/shm of its own: they end with the run
+    Ipc,
 }
 
 /// Run scripts that start background processes, wait until they are really ready, test them, and leave
@@ -225,7 +227,7 @@ struct ScriptArgs {
     /// Where else `import` looks for modules; may be given several times
     #[arg(short = 'I', value_name = "DIR")]
     include: Vec<PathBuf>,
-    /// Give the run what is its own alone; `pid,net` for both. Fails where the machine does not allow it
+    /// Give the run what is its own alone; `pid,net,ipc` for all. Fails where the machine does not allow it
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     isolate: Vec<Wall>,
 }
@@ -432,6 +434,7 @@ impl From<ScriptArgs> for Options {
             isolate: Isolation {
                 pid: given.isolate.contains(&Wall::Pid),
                 net: given.isolate.contains(&Wall::Net),
+                ipc: given.isolate.contains(&Wall::Ipc),
             },
         }
     }

@@ -24,10 +24,8 @@ pub fn doctor(options: &cli::Doctor) -> i32 {
     let kernel = nix::sys::utsname::uname()
         .map(|name| name.release().to_string_lossy().into_owned())
         .unwrap_or_default();
-    let isolated = |pid, net| {
-        let walls = Isolation { pid, net };
-        isolate::trial(walls).map_err(|obstacle| report::obstacle(walls, obstacle))
-    };
+    let isolated =
+        |walls: Isolation| isolate::trial(walls).map_err(|obstacle| report::obstacle(walls, obstacle));
     let mut basic = vec![
         check("kernel", new_enough(&kernel).then_some(kernel.clone()).ok_or(kernel)),
         check("pidfd", trial(handles_work)),
@@ -37,10 +35,17 @@ pub fn doctor(options: &cli::Doctor) -> i32 {
         check("run directory", run_directory()),
     ];
     let holds = basic.iter().all(|check| check.result.is_ok());
-    let pid = isolated(true, false);
+    let pid = isolated(Isolation { pid: true, ..Isolation::default() });
     let others = vec![
         check("--isolate pid", pid.clone().map(|()| String::new())),
-        check("--isolate net", isolated(false, true).map(|()| String::new())),
+        check(
+            "--isolate net",
+            isolated(Isolation { net: true, ..Isolation::default() }).map(|()| String::new()),
+        ),
+        check(
+            "--isolate ipc",
+            isolated(Isolation { ipc: true, ..Isolation::default() }).map(|()| String::new()),
+        ),
     ];
     let diagnosis = Diagnosis { holds, isolate_pid: pid.is_ok() };
     basic.extend(others);

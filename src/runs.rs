@@ -16,7 +16,9 @@
 
 use crate::jobs::cgroup;
 use crate::jobs::leak::MARK;
+use crate::jobs::shared;
 use crate::rundir::{self, Keep};
+use crate::sys::ipc;
 use crate::sys::page::{self, Identity, Page, SlotView};
 use crate::sys::proc::{self, Stat};
 use nix::errno::Errno;
@@ -177,6 +179,14 @@ impl Run {
         let dir = self.cgroup.clone().map(|path| cgroup::Dir { path, name: String::new() });
         let hides_somebody = || dir.is_some_and(|dir| dir.is_populated());
         (count > 0 || !hides_somebody()).then_some(count)
+    }
+
+    /// Removes the shared memory that it has noted and nobody uses any more.
+    pub fn remove_memory(&self) {
+        let here = |page: &&Page| page.counts_here() && page.ipc_namespace() == ipc::namespace();
+        if let Some(page) = self.page.as_deref().filter(here) {
+            shared::remove_noted(page);
+        }
     }
 
     fn is_dead(&self) -> bool {
@@ -431,6 +441,7 @@ pub fn left_behind() -> usize {
         match run.count_of(&left) {
             Some(0) => {
                 page::settle(&run.path.join(rundir::PAGE));
+                run.remove_memory();
                 rundir::clear(&run.path, &mut || {});
             }
             some => count += some.unwrap_or(0),

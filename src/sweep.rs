@@ -188,6 +188,11 @@ impl Sweep {
                 None => self.wait(ends().min().unwrap_or(now)),
             }
         };
+        for run in runs::all().iter().filter(|run| self.held.contains_key(&run.name)) {
+            if !left.iter().any(|one| one.run == run.name) {
+                run.remove_memory();
+            }
+        }
         for (name, (lock, path, cgroup)) in self.held.drain() {
             if !left.iter().any(|one| one.run == name) {
                 if let Some(cgroup) = cgroup {

@@ -6,6 +6,7 @@
 //! somebody else's server that has taken the port in the meantime is not blamed.
 
 use super::port::Listeners;
+use super::shared::{self, Memory};
 use super::{Survivor, survivor, survivors};
 use crate::sys::proc::{self, Births};
 use crate::sys::{clock, page, socket};
@@ -31,6 +32,8 @@ pub struct Left {
     pub ports: Vec<OpenPort>,
     /// They could not be looked at for the mark: they do not answer, or there was no time.
     pub missed: Vec<i32>,
+    /// Memory: not counted, since it runs nothing.
+    pub shared: Vec<Memory>,
 }
 
 /// The very socket that a job has opened, still listened on.
@@ -51,8 +54,9 @@ impl Left {
     }
 }
 
-/// Notes what this process's descendants listen on, so that it can be missed when all has been stopped.
+/// Notes what this process's descendants listen on and share, so that it can be missed when all has been stopped.
 pub fn note_ports() {
+    shared::note();
     let tree = proc::descendants(nix::unistd::getpid().as_raw());
     Listeners::now().of(&tree.iter().map(|stat| stat.pid).collect::<Vec<_>>());
 }
@@ -64,7 +68,7 @@ pub fn look(run: &str, since: Option<Births>) -> Left {
         let left = look_once(run, since);
         let strangers = left.marked.len() + left.ports.len();
         if strangers == 0 || clock::now() >= until {
-            return left;
+            return Left { shared: shared::remove_left(), ..left };
         }
         std::thread::sleep(SETTLE / 20);
     }
@@ -85,7 +89,7 @@ fn look_once(run: &str, since: Option<Births>) -> Left {
     });
     // Nothing is to be said of who is named already, or has ended.
     missed.retain(|pid| !is_known(*pid) && proc::stat(*pid).is_some_and(|stat| stat.alive()));
-    Left { descendants, marked, ports, missed }
+    Left { descendants, marked, ports, missed, shared: Vec::new() }
 }
 
 fn open_ports() -> Vec<OpenPort> {

@@ -9,6 +9,7 @@
 //! has its turn. A job that is being stopped has at most [`LAST_GRACE`].
 
 use super::control::lock;
+use super::shared;
 use super::table::JobId;
 use super::{Ask, Job, Jobs, Kind};
 use crate::event::Event;
@@ -74,6 +75,7 @@ impl Jobs {
         if running.is_empty() {
             return None;
         }
+        shared::note_sometimes();
         let mut rest = LONGEST;
         for job in &running {
             let (Some(path), Some(id)) = (&job.log, job.file) else { continue };

@@ -19,6 +19,7 @@
 //! fail     lines of a log that mean failure
 //! leak     the proof: what is left of a run
 //! port     free ports, who listens
+//! shared   shared memory that outlives its processes
 //! evict    frees a port
 //! ```
 //!
@@ -41,6 +42,7 @@ mod order;
 pub mod output;
 pub mod patient;
 pub mod port;
+pub mod shared;
 pub mod spec;
 pub mod stop;
 mod stopping;

@@ -78,6 +78,7 @@ fn detail(check: &Check) -> String {
         "cgroup" => ("one write ends everything in it", ""),
         "--isolate pid" => ("the kernel itself ends everything with the run", ""),
         "--isolate net" => ("a loopback of its own: two runs can use one port", ""),
+        "--isolate ipc" => ("shared memory of its own, which ends with the run", ""),
         "max_memory" | "max_procs" => ("jobs can be limited", ""),
         "other users" => (
             "their processes can be seen, and who owns a port be named",

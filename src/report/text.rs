@@ -214,6 +214,18 @@ fn leaks(text: &mut String, left: &Left, inside: bool) {
             open.port
         );
     }
+    for one in &left.shared {
+        let whose = format!("{}, user {}", size(one.size), jobs::user_name(one.owner));
+        let (what, remove) = match &one.name {
+            Ok(path) => (sanitize(path), format!("rm {}", sanitize(path))),
+            Err(id) => (format!("System V segment {id}"), format!("ipcrm -m {id}")),
+        };
+        let _ = if one.ours {
+            writeln!(text, "not removed: shared memory {what} ({whose}): somebody else uses it")
+        } else {
+            writeln!(text, "left, perhaps by this run: shared memory {what} ({whose}); {remove} removes it")
+        };
+    }
 }
 
 /// `0 leaked`: only where everybody was looked at.
@@ -320,11 +332,9 @@ pub fn late_survivors(left: &[Survivor]) {
 /// Why the run cannot have what `--isolate` asks for: the step, its errno, what that most likely comes from, and
 /// the way out.
 pub fn obstacle(wanted: Isolation, obstacle: Obstacle) -> String {
-    let what = match (wanted.pid, wanted.net) {
-        (true, true) => "pid,net",
-        (true, false) => "pid",
-        _ => "net",
-    };
+    let walls = [(wanted.pid, "pid"), (wanted.net, "net"), (wanted.ipc, "ipc")];
+    let what: Vec<&str> = walls.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
+    let what = what.join(",");
     let Obstacle { step, errno } = obstacle;
     let mut text = format!(
         "--isolate {what} is not possible here: cannot {}: {} ({errno:?})",
@@ -347,6 +357,7 @@ fn step_in_words(step: Step) -> &'static str {
         Step::GidMap => "map the group id to itself (/proc/self/gid_map)",
         Step::Namespaces => "make the namespaces (unshare)",
         Step::Private => "make mounts private (mount)",
+        Step::Shm => "mount a /dev/shm of its own (mount)",
         Step::Loopback => "bring up the loopback interface (ioctl)",
         Step::Proc => "mount a /proc of its own (mount)",
     }

@@ -5,6 +5,7 @@
 //! fd       descriptors: close-on-exec for what was inherited, bounded writes
 //! fork     the guard's fork of the host, the spawner's fork of a job
 //! hole     holes in files
+//! ipc      shared memory that does not end with its processes
 //! link     messages between guard and host
 //! memory   what the kernel reads out of a process's own memory
 //! namespace  a fork behind walls: PID, network and user namespaces
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod fd;
 pub mod fork;
 pub mod hole;
+pub mod ipc;
 pub mod link;
 mod memory;
 pub mod namespace;

@@ -1,5 +1,5 @@
-//! A fork whose child stands behind walls that the kernel keeps: a PID namespace of its own, a network namespace
-//! of its own (namespaces(7)), and a user namespace where the right to make those is missing.
+//! A fork whose child stands behind walls that the kernel keeps: a PID namespace of its own, a network namespace, an IPC
+//! namespace with its own /dev/shm (namespaces(7)), and a user namespace where the right to make those is missing.
 //!
 //! The calling process stays where it is. A process in between does what would move it:
 //!
@@ -28,11 +28,13 @@ pub struct Isolation {
     pub pid: bool,
     /// Network interfaces: a loopback and nothing else.
     pub net: bool,
+    /// Shared memory, semaphores and message queues.
+    pub ipc: bool,
 }
 
 impl Isolation {
     pub fn any(self) -> bool {
-        self.pid || self.net
+        self.pid || self.net || self.ipc
     }
 }
 
@@ -53,13 +55,15 @@ pub enum Step {
     Namespaces,
     /// Mounts made private.
     Private,
+    /// /dev/shm.
+    Shm,
     /// `lo` up.
     Loopback,
     /// /proc.
     Proc,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step::Fork,
     Step::User,
     Step::Setgroups,
@@ -67,6 +71,7 @@ const STEPS: [Step; 9] = [
     Step::GidMap,
     Step::Namespaces,
     Step::Private,
+    Step::Shm,
     Step::Loopback,
     Step::Proc,
 ];
@@ -185,12 +190,21 @@ fn between(walls: Isolation, user: bool) -> Result<Forked, Obstacle> {
         write_file("/proc/self/gid_map", &format!("{gid} {gid} 1")).map_err(failed(Step::GidMap))?;
     }
     let mut flags = CloneFlags::empty();
-    flags.set(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS, walls.pid);
+    flags.set(CloneFlags::CLONE_NEWPID, walls.pid);
     flags.set(CloneFlags::CLONE_NEWNET, walls.net);
+    flags.set(CloneFlags::CLONE_NEWIPC, walls.ipc);
+    flags.set(CloneFlags::CLONE_NEWNS, walls.pid || walls.ipc);
     unshare(flags).map_err(failed(Step::Namespaces))?;
-    if walls.pid {
-        // Else our /proc would be mounted over that of everybody else.
-        mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE).map_err(failed(Step::Private))?;
+    if walls.pid || walls.ipc {
+        // Else what we mount would be mounted over that of everybody else.
+        mount(c"none", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"").map_err(failed(Step::Private))?;
+    }
+    if walls.ipc {
+        match mount(c"tmpfs", c"/dev/shm", c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, c"mode=1777") {
+            // Without it there is no such memory.
+            Err(Errno::ENOENT) => {}
+            result => result.map_err(failed(Step::Shm))?,
+        }
     }
     if walls.net {
         loopback_up().map_err(failed(Step::Loopback))?;
@@ -202,7 +216,8 @@ fn between(walls: Isolation, user: bool) -> Result<Forked, Obstacle> {
 fn first_inside(walls: Isolation, user: bool) -> Result<(), Obstacle> {
     if walls.pid {
         let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
-        mount(c"proc", c"/proc", c"proc", flags).map_err(|errno| Obstacle { step: Step::Proc, errno })?;
+        mount(c"proc", c"/proc", c"proc", flags, c"")
+            .map_err(|errno| Obstacle { step: Step::Proc, errno })?;
     }
     if user && !nix::unistd::geteuid().is_root() {
         drop_capabilities();
@@ -225,10 +240,12 @@ fn mount(
     target: &std::ffi::CStr,
     kind: &std::ffi::CStr,
     flags: libc::c_ulong,
+    options: &std::ffi::CStr,
 ) -> nix::Result<()> {
-    // SAFETY: three strings that end in NUL; a null `data` is allowed.
-    let result =
-        unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
+    // SAFETY: four strings that end in NUL; `data` is one for the filesystems that we mount.
+    let result = unsafe {
+        libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast())
+    };
     Errno::result(result).map(drop)
 }
 

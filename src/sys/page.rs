@@ -9,7 +9,7 @@
 //! file that has been cut short kills as well. Nothing in the file can be relied on but its size: every bit pattern is
 //! a valid page.
 
-use super::proc;
+use super::{ipc, proc};
 use nix::fcntl::posix_fallocate;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use std::ffi::OsString;
@@ -31,6 +31,8 @@ pub const SLOTS: usize = 1024;
 const NAME: usize = 36;
 /// Listening sockets of jobs beyond this number are not looked for after the teardown.
 const SOCKETS: usize = 512;
+/// Shared memory beyond this number is not removed.
+const MEMORY: usize = 128;
 const SCRIPT: usize = 96;
 /// As long as a path can be (PATH_MAX).
 const DIRECTORY: usize = 4096;
@@ -69,6 +71,11 @@ pub struct Page {
     slots: [Slot; SLOTS],
     /// The listening sockets that jobs have opened: inode and port in one word; 0 where there is none.
     sockets: [AtomicU64; SOCKETS],
+    /// The IPC namespace of the guard.
+    ipc: AtomicU64,
+    /// System V segments and files in /dev/shm that jobs have made, each as a word; 0 where there is none.
+    segments: [AtomicU64; MEMORY],
+    shared_files: [AtomicU64; MEMORY],
 }
 
 /// A process, not to be confused with a later one of the same number.
@@ -190,6 +197,7 @@ impl Page {
         self.boot[0].store(high, SeqCst);
         self.boot[1].store(low, SeqCst);
         self.namespace.store(proc::pid_namespace(), SeqCst);
+        self.ipc.store(ipc::namespace(), SeqCst);
         let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.started_ms.store(u64::try_from(since_1970.as_millis()).unwrap_or(0), SeqCst);
         self.grace_ms.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), SeqCst);
@@ -274,6 +282,11 @@ impl Page {
         SystemTime::UNIX_EPOCH.checked_add(since_1970).map_or(now, |started| started.min(now))
     }
 
+    /// The second since 1970 in which the run was started.
+    pub fn started_second(&self) -> u64 {
+        self.started_ms.load(SeqCst) / 1000
+    }
+
     /// Publishes a job; returns the slot to withdraw later, none when all are taken.
     pub fn publish(
         &self,
@@ -315,8 +328,34 @@ impl Page {
 
     /// Notes a listening socket of a job, once.
     pub fn note_socket(&self, inode: u64, port: u16) {
-        let word = inode << 16 | u64::from(port);
-        for cell in &self.sockets {
+        self.note(&self.sockets, inode << 16 | u64::from(port));
+    }
+
+    /// The IPC namespace of the guard.
+    pub fn ipc_namespace(&self) -> u64 {
+        self.ipc.load(SeqCst)
+    }
+
+    /// Notes a System V segment of a job, once.
+    pub fn note_segment(&self, word: u64) {
+        self.note(&self.segments, word);
+    }
+
+    /// Notes a file in /dev/shm of a job, once.
+    pub fn note_shared_file(&self, word: u64) {
+        self.note(&self.shared_files, word);
+    }
+
+    pub fn segments(&self) -> Vec<u64> {
+        noted(&self.segments).collect()
+    }
+
+    pub fn shared_files(&self) -> Vec<u64> {
+        noted(&self.shared_files).collect()
+    }
+
+    fn note(&self, cells: &[AtomicU64], word: u64) {
+        for cell in cells {
             match cell.compare_exchange(0, word, SeqCst, SeqCst) {
                 Ok(_) => return self.show(cell),
                 Err(there) if there == word => return,
@@ -327,8 +366,7 @@ impl Page {
 
     /// The inodes of the sockets noted so far.
     pub fn sockets(&self) -> Vec<u64> {
-        let words = self.sockets.iter().map(|cell| cell.load(SeqCst));
-        words.take_while(|word| *word != 0).map(|word| word >> 16).collect()
+        noted(&self.sockets).map(|word| word >> 16).collect()
     }
 
     pub fn published(&self) -> Vec<SlotView> {
@@ -366,6 +404,10 @@ impl Identity {
     pub fn alive(self) -> bool {
         self.pid > 0 && proc::stat(self.pid).is_some_and(|stat| stat.start == self.start && stat.alive())
     }
+}
+
+fn noted(cells: &[AtomicU64]) -> impl Iterator<Item = u64> {
+    cells.iter().map(|cell| cell.load(SeqCst)).take_while(|word| *word != 0)
 }
 
 /// The end of a text is what tells one script from another, so that is kept when there is no room for all.

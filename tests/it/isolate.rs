@@ -266,7 +266,7 @@ fn a_pid_namespace_needs_no_proc_to_begin_with() {
 #[test]
 fn what_can_be_isolated_is_told_when_it_is_mistyped() {
     let ran = User::ourselves().run(&["--isolate", "pids"], "0").code(2);
-    assert!(ran.stderr.contains("[possible values: pid, net]"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("[possible values: pid, net, ipc]"), "{}", ran.stderr);
 }
 
 // ---- Nothing is left -----------------------------------------------------------------------------------------

@@ -150,3 +150,164 @@ fn an_interrupted_run_keeps_its_logs_alone() {
     let run = run_dir(base.path());
     assert!(names(&run).iter().all(|name| ["cgroup", "lock", "logs", "page"].contains(&name.as_str())));
 }
+
+// ---- shared memory ------------------------------------------------------------------------------------------
+
+/// Makes a System V segment and a file in /dev/shm, says `ready` and sleeps. The first argument is the name of the file.
+const SHARER: &str = "import ctypes, mmap, os, sys, time
+id = ctypes.CDLL(None).shmget(0, 4096, 0o1600)
+fd = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR, 0o600)
+os.ftruncate(fd, 4096)
+memory = mmap.mmap(fd, 4096)
+os.close(fd)
+print('ready', id, flush=True)
+time.sleep(60)
+";
+
+fn segments() -> Vec<i32> {
+    let text = fs::read_to_string("/proc/sysvipc/shm").expect("/proc");
+    text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)?.parse().ok()).collect()
+}
+
+fn sharer(base: &Path, end: &str) -> (String, String) {
+    let program = base.join("sharer.py");
+    fs::write(&program, SHARER).expect("written");
+    let file = format!("/dev/shm/{}", base.file_name().expect("a name").to_string_lossy());
+    let code = format!(
+        "let job = start(`sharer`, [`python3`, {program:?}, `{file}`], #{{ready: #{{log: `ready`}}}});
+         let id = job.output.split(` `)[1].trim(); print(id); write_file({id:?}, id); assert(exists(`{file}`)); {end}",
+        id = base.join("id"),
+    );
+    (code, file)
+}
+
+#[test]
+fn shared_memory_of_a_killed_job_goes_with_the_run() {
+    let ends = [
+        ("", 0),
+        ("sleep(`300ms`); job.kill();", 0),
+        ("sleep(`300ms`); job.expect_exit(); run(`kill -9 ${job.pid}`);", 0),
+        ("sleep(`300ms`); run(`kill -KILL $PPID; sleep 9`);", 125),
+    ];
+    for (end, code) in ends {
+        let base = base();
+        let (text, file) = sharer(base.path(), end);
+        let ran = script(base.path(), &text).option("--grace=0.1").run().code(code);
+        let id: i32 = fs::read_to_string(base.path().join("id")).expect("there").parse().expect("a number");
+        assert!(!segments().contains(&id), "{end}: {}", ran.stderr);
+        assert!(!Path::new(&file).exists(), "{end}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("shared memory"), "{end}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn shared_memory_of_others_stays() {
+    let base = base();
+    let (_, file) = sharer(base.path(), "");
+    let mut other = Command::new("python3")
+        .arg(base.path().join("sharer.py"))
+        .arg(&file)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("python3 starts");
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(other.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    let id: i32 = line.trim().strip_prefix("ready ").expect("a number").parse().expect("a number");
+    let ran = script(base.path(), &format!("start(`x`, `echo ready; exec sleep 60`, #{{ready: #{{log: `ready`}}}}); sleep(`200ms`); run(`kill -9 {}`);", other.id())).run().code(0);
+    other.wait().expect("our child");
+    assert!(segments().contains(&id) && Path::new(&file).exists(), "{}", ran.stderr);
+    let removed = Command::new("ipcrm").args(["-m", &id.to_string()]).status().expect("ipcrm starts");
+    assert!(removed.success());
+    fs::remove_file(&file).expect("removed");
+}
+
+#[test]
+fn nothing_is_read_of_shared_memory_when_nothing_was_started() {
+    if crate::support::lacks(&["strace"]) {
+        return;
+    }
+    let base = base();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-e", "trace=openat", "-o"]).arg(base.path().join("trace")).arg(bgjobs());
+    let status =
+        strace.args(["script", "-e", "1"]).env("TMPDIR", base.path()).status().expect("strace starts");
+    assert!(status.success());
+    let trace = fs::read_to_string(base.path().join("trace")).expect("a trace");
+    assert!(trace.contains("openat") && !trace.contains("sysvipc") && !trace.contains("/dev/shm"), "{trace}");
+}
+
+#[test]
+fn a_killed_postgres_leaves_no_shared_memory() {
+    let installed =
+        fs::read_dir("/usr/lib/postgresql").is_ok() || crate::support::which("postgres").is_some();
+    if !installed {
+        return skip("`postgres` is not installed");
+    }
+    let before = segments();
+    for end in ["p.job.kill();", "exit(3);"] {
+        let base = base();
+        let code =
+            format!("import `std/postgres` as postgres; let p = postgres::start(); print(p.job.pid); {end}");
+        let ran = script(base.path(), &code).run();
+        let pid = ran.stdout.trim().to_owned();
+        let text = fs::read_to_string("/proc/sysvipc/shm").expect("/proc");
+        let made = |line: &str| line.split_whitespace().nth(4) == Some(pid.as_str());
+        assert!(!text.lines().any(made), "{end}: {text}{}; before: {before:?}", ran.stderr);
+        assert!(!pid.is_empty() && !ran.stderr.contains("shared memory"), "{end}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn with_an_ipc_namespace_of_its_own_nothing_is_shared_with_anybody() {
+    let base = base();
+    let probe = script(base.path(), "0").option("--isolate=ipc").run();
+    if probe.code != Some(0) {
+        return skip(&probe.stderr);
+    }
+    for wall in ["--isolate=ipc", "--isolate=pid,net,ipc"] {
+        let (text, file) = sharer(base.path(), "print(glob(`/dev/shm/*`).len()); exit(3)");
+        let ran = script(base.path(), &text).option(wall).run().code(3);
+        assert!(!Path::new(&file).exists(), "{wall}: {}", ran.stderr);
+        assert_eq!(ran.stdout.lines().nth(1), Some("1"), "{wall}: a /dev/shm of its own");
+        assert!(
+            ran.stderr.ends_with("0 leaked\n") && !ran.stderr.contains("shared memory"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+// ---- TMPDIR -------------------------------------------------------------------------------------------------
+
+#[test]
+fn an_empty_tmpdir_is_none_and_a_relative_one_is_meant_from_where_we_are() {
+    let base = base();
+    let code =
+        "print(temp_dir()); cd(`/`); print(run(`cat`, #{stdin: #{text: `typed`}, echo: false}).stdout)";
+    for (tmpdir, prefix) in
+        [("", "/tmp/bgjobs-".to_owned()), (".", format!("{}/bgjobs-", base.path().display()))]
+    {
+        let ran = Script::code(code).env("TMPDIR", tmpdir).cwd(base.path()).run().code(0);
+        let lines: Vec<&str> = ran.stdout.lines().collect();
+        assert!(lines[0].starts_with(&prefix), "{tmpdir:?}: {lines:?}");
+        assert_eq!(lines[1], "typed");
+        assert_eq!(names(base.path()), Vec::<String>::new(), "{tmpdir:?}");
+    }
+}
+
+#[test]
+fn a_tmpdir_that_cannot_serve_is_passed_over_with_a_word() {
+    let base = base();
+    let long = base.path().join("a".repeat(60));
+    fs::create_dir(&long).expect("made");
+    let ran = Script::code("print(temp_dir())").env("TMPDIR", &long.to_string_lossy()).run().code(0);
+    assert!(ran.stdout.starts_with("/tmp/bgjobs-"), "{}", ran.stdout);
+    let length = long.to_string_lossy().len();
+    let note = format!(
+        "note: a path of {length} bytes leaves no room for Unix sockets, whose paths end at 107 (at most 50 do): using /tmp \
+         instead of TMPDIR {}\n",
+        long.display()
+    );
+    assert_eq!(ran.stderr.matches(&note).count(), 1, "{}", ran.stderr);
+}

@@ -77,7 +77,8 @@ impl Script {
                 let place = failure
                     .place
                     .map_or_else(String::new, |p| format!(" ({}:{}:{})", p.file, p.line, p.column));
-                self.rt.warn(format!("on_exit: {}{place}", failure.message));
+                let why = failure.message.lines().next().unwrap_or_default();
+                self.rt.warn(format!("on_exit: {why}{place}"));
             }
             if self.rt.control().halted() && !lock(&self.rt.hooks).is_empty() {
                 let left = lock(&self.rt.hooks).len();

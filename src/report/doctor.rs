@@ -1,7 +1,7 @@
 //! What `bgjobs doctor` says.
 
 use super::table::{row, table};
-use super::text::{print, sanitize};
+use super::text::{print, print_json};
 use serde_json::json;
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub fn doctor(checks: &[Check], diagnosis: Diagnosis, as_json: bool) {
         let covers: Vec<_> =
             covers(diagnosis).iter().map(|(end, covered)| json!({"end": end, "covered": covered})).collect();
         let object = json!({"holds": diagnosis.holds, "checks": list, "covers": covers});
-        print(&format!("{object:#}\n"));
+        print_json(&object);
         return;
     }
     let mut rows = vec![row(["CHECK", "", "WHAT IT IS FOR"])];
@@ -92,7 +92,7 @@ fn detail(check: &Check) -> String {
         Err(special) => (without, special),
     };
     // An obstacle has its cause and its way out on lines of their own.
-    let special = sanitize(special).lines().map(str::trim).collect::<Vec<_>>().join("; ");
+    let special = special.lines().map(str::trim).collect::<Vec<_>>().join("; ");
     match (general.is_empty(), special.is_empty()) {
         (_, true) => general.to_owned(),
         (true, false) => special,

@@ -1,6 +1,6 @@
 //! What a script says about itself: `bgjobs script FILE --help` and `bgjobs scripts`.
 
-use super::text::{print, sanitize};
+use super::text::{print, print_json};
 use crate::exit;
 use crate::manual::{Manual, Param, usage};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub fn manual(it: &Manual) -> i32 {
             }
         }
     }
-    print(&sanitize(&text));
+    print(&text);
     exit::OK
 }
 
@@ -82,7 +82,7 @@ fn wrapped(words: &str, most: usize) -> Vec<String> {
 pub fn scripts(all: &[Manual], as_json: bool) -> i32 {
     if as_json {
         let list: Vec<Value> = all.iter().map(object).collect();
-        print(&format!("{:#}\n", Value::from(list)));
+        print_json(&Value::from(list));
         return exit::OK;
     }
     let mut text = String::new();

@@ -7,8 +7,9 @@
 //! All bytes of a run pass here, so here secrets are masked.
 
 use super::terminal::Terminal;
+use super::text::said;
 use crate::event::{Bus, Closed, Event};
-use crate::secret::{self, Stream};
+use crate::secret::Stream;
 use crate::sys::fd::{self, Written};
 use std::collections::VecDeque;
 use std::io::{stderr, stdout};
@@ -140,7 +141,7 @@ impl<F: Fn()> Writer<F> {
                 self.write_stderr(
                     text.lines()
                         .last()
-                        .map(|line| format!("{}\n", secret::mask(line)))
+                        .map(|line| format!("{}\n", said(line)))
                         .unwrap_or_default()
                         .as_bytes(),
                 );
@@ -155,7 +156,7 @@ impl<F: Fn()> Writer<F> {
                     if std::mem::take(&mut self.within_line) {
                         self.write_stderr(b"\n");
                     }
-                    self.write_stderr(secret::mask(&line).as_bytes());
+                    self.write_stderr(said(&line).as_bytes());
                 }
             }
         }

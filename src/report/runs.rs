@@ -2,7 +2,7 @@
 
 use super::table::{row, table};
 use super::terminal::shorten;
-use super::text::{duration, hint, not_removed, print, print_error, sanitize};
+use super::text::{duration, hint, not_removed, print, print_error, print_json};
 use crate::exit;
 use crate::sys::tree::Stays;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ pub struct JobLine {
 pub fn ps(runs: &[RunLine], as_json: bool) -> i32 {
     if as_json {
         let list: Vec<Value> = runs.iter().map(object).collect();
-        print(&format!("{:#}\n", Value::from(list)));
+        print_json(&Value::from(list));
         return exit::OK;
     }
     if runs.is_empty() {
@@ -59,7 +59,7 @@ pub fn ps(runs: &[RunLine], as_json: bool) -> i32 {
             Some(it) => {
                 let (up, guard, host) = (duration(it.up), it.guard.to_string(), it.host.to_string());
                 let up = if it.stopping { format!("{up}, stopping") } else { up };
-                vec![run.name.clone(), sanitize(&it.script), up, guard, host, user]
+                vec![run.name.clone(), it.script.clone(), up, guard, host, user]
             }
             None => vec![run.name.clone(), "?".into(), "?".into(), "?".into(), "?".into(), user],
         });
@@ -72,7 +72,7 @@ pub fn ps(runs: &[RunLine], as_json: bool) -> i32 {
         text.push('\n');
         let mut jobs = vec![row(["  JOB", "PID", "STATE", "UP"])];
         jobs.extend(run.jobs.iter().map(|job| {
-            let name = format!("  {}", sanitize(&job.name));
+            let name = format!("  {}", job.name);
             vec![name, job.pid.to_string(), state(job.state).to_owned(), duration(job.up)]
         }));
         if jobs.len() > 1 {
@@ -152,7 +152,7 @@ pub fn leftovers(found: &[LeftLine], ending: bool) {
     }
     let mut rows = vec![row(["RUN", "PID", "USER", "WHY", "COMMAND"])];
     rows.extend(found.iter().map(|one| {
-        let command = shorten(&sanitize(&one.command));
+        let command = shorten(&one.command);
         vec![one.run.clone(), one.pid.to_string(), one.user.clone(), why(&one.why), command]
     }));
     print(&table(&rows));
@@ -164,10 +164,10 @@ pub fn leftovers(found: &[LeftLine], ending: bool) {
 
 fn why(why: &Why) -> String {
     match why {
-        Why::Job(job) => format!("first process of job {}", sanitize(job)),
+        Why::Job(job) => format!("first process of job {job}"),
         Why::File(path) => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            format!("writes {}", sanitize(name.trim_end_matches(" (deleted)")))
+            format!("writes {}", name.trim_end_matches(" (deleted)"))
         }
         Why::Cgroup => "in the cgroup of the run".to_owned(),
         Why::Mark => "BGJOBS_RUN in its environment".to_owned(),
@@ -180,7 +180,7 @@ fn why(why: &Why) -> String {
 pub fn swept(swept: &Swept) -> i32 {
     let mut text = String::new();
     for one in swept.left {
-        let command = sanitize(&one.command);
+        let command = &one.command;
         let _ = writeln!(text, "left: pid {} (user {}, state {}): {command}", one.pid, one.user, one.state);
     }
     not_removed(&mut text, swept.stays);

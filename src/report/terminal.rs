@@ -1,6 +1,6 @@
 //! Events as lines on stderr: one short line each, prefixed by the time since the start.
 
-use super::text::{duration, ignored, sanitize, size};
+use super::text::{COLOR, COLOR_END, duration, ignored, size};
 use crate::cli::{Color, Verbosity};
 use crate::event::{Event, Outcome, Tested, Waiting};
 use std::io::IsTerminal;
@@ -32,8 +32,13 @@ impl Style {
         Self { color }
     }
 
+    /// Only what says it becomes an escape sequence, when it is written.
     pub fn paint(self, code: &str, text: &str) -> String {
-        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.color {
+            format!("{COLOR}{code}{COLOR_END}{text}{COLOR}0{COLOR_END}")
+        } else {
+            text.to_owned()
+        }
     }
 
     pub fn bad(self, text: &str) -> String {
@@ -77,7 +82,7 @@ impl Terminal {
         }
         let text = match event {
             Event::JobStarted { job, command, pid } => {
-                format!("{job} started: {} (pid {pid})", shorten(&sanitize(command)))
+                format!("{job} started: {} (pid {pid})", shorten(command))
             }
             Event::JobAgain { job, next, tries } => {
                 format!("{job} was not ready yet: it is started again ({next} of {tries})")
@@ -86,7 +91,7 @@ impl Terminal {
             Event::JobEnded { job, status, expected: true } => format!("{job} ended ({status})"),
             Event::JobEnded { job, status, expected: false } => style.bad(&format!("{job} died ({status})")),
             Event::JobFailed { job, line } => {
-                style.bad(&format!("{job} failed: {} (fail_on)", shorten(&sanitize(line))))
+                style.bad(&format!("{job} failed: {} (fail_on)", shorten(line)))
             }
             Event::JobDaemonised { job, left } => {
                 format!("{job} went to the background: its first process ended, {left} still run")
@@ -97,19 +102,19 @@ impl Terminal {
             Event::StopCommandFailed { job, why, signal } => {
                 style.note(&format!("warning: {job}: its stop_cmd failed ({why}): {signal} instead"))
             }
-            Event::CommandStarted { command } => format!("run: {}", shorten(&sanitize(command))),
+            Event::CommandStarted { command } => format!("run: {}", shorten(command)),
             Event::CommandEnded { command, status, ok, after, .. } => {
-                let line = format!("run: {} ({status}, {})", shorten(&sanitize(command)), duration(*after));
+                let line = format!("run: {} ({status}, {})", shorten(command), duration(*after));
                 if *ok { line } else { style.note(&line) }
             }
             Event::LeftRunning { command, processes } => style.note(&format!(
                 "run: {} left running: {}; stopped at the end of the run",
-                shorten(&sanitize(command)),
-                processes.join(", ")
+                shorten(command),
+                shorten(&processes.join(", "))
             )),
             Event::PortFreed { port, pid, command, killed } => {
                 let how = if *killed { "killed" } else { "stopped" };
-                style.note(&format!("port {port}: {how} {} (pid {pid})", shorten(&sanitize(command))))
+                style.note(&format!("port {port}: {how} {} (pid {pid})", shorten(command)))
             }
             Event::LogDropped { job, limit } => style.note(&format!(
                 "warning: {job} has printed more than {}: the beginning of its log is dropped from now on (max_log)",
@@ -132,14 +137,14 @@ impl Terminal {
 
     /// One line; the whole failure below it.
     fn tested(&self, tested: &Tested) -> String {
-        let (style, name, after) = (self.style, shorten(&sanitize(&tested.name)), duration(tested.after));
+        let (style, name, after) = (self.style, shorten(&tested.name), duration(tested.after));
         match &tested.outcome {
             Outcome::Passed => format!("{} {name} ({after})", style.good("ok")),
             Outcome::Failed(failure) => {
                 format!("{} {name} ({after})\n{}", style.bad("FAILED"), super::failure(failure, style))
             }
             Outcome::Skipped(reason) => {
-                format!("{} {name}: {}", style.note("skipped"), shorten(&sanitize(reason)))
+                format!("{} {name}: {}", style.note("skipped"), shorten(reason))
             }
         }
     }
@@ -148,7 +153,7 @@ impl Terminal {
 /// `stopping api (ignores TERM, SIGKILL in 3 s; Ctrl-C again kills now)`.
 fn stop_waits(waiting: &[Waiting], again: Option<bool>) -> String {
     const MOST: usize = 3;
-    let mut names: Vec<String> = waiting.iter().take(MOST).map(|one| shorten(&sanitize(&one.job))).collect();
+    let mut names: Vec<String> = waiting.iter().take(MOST).map(|one| shorten(&one.job)).collect();
     if waiting.len() > MOST {
         names.push(format!("{} more", waiting.len() - MOST));
     }

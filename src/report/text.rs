@@ -17,6 +17,9 @@ use std::time::Duration;
 /// How many lines of all logs together a failure shows.
 const TAIL_LINES: usize = 20;
 
+/// How many lines of a message a failure shows; of a note twice as many, which may show a difference.
+const FEW: usize = 8;
+
 /// `302 ms`, `1.2 s`, `2 min 5 s`.
 pub fn duration(time: Duration) -> String {
     let ms = time.as_millis();
@@ -34,21 +37,60 @@ pub fn size(bytes: u64) -> String {
     bytesize::ByteSize(bytes).display().si().to_string().replace(".0 ", " ")
 }
 
-/// Text without control characters: what a process printed must not repaint somebody's terminal.
+/// A colour of ours in a text that is to be written: its code stands between these two, which are no characters.
+pub const COLOR: char = '\u{fdd0}';
+pub const COLOR_END: char = '\u{fdd1}';
+
+/// A text of ours as it is written: without secrets, and without anything that would order the reader's terminal about.
+/// All that bgjobs says passes here, so that nobody has to think of it who words a message. Colours of others are left
+/// out; other control characters, and what turns the direction of writing round, are U+FFFD.
+pub fn said(text: &str) -> String {
+    sanitize(&secret::mask(text))
+}
+
 pub fn sanitize(text: &str) -> String {
-    let visible = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
-    text.chars().map(visible).collect()
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        if c == COLOR
+            && let Some((code, after)) = color(after, COLOR_END)
+        {
+            shown.extend(["\x1b[", code, "m"]);
+            rest = after;
+        } else if c == '\x1b'
+            && let Some((_, after)) = after.strip_prefix('[').and_then(|code| color(code, 'm'))
+        {
+            rest = after;
+        } else {
+            shown.push(if is_order(c) { '\u{fffd}' } else { c });
+            rest = after;
+        }
+    }
+    shown
+}
+
+/// The code of a colour, which ends with `end`, and what follows it.
+fn color(text: &str, end: char) -> Option<(&str, &str)> {
+    let length = text.find(|c: char| !matches!(c, '0'..='9' | ';' | ':'))?;
+    Some((&text[..length], text[length..].strip_prefix(end)?))
+}
+
+/// Whether a terminal would do something else than show it: control characters, line and paragraph separators, and
+/// the characters with Unicode's property `Bidi_Control`.
+fn is_order(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (c.is_control() && c != '\n' && c != '\t')
+        || turns
+        || matches!(c, '\u{2028}' | '\u{2029}' | COLOR | COLOR_END)
 }
 
 /// The report of a failure: cause, place, path to it, why, the logs that matter, the next edit.
 pub fn failure(failure: &Failure, style: Style) -> String {
     let mut text = String::new();
-    let message = sanitize(&failure.message);
-    let mut lines = message.lines();
-    let _ = writeln!(text, "{} {}", style.bad("error:"), lines.next().unwrap_or_default());
-    for line in lines {
-        let _ = writeln!(text, "  {line}");
-    }
+    let message = few_lines(&failure.message, FEW, "\n  ");
+    let _ = writeln!(text, "{} {message}", style.bad("error:"));
     if let Some(place) = &failure.place {
         excerpt(&mut text, place, style);
     }
@@ -56,7 +98,7 @@ pub fn failure(failure: &Failure, style: Style) -> String {
         let _ = writeln!(text, "  {line}");
     }
     for note in &failure.notes {
-        let _ = writeln!(text, "  {} {}", style.dim("="), sanitize(note).replace('\n', "\n    "));
+        let _ = writeln!(text, "  {} {}", style.dim("="), few_lines(note, 2 * FEW, "\n    "));
     }
     let share = TAIL_LINES / failure.tails.len().max(1);
     for tail in &failure.tails {
@@ -68,21 +110,34 @@ pub fn failure(failure: &Failure, style: Style) -> String {
         let shown = &tail.lines[tail.lines.len().saturating_sub(share.max(3))..];
         let _ = writeln!(text, "{}{path}:", tail.title);
         for line in shown {
-            let _ = writeln!(text, "  {} {}", style.dim("|"), clip(&sanitize(line)));
+            let _ = writeln!(text, "  {} {}", style.dim("|"), clip(line));
         }
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "{} {hint}", style.good("try:"));
+        let _ = writeln!(text, "{} {}", style.good("try:"), few_lines(hint, FEW, "\n     "));
     }
     text
 }
 
+/// What was thrown may be a whole log: the first lines of it, each on a line of its own after `indent`.
+fn few_lines(text: &str, most: usize, indent: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    // Nobody is told that one line is missing.
+    let shown = if lines.len() > most + 1 { most } else { lines.len() };
+    let rest = (lines.len() > shown).then(|| format!("… {} more lines", lines.len() - shown));
+    let shown: Vec<String> = lines[..shown].iter().map(|line| cut(line, 500)).chain(rest).collect();
+    shown.join(indent)
+}
+
 fn clip(line: &str) -> String {
-    const MOST: usize = 300;
-    if line.chars().count() <= MOST {
+    cut(line, 300)
+}
+
+fn cut(line: &str, most: usize) -> String {
+    if line.chars().count() <= most {
         line.to_owned()
     } else {
-        line.chars().take(MOST).collect::<String>() + "…"
+        line.chars().take(most).collect::<String>() + "…"
     }
 }
 
@@ -97,7 +152,7 @@ fn excerpt(text: &mut String, place: &Place, style: Style) {
     let before: String = place.text.chars().take(place.column.saturating_sub(1)).collect();
     // What is masked is shorter.
     let before: String = secret::mask(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-    let _ = writeln!(text, "{} {} {}", style.dim(&number), style.dim("|"), sanitize(&place.text));
+    let _ = writeln!(text, "{} {} {}", style.dim(&number), style.dim("|"), &place.text);
     let caret = style.bad(&"^".repeat(place.width.max(1)));
     let _ = writeln!(text, "{margin} {} {before}{caret}", style.dim("|"));
 }
@@ -144,16 +199,16 @@ fn failed_tests(text: &mut String, tests: &[Tested], style: Style) {
     let mut failed = Vec::new();
     for tested in tests {
         if let Outcome::Failed(failure) = &tested.outcome {
-            failed.push((shorten(&sanitize(&tested.name)), failure));
+            failed.push((shorten(&tested.name), failure));
         }
     }
     for (name, failure) in failed.iter().take(MOST) {
-        let why = sanitize(failure.message.lines().next().unwrap_or_default());
+        let why = failure.message.lines().next().unwrap_or_default();
         let place = failure
             .place
             .as_ref()
             .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
-        let _ = writeln!(text, "{} {name}: {}{place}", style.bad("FAILED"), clip(&why));
+        let _ = writeln!(text, "{} {name}: {}{place}", style.bad("FAILED"), clip(why));
     }
     if failed.len() > MOST {
         let _ = writeln!(text, "and {} more failed tests", failed.len() - MOST);
@@ -265,7 +320,7 @@ fn kept(text: &mut String, paths: &[PathBuf]) {
 
 /// `pid 812 (user root, state S): sleep 60`.
 fn survivor(one: &Survivor) -> String {
-    format!("pid {} (user {}, state {}): {}", one.pid, one.user, one.state, sanitize(&one.command))
+    format!("pid {} (user {}, state {}): {}", one.pid, one.user, one.state, shorten(&one.command))
 }
 
 /// `api ignored TERM, killed after 5 s`.
@@ -410,7 +465,7 @@ pub fn plain_error(error: &anyhow::Error) {
     if let (Some(last), Some(number)) = (parts.last_mut(), of_system.or(of_library)) {
         *last = jobs::why(std::io::Error::from_raw_os_error(number));
     }
-    print_error(&format!("error: {}\n", sanitize(&parts.join(": "))));
+    print_error(&format!("error: {}\n", parts.join(": ")));
 }
 
 /// A failure outside of a run.
@@ -429,6 +484,12 @@ pub fn print(text: &str) {
     write_to(std::io::stdout().as_fd(), text);
 }
 
+/// As [`print`], for machines: what would order a terminal about is written as JSON can write it.
+pub fn print_json(value: &serde_json::Value) {
+    let escaped = |c: char| if is_order(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    print(&format!("{value:#}\n").chars().map(escaped).collect::<String>());
+}
+
 /// Whole lines on stderr.
 pub fn print_error(text: &str) {
     write_to(std::io::stderr().as_fd(), text);
@@ -436,12 +497,12 @@ pub fn print_error(text: &str) {
 
 /// Lines on stderr that nobody needs to wait for: lost when the reader does not take them now.
 pub fn hint(text: &str) {
-    fd::write_some(std::io::stderr().as_fd(), text.as_bytes(), Duration::ZERO);
+    fd::write_some(std::io::stderr().as_fd(), said(text).as_bytes(), Duration::ZERO);
 }
 
 /// Writes what the reader takes; gives up on one that takes nothing for a second.
 fn write_to(target: std::os::fd::BorrowedFd, text: &str) {
-    let text = secret::mask(text);
+    let text = said(text);
     let mut bytes = text.as_bytes();
     while !bytes.is_empty() {
         match fd::write_some(target, bytes, Duration::from_secs(1)) {
@@ -493,7 +554,28 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_do_not_get_through() {
-        assert_eq!(sanitize("a\x1b[2Jb\tc\n"), "a\u{fffd}[2Jb\tc\n");
+    fn nothing_orders_a_terminal_about_but_our_own_colours() {
+        let ours = format!("{COLOR}1;31{COLOR_END}error:{COLOR}0{COLOR_END}");
+        let cases = [
+            ("a\x1b[2Jb\tc\n", "a\u{fffd}[2Jb\tc\n"),
+            ("\x1b[1;31mred\x1b[0m\x1b[m", "red"),
+            ("\x1b[31", "\u{fffd}[31"),
+            ("\u{202e}txt\u{2066}\u{9b}31m\u{7f}\r", "\u{fffd}txt\u{fffd}\u{fffd}31m\u{fffd}\u{fffd}"),
+            ("für 😀 👨\u{200d}👩 שלום", "für 😀 👨\u{200d}👩 שלום"),
+            (&ours, "\x1b[1;31merror:\x1b[0m"),
+            ("\u{fdd0}2J\u{fdd1}", "\u{fffd}2J\u{fffd}"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(sanitize(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_shows_its_first_lines() {
+        let text = |lines: usize| (1..=lines).map(|n| n.to_string()).collect::<Vec<_>>().join("\n");
+        assert_eq!(few_lines("", 8, "|"), "");
+        assert_eq!(few_lines(&text(9), 8, "|"), text(9).replace('\n', "|"));
+        assert_eq!(few_lines(&text(100), 2, "|"), "1|2|… 98 more lines");
+        assert_eq!(few_lines(&"x".repeat(1000), 8, "|").chars().count(), 501);
     }
 }

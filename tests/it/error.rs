@@ -368,3 +368,61 @@ fn a_directory_that_another_user_may_not_enter_says_so() {
     let ran = Script::code(&code).run().code(1);
     ran.stderr_has("Permission denied for the user of the option `user`");
 }
+
+/// What a process, a file name or a script's value has in it must not repaint or turn round what bgjobs says.
+#[test]
+fn nothing_that_is_said_orders_the_terminal_about() {
+    let dir = tempfile::tempdir().expect("directory");
+    let code = r#"
+        let evil = "\x1b[2J\x1b]0;title\x07\u202e\u009b31m\r\x08";
+        log("l" + evil);
+        warn("w" + evil);
+        on_exit(|| throw "x" + evil);
+        write_file("p" + evil, "x\n");
+        test("t" + evil, || assert_eq("a" + evil, "b"));
+        test("s" + evil, || skip("r" + evil));
+        let job = spawn("job", ["sh", "-c", "printf '\\033[2Jlog\\342\\200\\256\\n'; exec sleep 60", "c" + evil],
+            #{log: "log" + evil});
+        job.wait_log("log");
+        print("printed" + evil);
+        run("printf '\\033[2Jstreamed\\n' # " + evil);
+        test("io", || read_file("no" + evil));
+        try_run("false # " + evil);
+        test("cmd", || run(["sh", "-c", "exit 3", "c" + evil], #{echo: false}));
+        test("param", || param("x" + evil));
+        job.wait_log("never" + evil, #{timeout: "10ms", message: "m" + evil});
+    "#;
+    let own = regex::Regex::new("\x1b\\[[0-9;]*m").expect("a pattern");
+    for color in ["never", "always"] {
+        let ran = Script::code(code).option(&format!("--color={color}")).cwd(dir.path()).run();
+        for raw in ["printed\x1b[2J", "\x1b[2Jstreamed\n"] {
+            assert!(ran.stdout.contains(raw), "no {raw:?} in {:?}", ran.stdout);
+        }
+        let said = if color == "always" { own.replace_all(&ran.stderr, "").into_owned() } else { ran.stderr };
+        let orders =
+            |c: &char| (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{202e}').contains(c);
+        let found: Vec<char> = said.chars().filter(orders).collect();
+        assert!(found.is_empty(), "{found:?} in\n{said}");
+        for part in
+            ["l\u{fffd}[2J", "w\u{fffd}", "t\u{fffd}", "s\u{fffd}", "r\u{fffd}", "x\u{fffd}", "m\u{fffd}"]
+        {
+            assert!(said.contains(part), "no {part:?} in\n{said}");
+        }
+    }
+}
+
+#[test]
+fn a_thrown_value_is_cut_to_a_few_lines() {
+    let code = r#"let text = ""; for i in 0..1000 { text += "line " + i + "\n"; } "#;
+    let thrown = Script::code(&format!("{code} throw text")).run().code(1);
+    let thrown =
+        thrown.stderr_has("error: line 0\n  line 1\n").stderr_has("  line 7\n  … 992 more lines\n  -->");
+    assert!(thrown.stderr.lines().count() < 16, "{}", thrown.stderr);
+    let failed = Script::code(&format!("{code} fail(text)")).run().code(1);
+    let _ = failed.stderr_has("  line 7\n  … 992 more lines\n");
+    let long = Script::code("let x = \"\"; x.pad(100000, 'x'); throw x").run().code(1);
+    assert!(long.stderr.len() < 1500, "{}", long.stderr.len());
+    // Whoever catches it has all of it.
+    let caught = format!("{code} try {{ throw text }} catch (e) {{ assert_eq(e, text) }}");
+    let _ = Script::code(&caught).run().code(0);
+}

@@ -457,6 +457,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         inside: options.isolate.pid,
         kept: &kept,
         stays: &stays,
+        one_line: ending.control.guard_gone(),
     };
     // Nothing was done that could be judged: the error says it all, as it does of `bgjobs check`.
     let only_refused = code == exit::USAGE

@@ -4,12 +4,12 @@ use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::launch::{COMMAND_OPTIONS, Launch, spawn_error};
 use super::runtime::rt;
 use super::value::{self, Opts};
-use crate::event::{Event, Tail};
+use crate::event::{Event, Failure, Tail};
 use crate::exit;
 use crate::jobs::control::lock;
 use crate::jobs::output::{self as capture, Captured, Stream};
 use crate::jobs::spec::SpawnError;
-use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind};
+use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, State};
 use crate::jobs::{strand, text};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
@@ -240,13 +240,26 @@ fn failed(function: &str, done: &Done) -> ScriptError {
     if outcome.code == i64::from(exit::NOT_FOUND) && outcome.signal.is_none() {
         error = error.note("exit 127 is the shell's way to say that a command was not found");
     }
-    if !done.echoed {
-        let lines = text::last_lines_folded(outcome.output.as_bytes(), 20);
-        error =
-            error.tail(Tail { title: format!("output of `{}`", one_line(&done.command)), lines, path: None });
+    for mut tail in grown(&done.logs) {
+        let shown = if tail.of_living { OF_HEALTHY } else { tail.tail.lines.len() };
+        tail.tail.lines.drain(..tail.tail.lines.len().saturating_sub(shown));
+        error = error.tail(tail.tail);
     }
-    grown(&done.logs).into_iter().fold(error, ScriptError::tail)
+    // Last, since a test runner ends with its summary. What has been streamed is only said again when something has
+    // come between.
+    let (title, most) = match done.echoed {
+        false => ("output", 20),
+        true if error.tails.is_empty() || outcome.output.is_empty() => return error,
+        true => ("last lines", AGAIN),
+    };
+    let lines = text::last_lines_folded(outcome.output.as_bytes(), most);
+    error.tail(Tail { title: format!("{title} of `{}`", one_line(&done.command)), lines, path: None })
 }
+
+/// How many lines of the log of a server that lives a failed command shows: it was most likely not the cause.
+const OF_HEALTHY: usize = 5;
+/// How many lines of what it has streamed itself.
+const AGAIN: usize = 8;
 
 /// The logs of the jobs, but of mocks, which only say what they were asked for; and how long they are.
 pub fn logs() -> Vec<(Arc<Inner>, u64)> {
@@ -260,14 +273,34 @@ fn length(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |meta| meta.len())
 }
 
-/// The ends of the logs that have grown since: what a command that failed has most likely met.
-pub fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Tail> {
+/// The end of a log that has grown.
+struct Grown {
+    tail: Tail,
+    /// Its job has not ended, or as it should.
+    of_living: bool,
+}
+
+/// The ends of the logs that have grown since: what failed has most likely met what is written there.
+fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Grown> {
     const MOST: usize = 3;
     let grown = before.iter().filter_map(|(job, before)| {
         let path = job.log.as_ref().filter(|path| length(path) > *before)?;
-        Some(error::log_tail(&job.spec.name, path))
+        let ended = rt().jobs.view(job.id).map(|view| view.state);
+        let of_living = !matches!(ended, Some(State::Ended(status)) if !status.success());
+        Some(Grown { tail: error::log_tail(&job.spec.name, path), of_living })
     });
     grown.take(MOST).collect()
+}
+
+/// The ends of the logs that have grown since, for a failure that has not brought others.
+pub fn show_logs(failure: &mut Failure, before: &[(Arc<Inner>, u64)]) {
+    if !failure.tails.is_empty() {
+        return;
+    }
+    let since =
+        |job: &Inner| before.iter().find(|(old, _)| old.id == job.id).map_or(0, |(_, length)| *length);
+    let now: Vec<_> = logs().into_iter().map(|(job, _)| (Arc::clone(&job), since(&job))).collect();
+    failure.tails = grown(&now).into_iter().map(|grown| grown.tail).collect();
 }
 
 /// The first line of a command, for a message.

@@ -299,6 +299,13 @@ pub fn is_death(error: &EvalAltResult) -> bool {
     thrown(value).is_some_and(|error| error.kind == Kind::JobDied)
 }
 
+/// Whether an error that nobody has caught is the script's own judgement, of which the logs may tell the cause: a failed
+/// assertion, a request without an answer, or what it throws itself.
+pub fn is_judgement(error: &EvalAltResult) -> bool {
+    let EvalAltResult::ErrorRuntime(value, _) = error.unwrap_inner() else { return false };
+    thrown(value).is_none_or(|error| matches!(error.kind, Kind::Assertion | Kind::Http))
+}
+
 /// A job ended that should live. `waiting_for`: what was being waited for.
 pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
     let name = &job.spec.name;

@@ -4,7 +4,7 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
-use super::{captured, check as checks, failure, hints, param, utf8, value, wait as waits};
+use super::{captured, check as checks, command, error, failure, hints, param, utf8, value, wait as waits};
 use crate::builtin;
 use crate::cli::Source;
 use crate::event::Failure;
@@ -56,6 +56,8 @@ impl Script {
                 failure.notes = jobs_at_the_end(self.rt);
                 failure.tails.clear();
                 failure.hint = None;
+            } else if error::is_judgement(&error) {
+                command::show_logs(&mut failure, &[]);
             }
             failure
         })

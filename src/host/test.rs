@@ -7,7 +7,7 @@ use super::error::{self, Fallible, ScriptError, terminated};
 use super::failure;
 use super::runtime::rt;
 use super::value;
-use crate::event::{Event, Failure, Outcome, Tested};
+use crate::event::{Event, Outcome, Tested};
 use crate::exit;
 use crate::jobs;
 use crate::jobs::control::{Halt, lock};
@@ -125,7 +125,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
             let others = super::other_deaths(&rt.jobs);
             let died = error::is_death(&error) || !others.is_empty();
             failure.notes.extend(others);
-            show_logs(&mut failure, &logs);
+            command::show_logs(&mut failure, &logs);
             (Outcome::Failed(Box::new(failure)), died)
         }
     };
@@ -141,15 +141,4 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
         return Err(terminated());
     }
     Ok(passed)
-}
-
-/// The ends of the logs that grew while the test ran, unless the failure has brought others.
-fn show_logs(failure: &mut Failure, before: &[(Arc<jobs::Job>, u64)]) {
-    if failure.tails.is_empty() {
-        let now = command::logs().into_iter().map(|(job, _)| {
-            let length = before.iter().find(|(old, _)| old.id == job.id).map_or(0, |(_, length)| *length);
-            (job, length)
-        });
-        failure.tails = command::grown(&now.collect::<Vec<_>>());
-    }
 }

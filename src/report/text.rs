@@ -11,7 +11,7 @@ use crate::sys::tree::Stays;
 use nix::errno::Errno;
 use std::fmt::Write;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How many lines of all logs together a failure shows.
@@ -100,14 +100,14 @@ pub fn failure(failure: &Failure, style: Style) -> String {
     for note in &failure.notes {
         let _ = writeln!(text, "  {} {}", style.dim("="), few_lines(note, 2 * FEW, "\n    "));
     }
-    let share = TAIL_LINES / failure.tails.len().max(1);
-    for tail in &failure.tails {
+    let lengths: Vec<usize> = failure.tails.iter().map(|tail| tail.lines.len()).collect();
+    for (tail, share) in failure.tails.iter().zip(shares(&lengths)) {
         let path = tail.path.as_ref().map_or_else(String::new, |path| format!(" ({path})"));
         if tail.lines.is_empty() {
             let _ = writeln!(text, "{}: empty{path}", tail.title);
             continue;
         }
-        let shown = &tail.lines[tail.lines.len().saturating_sub(share.max(3))..];
+        let shown = &tail.lines[tail.lines.len() - share..];
         let _ = writeln!(text, "{}{path}:", tail.title);
         for line in shown {
             let _ = writeln!(text, "  {} {}", style.dim("|"), clip(line));
@@ -117,6 +117,20 @@ pub fn failure(failure: &Failure, style: Style) -> String {
         let _ = writeln!(text, "{} {}", style.good("try:"), few_lines(hint, FEW, "\n     "));
     }
     text
+}
+
+/// How many lines each tail shows. What a short one does not need goes to the others; three lines each has.
+fn shares(lengths: &[usize]) -> Vec<usize> {
+    const LEAST: usize = 3;
+    let mut shares = vec![0; lengths.len()];
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|index| lengths[*index]);
+    let mut left = TAIL_LINES;
+    for (done, index) in order.into_iter().enumerate() {
+        shares[index] = lengths[index].min((left / (lengths.len() - done)).max(LEAST));
+        left = left.saturating_sub(shares[index]);
+    }
+    shares
 }
 
 /// What was thrown may be a whole log: the first lines of it, each on a line of its own after `indent`.
@@ -172,6 +186,8 @@ pub struct Verdict<'a> {
     pub kept: &'a [PathBuf],
     /// What could not be removed.
     pub stays: &'a [Stays],
+    /// Whoever has called us has gone on: only the last line is said.
+    pub one_line: bool,
 }
 
 /// The verdict: one line, preceded by what is left.
@@ -186,10 +202,19 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
         None if ok => style.good("passed"),
         None => format!("{} (exit {})", style.bad("failed"), verdict.code),
     };
-    kept(&mut text, verdict.kept);
+    let behind = if verdict.one_line {
+        verdict.kept.first().map_or_else(String::new, |path| format!("; {}", kept_at(path)))
+    } else {
+        kept(&mut text, verdict.kept);
+        String::new()
+    };
     let tests = tally(verdict.tests);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
-    let _ = writeln!(text, "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}", leaked(verdict.left));
+    let _ = writeln!(
+        text,
+        "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}{behind}",
+        leaked(verdict.left)
+    );
     text
 }
 
@@ -304,7 +329,7 @@ pub fn not_removed(text: &mut String, stays: &[Stays]) {
             }
             errno => errno.desc(),
         };
-        let _ = writeln!(text, "not removed: {}{owner}: {why}", sanitize(&one.path.to_string_lossy()));
+        let _ = writeln!(text, "not removed: {}{owner}: {why}", one.path.display());
     }
     if stays.len() > MOST {
         let _ = writeln!(text, "not removed: {} more", stays.len() - MOST);
@@ -313,9 +338,13 @@ pub fn not_removed(text: &mut String, stays: &[Stays]) {
 
 fn kept(text: &mut String, paths: &[PathBuf]) {
     for path in paths {
-        let what = if path.ends_with("logs") { "logs" } else { "kept" };
-        let _ = writeln!(text, "{what}: {}", path.display());
+        let _ = writeln!(text, "{}", kept_at(path));
     }
+}
+
+/// `logs: /tmp/bgjobs-…/logs`.
+fn kept_at(path: &Path) -> String {
+    format!("{}: {}", if path.ends_with("logs") { "logs" } else { "kept" }, path.display())
 }
 
 /// `pid 812 (user root, state S): sleep 60`.
@@ -568,6 +597,15 @@ mod tests {
         for (text, shown) in cases {
             assert_eq!(sanitize(text), shown, "{text:?}");
         }
+    }
+
+    #[test]
+    fn tails_share_the_room_that_there_is() {
+        assert_eq!(shares(&[]), [0; 0]);
+        assert_eq!(shares(&[30]), [20]);
+        assert_eq!(shares(&[5, 5, 30]), [5, 5, 10]);
+        assert_eq!(shares(&[30, 2, 30]), [9, 2, 9]);
+        assert_eq!(shares(&[30; 10]), [3; 10]);
     }
 
     #[test]

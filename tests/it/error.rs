@@ -426,3 +426,50 @@ fn a_thrown_value_is_cut_to_a_few_lines() {
     let caught = format!("{code} try {{ throw text }} catch (e) {{ assert_eq(e, text) }}");
     let _ = Script::code(&caught).run().code(0);
 }
+
+/// What comes one after the other in a text, whatever stands between.
+fn in_this_order(text: &str, parts: &[&str]) {
+    let mut rest = text;
+    for part in parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("no {part:?} where it should be in\n{text}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+/// Starts `api`, which answers a command that touches `go` with twelve lines.
+const API: &str = r#"let go = temp_dir() + "/go";
+    let api = start("api", `echo listening; while [ ! -e ${go} ]; do sleep 0.01; done; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo GET $i; done; exec sleep 60`,
+        #{ready: #{log: "listening"}});
+    let ask = `touch ${go}; while ! grep -q 'GET 12' ${api.log_path}; do sleep 0.01; done; `;"#;
+
+#[test]
+fn a_failed_assertion_shows_the_ends_of_the_logs() {
+    for check in ["assert_eq(1, 2)", "throw \"odd\"", "http_get(\"http://127.0.0.1:1/\")"] {
+        let code = format!("{API} spawn(\"quiet\", \"exec sleep 60\"); run(ask); {check}");
+        let ran = Script::code(&code).run().code(1);
+        in_this_order(&ran.stderr, &["error: ", "last lines of api", "| listening", "| GET 12\n", "logs: "]);
+        assert!(!ran.stderr.contains("of quiet"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_failed_command_shows_its_summary_last() {
+    let tests =
+        "ask + `for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo ok $i; done; echo 12 passed, 1 failed; exit 3`";
+    for (options, last) in [("", "last lines of `touch"), (", #{echo: false}", "output of `touch")] {
+        let ran = Script::code(&format!("{API} run({tests}{options});")).run().code(3);
+        let parts = [
+            "last lines of api",
+            ":\n  | GET 8\n",
+            "  | GET 12\n",
+            last,
+            "| 12 passed, 1 failed\n",
+            "logs: ",
+        ];
+        in_this_order(&ran.stderr, &parts);
+        assert!(!ran.stderr.contains("| GET 7\n"), "{}", ran.stderr);
+    }
+    // Where nothing comes between, nothing is said twice.
+    let ran = Script::code("spawn(\"exec sleep 60\"); run(\"echo 1 failed; exit 3\")").run().code(3);
+    assert!(!ran.stderr.contains("| 1 failed"), "{}", ran.stderr);
+}

@@ -49,6 +49,12 @@ fn guard_killed(case: &mut Case, frozen: bool) {
         run.wait();
         let took = run.assert_gone_within(GRACE + SECOND, killed);
         case.measured(took);
+        // One line, which names what is kept.
+        let said = run.stderr();
+        let last = said.lines().filter(|line| line.contains("the guard was killed"));
+        let named = |line: &str| line.contains("; logs: /") || !said.contains(" started: ");
+        assert!(last.clone().all(named), "{said}");
+        assert!(last.count() <= 1, "{said}");
     });
 }
 

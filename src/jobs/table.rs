@@ -304,6 +304,9 @@ pub(super) struct Table {
     me: i32,
     /// To which job each descendant belonged when last seen, by (pid, start time).
     seen: HashMap<(i32, u64), Option<JobId>>,
+    /// The groups and sessions whose members last seen were all of one job; and those that its processes may have founded
+    /// since, which have their numbers.
+    groups: HashMap<i32, Option<JobId>>,
 }
 
 impl Table {
@@ -316,6 +319,7 @@ impl Table {
             run,
             me,
             seen: HashMap::new(),
+            groups: HashMap::new(),
         }
     }
 
@@ -520,7 +524,27 @@ impl Table {
             seen.insert((stat.pid, stat.start), owner);
         }
         self.seen = seen;
+        self.groups = self.groups_of(tree, &owners);
         owners
+    }
+
+    /// To which job each group and session belongs; to none when its members are of several. A daemon's first process may
+    /// end before anybody has seen the others, which are orphans then, and have nothing but this in common with it.
+    fn groups_of(&self, tree: &[Stat], owners: &HashMap<i32, Option<JobId>>) -> HashMap<i32, Option<JobId>> {
+        let mut groups = HashMap::new();
+        for stat in tree {
+            let owner = owners.get(&stat.pid).copied().flatten();
+            for number in [stat.pid, stat.pgrp, stat.session]
+                .into_iter()
+                .filter(|number| *number > 0 && *number != self.me)
+            {
+                groups
+                    .entry(number)
+                    .and_modify(|of: &mut Option<JobId>| *of = (*of == owner).then_some(owner).flatten())
+                    .or_insert(owner);
+            }
+        }
+        groups
     }
 
     fn leader(&self, pid: i32) -> Option<JobId> {
@@ -528,18 +552,20 @@ impl Table {
         self.entries.iter().find(running).map(|entry| entry.job.id)
     }
 
-    /// The first two of these: all that can be told of a zombie.
+    /// The first of these: all that can be told of a zombie.
     fn owner_by_number(&self, stat: &Stat) -> Option<JobId> {
         let mut newest_first = self.entries.iter().rev();
         let by_group = newest_first.find(|entry| entry.pid == stat.pgrp || entry.pid == stat.session);
         let by_sight = || self.seen.get(&(stat.pid, stat.start)).copied().flatten();
-        by_group.map(|entry| entry.job.id).or_else(by_sight)
+        let by_members =
+            || [stat.pgrp, stat.session].iter().find_map(|number| self.groups.get(number).copied().flatten());
+        by_group.map(|entry| entry.job.id).or_else(by_sight).or_else(by_members)
     }
 
     /// The job of a process that has become our child because its parent died, by its group or session, by
-    /// where it was last seen, by the log that it has open, by its environment: in this order. A daemon that
+    /// where it was last seen, by whom it shares its group or session with, by the log that it has open, by its environment: in this order. A daemon that
     /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
-    /// one job whose first process has just ended with 0, if there is one such job.
+    /// one job whose first process has just ended with 0, or runs, if there is one such job.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
         // A stop command has its job's name and log.
         let newest_first = || self.entries.iter().rev().filter(|e| e.job.kind != Kind::StopCommand);
@@ -565,11 +591,21 @@ impl Table {
                 Leader::Zombie(status) => status.success() && entry.announced == State::Running,
                 Leader::Reaped(_) => false,
             };
-            let mut candidates = self.entries.iter().filter(just_ended);
-            match (candidates.next(), candidates.next()) {
-                (Some(only), None) if !self.seen.contains_key(&(stat.pid, stat.start)) => Some(only.job.id),
-                _ => None,
+            // Nobody descends from what was started later.
+            let came_first = |entry: &&Entry| {
+                proc::stat(entry.pid).is_none_or(|leader| (leader.start, leader.pid) < (stat.start, stat.pid))
+            };
+            if self.seen.contains_key(&(stat.pid, stat.start)) {
+                return None;
             }
+            let runs = |entry: &&Entry| entry.stage == Stage::Running && entry.leader == Leader::Running;
+            let all = || self.entries.iter().filter(came_first);
+            let mut candidates: Vec<&Entry> = all().filter(just_ended).collect();
+            if candidates.is_empty() {
+                // One that still runs may have left it, too.
+                candidates.extend(all().filter(runs));
+            }
+            if let [only] = candidates[..] { Some(only.job.id) } else { None }
         };
         self.owner_by_number(stat).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }

@@ -5,6 +5,7 @@ use crate::cli;
 use crate::exit;
 use crate::isolate::{self, Isolation};
 use crate::jobs::cgroup::{self, Limits};
+use crate::jobs::port::{self, NoLoopback};
 use crate::report::{self, Check, Diagnosis};
 use crate::rundir;
 use crate::sys::fork::{self, Forked};
@@ -51,6 +52,7 @@ pub fn doctor(options: &cli::Doctor) -> i32 {
     basic.extend(others);
     basic.extend(walls());
     basic.extend([
+        check("loopback", loopback()),
         check("other users", proc::stat(1).map(|_| String::new()).ok_or_else(String::new)),
         check("inotify", inotify()),
         check("descriptors", Ok(descriptors())),
@@ -170,6 +172,14 @@ fn walls() -> Vec<Check> {
             vec![check("cgroup", Ok(path)), check("max_memory", memory), check("max_procs", procs)]
         }
     }
+}
+
+/// Whether servers can be reached at all.
+fn loopback() -> Result<String, String> {
+    port::loopback().map(|()| String::new()).map_err(|obstacle| match obstacle {
+        NoLoopback::Forbidden(reason) => format!("no port may be opened or connected to ({reason})"),
+        NoLoopback::Down => "the interface `lo` is down (`ip link set lo up`)".to_owned(),
+    })
 }
 
 fn inotify() -> Result<String, String> {

@@ -4,11 +4,30 @@ use super::error::{Fallible, Kind, ScriptError};
 use super::runtime::rt;
 use crate::exit;
 use crate::jobs::Job;
-use crate::jobs::port::{self, Listening, Owner};
-use std::sync::Arc;
+use crate::jobs::port::{self, Listening, NoLoopback, Owner};
+use std::sync::{Arc, OnceLock};
+
+/// Throws when no server of this machine can be reached, whatever the script does: in a sandbox.
+pub fn need_loopback(function: &str) -> Fallible<()> {
+    static FOUND: OnceLock<Result<(), NoLoopback>> = OnceLock::new();
+    let error = match FOUND.get_or_init(port::loopback) {
+        Ok(()) => return Ok(()),
+        Err(NoLoopback::Forbidden(reason)) => ScriptError::io(format!(
+            "{function}: this process may not open a port or connect to one on this machine ({reason}): it is in a sandbox"
+        ))
+        .note("no server can be reached here; run bgjobs outside of the sandbox, or allow it 127.0.0.1"),
+        Err(NoLoopback::Down) => ScriptError::io(format!(
+            "{function}: the loopback interface `lo` is down: this is a network namespace of its own, or a sandbox"
+        ))
+        .note("no server can be reached on 127.0.0.1 here")
+        .hint("ip link set lo up   (before bgjobs, in that namespace)"),
+    };
+    Err(error.exit(exit::SURROUNDINGS).into())
+}
 
 /// A free port, held for this run.
 pub fn take(function: &str) -> Fallible<u16> {
+    need_loopback(function)?;
     rt().ports.take().ok_or_else(|| {
         ScriptError::io(format!("{function}: no TCP port below the ephemeral range is free"))
             .exit(exit::SURROUNDINGS)

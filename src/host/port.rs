@@ -1,7 +1,7 @@
 //! TCP ports: free ones, and who has the others.
 
 use super::error::{Fallible, Kind, ScriptError};
-use super::owner::describe as who;
+use super::owner::{self, describe as who};
 use super::runtime::rt;
 use super::value;
 use crate::event::Event;
@@ -144,6 +144,7 @@ fn not_freed(function: &str, port: u16, held: Held) -> ScriptError {
 }
 
 fn take(function: &str) -> Fallible<i64> {
+    owner::need_loopback(function)?;
     rt().ports
         .take()
         .map(i64::from)

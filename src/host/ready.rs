@@ -3,6 +3,7 @@
 use super::error::{self, Fallible, ScriptError};
 use super::job::{Job, view};
 use super::launch;
+use super::owner;
 use super::prober::{Condition, Prober};
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -60,6 +61,10 @@ impl Readiness {
         if beside.times.is_some() && !conditions.iter().any(|one| matches!(one, Condition::Log { .. })) {
             let wrong = format!("{function}: option `times`: `ready` waits for no log line");
             return Err(ScriptError::usage(wrong).hint("ready: #{log: \"…\"}, times: 2").into());
+        }
+        // At once, and not when its time is up.
+        if conditions.iter().any(|one| one.local_port().is_some() || matches!(one, Condition::Listening)) {
+            owner::need_loopback(function)?;
         }
         let tries = opts.count("tries")?.unwrap_or(1);
         Ok(Self { conditions, common: Common::from(opts)?, tries, log_from: AtomicU64::new(0) })

@@ -5,6 +5,7 @@ use super::error::{self, Fallible, Kind, ScriptError};
 use super::http;
 use super::job::{self, Job, listening_ports, view};
 use super::launch;
+use super::owner;
 use super::prober::{Advice, Condition, Prober};
 use super::ready;
 use super::runtime::rt;
@@ -539,6 +540,9 @@ fn one(
             .into());
         }
     };
+    if condition.local_port().is_some() {
+        owner::need_loopback(function)?;
+    }
     let prober = Prober::new(condition, job.cloned(), external, from, opts.duration("interval")?)?;
     drive(ctx, function, prober, job, opts)
 }
@@ -596,7 +600,7 @@ fn drive(
             if let Condition::PortFree(port) = &condition {
                 error = error
                     .fact("port", i64::from(*port))
-                    .note(format!("port {port} is taken by {}", super::owner::who(*port)))
+                    .note(format!("port {port} is taken by {}", owner::who(*port)))
                     .hint(format!("kill_port({port})   (ends who has it)"));
             }
             if let Some(output) = prober.last_output() {

@@ -4,7 +4,8 @@ use super::control::lock;
 use super::user_name;
 use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -89,6 +90,33 @@ impl Listeners {
         }
         let ports: BTreeSet<u16> = sockets.into_iter().map(|(_, port)| port).collect();
         ports.into_iter().collect()
+    }
+}
+
+/// Why no server of this machine can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoLoopback {
+    /// We may not: for this reason.
+    Forbidden(String),
+    /// The interface is down, as it is in a new network namespace.
+    Down,
+}
+
+/// Whether a server can be had and reached on one of this machine's own addresses, found by doing it.
+pub fn loopback() -> Result<(), NoLoopback> {
+    let trial = |ip: IpAddr| {
+        let server = TcpListener::bind((ip, 0))?;
+        TcpStream::connect_timeout(&server.local_addr()?, std::time::Duration::from_secs(1)).map(drop)
+    };
+    let Err(error) = trial(Ipv4Addr::LOCALHOST.into()) else { return Ok(()) };
+    if trial(Ipv6Addr::LOCALHOST.into()).is_ok() {
+        return Ok(());
+    }
+    match error.kind() {
+        ErrorKind::PermissionDenied => Err(NoLoopback::Forbidden(super::why(error))),
+        ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => Err(NoLoopback::Down),
+        // No ports or descriptors are left, say: that is for others to tell.
+        _ => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@
 //! harmless where it is written.
 
 use anstream::adapter::strip_str;
+use std::collections::{HashMap, HashSet};
 
 /// A line as it is shown in the end: of a progress bar the last state.
 pub fn line(bytes: &[u8]) -> String {
@@ -46,14 +47,33 @@ pub fn last_lines(bytes: &[u8], count: usize) -> Vec<String> {
 }
 
 /// As [`last_lines`], for a report: a line that comes again and again is shown once, `connection refused ×133`.
+///
+/// Where not all have room, lines that differ in their numbers alone count as the same wherever they stand: of a server that
+/// was asked a hundred times, the one line that says what is wrong with it must not be lost among its access log.
 pub fn last_lines_folded(bytes: &[u8], count: usize) -> Vec<String> {
+    const OFTEN: usize = 4;
+    let all: Vec<String> = lines(bytes).collect();
+    let mut often: HashMap<String, usize> = HashMap::new();
+    if all.len() > count {
+        for line in &all {
+            *often.entry(shape(line)).or_default() += 1;
+        }
+        often.retain(|shape, times| *times >= OFTEN && shape.contains(char::is_alphabetic));
+    }
     let mut folded: Vec<(String, usize)> = Vec::new();
-    for line in lines(bytes).rev() {
+    let mut shown: HashSet<String> = HashSet::new();
+    for line in all.into_iter().rev() {
         let full = folded.len() == count;
+        let shape = shape(&line);
+        let times = often.get(&shape).copied();
         match folded.last_mut() {
+            _ if shown.contains(&shape) => {}
             Some((last, times)) if *last == line => *times += 1,
             _ if full => break,
-            _ => folded.push((line, 1)),
+            _ => folded.push((line, times.unwrap_or(1))),
+        }
+        if times.is_some() {
+            shown.insert(shape);
         }
     }
     let mut lines = Vec::new();
@@ -67,6 +87,19 @@ pub fn last_lines_folded(bytes: &[u8], count: usize) -> Vec<String> {
         }
     }
     lines.split_off(lines.len().saturating_sub(count))
+}
+
+/// A line without what differs from one time to the next.
+fn shape(line: &str) -> String {
+    let mut shape = String::with_capacity(line.len());
+    for c in line.chars() {
+        if !c.is_ascii_digit() {
+            shape.push(c);
+        } else if !shape.ends_with('0') {
+            shape.push('0');
+        }
+    }
+    shape
 }
 
 /// These bytes without the beginning of a character that is not whole: more of it may be about to come.
@@ -184,6 +217,20 @@ mod tests {
         assert_eq!(last_lines_folded(text.as_bytes(), 9), ["first", "refused ×133", "b", "b", ""]);
         assert_eq!(last_lines_folded(text.as_bytes(), 3), ["b", "b", ""]);
         assert_eq!(last_lines_folded(b"", 3), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_one_line_that_matters_is_not_lost_among_many_alike() {
+        let mut text = "no database\n".to_owned();
+        for second in 10..60 {
+            text += &format!("12:00:{second} GET / 503 {second}ms\nslow\n");
+        }
+        text += "bye\n";
+        let shown = last_lines_folded(text.as_bytes(), 9);
+        assert_eq!(shown, ["no database", "12:00:59 GET / 503 59ms ×50", "slow ×50", "bye"]);
+        // Where all have room they are as they are.
+        let few = "1 a\n2 a\n3 a\n4 a";
+        assert_eq!(last_lines_folded(few.as_bytes(), 4), ["1 a", "2 a", "3 a", "4 a"]);
     }
 
     #[test]

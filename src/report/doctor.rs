@@ -84,6 +84,7 @@ fn detail(check: &Check) -> String {
             "their processes can be seen, and who owns a port be named",
             "hidden (hidepid): who owns a port of theirs cannot be named",
         ),
+        "loopback" => ("servers can be reached", "no server can be reached here: a sandbox?"),
         "inotify" => ("waits wake at the first byte of a log", "no instance or watch is left: waits poll"),
         _ => ("", ""),
     };

@@ -48,3 +48,65 @@ fn a_server_that_speaks_only_http_2_is_named_with_the_way_out() {
     let ran = Script::code(&get).run().code(1);
     let _ = ran.stderr_has("the server speaks only HTTP/2").stderr_has("try: output([\"curl\", ");
 }
+
+/// What runs this run in a place where no server can be reached, and why it cannot.
+fn sandboxes() -> Vec<(Vec<String>, &'static str)> {
+    // seccomp(2): bind is refused with EPERM.
+    const NO_BIND: &str = "
+import ctypes, os, struct, sys
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 49), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]
+code = b''.join(struct.pack('HBBI', *line) for line in code)
+lines = ctypes.create_string_buffer(code, len(code))
+program = struct.pack('HxxxxxxP', 4, ctypes.addressof(lines))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.create_string_buffer(program, len(program)), 0, 0):
+    sys.exit(99)
+os.execv(sys.argv[1], sys.argv[1:])
+";
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let mut places = vec![(words(&["unshare", "-rn"]), "the loopback interface `lo` is down")];
+    if cfg!(target_arch = "x86_64") {
+        places
+            .push((words(&["python3", "-c", NO_BIND]), "this process may not open a port or connect to one"));
+    }
+    places
+}
+
+#[test]
+fn a_sandbox_is_said_to_be_one_at_once() {
+    if lacks(&["unshare", "python3"]) {
+        return;
+    }
+    for (place, why) in sandboxes() {
+        let there = |args: &[&str]| {
+            let mut command = std::process::Command::new(&place[0]);
+            command.args(&place[1..]).arg(super::support::bgjobs()).args(args);
+            command.output().expect("it starts")
+        };
+        let doctor = String::from_utf8_lossy(&there(&["doctor"]).stdout).into_owned();
+        if doctor.is_empty() {
+            super::support::skip_in_ci_too(&format!("no {} here", place[0]));
+            continue;
+        }
+        let row = doctor.lines().find(|line| line.starts_with("loopback")).unwrap_or_default();
+        assert!(row.contains("no server can be reached here"), "{doctor}");
+        for code in [
+            "start(\"sleep 60\", #{ready: 8080})",
+            "start(\"sleep 60\", #{ready: #{listening: true}})",
+            "start([#{name: \"a\", cmd: \"sleep 60\", port: \"free\", ready: \"/\"}])",
+            "spawn(\"sleep 60\", #{port: \"free\"})",
+            "wait_port(8080)",
+            "wait_http(\"http://localhost:8080/\")",
+            "free_port()",
+            "mock(#{\"/\": \"ok\"})",
+        ] {
+            let ran = there(&["script", "-e", code]);
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(said.contains(why), "{code}: {said}");
+            assert_eq!(ran.status.code(), Some(125), "{code}: {said}");
+        }
+        let fine =
+            there(&["script", "-e", "run(\"true\"); start(\"echo up; sleep 60\", #{ready: #{log: \"up\"}})"]);
+        assert!(fine.status.success(), "{}", String::from_utf8_lossy(&fine.stderr));
+    }
+}

@@ -579,6 +579,21 @@ case!(jobs_that_ignore_their_signal_are_killed_together_after_one_grace, |case| 
     assert_eq!(run.stderr().matches("killed after 1 s").count(), 20, "{}", run.stderr());
 });
 
+case!(jobs_that_wait_for_each_other_are_killed_within_twice_the_grace, |case| {
+    let chain = "for n in 1..=5 { start(`deaf${n}`, [\"sh\", \"-c\", \"trap '' TERM; echo up; sleep 60; :\", \"{token}\"],
+        #{ready: #{log: \"up\"}}); } write_file(\"{dir}/chained\", \"\"); sleep(60);";
+    let mut run = Plan::victims(&[]).grace("1s").then(chain).start();
+    eventually(|| format!("five jobs run\n{}", run.stderr()), || run.file("chained").exists());
+    let sent = Moment::now();
+    run.signal(Signal::SIGTERM);
+    run.wait();
+    let took = run.took(sent);
+    run.assert_nothing_left();
+    case.measured(took);
+    assert!(took < ms(2900), "{took:?}\n{}", run.stderr());
+    assert_eq!(run.stderr().matches("killed after 1 s").count(), 5, "{}", run.stderr());
+});
+
 // ---- Two misfortunes ----------------------------------------------------------------------------------------
 
 /// The guard is killed while a stop is under way: the stop keeps its clock, and the directory goes too.

@@ -146,7 +146,7 @@ pub fn launch_with(
     }
     let readiness = Readiness::parse(function, opts, spec.port)?;
     if let Some(port) = spec.port {
-        refuse_taken_port(&spec.name, port)?;
+        refuse_taken_port(&spec, port)?;
     }
     let command = spec.command.clone();
     let (job, _) = rt
@@ -165,14 +165,14 @@ pub fn launch_with(
 }
 
 /// A job that is told its port must find it free.
-fn refuse_taken_port(name: &str, number: u16) -> Fallible<()> {
+fn refuse_taken_port(spec: &Spec, number: u16) -> Fallible<()> {
     if !port::in_use(number) {
         return Ok(());
     }
-    let who = super::owner::who(number);
+    let (name, who) = (&spec.name, super::owner::who(number));
     Err(ScriptError::new(ErrorKind::PortTaken, format!("port {number} for job `{name}` is taken by {who}"))
         .fact("port", i64::from(number))
-        .hint("port: \"free\"   (takes one that is free)")
+        .hint(super::owner::another_port(&spec.command, number))
         .into())
 }
 

@@ -218,7 +218,7 @@ impl Prober<'static> {
         let Some(port) = self.condition.local_port() else { return Attempt::Ready(value) };
         // A local port must be answered by this run, unless the script says otherwise.
         if !self.external {
-            let own_job = self.job.as_ref().map(|job| job.0.spec.name.as_str());
+            let own_job = self.job.as_ref().map(|job| &*job.0);
             if let Err(error) = owner::check_owner(port, own_job) {
                 return Attempt::Never(error);
             }

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::jobs::control::lock;
 use crate::jobs::fail::Death;
 use crate::jobs::output as log;
+use crate::jobs::port;
 use crate::jobs::{self, Ask, State};
 use crate::probe::{Attempt, DEFAULT_TIMEOUT, Look, Seen, Wait};
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
@@ -455,7 +456,18 @@ impl Starting {
         let tries = self.readiness.tries;
         if !self.may_crash() {
             let again = (self.started > 1).then(|| format!("it was started {tries} times (`tries`)"));
-            let error = error::death(&self.job.0, death, Some(what));
+            let mut error = error::death(&self.job.0, death, Some(what));
+            let port = self.readiness.conditions.iter().find_map(Condition::local_port);
+            if let Some((note, hint @ Some(_))) = owner::port_unused(&self.job.0)
+                && port.is_some_and(|port| self.job.0.spec.port == Some(port))
+            {
+                error.notes.push(note);
+                error.hint = error.hint.or(hint);
+            } else if let Some(port) = port.filter(|port| port::in_use(*port)) {
+                error = error
+                    .note(format!("port {port} is taken by {}", owner::who(port)))
+                    .hint(owner::another_port(&self.job.0.spec.command, port));
+            }
             return Attempt::Never(again.into_iter().fold(error, ScriptError::note).into());
         }
         let rest = REST * u32::try_from(self.started).unwrap_or(1);

@@ -738,6 +738,14 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
     };
     for job in about.iter().take(3) {
         error = error.note(state_line(job));
+        let unused = owner::port_unused(&job.0);
+        if let Some((note, hint)) = unused
+            && port == job.0.spec.port
+            && port.is_some_and(|port| !listening_ports(job).contains(&port))
+        {
+            error = error.note(note);
+            error.hint = error.hint.or(hint);
+        }
         if let (Some(wanted), Some(&other)) = (port, listening_ports(job).first())
             && wanted != other
             && error.hint.is_none()

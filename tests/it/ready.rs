@@ -110,3 +110,59 @@ fn a_sandbox_is_said_to_be_one_at_once() {
         assert!(fine.status.success(), "{}", String::from_utf8_lossy(&fine.stderr));
     }
 }
+
+#[test]
+fn a_server_by_tls_is_told_how_it_is_to_be_asked() {
+    if lacks(&["node", "openssl"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let made = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-keyout", &path("key"), "-out", &path("cert")])
+        .output();
+    assert!(made.expect("openssl starts").status.success());
+    let server = format!(
+        "[\"node\", \"-e\", \"const f = require(`fs`); require(`https`).createServer({{key: f.readFileSync(`{}`), cert: f.readFileSync(`{}`)}}, (q, r) => r.end(`ok`)).listen(process.env.PORT, `127.0.0.1`)\"]",
+        path("key"),
+        path("cert")
+    );
+    let insecure = "try: ready: #{http: \"https:/health\", insecure: true}   (";
+    let _ = late(&server, "ready: \"https:/health\"", "500ms")
+        .stderr_has("its certificate is not trusted")
+        .stderr_has(insecure);
+    let _ = late(&server, "ready: \"/health\"", "500ms").stderr_has(insecure);
+    let code = format!(
+        "let web = start(\"web\", {server}, #{{port: \"free\", ready: #{{http: \"https:/health\", insecure: true}}}}); \
+         print(http_get(web.url, #{{insecure: true}}).body)"
+    );
+    let _ = Script::code(&code).run().code(0).stdout("ok\n");
+}
+
+#[test]
+fn a_port_that_the_command_does_not_use_or_that_is_taken_gets_a_hint_that_fits() {
+    let start = |cmd: &str, opts: &str| {
+        Script::code(&format!("start(\"web\", {cmd}, #{{{opts}}})")).cwd(repo("tests/fixture")).run()
+    };
+    let free = "port: \"free\", ready: \"/\", timeout: \"300ms\"";
+    let _ = start("\"sleep 60; echo $PROT\"", free)
+        .stderr_has("`$PROT` in its command is not set")
+        .stderr_has("try: \"sleep 60; echo $PORT\"");
+    let _ = start("\"exit ${PRT}3\"", free).code(125).stderr_has("try: \"exit ${PORT}3\"");
+    let _ = start("\"sleep 60\"", free).stderr_has("its command has no `$PORT`");
+    let _ = start("[\"sleep\", \"60\", \"$PORT\"]", free).stderr_has("an array has no shell");
+
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = stranger.local_addr().expect("bound").port();
+    let fixed = format!("\"sleep 60 {port}\"");
+    let hint = format!("try: port: \"free\", and `$PORT` in the place of {port} in the command");
+    let _ = start(&fixed, &format!("ready: {port}")).code(125).stderr_has(&hint);
+    let _ = start(&fixed, &format!("port: {port}, ready: {port}")).code(125).stderr_has(&hint);
+    let _ = start(&format!("[\"sleep\", {port}]"), &format!("ready: {port}"))
+        .code(125)
+        .stderr_has("try: let port = free_port();");
+    let _ = start("\"sleep 60 $PORT\"", &format!("port: {port}, ready: {port}"))
+        .code(125)
+        .stderr_has("try: port: \"free\"   (takes one that is free)");
+}

@@ -389,7 +389,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
                     status,
                     ok: false,
                     after,
-                    quiet: false,
+                    quiet: rt.within_condition(),
                 });
             }
             let Failed::Died(dead, death) = failed else { return Err(error::terminated()) };

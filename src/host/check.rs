@@ -143,6 +143,8 @@ struct Project {
     /// The methods that maps get where they are written, by file and name, with their parameters. What a module returns
     /// is among them.
     methods: BTreeMap<String, BTreeMap<String, Vec<String>>>,
+    /// Variables that are given another value somewhere.
+    assigned: BTreeSet<String>,
     /// Code is made at run time: functions may exist that are written nowhere.
     dynamic: bool,
 }
@@ -239,6 +241,7 @@ impl Project {
         let mut words = BTreeSet::new();
         let mut shell = BTreeSet::new();
         let mut methods = BTreeMap::new();
+        let mut assigned = BTreeSet::new();
         let mut dynamic = self.dynamic;
         for file in self.files.values() {
             let mut own = BTreeMap::new();
@@ -264,6 +267,9 @@ impl Project {
                             }
                         }
                     }
+                    Some(ASTNode::Stmt(Stmt::Assignment(assignment))) => {
+                        assigned.extend(root(&assignment.1.lhs).map(str::to_owned));
+                    }
                     Some(ASTNode::Expr(Expr::Property(property, _))) => {
                         words.insert(property.2.to_string());
                     }
@@ -284,6 +290,7 @@ impl Project {
         self.words = words;
         self.shell = shell;
         self.methods = methods;
+        self.assigned = assigned;
         self.dynamic = dynamic;
     }
 }
@@ -309,6 +316,8 @@ struct Variable {
     captured: Option<String>,
     /// The module whose function has returned it.
     module: Option<String>,
+    /// The function whose result it is, which returns nothing.
+    nothing: Option<String>,
 }
 
 /// One pass over one file.
@@ -369,7 +378,13 @@ impl<'a> Walk<'a> {
     }
 
     fn declare(&mut self, name: &str, of_loop: bool) {
-        self.scope.push(Variable { name: name.to_owned(), of_loop, captured: None, module: None });
+        self.scope.push(Variable {
+            name: name.to_owned(),
+            of_loop,
+            captured: None,
+            module: None,
+            nothing: None,
+        });
     }
 
     fn index_of(&self, name: &str) -> Option<usize> {
@@ -400,7 +415,15 @@ impl<'a> Walk<'a> {
                     },
                     _ => None,
                 };
-                self.scope.push(Variable { name: var.0.name.to_string(), of_loop: false, captured, module });
+                let assigned = self.project.assigned.contains(var.0.name.as_str());
+                let nothing = self.nothing(&var.1).filter(|_| !assigned).map(str::to_owned);
+                self.scope.push(Variable {
+                    name: var.0.name.to_string(),
+                    of_loop: false,
+                    captured,
+                    module,
+                    nothing,
+                });
             }
             Stmt::If(flow, _) | Stmt::While(flow, _) | Stmt::Do(flow, _, _) => {
                 self.expr(&flow.expr);
@@ -458,6 +481,18 @@ impl<'a> Walk<'a> {
             Expr::InterpolatedString(parts, _) => {
                 for part in parts.iter().filter(|part| !matches!(part, Expr::StringConstant(..))) {
                     self.expr(part);
+                    // A variable may be shown on purpose.
+                    if let Expr::Stmt(block) = part {
+                        match block.statements() {
+                            [Stmt::Expr(expr)] if !matches!(**expr, Expr::Variable(..)) => {
+                                self.is_value(expr)
+                            }
+                            [Stmt::FnCall(call, position)] => {
+                                self.is_value(&Expr::FnCall(call.clone(), *position));
+                            }
+                            _ => {}
+                        }
+                    }
                 }
             }
             Expr::Array(items, _) => items.iter().for_each(|item| self.expr(item)),
@@ -534,6 +569,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let name = call.name.as_str();
+        if call.op_token.is_some() && name == "+" {
+            call.args.iter().for_each(|arg| self.is_value(arg));
+        }
         if call.op_token.is_some() || !rhai::is_valid_identifier(name) || signature::is_keyword(name) {
             return;
         }
@@ -564,6 +602,45 @@ impl<'a> Walk<'a> {
             }
             None => {}
         }
+    }
+
+    /// What is used where a value is needed must have one.
+    fn is_value(&mut self, expr: &Expr) {
+        let Some(function) = self.nothing(expr).filter(|_| self.guarded == 0) else { return };
+        let message = match expr {
+            Expr::Variable(variable, _, _) => {
+                format!("`{}` has no value: `{function}` returns none", variable.1)
+            }
+            _ => format!("`{function}` returns no value"),
+        };
+        let hint = match function {
+            "mkdir" | "write_file" | "append_file" => {
+                Some(format!("`let path = …; {function}(path…);`, and `path` in its place"))
+            }
+            "cd" => Some("`cwd()` in its place".to_owned()),
+            _ => None,
+        };
+        let position = expr.position();
+        self.report(position, CallAdvice { message, notes: Vec::new(), hint });
+    }
+
+    /// The function of ours that a value comes from, which never returns one.
+    fn nothing<'b>(&'b self, expr: &'b Expr) -> Option<&'b str> {
+        let (call, is_method) = match expr {
+            Expr::Variable(variable, _, _) => {
+                return self.scope[self.index_of(&variable.1)?].nothing.as_deref();
+            }
+            Expr::FnCall(call, _) if call.namespace.path.is_empty() => (call, false),
+            Expr::Dot(sides, _, _) => match &sides.rhs {
+                Expr::MethodCall(call, _) => (call, true),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let name = call.name.as_str();
+        let of_script = self.project.files.values().any(|file| file.functions.contains_key(name));
+        let own = of_script || self.project.dynamic || (is_method && self.project.words.contains(name));
+        (!own && self.names.returns_nothing(name)).then_some(name)
     }
 
     /// A call without a receiver. Whether the name is one of ours.
@@ -751,6 +828,12 @@ impl<'a> Walk<'a> {
 
     /// Arguments that are written out. `receiver`: how many arguments stand before the dot.
     fn arguments(&mut self, name: &str, call: &FnCallExpr, receiver: usize) {
+        for (index, arg) in call.args.iter().enumerate() {
+            if self.nothing(arg).is_some() && needs_value(name, call.args.len() + receiver, index + receiver)
+            {
+                self.is_value(arg);
+            }
+        }
         if matches!(name, "sleep" | "timeout")
             && receiver == 0
             && let Some(arg) = call.args.first()
@@ -942,6 +1025,12 @@ impl<'a> Walk<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether no form of a function that takes so many arguments takes `()` as this one.
+fn needs_value(name: &str, count: usize, index: usize) -> bool {
+    let mut forms = signature::known().get(name).iter().filter(|form| form.params.len() == count).peekable();
+    forms.peek().is_some() && forms.all(|form| !matches!(form.params[index].kind.as_str(), "any" | "()"))
 }
 
 /// The text of a string that is written out.

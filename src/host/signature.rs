@@ -36,18 +36,31 @@ pub fn known() -> &'static Known {
 }
 
 /// The names, and how many parameters each form takes: all that a script without mistakes needs.
-pub struct Names(HashMap<rhai::Identifier, Vec<usize>>);
+pub struct Names(HashMap<rhai::Identifier, Forms>);
+
+/// What is known of a name without a look at each form.
+#[derive(Default)]
+struct Forms {
+    params: Vec<usize>,
+    /// Some form returns a value, or may.
+    gives: bool,
+}
 
 impl Names {
     pub fn of(engine: &Engine) -> Self {
         let all = engine.collect_fn_metadata(
             None,
-            |info| Some((info.metadata.name.clone(), info.metadata.num_params)),
+            |info| {
+                let nothing = matches!(&*info.metadata.return_type, "()" | "Fallible<() >" | "Fallible<()>");
+                Some((info.metadata.name.clone(), info.metadata.num_params, !nothing))
+            },
             true,
         );
-        let mut names: HashMap<rhai::Identifier, Vec<usize>> = HashMap::with_capacity(all.len());
-        for (name, params) in all {
-            names.entry(name).or_default().push(params);
+        let mut names: HashMap<rhai::Identifier, Forms> = HashMap::with_capacity(all.len());
+        for (name, params, gives) in all {
+            let forms = names.entry(name).or_default();
+            forms.params.push(params);
+            forms.gives |= gives;
         }
         Self(names)
     }
@@ -57,7 +70,12 @@ impl Names {
     }
 
     pub fn params(&self, name: &str) -> &[usize] {
-        self.0.get(name).map_or(&[], Vec::as_slice)
+        self.0.get(name).map_or(&[], |forms| forms.params.as_slice())
+    }
+
+    /// Whether no form of it returns a value.
+    pub fn returns_nothing(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|forms| !forms.gives)
     }
 }
 

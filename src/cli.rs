@@ -19,6 +19,8 @@ pub enum Command {
     Doctor(Doctor),
     /// The module to show, or all functions.
     Api(Option<String>),
+    /// The help or the version, with its colours.
+    Help(String),
     /// Something to print that only the argument parser knows.
     Text(String),
     Mock {
@@ -319,15 +321,21 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads the command line. `Err` is the exit code after help or a usage error has been printed.
+/// Reads the command line. `Err` is the exit code after a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
-    let cli = Cli::try_parse().map_err(|e| {
+    let cli = Cli::try_parse();
+    if let Err(asked) = &cli
+        && !asked.use_stderr()
+    {
+        return Ok(Command::Help(help(asked)));
+    }
+    let cli = cli.map_err(|e| {
         let meant = (e.kind() == clap::error::ErrorKind::InvalidSubcommand).then(script_command).flatten();
         let _ = match meant {
             Some(meant) => Cli::command().error(e.kind(), meant).print(),
             None => e.print(),
         };
-        if e.use_stderr() { exit::USAGE } else { exit::OK }
+        exit::USAGE
     })?;
     Ok(match cli.command {
         Sub::Script(args) => {
@@ -365,6 +373,14 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Mock { port } => Command::Mock { port },
     })
+}
+
+/// The help or the version that was asked for, with colours where stdout is to have them.
+fn help(asked: &clap::Error) -> String {
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => asked.render().to_string(),
+        _ => asked.render().ansi().to_string(),
+    }
 }
 
 /// The page of a command, in roff.

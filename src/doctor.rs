@@ -57,8 +57,10 @@ pub fn doctor(options: &cli::Doctor) -> i32 {
         check("inotify", inotify()),
         check("descriptors", Ok(descriptors())),
     ]);
-    report::doctor(&basic, diagnosis, options.json);
-    if holds { exit::OK } else { exit::FAILED }
+    match report::doctor(&basic, diagnosis, options.json) {
+        exit::OK if !holds => exit::FAILED,
+        shown => shown,
+    }
 }
 
 fn check(name: &'static str, result: Result<String, String>) -> Check {

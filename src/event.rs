@@ -1,16 +1,16 @@
 //! What happened, as plain data, and the one stream that carries it to whoever reports.
 //!
 //! Emitting never blocks and never fails, so the teardown may emit. Only [`Bus::output`] waits, when the
-//! reader of our stdout is slow: the command that prints is slowed down with it, as in a pipe.
+//! reader of our stdout or stderr is slow: the command that prints is slowed down with it, as in a pipe.
 
 use crate::sys::clock;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Bytes of output that may wait to be written before whoever prints is held up.
-const MOST_PENDING: usize = 1 << 20;
+/// Bytes that may wait to be written before whoever prints is held up.
+const MOST_UNWRITTEN: usize = 1 << 20;
 
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -18,6 +18,8 @@ pub enum Event {
     Stdout(Vec<u8>),
     /// A command's stderr, or `debug`: verbatim to stderr.
     Stderr(Vec<u8>),
+    /// A command's output is over: what looked like the beginning of a secret was none.
+    OutputEnd,
     JobStarted {
         job: String,
         command: String,
@@ -149,7 +151,12 @@ pub struct Waiting {
 struct Queue {
     /// Each with its time on the run's clock.
     events: VecDeque<(Duration, Event)>,
-    pending: usize,
+    /// How much these are.
+    queued: usize,
+    /// How much of what the reader has taken it has not yet written.
+    taken: usize,
+    /// Whoever prints is not held up any more.
+    free: bool,
     closed: bool,
 }
 
@@ -159,27 +166,58 @@ pub struct Bus {
     changed: Condvar,
 }
 
+impl Queue {
+    fn unwritten(&self) -> usize {
+        self.queued + self.taken
+    }
+}
+
 impl Bus {
     pub fn emit(&self, event: Event) {
         let mut queue = self.lock();
-        queue.pending += size(&event);
+        queue.queued += size(&event);
         queue.events.push_back((clock::now(), event));
         drop(queue);
         self.changed.notify_all();
     }
 
-    /// Emits output; first waits until what is pending has been written, or `give_up` says so.
+    /// Emits output; first waits until what there is has been written, or `give_up` says so.
     pub fn output(&self, event: Event, give_up: impl Fn() -> bool) {
-        let mut queue = self.lock();
-        while queue.pending > MOST_PENDING && !queue.closed && !give_up() {
-            let (guard, _) = self
-                .changed
-                .wait_timeout(queue, Duration::from_millis(50))
-                .unwrap_or_else(PoisonError::into_inner);
-            queue = guard;
-        }
-        drop(queue);
+        self.wait_for_room(give_up);
         self.emit(event);
+    }
+
+    /// Waits until what there is has been written, but for as much as may wait, or `give_up` says so.
+    pub fn wait_for_room(&self, give_up: impl Fn() -> bool) {
+        let mut queue = self.lock();
+        while queue.unwritten() > MOST_UNWRITTEN && !queue.free && !queue.closed && !give_up() {
+            queue = self.wait(queue, Duration::from_millis(50));
+        }
+    }
+
+    /// Waits at most this long until all has been written; whether it has.
+    pub fn wait_written(&self, patience: Duration) -> bool {
+        let until = clock::raw() + patience;
+        let mut queue = self.lock();
+        while queue.unwritten() > 0 {
+            let left = until.saturating_sub(clock::raw());
+            if left.is_zero() {
+                return false;
+            }
+            queue = self.wait(queue, left);
+        }
+        true
+    }
+
+    /// How much waits to be written.
+    pub fn unwritten(&self) -> usize {
+        self.lock().unwritten()
+    }
+
+    /// Whoever prints is not held up any more, since what it prints is dropped.
+    pub fn hold_up_nobody(&self) {
+        self.lock().free = true;
+        self.changed.notify_all();
     }
 
     /// No more events will come; the reader ends when it has written all.
@@ -191,36 +229,48 @@ impl Bus {
     /// The next event and when it was emitted, waiting at most `patience`; `Err` when closed and empty.
     pub fn next(&self, patience: Duration) -> Result<Option<(Duration, Event)>, Closed> {
         let mut queue = self.lock();
-        if queue.events.is_empty() && !queue.closed {
-            queue = self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
+        if queue.events.is_empty() && !queue.closed && !patience.is_zero() {
+            queue = self.wait(queue, patience);
         }
         match queue.events.pop_front() {
-            Some(event) => Ok(Some(event)),
+            Some((at, event)) => {
+                queue.queued -= size(&event);
+                queue.taken += size(&event);
+                Ok(Some((at, event)))
+            }
             None if queue.closed => Err(Closed),
             None => Ok(None),
         }
     }
 
-    /// The reader has written (or dropped) this many bytes of output.
-    pub fn written(&self, bytes: usize) {
+    /// The reader has this much left to write of what it has taken.
+    pub fn taken(&self, bytes: usize) {
         let mut queue = self.lock();
-        queue.pending = queue.pending.saturating_sub(bytes);
-        drop(queue);
-        self.changed.notify_all();
+        if queue.taken != bytes {
+            queue.taken = bytes;
+            drop(queue);
+            self.changed.notify_all();
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>, patience: Duration) -> MutexGuard<'a, Queue> {
+        self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 pub struct Closed;
 
-/// Only output counts against the limit.
-pub fn size(event: &Event) -> usize {
+/// How much it is about to write, and more than nothing, so that no flood of events is free.
+fn size(event: &Event) -> usize {
+    const LINE: usize = 100;
     match event {
-        Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len(),
-        _ => 0,
+        Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len().max(1),
+        Event::Log(text) | Event::Warning(text) | Event::Text(text) => LINE + text.len(),
+        _ => LINE,
     }
 }
 

@@ -25,6 +25,7 @@ use nix::libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTERM};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::stat::{Mode, umask};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -267,6 +268,8 @@ struct Guard<'a> {
     /// When the deadline had first passed.
     due: Option<Duration>,
     timed_out: bool,
+    /// A signal has come while the guard wrote.
+    hurried: Cell<bool>,
     /// The host has ended, but not all of its PID namespace.
     lingers: bool,
 }
@@ -302,6 +305,7 @@ impl<'a> Guard<'a> {
             delays: HashMap::new(),
             due: None,
             timed_out: false,
+            hurried: Cell::default(),
             lingers: false,
         }
     }
@@ -553,7 +557,7 @@ impl<'a> Guard<'a> {
                     Keep::Logs | Keep::Nothing => rundir::clear(run_dir, &mut || {}),
                 };
                 let elapsed = clock::now().saturating_sub(self.started);
-                report::guard_verdict(&GuardVerdict {
+                let verdict = GuardVerdict {
                     cause,
                     kept: &kept,
                     stays: &stays,
@@ -563,7 +567,8 @@ impl<'a> Guard<'a> {
                     by_kernel: self.options.isolate.pid,
                     killed: &killed,
                     left: &left,
-                });
+                };
+                report::guard_verdict(&verdict, &|| self.in_a_hurry());
                 (
                     code,
                     keep != Keep::Nothing,
@@ -577,7 +582,7 @@ impl<'a> Guard<'a> {
         let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
         let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
         if !named || named_inside {
-            report::late_survivors(&left);
+            report::late_survivors(&left, &|| self.in_a_hurry());
         }
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove(named || !left.is_empty());
@@ -596,6 +601,16 @@ impl<'a> Guard<'a> {
             signal::die_of(signal);
         }
         code
+    }
+
+    /// Whether somebody wants the guard to end while it writes, after the host.
+    fn in_a_hurry(&self) -> bool {
+        while let Ok(Some(info)) = self.signals.read_signal() {
+            let signal = Signal::try_from(i32::try_from(info.ssi_signo).unwrap_or(0));
+            let ends = signal.is_ok_and(|signal| STOPPING.contains(&signal) || signal == Signal::SIGQUIT);
+            self.hurried.set(self.hurried.get() || ends);
+        }
+        self.hurried.get() || self.first.is_some() || self.timed_out
     }
 
     /// Stops everything in the host's place. The leaders have got their stop signal from the kernel when the host died

@@ -71,7 +71,8 @@ fn main() -> ExitCode {
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
         Ok(cli::Command::Api(module)) => run::api(module.as_deref()),
-        Ok(cli::Command::Text(text)) => report::whole(&text),
+        Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
+        Ok(cli::Command::Text(text)) => report::print(&text),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,
     };

@@ -16,9 +16,12 @@
 //!    own grace; 2 and 4 together take at most twice the longest.
 //! 5. The sweep: SIGKILL to whatever is left, until there is no child.
 //! 6. The proof: a look at all that could be left, by descent, by the run's mark, by the sockets of its jobs.
-//! 7. The report, the verdict, the outcome to the guard.
+//! 7. The output: what is left of it is written, as long as somebody reads it.
+//! 8. The report, the verdict, the outcome to the guard.
 //!
-//! A kill order cuts 1 to 4 short; when the guard is gone, nobody waits for anybody. None of the steps waits for a reader, a pipe or the script beyond its bound.
+//! A kill order cuts 1 to 4 short; when the guard is gone, nobody waits for anybody. None of the steps up to 6 waits for a
+//! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
+//! reads.
 
 use crate::cli::{Color, Options, Scripts};
 use crate::event::{Bus, Event, Failure};
@@ -28,7 +31,7 @@ use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::output;
 use crate::jobs::{self, Ask, Jobs, Left};
-use crate::report::{self, ReportStyle, Reporter, Verdict};
+use crate::report::{self, Haste, Loss, ReportStyle, Reporter, StdoutEnd, Verdict};
 use crate::rundir::{self, Keep};
 use crate::runs;
 use crate::suite::Suite;
@@ -45,10 +48,6 @@ use std::time::Duration;
 
 /// How long a halted script without `on_exit` closures may take to notice.
 const STUCK: Duration = Duration::from_secs(1);
-/// How long a reader that does not read is waited for at the end.
-const WRITERS: Duration = Duration::from_secs(1);
-/// How long writing may take at the end when nobody but the disk or the machine holds it up: a verdict is not lost for that.
-const SLOW_DISK: Duration = Duration::from_secs(10);
 /// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
 /// grace period and a second.
 const ORPHANED_ON_EXIT: Duration = Duration::from_millis(500);
@@ -105,8 +104,13 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let terminal = report::terminal(started, options.verbosity, style);
     let reporter = {
         let control = Arc::clone(&control);
-        report::start(Arc::clone(&bus), terminal, move || control.halt(Halt::StdoutGone))
-            .context("cannot start a thread")?
+        let halt = move |end| {
+            control.halt(match end {
+                StdoutEnd::Gone => Halt::StdoutGone,
+                StdoutEnd::Failed => Halt::StdoutFailed,
+            });
+        };
+        report::start(Arc::clone(&bus), terminal, halt).context("cannot start a thread")?
     };
     let link = host.link;
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
@@ -138,28 +142,9 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     link.report(Report::Stopping(i32::try_from(bound.as_millis()).unwrap_or(i32::MAX)));
     host.page.begin_stop(clock::now());
     let left = stop_everything(&jobs, spent);
-    // A script that had come to its end keeps its result, whatever its teardown meets; but a signal is answered.
-    let too_late = |reason: &Halt| {
-        !halted && matches!(reason, Halt::Deadline | Halt::Overdue(_) | Halt::GuardGone | Halt::StdoutGone)
-    };
-    let reason = control.reason().filter(|reason| !too_late(reason));
-    Ok(conclude(
-        options,
-        &Ending {
-            started,
-            style,
-            reason,
-            control,
-            bus,
-            suite,
-            jobs,
-            link,
-            failure,
-            left,
-            run_dir: host.run_dir,
-        },
-        reporter,
-    ))
+    let run_dir = host.run_dir;
+    let ending = Ending { started, style, halted, control, bus, suite, jobs, link, failure, left, run_dir };
+    Ok(conclude(options, &ending, &reporter))
 }
 
 /// Follows the guard's orders, its death and the run's deadline, on a thread of its own; and `ctrlc` catches
@@ -377,8 +362,8 @@ fn stop_everything(jobs: &Jobs, spent: Duration) -> Left {
 struct Ending {
     started: Duration,
     style: ReportStyle,
-    /// Why the script was stopped; read once, since a signal may still come.
-    reason: Option<Halt>,
+    /// The script was stopped before it had come to its end.
+    halted: bool,
     control: Arc<Control>,
     bus: Arc<Bus>,
     suite: Arc<Suite>,
@@ -389,13 +374,50 @@ struct Ending {
     run_dir: PathBuf,
 }
 
-fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
+impl Ending {
+    /// Why the script was stopped. One that had come to its end keeps its result, whatever its teardown meets; but a
+    /// signal is answered.
+    fn reason(&self) -> Option<Halt> {
+        let too_late = |reason: &Halt| {
+            !self.halted
+                && match reason {
+                    Halt::Deadline | Halt::Overdue(_) | Halt::GuardGone => true,
+                    Halt::StdoutGone | Halt::StdoutFailed => true,
+                    Halt::Signal(_) | Halt::Exit(_) | Halt::Panicked => false,
+                }
+        };
+        self.control.reason().filter(|reason| !too_late(reason))
+    }
+
+    /// Whether somebody waits for the run to return.
+    fn haste(&self) -> Haste {
+        match () {
+            () if self.control.guard_gone() || self.control.killing() => Haste::Much,
+            () if self.control.hurried() => Haste::Some,
+            () => Haste::None,
+        }
+    }
+
+    /// Everything has ended: what was printed is read and written to its end.
+    fn write_output(&self, reporter: &Reporter) -> Loss {
+        let haste = || self.haste();
+        reporter.wait(&|patience| self.jobs.wait_for_output(patience), &haste, &jobs::ask_for_patience);
+        self.bus.emit(Event::OutputEnd);
+        reporter.drain(&haste, &jobs::ask_for_patience);
+        reporter.loss()
+    }
+}
+
+fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
+    let loss = ending.write_output(reporter);
+    // Read once, since a signal may still come.
+    let reason = ending.reason();
     let mut failure = ending.failure.clone();
-    let (mut code, cause) = outcome(ending.reason, failure.as_ref(), options);
-    match ending.reason {
+    let (mut code, cause) = outcome(reason, failure.as_ref(), options);
+    match reason {
         None => {}
         Some(Halt::Deadline | Halt::Overdue(_)) => {
-            let (time, how) = match ending.reason {
+            let (time, how) = match reason {
                 Some(Halt::Overdue(time)) => (time, "timeout() in the script"),
                 _ => (options.timeout.unwrap_or_default(), "--timeout"),
             };
@@ -424,7 +446,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     if code == exit::OK && ending.suite.any_failed() {
         code = exit::FAILED;
     }
-    if matches!(ending.reason, None | Some(Halt::Exit(0)))
+    if matches!(reason, None | Some(Halt::Exit(0)))
         && failure.is_none()
         && let Some(death) = host::untold_death(&ending.jobs)
     {
@@ -432,8 +454,13 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         code = if code == exit::OK { death.code } else { code };
         failure = Some(death);
     }
-    if code == exit::OK && !ending.left.is_empty() {
+    if code == exit::OK && (!ending.left.is_empty() || loss.any()) {
         code = exit::SURROUNDINGS;
+    }
+    // As a program that SIGPIPE ends, without a word.
+    let broken_pipe = reason == Some(Halt::StdoutGone) || code == exit::OK && loss.stdout_gone;
+    if broken_pipe {
+        code = exit::BROKEN_PIPE;
     }
     // Their ends have been read for the failure.
     ending.jobs.finish_own_logs();
@@ -443,7 +470,9 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
         Keep::All => Vec::new(),
         Keep::Logs | Keep::Nothing => rundir::clear(&ending.run_dir, &mut jobs::ask_for_patience),
     };
-    let broken_pipe = ending.reason == Some(Halt::StdoutGone);
+    if loss.any() {
+        ending.bus.emit(Event::Text(report::loss(&loss, ending.style)));
+    }
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }
@@ -461,7 +490,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     };
     // Nothing was done that could be judged: the error says it all, as it does of `bgjobs check`.
     let only_refused = code == exit::USAGE
-        && ending.reason.is_none()
+        && reason.is_none()
         && !ending.jobs.have_started()
         && verdict.tests.is_empty()
         && ending.left.is_empty()
@@ -471,12 +500,13 @@ fn conclude(options: &Options, ending: &Ending, reporter: Reporter) -> i32 {
     }
     testing::may_hang("verdict");
     ending.bus.close();
-    // Who is in a hurry does not wait for a slow disk either.
-    let hurry = ending.control.guard_gone() || ending.control.killing();
-    reporter.finish(WRITERS, if hurry { WRITERS } else { SLOW_DISK }, jobs::ask_for_patience);
+    reporter.finish(&|| ending.haste(), &jobs::ask_for_patience);
+    if code == exit::OK && reporter.loss().any() {
+        code = exit::SURROUNDINGS;
+    }
     // Those the guard would find, too.
     let left = !ending.left.descendants.is_empty();
-    ending.link.report(match ending.reason {
+    ending.link.report(match reason {
         Some(Halt::Signal(signal)) => Report::Signalled { signal, keep: keep != Keep::Nothing, left },
         _ => Report::Outcome { code, keep: keep != Keep::Nothing, left },
     });
@@ -518,6 +548,7 @@ fn outcome(reason: Option<Halt>, failure: Option<&Failure>, options: &Options) -
         }
         Some(Halt::Exit(code)) => (code & 0xff, None),
         Some(Halt::StdoutGone) => (exit::BROKEN_PIPE, None),
+        Some(Halt::StdoutFailed) => (exit::SURROUNDINGS, None),
         Some(Halt::GuardGone) => (exit::SURROUNDINGS, Some("the guard was killed".to_owned())),
         Some(Halt::Panicked) => (exit::SURROUNDINGS, None),
         None => (failure.map_or(exit::OK, |failure| failure.code), None),
@@ -540,7 +571,7 @@ pub fn help(options: &Options) -> Option<i32> {
 pub fn scripts(options: &Scripts) -> i32 {
     match options.name.as_deref().map(host::built_in_text) {
         None => report::scripts(&host::built_in(), options.json),
-        Some(Ok(text)) => report::whole(text),
+        Some(Ok(text)) => report::print(text),
         Some(Err(failure)) => failed(&failure, Color::Auto),
     }
 }
@@ -548,8 +579,8 @@ pub fn scripts(options: &Scripts) -> i32 {
 /// `bgjobs api`: the reference of all functions, or of one module.
 pub fn api(module: Option<&str>) -> i32 {
     match module.map(host::module_reference) {
-        None => report::whole(&host::reference()),
-        Some(Ok(text)) => report::whole(&text),
+        None => report::print(&host::reference()),
+        Some(Ok(text)) => report::print(&text),
         Some(Err(failure)) => failed(&failure, Color::Auto),
     }
 }

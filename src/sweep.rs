@@ -87,23 +87,24 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
         }
     };
     let Some(found) = leftovers(&runs::all(), under.as_deref()) else { return blind() };
-    report::leftovers(&lines(&found), options.yes);
+    let shown = report::leftovers(&lines(&found), options.yes);
     if found.is_empty() {
         return exit::OK;
     }
     if !options.yes {
-        return exit::FAILED;
+        return if shown == exit::OK { exit::FAILED } else { shown };
     }
     let mut sweep = Sweep { under, ..Sweep::default() };
     let Some(left) = sweep.run() else { return blind() };
     let left = lines(&left);
-    report::swept(&Swept {
+    let ended = report::swept(&Swept {
         ended: sweep.ended,
         killed: sweep.killed,
         removed: &sweep.removed,
         stays: &sweep.stays,
         left: &left,
-    })
+    });
+    if ended == exit::OK { shown } else { ended }
 }
 
 /// What the dead ones of these runs have left, if they were started in this directory.

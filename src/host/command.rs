@@ -14,6 +14,7 @@ use crate::jobs::{strand, text};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine};
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -376,7 +377,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         Err(failed) => {
             // It ends in its own way, whatever has ended the script: the jobs that it talks to live until then.
             let status = interrupt(&job);
-            let captured = pump.finish(&in_a_hurry);
+            let captured = collect(pump);
             let output = captured.text(None);
             if echo == Echo::OnFail {
                 show(&output, prefix.as_deref());
@@ -403,7 +404,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
         }
     };
     let after = jobs::now().saturating_sub(started);
-    let captured = pump.finish(&in_a_hurry);
+    let captured = collect(pump);
     let outcome = outcome(status, timed_out, &captured, after);
     let ok = outcome.code == 0;
     if echo == Echo::OnFail && !ok {
@@ -480,7 +481,20 @@ fn in_a_hurry() -> bool {
 fn show(output: &str, prefix: Option<&str>) {
     let text = output.as_bytes();
     let text = prefix.map_or_else(|| text.to_vec(), |name| capture::prefixed(name, text));
-    strand::aside(|| rt().bus.output(Event::Stdout(text), || rt().control().halted()));
+    rt().emit(Event::Stdout(text));
+}
+
+/// What a command has printed, once that has been passed on; when the script is to end, what there is after a moment: the
+/// rest is passed on without it.
+fn collect(pump: capture::Pump) -> Captured {
+    const A_MOMENT: Duration = Duration::from_millis(500);
+    let until = Cell::new(None);
+    pump.finish(&|| {
+        if rt().control().halted() && until.get().is_none() {
+            until.set(Some(jobs::now() + A_MOMENT));
+        }
+        in_a_hurry() || until.get().is_some_and(|until| jobs::now() >= until)
+    })
 }
 
 fn outcome(status: ExitStatus, timed_out: bool, captured: &Captured, after: Duration) -> Outcome {

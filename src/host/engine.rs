@@ -62,15 +62,14 @@ pub fn engine(include: &[PathBuf]) -> Engine {
     engine.set_module_resolver(import::Resolver::new(include));
     engine.on_print(|text| {
         if let Some(rt) = runtime::running() {
-            let event = Event::Stdout(format!("{text}\n").into_bytes());
-            strand::aside(|| rt.bus.output(event, || rt.control().halted()));
+            rt.emit(Event::Stdout(format!("{text}\n").into_bytes()));
         }
     });
     engine.on_debug(|text, source, position| {
         if let Some(rt) = runtime::running() {
             let place = source.map_or_else(String::new, |source| format!("{source}:"));
             let line = format!("{place}{}: {text}\n", position.line().unwrap_or(0));
-            strand::aside(|| rt.bus.output(Event::Stderr(line.into_bytes()), || rt.control().halted()));
+            rt.emit(Event::Stderr(line.into_bytes()));
         }
     });
     watch_variables(&mut engine);

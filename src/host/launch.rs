@@ -149,6 +149,7 @@ pub fn launch_with(
         refuse_taken_port(&spec, port)?;
     }
     let command = spec.command.clone();
+    rt.wait_for_room();
     let (job, _) = rt
         .jobs
         .spawn(spec, Kind::Job)

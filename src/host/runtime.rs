@@ -5,6 +5,7 @@ use crate::event::{Bus, Event};
 use crate::jobs::Jobs;
 use crate::jobs::control::{Control, lock};
 use crate::jobs::port::{self, FreePorts};
+use crate::jobs::strand;
 use crate::suite::Suite;
 use rhai::FnPtr;
 use std::cell::RefCell;
@@ -181,8 +182,14 @@ impl Runtime {
         format!("{scheme}://{}", SocketAddr::new(ip, port))
     }
 
+    /// Emits what the script brings about; first waits until there is room for it, as for all that it prints.
     pub fn emit(&self, event: Event) {
-        self.bus.emit(event);
+        strand::aside(|| self.bus.output(event, || self.control().halted()));
+    }
+
+    /// Waits until there is room for events that somebody else emits.
+    pub fn wait_for_room(&self) {
+        strand::aside(|| self.bus.wait_for_room(|| self.control().halted()));
     }
 
     pub fn warn(&self, text: impl Into<String>) {

@@ -64,6 +64,8 @@ pub enum Halt {
     Exit(i32),
     /// Nobody reads our stdout any more.
     StdoutGone,
+    /// Our stdout cannot be written: a full disk.
+    StdoutFailed,
     /// The guard was killed.
     GuardGone,
     /// A panic in our own code.
@@ -78,6 +80,8 @@ pub struct Control {
     halted: AtomicBool,
     kill_now: AtomicBool,
     guard_gone: AtomicBool,
+    /// Whoever ended the run, or nobody else, waits for its output.
+    hurried: AtomicBool,
     /// `on_exit` closures run although the script was halted.
     on_exit: AtomicBool,
     /// There are `on_exit` closures.
@@ -88,6 +92,8 @@ impl Control {
     /// Stops the script. The first reason stays.
     pub fn halt(&self, reason: Halt) {
         lock(&self.reason).get_or_insert(reason);
+        let patient = matches!(reason, Halt::Exit(_) | Halt::StdoutFailed | Halt::Panicked);
+        self.hurried.fetch_or(!patient, SeqCst);
         self.halted.store(true, SeqCst);
         self.bell.ring();
     }
@@ -106,6 +112,11 @@ impl Control {
     pub fn kill_now(&self, reason: Halt) {
         self.kill_now.store(true, SeqCst);
         self.halt(reason);
+    }
+
+    /// Whether a signal or a deadline has come, even if the script was over by then.
+    pub fn hurried(&self) -> bool {
+        self.hurried.load(SeqCst)
     }
 
     pub fn reason(&self) -> Option<Halt> {

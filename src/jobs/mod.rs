@@ -100,6 +100,8 @@ pub struct Jobs {
     cgroup: Result<Cgroup, String>,
     next_id: AtomicUsize,
     files: Files,
+    /// Of the commands whose output may not have been read to its end.
+    pumps: Mutex<Vec<Pump>>,
     watched: fail::Watched,
     ports: Mutex<KnownPorts>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
@@ -216,6 +218,7 @@ impl Jobs {
             cgroup,
             next_id: AtomicUsize::new(1),
             files: Files::default(),
+            pumps: Mutex::default(),
             watched: fail::Watched::default(),
             ports: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
@@ -463,7 +466,20 @@ impl Jobs {
     /// # Errors
     /// When no thread can be started.
     pub fn pump(&self, capture: Capture, echo: output::Echo) -> std::io::Result<Pump> {
-        capture.pump(echo, Arc::clone(&self.bus), Arc::clone(&self.control))
+        let pump = capture.pump(echo, Arc::clone(&self.bus))?;
+        let mut pumps = lock(&self.pumps);
+        pumps.retain(|pump| !pump.is_flushed());
+        pumps.push(pump.clone());
+        Ok(pump)
+    }
+
+    /// Waits at most this long until all that commands have printed has been read and passed on; whether it has. To be
+    /// called when they have ended.
+    pub fn wait_for_output(&self, patience: Duration) -> bool {
+        let until = clock::raw() + patience;
+        let pumps = lock(&self.pumps).clone();
+        pumps.iter().for_each(Pump::flush);
+        pumps.iter().all(|pump| pump.wait_flushed(until.saturating_sub(clock::raw())))
     }
 
     /// From now on, changes of this file wake whoever waits, until what is returned goes. None: they have to poll.
@@ -489,7 +505,7 @@ impl Jobs {
                     rest = &rest[n..];
                     read = clock::now();
                 }
-                fd::Written::Gone => return Ok(Sent::Gone),
+                fd::Written::Gone | fd::Written::Failed(_) => return Ok(Sent::Gone),
                 fd::Written::Stalled if give_up() || clock::now() >= read + UNREAD => {
                     return Ok(Sent::Stalled);
                 }

@@ -4,7 +4,7 @@
 //! it open for ever. When the command has ended, what is in the pipe then belongs to it; the rest is drained
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 
-use super::control::{Control, lock};
+use super::control::lock;
 use super::limit::FileId;
 use super::{strand, text};
 use crate::event::{Bus, Event};
@@ -178,17 +178,23 @@ pub struct Capture {
     reads: usize,
 }
 
+/// Reads a command's pipes on a thread of its own, which goes on also when nobody asks for the result any more: a command
+/// that is being stopped may have its summary to print.
+#[derive(Clone)]
+pub struct Pump(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Closed when the command has ended.
+    wake: Mutex<Option<OwnedFd>>,
+}
+
 #[derive(Default)]
 struct State {
     captured: Captured,
-    /// What was in the pipes when the command ended has been read.
+    /// What was in the pipes when the command ended has been read and passed on.
     flushed: bool,
-}
-
-/// Reads a command's pipes on a thread of its own.
-pub struct Pump {
-    shared: Arc<(Mutex<State>, Condvar)>,
-    wake: OwnedFd,
 }
 
 impl Capture {
@@ -205,10 +211,14 @@ impl Capture {
         Self { pipes: vec![(Stream::Stdout, master)], reads: super::terminal::READS }
     }
 
-    /// Starts reading, and passes on to the event stream what `echo` says.
-    pub fn pump(self, echo: Echo, bus: Arc<Bus>, control: Arc<Control>) -> std::io::Result<Pump> {
+    /// Starts reading, and passes on to the event stream what `echo` says, as fast as that is written.
+    pub fn pump(self, echo: Echo, bus: Arc<Bus>) -> std::io::Result<Pump> {
         let (wake_read, wake) = fd::pipe()?;
-        let shared: Arc<(Mutex<State>, Condvar)> = Arc::default();
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            wake: Mutex::new(Some(wake)),
+        });
         let theirs = Arc::clone(&shared);
         let name = "output".to_owned();
         std::thread::Builder::new().name(name).spawn(move || {
@@ -225,9 +235,9 @@ impl Capture {
                     Stream::Stdout => Event::Stdout(bytes),
                     Stream::Stderr => Event::Stderr(bytes),
                 };
-                bus.output(event, || control.halted());
+                bus.output(event, || false);
             };
-            while !pipes.is_empty() || !finished {
+            while !pipes.is_empty() {
                 let mut wait: Vec<_> = pipes.iter().map(|(_, pipe)| pipe.as_fd()).collect();
                 if !finished {
                     wait.push(wake_read.as_fd());
@@ -238,7 +248,7 @@ impl Capture {
                     if finished {
                         return; // A stranger's output now.
                     }
-                    lock(&theirs.0).captured.push(stream, bytes);
+                    lock(&theirs.state).captured.push(stream, bytes);
                     match &mut prefixer {
                         Some(prefixer) => show(stream, prefixer.pass(stream, bytes)),
                         None if echo == Echo::AsItIs => show(stream, bytes.to_vec()),
@@ -257,19 +267,21 @@ impl Capture {
                     }
                     true
                 });
-                if flush {
+                // Without a pipe nothing more can come.
+                if !finished && (flush || pipes.is_empty()) {
                     finished = true;
                     if let Some(prefixer) = &mut prefixer {
                         for stream in [Stream::Stdout, Stream::Stderr] {
                             show(stream, prefixer.rest(stream));
                         }
                     }
-                    lock(&theirs.0).flushed = true;
-                    theirs.1.notify_all();
+                    bus.emit(Event::OutputEnd);
+                    lock(&theirs.state).flushed = true;
+                    theirs.changed.notify_all();
                 }
             }
         })?;
-        Ok(Pump { shared, wake })
+        Ok(Pump(shared))
     }
 }
 
@@ -280,13 +292,25 @@ impl Pump {
     }
 
     fn finish_now(self, give_up: &dyn Fn() -> bool) -> Captured {
-        drop(self.wake);
-        let mut state = lock(&self.shared.0);
-        while !state.flushed && !give_up() {
-            let patience = Duration::from_millis(50);
-            state = self.shared.1.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        std::mem::take(&mut state.captured)
+        self.flush();
+        while !self.wait_flushed(Duration::from_millis(50)) && !give_up() {}
+        std::mem::take(&mut lock(&self.0.state).captured)
+    }
+
+    /// What is in the pipes now belongs to the command, and nothing more.
+    pub fn flush(&self) {
+        drop(lock(&self.0.wake).take());
+    }
+
+    pub fn is_flushed(&self) -> bool {
+        lock(&self.0.state).flushed
+    }
+
+    /// Waits at most this long until what was in the pipes has been read and passed on; whether it has.
+    pub fn wait_flushed(&self, patience: Duration) -> bool {
+        let state = lock(&self.0.state);
+        let waited = self.0.changed.wait_timeout_while(state, patience, |state| !state.flushed);
+        waited.unwrap_or_else(PoisonError::into_inner).0.flushed
     }
 }
 
@@ -602,9 +626,9 @@ fn copy(
         if dropped.is_some() {
             put(self::dropped(piece.start).as_bytes())?;
         }
-        put(&mask.pass(piece.bytes).0)?;
+        put(&mask.pass(piece.bytes))?;
     }
-    put(&mask.rest().0)?;
+    put(&mask.rest())?;
     Ok((to, mask.hit))
 }
 

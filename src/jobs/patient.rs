@@ -57,7 +57,7 @@ pub fn write(path: &Path, how: &OpenOptions, mut bytes: &[u8], control: &Control
         let mut file = open_to_write(path, how, control)?;
         while !bytes.is_empty() {
             may_go_on(Some(control))?;
-            if !fd::wait_writable(file.as_fd(), LOOK) {
+            if !fd::wait_writable(&[file.as_fd()], LOOK) {
                 continue;
             }
             match file.write(bytes) {

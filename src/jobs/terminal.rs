@@ -116,7 +116,7 @@ fn type_in(keyboard: &OwnedFd, text: &str, control: &Control) {
         match fd::write_some(keyboard.as_fd(), rest, Duration::from_millis(50)) {
             Written::Bytes(n) => rest = &rest[n..],
             Written::Stalled if !control.halted() => {}
-            Written::Stalled | Written::Gone => return,
+            Written::Stalled | Written::Gone | Written::Failed(_) => return,
         }
     }
 }

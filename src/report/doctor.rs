@@ -18,7 +18,8 @@ pub struct Diagnosis {
     pub isolate_pid: bool,
 }
 
-pub fn doctor(checks: &[Check], diagnosis: Diagnosis, as_json: bool) {
+/// The exit code, but for what is found.
+pub fn doctor(checks: &[Check], diagnosis: Diagnosis, as_json: bool) -> i32 {
     if as_json {
         let list: Vec<_> = checks
             .iter()
@@ -27,8 +28,7 @@ pub fn doctor(checks: &[Check], diagnosis: Diagnosis, as_json: bool) {
         let covers: Vec<_> =
             covers(diagnosis).iter().map(|(end, covered)| json!({"end": end, "covered": covered})).collect();
         let object = json!({"holds": diagnosis.holds, "checks": list, "covers": covers});
-        print_json(&object);
-        return;
+        return print_json(&object);
     }
     let mut rows = vec![row(["CHECK", "", "WHAT IT IS FOR"])];
     rows.extend(checks.iter().map(|check| {
@@ -46,7 +46,7 @@ pub fn doctor(checks: &[Check], diagnosis: Diagnosis, as_json: bool) {
         "Not seen or not ours to end, so it is named where it can be: processes of other users (sudo, set-id\n\
          programs), processes in uninterruptible sleep, work handed to another daemon (docker, systemd-run, at).\n",
     );
-    print(&text);
+    print(&text)
 }
 
 fn covers(it: Diagnosis) -> Vec<(&'static str, &'static str)> {

@@ -1,7 +1,6 @@
 //! What a script says about itself: `bgjobs script FILE --help` and `bgjobs scripts`.
 
 use super::text::{print, print_json};
-use crate::exit;
 use crate::manual::{Manual, Param, usage};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -30,8 +29,7 @@ pub fn manual(it: &Manual) -> i32 {
             }
         }
     }
-    print(&text);
-    exit::OK
+    print(&text)
 }
 
 fn arguments(it: &Manual) -> String {
@@ -82,8 +80,7 @@ fn wrapped(words: &str, most: usize) -> Vec<String> {
 pub fn scripts(all: &[Manual], as_json: bool) -> i32 {
     if as_json {
         let list: Vec<Value> = all.iter().map(object).collect();
-        print_json(&Value::from(list));
-        return exit::OK;
+        return print_json(&Value::from(list));
     }
     let mut text = String::new();
     for it in all {
@@ -93,8 +90,7 @@ pub fn scripts(all: &[Manual], as_json: bool) -> i32 {
         }
     }
     text.push_str("\nbgjobs script NAME --help explains one, bgjobs scripts NAME prints its text.\n");
-    print(&text);
-    exit::OK
+    print(&text)
 }
 
 fn object(it: &Manual) -> Value {

@@ -10,14 +10,14 @@ mod text;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use manual::{manual, scripts};
-pub use out::{Reporter, start};
+pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
 };
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
-    GuardVerdict, Verdict, duration, failure, guard_verdict, hint, host_died, late_survivors, obstacle,
-    plain_error, print_failure, verdict, whole,
+    GuardVerdict, Verdict, duration, failure, guard_verdict, hint, host_died, late_survivors, loss, obstacle,
+    plain_error, print, print_as_it_is, print_failure, verdict,
 };
 
 use crate::cli::Verbosity;

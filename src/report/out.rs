@@ -1,268 +1,458 @@
 //! The thread that writes: events in, bytes out, in order.
 //!
-//! A reader that stalls must hold up nobody but whoever prints. So writes only happen when the descriptor
-//! takes them, in pieces that a pipe takes at once; the descriptors' flags are never touched, since the
-//! caller shares them. While stdout is stalled, stderr goes on.
+//! A reader that stalls holds up nobody but whoever prints. So writes only happen when the descriptor takes them, in
+//! pieces that a pipe takes at once; the descriptors' flags are never touched, since the caller shares them. While
+//! stdout is stalled, stderr goes on, unless both are the same pipe, file or terminal.
 //!
+//! Nothing is dropped but by [`Reporter::wait`], for whoever is in a hurry, and what cannot be written: that is counted.
 //! All bytes of a run pass here, so here secrets are masked.
 
 use super::terminal::Terminal;
 use super::text::said;
 use crate::event::{Bus, Closed, Event};
 use crate::secret::Stream;
+use crate::sys::clock;
 use crate::sys::fd::{self, Written};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{stderr, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-/// How often it is looked whether the writing is held up by a reader.
+/// How often it is looked for events while a reader makes us wait, and whether somebody is in a hurry.
 const LOOK: Duration = Duration::from_millis(20);
 /// How long stderr waits for a stalled stdout before it goes first.
 const KEEP_ORDER: Duration = Duration::from_millis(100);
+/// How long whoever is in a hurry waits for a reader that takes nothing.
+pub const UNREAD: Duration = Duration::from_secs(1);
+/// The same for a disk or a machine that is slow: a verdict is not lost for that.
+const SLOW_DISK: Duration = Duration::from_secs(10);
+/// How long the thread may take to notice that it has to give up.
+const NOTICE: Duration = Duration::from_millis(200);
+
+const STDOUT: usize = 0;
+const STDERR: usize = 1;
+
+/// How long the writing may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// As long as the reader lives.
+    None,
+    /// As long as it reads: [`UNREAD`] without progress are too long.
+    Some,
+    /// [`UNREAD`] altogether.
+    Much,
+}
+
+/// What could not be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// Bytes that nobody has read in time.
+    pub unread: u64,
+    /// Bytes that were refused, and why (errno), for stdout and stderr.
+    pub refused: [Option<(i32, u64)>; 2],
+    /// Nobody reads our stdout any more, and there was something to read.
+    pub stdout_gone: bool,
+}
+
+impl Loss {
+    /// Something is lost that somebody would have read.
+    pub fn any(&self) -> bool {
+        self.unread > 0 || self.refused.iter().any(Option::is_some)
+    }
+}
+
+/// Why stdout takes nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StdoutEnd {
+    /// Nobody reads it any more.
+    Gone,
+    /// A full disk, an I/O error.
+    Failed,
+}
 
 pub struct Reporter {
     /// Says, or closes, when the thread has ended.
     ended: mpsc::Receiver<()>,
-    mute: Arc<AtomicBool>,
-    /// The thread waits for a reader that does not read.
-    stalled: Arc<AtomicBool>,
+    bus: Arc<Bus>,
+    shared: Arc<Shared>,
+    /// The thread is kept by a write that does not come to its end.
+    stuck: Cell<bool>,
 }
 
-/// Starts writing what the bus carries. `stdout_gone` is called once, when nobody reads our stdout any more.
+/// What the thread and whoever waits for it tell each other.
+#[derive(Default)]
+struct Shared {
+    mute: Arc<AtomicBool>,
+    /// The thread waits for a reader that does not read.
+    stalled: AtomicBool,
+    /// Counts the writes that got through.
+    moved: AtomicU64,
+    /// What waits to be written is to be dropped.
+    give_up: AtomicBool,
+    unread: AtomicU64,
+    refused: [AtomicU64; 2],
+    errno: [AtomicI32; 2],
+    stdout_gone: AtomicBool,
+}
+
+/// Starts writing what the bus carries. `stdout_ended` is called once, when stdout takes nothing more.
 pub fn start(
     bus: Arc<Bus>,
     terminal: Terminal,
-    stdout_gone: impl Fn() + Send + 'static,
+    stdout_ended: impl Fn(StdoutEnd) + Send + 'static,
 ) -> std::io::Result<Reporter> {
-    let mute = Arc::new(AtomicBool::new(false));
-    let theirs = Arc::clone(&mute);
-    let stalled = Arc::new(AtomicBool::new(false));
-    let waits = Arc::clone(&stalled);
+    let shared: Arc<Shared> = Arc::default();
     let (running, ended) = mpsc::channel::<()>();
+    let mut writer = Writer {
+        bus: Arc::clone(&bus),
+        terminal,
+        shared: Arc::clone(&shared),
+        stdout_ended,
+        lanes: [stdout().as_fd(), stderr().as_fd()].map(Lane::to),
+        masks: Default::default(),
+        one_file: fd::same_file(stdout().as_fd(), stderr().as_fd()),
+        within_line: false,
+        out_of_order: false,
+        muted: false,
+    };
     let work = move || {
-        let mut writer = Writer {
-            bus,
-            terminal,
-            mute: theirs,
-            stalled: waits,
-            stdout_gone,
-            backlog: VecDeque::new(),
-            masks: Default::default(),
-            gone: [false; 2],
-            one_file: fd::same_file(stdout().as_fd(), stderr().as_fd()),
-            within_line: false,
-        };
         writer.run();
         drop(running);
     };
     std::thread::Builder::new().name("report".into()).spawn(work)?;
-    Ok(Reporter { ended, mute, stalled })
+    Ok(Reporter { ended, bus, shared, stuck: Cell::default() })
 }
 
 impl Reporter {
     /// Set when the guard is gone, and with it whoever read our stdout: nothing is written there then.
     pub fn mute_switch(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.mute)
+        Arc::clone(&self.shared.mute)
     }
 
-    /// Waits until all is written. A reader that does not read is waited for no longer than `bound`; a disk or a machine
-    /// that is slow, `at_most` in all, and `working` is called again and again meanwhile. The bus must have been closed.
-    pub fn finish(self, bound: Duration, at_most: Duration, working: impl Fn()) {
+    /// Waits until all that was emitted has been written, or until that has taken too long for whoever is in a hurry.
+    /// `working` is called again and again while there is hope.
+    pub fn drain(&self, haste: &dyn Fn() -> Haste, working: &dyn Fn()) {
+        self.wait(&|patience| self.bus.wait_written(patience), haste, working);
+    }
+
+    /// The same; the bus has been closed, and the thread ends.
+    pub fn finish(&self, haste: &dyn Fn() -> Haste, working: &dyn Fn()) {
+        let over = |patience| self.ended.recv_timeout(patience) != Err(mpsc::RecvTimeoutError::Timeout);
+        self.wait(&over, haste, working);
+    }
+
+    /// Waits until `done` (which waits at most as long as it is told) or until that has taken too long: then what waits to
+    /// be written is dropped, and nobody who prints is held up any more.
+    pub fn wait(&self, done: &dyn Fn(Duration) -> bool, haste: &dyn Fn() -> Haste, working: &dyn Fn()) {
         let (mut waited, mut for_reader) = (Duration::ZERO, Duration::ZERO);
-        while waited < at_most && for_reader < bound {
-            let step = LOOK.min(at_most - waited);
-            if self.ended.recv_timeout(step) != Err(mpsc::RecvTimeoutError::Timeout) {
-                return;
-            }
-            waited += step;
-            if self.stalled.load(SeqCst) {
-                for_reader += step;
+        let mut moved = self.shared.moved.load(SeqCst);
+        if self.stuck.get() {
+            done(NOTICE);
+            return;
+        }
+        while !done(LOOK) && !self.is_over() {
+            let (haste, before) = (haste(), moved);
+            moved = self.shared.moved.load(SeqCst);
+            let stalled = self.shared.stalled.load(SeqCst);
+            if haste == Haste::None || haste == Haste::Some && moved != before {
+                (waited, for_reader) = (Duration::ZERO, Duration::ZERO);
             } else {
+                waited += LOOK;
+                for_reader += if stalled { LOOK } else { Duration::ZERO };
+            }
+            if for_reader.is_zero() && haste != Haste::Much {
                 working();
             }
+            if for_reader >= UNREAD || waited >= if haste == Haste::Much { UNREAD } else { SLOW_DISK } {
+                self.shared.give_up.store(true, SeqCst);
+                self.bus.hold_up_nobody();
+                self.stuck.set(!done(NOTICE));
+                return;
+            }
         }
+    }
+
+    /// The thread has ended, perhaps by a panic.
+    fn is_over(&self) -> bool {
+        self.ended.try_recv() == Err(mpsc::TryRecvError::Disconnected)
+    }
+
+    pub fn loss(&self) -> Loss {
+        let shared = &self.shared;
+        let refused = |stream: usize| {
+            let errno = shared.errno[stream].load(SeqCst);
+            (errno != 0).then(|| (errno, shared.refused[stream].load(SeqCst)))
+        };
+        // What is still there when it has been given up: the thread is in the middle of a write.
+        let left = if shared.give_up.load(SeqCst) { self.bus.unwritten() as u64 } else { 0 };
+        Loss {
+            unread: shared.unread.load(SeqCst) + left,
+            refused: [refused(STDOUT), refused(STDERR)],
+            stdout_gone: shared.stdout_gone.load(SeqCst),
+        }
+    }
+}
+
+/// What waits for one descriptor to take it.
+#[derive(Default)]
+struct Lane {
+    bytes: VecDeque<u8>,
+    /// A regular file: nobody reads it, and only a slow disk makes us wait.
+    is_file: bool,
+    /// It takes nothing more.
+    closed: bool,
+    /// Nobody waits for it any more.
+    given_up: bool,
+    /// The last byte that it took was no newline.
+    within_line: bool,
+}
+
+impl Lane {
+    fn to(fd: BorrowedFd) -> Self {
+        Self { is_file: fd::is_regular_file(fd), ..Self::default() }
     }
 }
 
 struct Writer<F> {
     bus: Arc<Bus>,
     terminal: Terminal,
-    mute: Arc<AtomicBool>,
-    stalled: Arc<AtomicBool>,
-    stdout_gone: F,
-    /// Output that a stalled stdout has not taken yet.
-    backlog: VecDeque<u8>,
-    /// Of stdout and stderr.
+    shared: Arc<Shared>,
+    stdout_ended: F,
+    /// Of stdout and stderr; only the first when they are one file.
+    lanes: [Lane; 2],
     masks: [Stream; 2],
-    gone: [bool; 2],
     /// stdout and stderr are the same terminal, pipe or file.
     one_file: bool,
-    /// The last byte written there was no newline.
+    /// The last byte that is meant for stderr, or the same file, is no newline.
     within_line: bool,
+    /// stderr has waited for stdout in vain.
+    out_of_order: bool,
+    /// The guard is gone, and what was for whoever had called us has been dropped.
+    muted: bool,
 }
 
-impl<F: Fn()> Writer<F> {
+impl<F: Fn(StdoutEnd)> Writer<F> {
     fn run(&mut self) {
+        const LONG: Duration = Duration::from_secs(3600);
         loop {
-            let patience = if self.backlog.is_empty() { Duration::from_secs(3600) } else { Duration::ZERO };
-            match self.bus.next(patience) {
-                Ok(Some((at, event))) => self.handle(at, event),
-                Ok(None) => self.push_backlog(KEEP_ORDER),
-                Err(Closed) => {
+            let idle = self.is_empty();
+            match self.bus.next(if idle { LONG } else { Duration::ZERO }) {
+                Ok(Some((at, event))) => {
+                    self.handle(at, event);
+                    self.write(Duration::ZERO);
+                }
+                Ok(None) => self.write(LOOK),
+                Err(Closed) if idle => {
                     self.let_go();
-                    if self.backlog.is_empty() {
+                    self.write(Duration::ZERO);
+                    if self.is_empty() {
                         return;
                     }
-                    self.push_backlog(KEEP_ORDER);
                 }
+                Err(Closed) => self.write(LOOK),
             }
+            let held: usize = self.masks.iter().map(Stream::held).sum();
+            self.bus.taken(held + self.lanes.iter().map(|lane| lane.bytes.len()).sum::<usize>());
         }
     }
 
+    fn lane_of_stderr(&self) -> usize {
+        if self.one_file { STDOUT } else { STDERR }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.bytes.is_empty())
+    }
+
+    /// Without the guard only the verdict's last line is written: whoever called us has gone on long ago.
     fn handle(&mut self, at: Duration, event: Event) {
         match event {
+            Event::Verdict(text) if self.shared.mute.load(SeqCst) => {
+                let line = text.lines().last().unwrap_or_default();
+                self.queue_err(format!("{}\n", said(line)).as_bytes());
+            }
+            _ if self.shared.mute.load(SeqCst) => {}
             Event::Stdout(bytes) => {
-                if !self.backlog.is_empty() {
-                    self.push_backlog(Duration::ZERO);
-                }
-                let (bytes, less) = self.masks[0].pass(bytes);
-                self.show_stdout(bytes, less);
-                self.push_backlog(KEEP_ORDER);
+                let bytes = self.masks[STDOUT].pass(bytes);
+                self.queue_out(&bytes);
             }
             Event::Stderr(bytes) => {
-                let (bytes, less) = self.masks[1].pass(bytes);
-                self.show_stderr(&bytes, less);
+                let bytes = self.masks[STDERR].pass(bytes);
+                self.queue_err(&bytes);
             }
-            // Without the guard only the verdict's last line: whoever called us has gone on long ago.
-            Event::Verdict(text) if self.mute.load(SeqCst) => {
-                self.write_stderr(
-                    text.lines()
-                        .last()
-                        .map(|line| format!("{}\n", said(line)))
-                        .unwrap_or_default()
-                        .as_bytes(),
-                );
-            }
-            _ if self.mute.load(SeqCst) => {}
+            Event::OutputEnd => self.let_go(),
             other => {
-                if let Event::Verdict(_) = other {
-                    self.let_go();
-                }
                 if let Some(line) = self.terminal.line(at, &other) {
                     // What a command printed without a newline must not run into ours.
-                    if std::mem::take(&mut self.within_line) {
-                        self.write_stderr(b"\n");
+                    if self.within_line {
+                        self.queue_err(b"\n");
                     }
-                    self.write_stderr(said(&line).as_bytes());
+                    self.queue_err(said(&line).as_bytes());
                 }
             }
         }
-    }
-
-    /// `less`: by how many bytes they are less than what was announced.
-    fn show_stdout(&mut self, bytes: Vec<u8>, less: usize) {
-        self.bus.written(less);
-        if self.one_file {
-            self.within_line = bytes.last().map_or(self.within_line, |last| *last != b'\n');
-        }
-        self.backlog.extend(bytes);
-    }
-
-    fn show_stderr(&mut self, bytes: &[u8], less: usize) {
-        self.write_stderr(bytes);
-        self.within_line = bytes.last().map_or(self.within_line, |last| *last != b'\n');
-        self.bus.written(bytes.len() + less);
     }
 
     /// Shows what was held back: it did not become a secret.
     fn let_go(&mut self) {
-        let (bytes, less) = self.masks[0].rest();
-        self.show_stdout(bytes, less);
-        let (bytes, less) = self.masks[1].rest();
-        self.show_stderr(&bytes, less);
+        let bytes = self.masks[STDOUT].rest();
+        self.queue_out(&bytes);
+        let bytes = self.masks[STDERR].rest();
+        self.queue_err(&bytes);
     }
 
-    /// Writes what stdout takes, waiting at most `patience` for it to take anything.
-    fn push_backlog(&mut self, patience: Duration) {
-        while !self.backlog.is_empty() {
-            let length = self.backlog.len();
-            if self.gone[0] || self.mute.load(SeqCst) {
-                self.backlog.clear();
-                self.bus.written(length);
-                return;
+    fn queue_out(&mut self, bytes: &[u8]) {
+        if self.one_file {
+            return self.queue_err(bytes);
+        }
+        self.lanes[STDOUT].bytes.extend(bytes);
+    }
+
+    fn queue_err(&mut self, bytes: &[u8]) {
+        let Some(last) = bytes.last() else { return };
+        self.within_line = *last != b'\n';
+        let until = clock::now() + KEEP_ORDER;
+        while !self.one_file && !self.out_of_order && !self.lanes[STDOUT].bytes.is_empty() {
+            self.write(LOOK);
+            self.out_of_order = clock::now() >= until;
+        }
+        let lane = self.lane_of_stderr();
+        self.lanes[lane].bytes.extend(bytes);
+    }
+
+    /// Writes all that goes without waiting; if that is nothing, waits at most `patience` until something goes.
+    fn write(&mut self, patience: Duration) {
+        if self.shared.mute.load(SeqCst) && !std::mem::replace(&mut self.muted, true) {
+            self.lanes.iter_mut().for_each(|lane| lane.given_up = !lane.bytes.is_empty());
+            self.drop_given_up();
+            self.lanes.iter_mut().for_each(|lane| lane.given_up = false);
+        }
+        let mut any = false;
+        for stream in [STDOUT, STDERR] {
+            any |= self.push(stream);
+        }
+        if self.shared.give_up.swap(false, SeqCst) {
+            for lane in self.lanes.iter_mut().filter(|lane| !lane.bytes.is_empty()) {
+                lane.given_up = true;
             }
-            let chunk: Vec<u8> = self.backlog.iter().copied().take(4096).collect();
-            match self.write_some(stdout().as_fd(), &chunk, patience) {
+        }
+        self.drop_given_up();
+        if any || patience.is_zero() || self.is_empty() {
+            return;
+        }
+        let (out, err) = (stdout(), stderr());
+        let waiting = |stream: usize| !self.lanes[stream].bytes.is_empty();
+        let fds: Vec<BorrowedFd> = [(STDOUT, out.as_fd()), (STDERR, err.as_fd())]
+            .into_iter()
+            .filter_map(|(stream, fd)| waiting(stream).then_some(fd))
+            .collect();
+        self.shared.stalled.store(true, SeqCst);
+        fd::wait_writable(&fds, patience);
+        self.shared.stalled.store(false, SeqCst);
+    }
+
+    /// Drops what waits for those who are waited for no longer.
+    fn drop_given_up(&mut self) {
+        for lane in self.lanes.iter_mut().filter(|lane| lane.given_up) {
+            self.shared.unread.fetch_add(lane.bytes.len() as u64, SeqCst);
+            lane.bytes.clear();
+        }
+        let lane = &self.lanes[self.lane_of_stderr()];
+        if lane.given_up {
+            self.within_line = lane.within_line;
+        }
+    }
+
+    /// Writes what a descriptor takes at once; whether that is anything.
+    fn push(&mut self, stream: usize) -> bool {
+        let mut any = false;
+        let (out, err) = (stdout(), stderr());
+        let fd = if stream == STDOUT { out.as_fd() } else { err.as_fd() };
+        let lane = &mut self.lanes[stream];
+        while !lane.bytes.is_empty() && !lane.closed {
+            // A terminal that was stopped (Ctrl-S) may take a part and keep us until it takes the rest.
+            self.shared.stalled.store(!lane.is_file, SeqCst);
+            let written = fd::write_some(fd, lane.bytes.as_slices().0, Duration::ZERO);
+            self.shared.stalled.store(false, SeqCst);
+            match written {
                 Written::Bytes(n) => {
-                    self.backlog.drain(..n);
-                    self.bus.written(n);
+                    let last = lane.bytes.drain(..n).next_back();
+                    lane.within_line = last.is_some_and(|byte| byte != b'\n');
+                    self.shared.moved.fetch_add(1, SeqCst);
+                    self.out_of_order &= stream != STDOUT;
+                    any = true;
                 }
-                Written::Stalled => return,
+                Written::Stalled => return any,
                 Written::Gone => {
-                    self.gone[0] = true;
-                    (self.stdout_gone)();
+                    lane.closed = true;
+                    if stream == STDOUT {
+                        self.shared.stdout_gone.store(true, SeqCst);
+                        (self.stdout_ended)(StdoutEnd::Gone);
+                    }
+                }
+                Written::Failed(errno) => {
+                    lane.closed = true;
+                    self.shared.errno[stream].store(errno as i32, SeqCst);
+                    if stream == STDOUT {
+                        (self.stdout_ended)(StdoutEnd::Failed);
+                    }
                 }
             }
         }
-    }
-
-    /// As `fd::write_some`; says so while a reader makes us wait.
-    fn write_some(&self, fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Written {
-        let written = fd::write_some(fd, bytes, Duration::ZERO);
-        if !matches!(written, Written::Stalled) || patience.is_zero() {
-            return written;
+        // It goes nowhere: whoever is gone misses nothing, and whoever has a full disk is told how much it is.
+        if self.shared.errno[stream].load(SeqCst) != 0 {
+            self.shared.refused[stream].fetch_add(lane.bytes.len() as u64, SeqCst);
         }
-        self.stalled.store(true, SeqCst);
-        let written = fd::write_some(fd, bytes, patience);
-        self.stalled.store(false, SeqCst);
-        written
-    }
-
-    fn write_stderr(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && !self.gone[1] {
-            match self.write_some(stderr().as_fd(), bytes, Duration::from_secs(3600)) {
-                Written::Bytes(n) => bytes = &bytes[n..],
-                Written::Stalled => {}
-                Written::Gone => self.gone[1] = true, // The run goes on without a word.
-            }
-        }
+        lane.bytes.clear();
+        any
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
+    use crate::sys::clock;
 
-    /// The end of a reporter whose thread takes `time` to write what is left; how often it was said to be working.
-    fn finished(time: Duration, stalled: bool) -> (bool, usize) {
+    /// The end of a reporter whose thread takes `time` to write what is left: whether all was written, how often it was
+    /// said to be working, and how long that took.
+    fn finished(time: Duration, stalled: bool, haste: Haste) -> (bool, usize, Duration) {
         let (running, ended) = mpsc::channel::<()>();
-        let mute = Arc::new(AtomicBool::new(false));
-        let reporter = Reporter { ended, mute, stalled: Arc::new(AtomicBool::new(stalled)) };
-        let (all, calls) = (Arc::new(AtomicBool::new(false)), AtomicUsize::new(0));
-        let written = Arc::clone(&all);
+        let shared = Arc::new(Shared { stalled: AtomicBool::new(stalled), ..Shared::default() });
+        let reporter = Reporter { ended, bus: Arc::default(), shared, stuck: Cell::default() };
+        let written = Arc::new(AtomicBool::new(false));
+        let all = Arc::clone(&written);
         std::thread::spawn(move || {
             std::thread::sleep(time);
             written.store(true, SeqCst);
             drop(running);
         });
-        reporter.finish(Duration::from_millis(60), Duration::from_secs(3600), || {
-            calls.fetch_add(1, SeqCst);
-        });
-        (all.load(SeqCst), calls.into_inner())
+        let (start, calls) = (clock::raw(), Cell::new(0));
+        reporter.finish(&|| haste, &|| calls.set(calls.get() + 1));
+        (all.load(SeqCst), calls.get(), clock::raw() - start)
     }
 
+    const LONG: Duration = Duration::from_secs(3600);
+
     #[test]
-    fn a_slow_disk_loses_nothing() {
-        let (all, calls) = finished(Duration::from_millis(300), false);
+    fn a_slow_disk_loses_nothing_even_after_a_signal() {
+        let (all, calls, _) = finished(UNREAD + UNREAD / 2, false, Haste::Some);
         assert!(all && calls > 0, "{all} {calls}");
     }
 
     #[test]
-    fn a_reader_that_does_not_read_is_not_waited_for() {
-        assert_eq!(finished(Duration::from_secs(3600), true), (false, 0));
+    fn a_reader_that_does_not_read_is_waited_for_as_long_as_nobody_is_in_a_hurry() {
+        let (all, calls, _) = finished(UNREAD + UNREAD / 2, true, Haste::None);
+        assert!(all && calls > 0, "{all} {calls}");
+        let (all, calls, took) = finished(LONG, true, Haste::Some);
+        assert!(!all && calls == 0 && took >= UNREAD, "{all} {calls} {took:?}");
+    }
+
+    #[test]
+    fn who_kills_everything_waits_for_nothing() {
+        let (all, calls, took) = finished(LONG, false, Haste::Much);
+        assert!(!all && calls == 0 && took < SLOW_DISK, "{all} {calls} {took:?}");
     }
 }

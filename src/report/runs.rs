@@ -44,8 +44,7 @@ pub struct JobLine {
 pub fn ps(runs: &[RunLine], as_json: bool) -> i32 {
     if as_json {
         let list: Vec<Value> = runs.iter().map(object).collect();
-        print_json(&Value::from(list));
-        return exit::OK;
+        return print_json(&Value::from(list));
     }
     if runs.is_empty() {
         print_error("no run is live\n");
@@ -79,8 +78,7 @@ pub fn ps(runs: &[RunLine], as_json: bool) -> i32 {
             text.push_str(&table(&jobs));
         }
     }
-    print(&text);
-    exit::OK
+    print(&text)
 }
 
 /// What a state means for whoever started the job.
@@ -144,22 +142,24 @@ pub struct Swept<'a> {
     pub left: &'a [LeftLine],
 }
 
-/// What there is to sweep on stdout; on stderr what can be done about it, unless that is being done.
-pub fn leftovers(found: &[LeftLine], ending: bool) {
+/// What there is to sweep on stdout; on stderr what can be done about it, unless that is being done. The exit code, but
+/// for what is found.
+pub fn leftovers(found: &[LeftLine], ending: bool) -> i32 {
     if found.is_empty() {
         print_error("nothing to sweep: no run has left a process\n");
-        return;
+        return exit::OK;
     }
     let mut rows = vec![row(["RUN", "PID", "USER", "WHY", "COMMAND"])];
     rows.extend(found.iter().map(|one| {
         let command = shorten(&one.command);
         vec![one.run.clone(), one.pid.to_string(), one.user.clone(), why(&one.why), command]
     }));
-    print(&table(&rows));
+    let code = print(&table(&rows));
     if !ending {
         let count = processes(found.len());
         print_error(&format!("{count} left by runs that were killed; bgjobs sweep --yes stops them\n"));
     }
+    code
 }
 
 fn why(why: &Why) -> String {

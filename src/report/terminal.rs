@@ -128,7 +128,9 @@ impl Terminal {
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),
             Event::Interrupted(text) => style.note(text),
-            Event::Stdout(_) | Event::Stderr(_) | Event::Text(_) | Event::Verdict(_) => return None,
+            Event::Stdout(_) | Event::Stderr(_) | Event::OutputEnd | Event::Text(_) | Event::Verdict(_) => {
+                return None;
+            }
         };
         let elapsed = at.saturating_sub(self.started);
         let time = style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));

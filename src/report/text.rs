@@ -1,5 +1,6 @@
 //! The longer texts: the failure report, the verdict, what the guard has to say.
 
+use super::out::{Loss, UNREAD};
 use super::terminal::{Style, shorten};
 use crate::event::{Failure, Killed, Outcome, Place, Tested};
 use crate::exit;
@@ -10,7 +11,7 @@ use crate::sys::fd::{self, Written};
 use crate::sys::tree::Stays;
 use nix::errno::Errno;
 use std::fmt::Write;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -169,6 +170,33 @@ fn excerpt(text: &mut String, place: &Place, style: Style) {
     let _ = writeln!(text, "{} {} {}", style.dim(&number), style.dim("|"), &place.text);
     let caret = style.bad(&"^".repeat(place.width.max(1)));
     let _ = writeln!(text, "{margin} {} {before}{caret}", style.dim("|"));
+}
+
+/// What is lost of the output, and why.
+pub fn loss(loss: &Loss, style: Style) -> String {
+    let mut text = String::new();
+    for (name, refused) in ["stdout", "stderr"].into_iter().zip(loss.refused) {
+        if let Some((errno, bytes)) = refused {
+            let (error, why) = (style.bad("error:"), unwritable(name, errno));
+            let _ = writeln!(text, "{error} {why} ({} lost)", bytes_of(bytes));
+        }
+    }
+    if loss.unread > 0 {
+        let (bytes, time) = (bytes_of(loss.unread), duration(UNREAD));
+        let line = format!("warning: {bytes} of output were dropped: nobody has read any for {time}");
+        let _ = writeln!(text, "{}", style.note(&line));
+    }
+    text
+}
+
+/// `stdout cannot be written: No space left on device`.
+fn unwritable(name: &str, errno: i32) -> String {
+    format!("{name} cannot be written: {}", jobs::why(std::io::Error::from_raw_os_error(errno)))
+}
+
+/// `1 byte`, `2 bytes`.
+fn bytes_of(count: u64) -> String {
+    if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
 }
 
 /// What the last line says.
@@ -380,7 +408,8 @@ pub struct GuardVerdict<'a> {
     pub left: &'a Left,
 }
 
-pub fn guard_verdict(verdict: &GuardVerdict) {
+/// `hurry`: whether somebody wants the guard to end.
+pub fn guard_verdict(verdict: &GuardVerdict, hurry: &dyn Fn() -> bool) {
     let GuardVerdict { code, running, left, .. } = *verdict;
     let mut text = format!("error: {}\n", verdict.cause);
     if !running.is_empty() {
@@ -395,7 +424,7 @@ pub fn guard_verdict(verdict: &GuardVerdict) {
     kept(&mut text, verdict.kept);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(running.len()));
     let _ = writeln!(text, "bgjobs: failed (exit {code}) in {elapsed}: {jobs} stopped, {}", leaked(left));
-    print_error(&text);
+    print_error_unless(&text, hurry);
 }
 
 /// `1 job`, `2 jobs`.
@@ -404,12 +433,12 @@ fn count(jobs: usize) -> String {
 }
 
 /// What the guard found after the host had reported.
-pub fn late_survivors(left: &[Survivor]) {
+pub fn late_survivors(left: &[Survivor], hurry: &dyn Fn() -> bool) {
     if !left.is_empty() {
         let mut text = String::new();
         leaks(&mut text, &Left { descendants: left.to_vec(), ..Left::default() }, false);
         let _ = writeln!(text, "bgjobs: {} leaked", left.len());
-        print_error(&text);
+        print_error_unless(&text, hurry);
     }
 }
 
@@ -502,26 +531,42 @@ pub fn print_failure(what: &Failure, style: Style) {
     print_error(&failure(what, style));
 }
 
-/// A text that was asked for as a whole, on stdout.
-pub fn whole(text: &str) -> i32 {
-    print(text);
-    exit::OK
+/// What a command was asked for, on stdout, as long as somebody reads it. The exit code: as if SIGPIPE had ended us when
+/// nobody does.
+#[must_use]
+pub fn print(text: &str) -> i32 {
+    print_as_it_is(&said(text))
 }
 
-/// What a command was asked for, on stdout.
-pub fn print(text: &str) {
-    write_to(std::io::stdout().as_fd(), text);
+/// The same for a text of ours alone, with its own colours.
+#[must_use]
+pub fn print_as_it_is(text: &str) -> i32 {
+    match write_to(std::io::stdout().as_fd(), text, &|| false) {
+        Ok(()) | Err(Written::Stalled | Written::Bytes(_)) => exit::OK,
+        Err(Written::Gone) => exit::BROKEN_PIPE,
+        Err(Written::Failed(errno)) => {
+            print_error(&format!("error: {}\n", unwritable("stdout", errno as i32)));
+            exit::SURROUNDINGS
+        }
+    }
 }
 
 /// As [`print`], for machines: what would order a terminal about is written as JSON can write it.
-pub fn print_json(value: &serde_json::Value) {
+#[must_use]
+pub fn print_json(value: &serde_json::Value) -> i32 {
     let escaped = |c: char| if is_order(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
-    print(&format!("{value:#}\n").chars().map(escaped).collect::<String>());
+    print(&format!("{value:#}\n").chars().map(escaped).collect::<String>())
 }
 
 /// Whole lines on stderr.
 pub fn print_error(text: &str) {
-    write_to(std::io::stderr().as_fd(), text);
+    print_error_unless(text, &|| false);
+}
+
+/// The same for a process that signals do not end: given up once somebody wants that.
+fn print_error_unless(text: &str, hurry: &dyn Fn() -> bool) {
+    // Who has no stderr cannot be told so.
+    let _ = write_to(std::io::stderr().as_fd(), &said(text), hurry);
 }
 
 /// Lines on stderr that nobody needs to wait for: lost when the reader does not take them now.
@@ -529,16 +574,20 @@ pub fn hint(text: &str) {
     fd::write_some(std::io::stderr().as_fd(), said(text).as_bytes(), Duration::ZERO);
 }
 
-/// Writes what the reader takes; gives up on one that takes nothing for a second.
-fn write_to(target: std::os::fd::BorrowedFd, text: &str) {
-    let text = said(text);
+/// Writes as long as somebody reads; in a `hurry` gives up on a reader that takes nothing for [`UNREAD`].
+fn write_to(target: BorrowedFd, text: &str, hurry: &dyn Fn() -> bool) -> Result<(), Written> {
+    const LOOK: Duration = Duration::from_millis(50);
     let mut bytes = text.as_bytes();
+    let mut unread = Duration::ZERO;
     while !bytes.is_empty() {
-        match fd::write_some(target, bytes, Duration::from_secs(1)) {
-            Written::Bytes(n) => bytes = &bytes[n..],
-            Written::Stalled | Written::Gone => return,
+        match fd::write_some(target, bytes, LOOK) {
+            Written::Bytes(n) => (bytes, unread) = (&bytes[n..], Duration::ZERO),
+            Written::Stalled if unread >= UNREAD => return Err(Written::Stalled),
+            Written::Stalled => unread += if hurry() { LOOK } else { Duration::ZERO },
+            lost @ (Written::Gone | Written::Failed(_)) => return Err(lost),
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -96,6 +97,8 @@ pub enum Written {
     Stalled,
     /// The reader is gone (EPIPE), or the terminal is (EIO).
     Gone,
+    /// It cannot be written: a full disk, an I/O error, a descriptor that is only open for reading.
+    Failed(Errno),
 }
 
 /// Writes at most one pipe buffer's worth, and only when it can be written without blocking, waiting at
@@ -107,15 +110,25 @@ pub fn write_some(fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Written {
     match poll(&mut fds, timeout) {
         Ok(0) | Err(Errno::EINTR | Errno::EAGAIN) => return Written::Stalled,
         Ok(_) => {}
-        Err(_) => return Written::Gone,
+        Err(errno) => return Written::Failed(errno),
     }
     match nix::unistd::write(fd, chunk) {
         Ok(n) => Written::Bytes(n),
         Err(Errno::EINTR | Errno::EAGAIN) => Written::Stalled,
-        // A full disk loses output, not the run.
-        Err(Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG) => Written::Bytes(chunk.len()),
-        Err(_) => Written::Gone,
+        Err(Errno::EPIPE | Errno::ECONNRESET) => Written::Gone,
+        Err(Errno::EIO) if fd.is_terminal() => Written::Gone,
+        Err(errno) => Written::Failed(errno),
     }
+}
+
+/// Waits until one of the descriptors takes something, or is gone, at most this long; whether one does.
+pub fn wait_writable(fds: &[BorrowedFd], patience: Duration) -> bool {
+    let mut list: Vec<PollFd> = fds.iter().map(|fd| PollFd::new(*fd, PollFlags::POLLOUT)).collect();
+    poll(&mut list, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0)
+}
+
+pub fn is_regular_file(fd: BorrowedFd) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
 }
 
 /// What reading without blocking found.
@@ -143,12 +156,6 @@ pub fn wait_readable(fds: &[BorrowedFd], patience: Option<Duration>) -> Vec<bool
     });
     let _ = poll(&mut list, timeout);
     list.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect()
-}
-
-/// Waits until a descriptor is writable, or its reader gone, at most this long.
-pub fn wait_writable(fd: BorrowedFd, patience: Duration) -> bool {
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], timeout).is_ok_and(|ready| ready > 0)
 }
 
 /// Waits until a file of the kernel reports a change since it was last read (POLLPRI), at most this long.

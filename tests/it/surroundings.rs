@@ -817,10 +817,13 @@ fn a_limit_of_file_sizes_ends_what_writes_too_much_and_not_bgjobs() {
     let _ = ran.stderr_has("cannot write `big`: file too large").stderr_has("1 job stopped, 0 leaked");
     let ran = limited(8, &format!("{text} spawn(\"cat; sleep 600\", #{{stdin: #{{text: s}}}});")).code(125);
     let _ = ran.stderr_has("cannot make a temporary file: the limit of file sizes is reached (`ulimit -f`)");
-    // Our own stdout is such a file: what does not fit is lost, as on a full disk.
-    let ran = limited(8, &format!("{text} spawn(\"sleep 600\"); print(s); assert_eq(1, 1);")).code(0);
+    // Our own stdout is such a file: what does not fit is lost, as on a full disk, which is said.
+    let ran = limited(8, &format!("{text} spawn(\"sleep 600\"); print(s); assert_eq(1, 1);")).code(125);
+    let ran = ran.stderr_has(
+        "stdout cannot be written: the limit of file sizes is reached (`ulimit -f`) (95905 bytes lost)",
+    );
     assert_eq!(place.read("stdout").len(), 8 * 512, "{}", ran.output());
-    let ran = limited(0, "spawn(\"sleep 600\"); print(1);").code(0).stdout("");
+    let ran = limited(0, "spawn(\"sleep 600\"); print(1);").code(125).stdout("");
     assert_eq!(place.read("stderr"), "", "{}", ran.output());
 }
 

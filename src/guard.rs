@@ -569,6 +569,7 @@ impl<'a> Guard<'a> {
                     left: &left,
                 };
                 report::guard_verdict(&verdict, &|| self.in_a_hurry());
+                jobs::output::finish_noted();
                 (
                     code,
                     keep != Keep::Nothing,

@@ -145,8 +145,8 @@ mod functions {
     /// ends of logs, what `run` streams and `print` says) and in the logs that it keeps. The script's own values stay
     /// as they are, also `.output` and `.stdout`, and so does what is written with `write_file`.
     ///
-    /// It is found as it is and as a shell, `to_debug` and JSON quote it, and line by line when it has several; not in
-    /// other encodings such as base64. Text that is shorter than 4 characters throws `usage`, except an empty one,
+    /// It is found as it is, as a shell, `to_debug` and JSON quote it, percent-encoded as in a URL or a form, in base64 as in
+    /// a login, line by line when it has several, and also when the end of a line or of an output cuts it short. Text that is shorter than 4 characters throws `usage`, except an empty one,
     /// which has nothing to hide.
     ///
     /// ```rhai

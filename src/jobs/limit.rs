@@ -40,8 +40,8 @@ const LAST_GRACE: Duration = Duration::from_secs(1);
 /// The file that a log was when it was opened: what has come under its name since is not ours to cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    device: u64,
-    inode: u64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
 }
 
 impl FileId {

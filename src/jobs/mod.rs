@@ -445,6 +445,9 @@ impl Jobs {
                 // Not where its name leads by now.
                 let place = proc::open_path(&stdout).unwrap_or_else(|| table::canonical(path));
                 let (log, file) = (Some(place), regular.as_ref().map(FileId::of));
+                if let (Some(log), Some(file), false) = (&log, file, ours || again) {
+                    output::note(log, file);
+                }
                 Ok(Opened { stdout, stderr, log, file, capture: None })
             }
             Output::Captured => {

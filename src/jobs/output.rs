@@ -12,11 +12,14 @@ use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
 use crate::sys::hole;
 use crate::sys::open;
+use crate::sys::vault;
 use nix::fcntl::OFlag;
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -560,12 +563,35 @@ pub fn finish_all(directory: &Path) {
     }
 }
 
+/// Notes a log that lies where the script wants it, for the guard, should the host be killed.
+pub fn note(path: &Path, id: FileId) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = lock(&ONE_AT_A_TIME);
+    let path = path.as_os_str().as_bytes();
+    let entry = [&id.device.to_ne_bytes(), &id.inode.to_ne_bytes(), path].concat();
+    if let Some(logs) = vault::logs() {
+        logs.add(&entry);
+    }
+}
+
+/// Brings the logs that were noted into their final form.
+pub fn finish_noted() {
+    for entry in vault::logs().map(|logs| logs.entries()).unwrap_or_default() {
+        if let Some((device, rest)) = entry.split_first_chunk()
+            && let Some((inode, path)) = rest.split_first_chunk()
+        {
+            let (device, inode) = (u64::from_ne_bytes(*device), u64::from_ne_bytes(*inode));
+            let _ = finish_own(Path::new(OsStr::from_bytes(path)), FileId { device, inode });
+        }
+    }
+}
+
 /// Brings a log into its final form once nobody writes it: without holes, and without secrets. In place, so that it
 /// keeps its owner and needs no room: what is written is never longer than what was read.
 ///
 /// # Errors
 /// When it cannot be written. Then it is as before, or empty if it held a secret.
-pub fn finish(path: &Path) -> std::io::Result<()> {
+fn finish(path: &Path) -> std::io::Result<()> {
     finish_file(&open_to_change(path)?)
 }
 

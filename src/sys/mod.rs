@@ -20,7 +20,7 @@
 //! testing  switches for the project's own tests
 //! tree     remove a tree of files
 //! tty      terminal modes
-//! vault    memory for secrets
+//! vault    memory for secrets, and for where logs are
 //! wait     peek at and reap children
 //! watch    one inotify instance
 //! ```

@@ -107,6 +107,9 @@ pub fn attempt(target: &Target, timeout: Duration, flight: &Arc<Flight>) -> Resu
     Err(refused.map_or_else(|| Miss { reason: Reason::Other, what: "no address".to_owned() }, Miss::from))
 }
 
+/// A body of so many bytes comes with its head.
+const SHORT: u64 = 4096;
+
 /// Whether an answer is as wanted. Only its head is waited for unless the body matters, and of the body no more than is
 /// needed: it may be a stream without an end.
 fn judge(
@@ -120,6 +123,12 @@ fn judge(
     let status = answer.status().as_u16();
     let other = |what: String| Miss { reason: Reason::Other, what };
     if !target.want.accepts(status) {
+        // To hang up on a short body that has come is to reset the connection, which some servers log with a backtrace.
+        let length = answer.headers().get(http::header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length <= SHORT) {
+            let _ = read_body(&mut answer, timeout, start, |_| false);
+        }
         return Err(other(status.to_string()));
     }
     if target.needs_body() {

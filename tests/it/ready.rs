@@ -166,3 +166,13 @@ fn a_port_that_the_command_does_not_use_or_that_is_taken_gets_a_hint_that_fits()
         .code(125)
         .stderr_has("try: port: \"free\"   (takes one that is free)");
 }
+
+#[test]
+fn a_sick_server_is_not_flooded_and_its_cause_is_not_lost() {
+    let ran = late(&web("sick"), "ready: \"/\"", "4s");
+    let ran = ran.stderr_has("  | the database at db:5432 cannot be reached\n");
+    // In the first second some fifty times, then four times a second.
+    let said = ran.stderr.lines().find_map(|line| line.split_once("attempts: 503 ×"));
+    let asked: usize = said.and_then(|(_, number)| number.parse().ok()).expect("a number");
+    assert!((2..80).contains(&asked), "{}", ran.stderr);
+}

@@ -73,7 +73,8 @@ mod functions {
         checked("run", &cmd, &opts)
     }
 
-    /// Runs a command as `run` does, but never throws for anything that the command did.
+    /// Runs a command as `run` does, but never throws for anything that the command did. A job that dies unexpectedly
+    /// meanwhile ends it all the same, with `job_died`: that is not the command's doing.
     ///
     /// ```rhai
     /// if !try_run("test -e /etc/passwd").ok { fail("no users here"); }
@@ -332,7 +333,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let spec = Launch::new(function, None, command, &opts)?.command_spec()?;
     // A death that nobody was told of yet ends this before it begins.
     if !rt.control().closing()
-        && let Some((dead, death)) = rt.jobs.death()
+        && let Some((dead, death)) = rt.jobs.death_by_now()
     {
         rt.jobs.told(dead.id);
         return Err(error::death(&dead, &death, Some(&format!("`{}` to start", one_line(&text)))).into());

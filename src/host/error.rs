@@ -8,6 +8,7 @@ use crate::event::{Place, Tail};
 use crate::exit;
 use crate::jobs::ExitStatus;
 use crate::jobs::fail::{Death, FailLine};
+use crate::jobs::spec::Expect;
 use crate::jobs::{self, Job, output, text};
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
@@ -266,8 +267,29 @@ pub fn terminated() -> Box<EvalAltResult> {
 /// A job counts as dead. `waiting_for`: what was being waited for.
 pub fn death(job: &Job, death: &Death, waiting_for: Option<&str>) -> ScriptError {
     match death {
-        Death::Ended(status) => job_died(job, *status, waiting_for),
+        Death::Ended(status) => {
+            let error = ended(job, *status, waiting_for);
+            match expected(&job.spec.expect, *status) {
+                Some(note) => error.note(note),
+                None => error,
+            }
+        }
         Death::Line(found) => fail_line(job, found, waiting_for),
+    }
+}
+
+/// Why an end that looks like a good one is none.
+fn expected(expect: &Expect, status: ExitStatus) -> Option<String> {
+    match (expect, status) {
+        (Expect::Codes(codes), ExitStatus::Code(_)) => {
+            let codes: Vec<String> = codes.iter().map(i32::to_string).collect();
+            Some(format!("expected was exit {} (`expect_exit`)", codes.join(" or ")))
+        }
+        (_, ExitStatus::Code(0)) => Some(match expect {
+            Expect::NoEnd => "no end of it is expected (`expect_exit: false`)".to_owned(),
+            _ => "it was a server, by its `ready`: it is to run until it is stopped; if it may end, say so before: job.expect_exit(), or the option `expect_exit: 0`".to_owned(),
+        }),
+        _ => None,
     }
 }
 
@@ -293,6 +315,31 @@ pub fn fail_line(job: &Job, found: &FailLine, waiting_for: Option<&str>) -> Scri
     error
 }
 
+/// An error that says that a job died, after what the statement that was waiting says of itself (`message`).
+pub fn while_waiting(mut error: Box<EvalAltResult>, message: Option<&str>) -> Box<EvalAltResult> {
+    if let Some(message) = message
+        && is_death(&error)
+    {
+        put_before(&mut error, message);
+    }
+    error
+}
+
+fn put_before(error: &mut EvalAltResult, message: &str) {
+    match error {
+        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
+            put_before(inner, message);
+        }
+        EvalAltResult::ErrorRuntime(value, _) => {
+            if let Some(mut death) = thrown(value) {
+                death.message = format!("{message}: {}", death.message);
+                *value = Dynamic::from(death);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Whether an error that nobody has caught says that a job died.
 pub fn is_death(error: &EvalAltResult) -> bool {
     let EvalAltResult::ErrorRuntime(value, _) = error.unwrap_inner() else { return false };
@@ -306,8 +353,17 @@ pub fn is_judgement(error: &EvalAltResult) -> bool {
     thrown(value).is_none_or(|error| matches!(error.kind, Kind::Assertion | Kind::Http))
 }
 
-/// A job ended that should live. `waiting_for`: what was being waited for.
+/// A job has ended that was waited for. `waiting_for`: for what of it.
 pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
+    let error = ended(job, status, waiting_for);
+    if status.success() {
+        error.note("a server that ends at once may want an open stdin: `stdin: \"pipe\"`")
+    } else {
+        error
+    }
+}
+
+fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
     let name = &job.spec.name;
     if job.too_chatty.load(SeqCst) {
         return too_chatty(job, status);
@@ -338,11 +394,7 @@ pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> Scr
     if let Some(log) = &job.log {
         error = error.fact("output", output::tail(log, TAIL).join("\n"));
     }
-    if status.success() {
-        error.note("a server that ends at once may want an open stdin: `stdin: \"pipe\"`")
-    } else {
-        error
-    }
+    error
 }
 
 /// A job that had to be stopped because its log could not be kept within its limit.

@@ -694,7 +694,7 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
         return failed;
     }
     // A server that crashes closes its connections before it has ended.
-    if let Some((job, death)) = if cut_off { death_soon() } else { rt.jobs.death() } {
+    if let Some((job, death)) = if cut_off { death_soon() } else { rt.jobs.death_by_now() } {
         let how = death.describe(&job);
         return failed
             .note(format!("job `{}` of this run has died: {how}", job.spec.name))

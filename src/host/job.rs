@@ -46,7 +46,8 @@ mod functions {
     /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
     /// `"pipe"`, `#{text: "…"}`), `pty` (true: see below), `log` (path), `stop_signal` (`"TERM"`), `kill_mode` (`"group"`, or `"mixed"`: see below), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
     /// (30 s, for `ready`), `interval`, `message`, `times`, `stable`, `attempt_timeout`, `tries` (all of these as `start`
-    /// has them, for `wait_ready`), `expect_exit` (true, a code, or an array of codes), `fail_on` (a regex, or an
+    /// has them, for `wait_ready`), `expect_exit` (true, a code, or an array of codes: such an end is no
+    /// failure; false: no end is expected, not even with 0, as of a server: a job that was ready by its `ready`), `fail_on` (a regex, or an
     /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
     /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
     /// its end is no second failure, and what it prints after it was asked to stop does not count), `max_log` (`"100MB"`:
@@ -376,7 +377,8 @@ mod functions {
         stop_one(job, Ask { grace: Some(grace), ..Ask::default() })
     }
 
-    /// Kills its whole tree with SIGKILL; returns when nothing of it is left.
+    /// Kills its whole tree with SIGKILL; returns when nothing of it is left. That it ends is expected then, unless it
+    /// had died before.
     ///
     /// ```rhai
     /// let job = spawn("sleep 60");
@@ -388,7 +390,8 @@ mod functions {
         stop_one(job, Ask { signal: jobs::signal_number("KILL"), grace: Some(Duration::ZERO), gently: false })
     }
 
-    /// Sends a signal to its first process: `"HUP"`, `"SIGHUP"` or a number. An end because of it is expected.
+    /// Sends a signal to its first process: `"HUP"`, `"SIGHUP"` or a number. An end because of it is
+    /// expected, but not one before it.
     ///
     /// ```rhai
     /// spawn("sleep 60").signal("TERM");
@@ -430,8 +433,8 @@ mod functions {
     }
 
     /// Stops it if it runs and starts it again, with the same name, port and log; returns when `ready` holds
-    /// again, at once if it has none. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) and
-    /// the script does not know that yet.
+    /// again, at once if it has none. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) or had
+    /// died before it was stopped, and the script does not know that yet.
     ///
     /// ```rhai
     /// let job = spawn("sleep 60");
@@ -579,17 +582,17 @@ fn stop_all(grace: Option<Duration>) -> Fallible<()> {
 fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
     stop_one(job, Ask::default())?;
     let rt = rt();
-    // Of its new self nobody could tell any more that its old one had failed.
-    if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {
-        return Err(error::fail_line(&job.0, &found, None).into());
+    // Of its new self nobody could tell any more that its old one had failed, or died before it was stopped.
+    if let Some(death) = rt.jobs.tell_death(job.0.id) {
+        return Err(error::death(&job.0, &death, None).into());
     }
     let readiness = ready::of(job);
     readiness.restart_at(job.0.log.as_ref().map_or(0, |path| log::size(path)));
     rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
-    if readiness.is_empty() {
-        Ok(())
-    } else {
+    if readiness.is_awaited() {
         ready::wait(ctx, "restart", std::slice::from_ref(job), &Opts::none("restart"))
+    } else {
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::job::Job;
-use super::ready::Readiness;
+use super::ready::{self, Readiness};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait as waits;
@@ -97,7 +97,7 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
             .into());
     }
     let opts = Opts::new(function, opts, SPAWN_OPTIONS)?;
-    if function == "start" && opts.get("ready").is_none() && opts.get("expect_exit").is_none() {
+    if function == "start" && opts.get("ready").is_none() && !ready::is_task(&opts) {
         return Err(ScriptError::usage("start: the option `ready` is missing: what shows that it is ready?")
             .hint(
                 "ready: 8080, ready: \"http://localhost:8080/health\", ready: #{log: \"listening\"}; \
@@ -161,6 +161,9 @@ pub fn launch_with(
         ));
     }
     let job = Job(job);
+    if readiness.is_server_from_the_start() {
+        rt.jobs.serves(job.0.id);
+    }
     lock(&rt.readiness).insert(job.0.id, Arc::new(readiness));
     Ok(job)
 }
@@ -439,9 +442,9 @@ fn fail_on(function: &str, opts: &Opts) -> Fallible<Vec<Regex>> {
 }
 
 fn expectation(function: &str, opts: &Opts) -> Fallible<Expect> {
-    let Some(value) = opts.get("expect_exit") else { return Ok(Expect::Running) };
+    let Some(value) = opts.get("expect_exit") else { return Ok(Expect::Success) };
     if let Ok(any) = value.as_bool() {
-        return Ok(if any { Expect::AnyEnd } else { Expect::Running });
+        return Ok(if any { Expect::AnyEnd } else { Expect::NoEnd });
     }
     let code = |value: &Dynamic| value.as_int().ok().and_then(|code| i32::try_from(code).ok());
     let codes = match (code(value), value.read_lock::<Array>()) {
@@ -452,7 +455,7 @@ fn expectation(function: &str, opts: &Opts) -> Fallible<Expect> {
     codes.map(Expect::Codes).ok_or_else(|| {
         let shown = value::show(value);
         ScriptError::usage(format!(
-            "{function}: option `expect_exit`: {shown} is not true, a code or an array of codes"
+            "{function}: option `expect_exit`: {shown} is not true, false, a code or an array of codes"
         ))
         .into()
     })

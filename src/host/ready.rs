@@ -26,6 +26,8 @@ type Failure = Box<EvalAltResult>;
 #[derive(Default)]
 pub struct Readiness {
     conditions: Vec<Condition>,
+    /// By `start`, not by `spawn`.
+    started: bool,
     common: Common,
     /// How often it may be started until it is ready.
     tries: usize,
@@ -44,14 +46,19 @@ struct Beside {
 /// Options that say more about `ready`.
 const ABOUT_READY: &[&str] = &["times", "stable", "attempt_timeout", "tries", "message"];
 
+/// Whether these are the options of a job that is expected to end, and says nothing else of when it is ready.
+pub fn is_task(opts: &Opts) -> bool {
+    opts.get("ready").is_none() && opts.get("expect_exit").is_some_and(|value| value.as_bool() != Ok(false))
+}
+
 impl Readiness {
     pub fn parse(function: &str, opts: &Opts, port: Option<u16>) -> Fallible<Self> {
         let mut conditions = Vec::new();
         let beside = Beside { port, times: opts.count("times")?, limit: opts.duration("attempt_timeout")? };
         if let Some(value) = opts.get("ready") {
             parse_conditions(&format!("{function}: option `ready`"), value, &beside, &mut conditions)?;
-        } else if opts.get("expect_exit").is_some_and(|value| value.as_bool() != Ok(false)) {
-            // A task, such as a migration: what needs it wants it done.
+        } else if is_task(opts) {
+            // Such as a migration: what needs it wants it done.
             conditions.push(Condition::Ended);
         } else if let Some(key) = ABOUT_READY.iter().find(|key| opts.get(key).is_some()) {
             let wrong = format!("{function}: option `{key}`: there is no `ready` that it could be about");
@@ -68,7 +75,21 @@ impl Readiness {
             owner::need_loopback(function)?;
         }
         let tries = opts.count("tries")?.unwrap_or(1);
-        Ok(Self { conditions, common: Common::from(opts)?, tries, log_from: AtomicU64::new(0) })
+        let (started, common) = (function == "start", Common::from(opts)?);
+        Ok(Self { conditions, started, common, tries, log_from: AtomicU64::new(0) })
+    }
+
+    fn is_task(&self) -> bool {
+        matches!(self.conditions[..], [Condition::Ended])
+    }
+
+    /// Who starts it waits until it is ready.
+    pub fn is_awaited(&self) -> bool {
+        !self.is_empty() && (self.started || !self.is_task())
+    }
+
+    pub fn is_server_from_the_start(&self) -> bool {
+        self.started && !self.is_empty() && !self.is_task()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -439,6 +460,9 @@ impl Starting {
         }
         self.ready = true;
         rt().jobs.forgive(self.job.0.id, false);
+        if !self.readiness.is_task() {
+            rt().jobs.serves(self.job.0.id);
+        }
         let what = self.rounds.shown.take().unwrap_or_else(|| "started".to_owned());
         let after = jobs::now().saturating_sub(view(&self.job).map_or(self.since, |view| view.started));
         rt().jobs.ready(self.job.0.id);
@@ -456,7 +480,10 @@ impl Starting {
         let tries = self.readiness.tries;
         if !self.may_crash() {
             let again = (self.started > 1).then(|| format!("it was started {tries} times (`tries`)"));
-            let mut error = error::death(&self.job.0, death, Some(what));
+            let mut error = match death {
+                Death::Ended(status) => error::job_died(&self.job.0, *status, Some(what)),
+                Death::Line(found) => error::fail_line(&self.job.0, found, Some(what)),
+            };
             let port = self.readiness.conditions.iter().find_map(Condition::local_port);
             if let Some((note, hint @ Some(_))) = owner::port_unused(&self.job.0)
                 && port.is_some_and(|port| self.job.0.spec.port == Some(port))
@@ -468,7 +495,9 @@ impl Starting {
                     .note(format!("port {port} is taken by {}", owner::who(port)))
                     .hint(owner::another_port(&self.job.0.spec.command, port));
             }
-            return Attempt::Never(again.into_iter().fold(error, ScriptError::note).into());
+            let error = again.into_iter().fold(error, ScriptError::note).into();
+            let message = self.readiness.common.message.as_deref();
+            return Attempt::Never(error::while_waiting(error, message));
         }
         let rest = REST * u32::try_from(self.started).unwrap_or(1);
         self.again_at = Some(jobs::now() + rest);

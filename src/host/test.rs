@@ -88,7 +88,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
         );
     }
     // A death before it is none of its.
-    if let Some((dead, status)) = rt.jobs.death() {
+    if let Some((dead, status)) = rt.jobs.death_by_now() {
         rt.jobs.told(dead.id);
         return Err(error::death(&dead, &status, Some(&format!("the test `{name}` to start"))).into());
     }
@@ -110,7 +110,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
     let skipped = lock(&running.skipped).take();
     let (outcome, died) = match (skipped, result) {
         (Some(reason), _) => (Outcome::Skipped(reason), false),
-        (None, Ok(_)) => match rt.jobs.death() {
+        (None, Ok(_)) => match rt.jobs.death_by_now() {
             // Nobody was waiting for anything when it died.
             Some((dead, status)) => {
                 rt.jobs.told(dead.id);

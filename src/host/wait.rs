@@ -668,7 +668,8 @@ pub fn failed<E>(
     about: &[Job],
     never: impl FnOnce(E) -> Box<EvalAltResult>,
 ) -> Box<EvalAltResult> {
-    match failed {
+    let message = opts.string("message").ok().flatten();
+    let error = match failed {
         Failed::Never(error) => never(error),
         Failed::Halted => error::terminated(),
         Failed::Died(job, death) => error::death(&job, &death, Some(what)).into(),
@@ -684,13 +685,13 @@ pub fn failed<E>(
             error.note("a server outside of this run is meant? `external: true`").into()
         }
         Failed::Timeout { waited, seen } => {
-            let message = opts.string("message").ok().flatten();
             let message = message.as_deref();
             let facts =
                 TimeoutFacts { what, waited, seen: &seen, about, condition: None, advice: None, message };
             timeout(function, &facts).into()
         }
-    }
+    };
+    error::while_waiting(error, message.as_deref())
 }
 
 /// What a timeout is explained from.

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 /// Why a job counts as dead.
 #[derive(Clone, Debug)]
 pub enum Death {
-    /// It ended non-zero or by a signal, and nobody asked for that.
+    /// It ended in another way than was expected of it, and nobody asked for that.
     Ended(ExitStatus),
     /// It has printed a line that means failure, and may well be alive.
     Line(FailLine),

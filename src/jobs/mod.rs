@@ -111,6 +111,8 @@ pub struct Jobs {
     first: OnceLock<Option<Births>>,
     /// The thread that keeps the logs short; it stands still while no job runs.
     logs: OnceLock<Thread>,
+    /// The reaper knows that somebody has ended, and has not looked yet.
+    looking: AtomicBool,
 }
 
 struct Request {
@@ -225,6 +227,7 @@ impl Jobs {
             spawner: Mutex::new(sender),
             first: OnceLock::new(),
             logs: OnceLock::new(),
+            looking: AtomicBool::new(false),
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
         let spawner = Arc::clone(&jobs);
@@ -270,9 +273,13 @@ impl Jobs {
     fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
         loop {
             fd::wait_readable(&[children.as_fd()], None);
+            // In this order, so that an end is to be seen at any time, by the signal or by this.
+            self.looking.store(true, SeqCst);
             while matches!(children.read_signal(), Ok(Some(_))) {}
             let start = clock::now();
+            testing::may_hang("reaper");
             self.look();
+            self.looking.store(false, SeqCst);
             std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
         }
     }
@@ -295,6 +302,53 @@ impl Jobs {
         }
         drop(table);
         self.control.bell.ring();
+    }
+
+    /// Whether somebody has ended whom nobody has looked at yet.
+    fn is_behind(&self) -> bool {
+        self.looking.load(SeqCst) || signal::is_pending(Signal::SIGCHLD)
+    }
+
+    /// Looks if this job has ended and the reaper has not come to it yet: what the kernel says has ended is not said
+    /// to run.
+    fn catch_up_on(&self, id: JobId) {
+        let behind = self.is_behind();
+        if lock(&self.table).needs_look(id, behind) {
+            self.look();
+        }
+    }
+
+    /// The same for all jobs.
+    fn catch_up(&self) {
+        if self.is_behind() && lock(&self.table).anyone_needs_look() {
+            self.look();
+        }
+    }
+
+    /// The table before a signal is sent to these jobs on the script's behalf: whoever ends for another reason has ended
+    /// before it. Those that are on their way out are waited for, though not for long; which still are is the second.
+    fn caught_up(&self, ids: &[JobId]) -> (MutexGuard<'_, Table>, Vec<JobId>) {
+        const MOMENT: Duration = Duration::from_millis(50);
+        const PAUSE: Duration = Duration::from_micros(200);
+        let until = clock::now() + MOMENT;
+        loop {
+            let behind = self.is_behind();
+            let table = lock(&self.table);
+            let unasked = || ids.iter().filter_map(|id| table.entry(*id)).filter(|entry| !entry.asked);
+            let ended = unasked().any(|entry| table.needs_look(entry.job.id, behind));
+            let doomed: Vec<JobId> =
+                unasked().filter(|entry| entry.is_doomed()).map(|entry| entry.job.id).collect();
+            let in_time = clock::now() < until;
+            if !in_time || !ended && doomed.is_empty() {
+                return (table, doomed);
+            }
+            drop(table);
+            if ended {
+                self.look();
+            } else {
+                std::thread::sleep(PAUSE);
+            }
+        }
     }
 
     /// Starts a job, or a command whose output is captured.
@@ -570,6 +624,7 @@ impl Jobs {
 
     /// Of a job that has ended, the log is complete by then.
     pub fn view(&self, id: JobId) -> Option<View> {
+        self.catch_up_on(id);
         let (view, job) = {
             let table = lock(&self.table);
             let entry = table.entry(id)?;
@@ -589,6 +644,12 @@ impl Jobs {
     pub fn death(&self) -> Option<(Arc<Job>, Death)> {
         self.look_for_failures();
         self.known_death()
+    }
+
+    /// As [`Jobs::death`], for a statement that is not woken by ends: of all that the kernel knows by now.
+    pub fn death_by_now(&self) -> Option<(Arc<Job>, Death)> {
+        self.catch_up();
+        self.death()
     }
 
     /// As [`Jobs::death`], without a look at what was printed since the last one.
@@ -631,6 +692,21 @@ impl Jobs {
         lock(&self.table).history.waited();
     }
 
+    /// Why this job counts as dead, if the script has not been told yet; from now on it has.
+    pub fn tell_death(&self, id: JobId) -> Option<Death> {
+        self.look_for_failures_to_the_end();
+        let mut table = lock(&self.table);
+        let entry = table.entry_mut(id)?;
+        let death = entry.death()?;
+        entry.told = true;
+        Some(death)
+    }
+
+    /// From now on the end of this job is unexpected whatever its code, unless something else was said of it.
+    pub fn serves(&self, id: JobId) {
+        lock(&self.table).serves(id);
+    }
+
     /// From now on the end of this job is no failure.
     pub fn expect(&self, id: JobId, expect: Expect) {
         if let Some(entry) = lock(&self.table).entry_mut(id) {
@@ -640,9 +716,10 @@ impl Jobs {
 
     /// Sends a signal to a job's first process on the script's behalf: what ends because of it was asked for.
     pub fn signal(&self, id: JobId, number: i32) {
-        let mut table = lock(&self.table);
+        let (mut table, doomed) = self.caught_up(&[id]);
         if let Some(entry) = table.entry_mut(id)
             && !matches!(entry.state(), State::Ended(_))
+            && doomed.is_empty()
         {
             entry.signalled.push(number);
         }

@@ -151,8 +151,10 @@ pub enum Stdin {
 /// Which end of a job is no failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Expect {
+    /// Nothing was said: one with 0, as long as it has not shown itself to be a server.
     #[default]
-    Running,
+    Success,
+    NoEnd,
     AnyEnd,
     Codes(Vec<i32>),
 }

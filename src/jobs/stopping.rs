@@ -3,7 +3,7 @@
 use super::control::Halt;
 use super::spec::KillMode;
 use super::stop::{self, Action, FollowUp, Partly, Stage, Then};
-use super::table::{self, Entry, Order, Phase, StopCommand, To};
+use super::table::{self, Entry, Order, Phase, StopCommand, Table, To};
 use super::{Ask, Job, JobId, Jobs, Kind, State, Survivor, control::lock, describe, survivors};
 use crate::event::{Event, Killed, Waiting};
 use crate::sys::{clock, proc, signal, testing};
@@ -23,8 +23,8 @@ const SCRIPTED: &[&str] = &["npm", "npx", "yarn", "pnpm", "pnpx"];
 impl Jobs {
     /// Asks these jobs to stop, without waiting.
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
+        let (mut table, doomed) = self.caught_up(ids);
         let now = clock::now();
-        let mut table = lock(&self.table);
         let (mut orders, mut commands) = (Vec::new(), Vec::new());
         for &id in ids {
             let Some(entry) = table.entry_mut(id) else { continue };
@@ -46,7 +46,7 @@ impl Jobs {
                     continue;
                 }
                 // What has ended by itself before has died all the same, even if it left something to stop.
-                entry.asked |= !matches!(entry.state(), State::Ended(_));
+                entry.asked |= !matches!(entry.state(), State::Ended(_)) && !doomed.contains(&id);
                 let has_time = !grace.is_zero() && !self.control.killing();
                 let by_command = entry.job.spec.stop_cmd.is_some() && ask.signal.is_none() && has_time;
                 // Only once: one that looked gone has had its command.
@@ -252,9 +252,15 @@ impl Jobs {
     /// From now on nothing new can start. Returns everything that has not been stopped yet.
     pub fn close(&self) -> Vec<JobId> {
         lock(&self.reserve).clear();
-        let mut table = lock(&self.table);
+        let live = |table: &Table| table.entries.iter().filter(|e| e.alive()).map(|e| e.job.id).collect();
+        let live: Vec<JobId> = live(&lock(&self.table));
+        let (mut table, doomed) = self.caught_up(&live);
         testing::may_hang("teardown");
         table.phase = Phase::Stopping;
+        // The run is over: who ends from now on, perhaps since another one is stopped first, does not fail it.
+        for entry in table.entries.iter_mut().filter(|entry| entry.job.kind == Kind::Job) {
+            entry.asked |= !matches!(entry.state(), State::Ended(_)) && !doomed.contains(&entry.job.id);
+        }
         // A stop command ends in the stop of its job, which may be under way.
         let to_stop = |entry: &&table::Entry| entry.job.kind != Kind::StopCommand && table.is_busy(entry);
         table.entries.iter().filter(to_stop).map(|entry| entry.job.id).collect()

@@ -88,7 +88,7 @@ pub struct View {
     pub leader: Option<ExitStatus>,
     pub started: Duration,
     pub ended: Option<Duration>,
-    /// It ended non-zero or by a signal, and nobody asked for that.
+    /// It ended in another way than was expected of it, and nobody asked for that.
     pub died: bool,
 }
 
@@ -197,7 +197,8 @@ impl Entry {
 
     pub fn died(&self) -> bool {
         let expected = |status: ExitStatus| match &self.expect {
-            Expect::Running => status.success(),
+            Expect::Success => status.success(),
+            Expect::NoEnd => false,
             Expect::AnyEnd => true,
             Expect::Codes(codes) => codes.contains(&status.code()),
         };
@@ -227,6 +228,16 @@ impl Entry {
         const MEANS_END: [i32; 4] = [SIGINT, SIGQUIT, SIGTERM, SIGKILL];
         let by = |number: &i32| status == ExitStatus::Signal(*number);
         self.signalled.iter().any(|number| by(number) || MEANS_END.contains(number))
+    }
+
+    /// Its leader has ended, which has not been noted yet.
+    fn has_ended_unnoted(&self) -> bool {
+        self.leader == Leader::Running && matches!(wait::peek(self.pid), Peek::Ended(..))
+    }
+
+    /// Its leader is on its way out: what is sent to it now is not why it ends.
+    pub fn is_doomed(&self) -> bool {
+        self.leader == Leader::Running && proc::is_doomed(self.pid)
     }
 
     pub fn view(&self) -> View {
@@ -329,6 +340,27 @@ impl Table {
 
     pub fn entry_mut(&mut self, id: JobId) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.job.id == id)
+    }
+
+    /// Whether a look would find that this job has ended. `behind`: somebody has ended since the last one.
+    pub fn needs_look(&self, id: JobId, behind: bool) -> bool {
+        self.entry(id).is_some_and(|entry| {
+            entry.has_ended_unnoted() || behind && entry.leader != Leader::Running && entry.members > 0
+        })
+    }
+
+    /// The same for any of them, given that somebody has ended.
+    pub fn anyone_needs_look(&self) -> bool {
+        self.entries.iter().any(|entry| self.needs_look(entry.job.id, true))
+    }
+
+    /// From now on the end of this job is unexpected whatever its code, unless something else was said.
+    pub fn serves(&mut self, id: JobId) {
+        if let Some(entry) = self.entry_mut(id)
+            && entry.expect == Expect::Success
+        {
+            entry.expect = Expect::NoEnd;
+        }
     }
 
     /// Whether any descendant lives, known or not.

@@ -118,6 +118,21 @@ pub fn stat(pid: i32) -> Option<Stat> {
     stat_of(pid).ok().flatten()
 }
 
+/// Whether a process is ending or has SIGKILL ahead of it: no signal that is sent to it now changes how it ends.
+pub fn is_doomed(pid: i32) -> bool {
+    fs::read(format!("/proc/{pid}/stat")).is_ok_and(|bytes| parse_doomed(&String::from_utf8_lossy(&bytes)))
+}
+
+/// SIGKILL is pending in each thread (field 31). The first thread alone may end while others go on.
+fn parse_doomed(text: &str) -> bool {
+    const KILL: u64 = 1 << (nix::libc::SIGKILL - 1);
+    let fields = text.rfind(')').map_or("", |end| &text[end + 1..]);
+    let fields: Vec<u64> = fields.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+    let number = |at: usize| fields.get(at).copied().unwrap_or(0);
+    let is_ending = number(6) & u64::from(nix::libc::PF_EXITING.cast_unsigned()) != 0;
+    is_ending && number(17) <= 1 || number(28) & KILL != 0
+}
+
 /// No descriptor was left to read with: what is not seen may be there all the same.
 struct Blind;
 

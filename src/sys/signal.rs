@@ -59,6 +59,15 @@ pub fn is_ignored(signal: Signal) -> bool {
     }
 }
 
+/// Whether this signal, which the calling thread blocks, has come and nobody has taken it yet.
+pub fn is_pending(signal: Signal) -> bool {
+    // SAFETY: sigset_t is plain data for which all-zero bytes are valid, and sigpending only fills it.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigpending(&raw mut set) == 0 && libc::sigismember(&raw const set, signal as i32) == 1
+    }
+}
+
 /// kill(2). A `signal` may be 0 (existence) or a real-time signal, which nix's enum has no name for.
 pub fn kill(pid: i32, signal: i32) -> nix::Result<()> {
     // SAFETY: a plain system call.

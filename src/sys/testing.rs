@@ -20,6 +20,7 @@
 //! script     in the script's thread, at any operation: a native call that spins and hears nothing
 //! spawn      in a job's child, between fork and exec; the spawner waits for it with the table locked
 //! teardown   in the host's main thread, with the table locked, once the stop has begun: a deadlock
+//! reaper     in the reaper, which knows that somebody has ended and has not looked
 //! verdict    in the host's main thread, when all is gone and only the report is due
 //! ```
 

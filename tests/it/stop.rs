@@ -346,3 +346,27 @@ fn the_workers_of_a_mixed_job_get_one_stop_signal_however_the_run_ends() {
         assert!(!ran.stderr.contains("ignored"), "{end}: {}", ran.stderr);
     }
 }
+
+/// The reaper stands still: what the kernel says is asked for.
+#[test]
+fn no_job_runs_of_which_the_kernel_says_that_it_has_ended() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let hang = dir.path().join("hang");
+    std::fs::write(&hang, "").expect("written");
+    let code = r#"
+        fn gone(pid) { read_file(`/proc/${pid}/stat`).matches(`\) Z `) }
+        let job = spawn("true");
+        while attempt(|| gone(job.pid)).value == false {}
+        assert(!job.running && job.code == 0);
+        let dead = spawn("dead", "exit 3");
+        while attempt(|| gone(dead.pid)).value == false {}
+        let e = attempt(|| run("true")).error;
+        assert_eq([e.kind, e.job, e.code], ["job_died", "dead", 3]);
+        remove("hang");
+    "#;
+    let ran = Script::code(code)
+        .cwd(dir.path())
+        .env("BGJOBS_TEST_HANG", &format!("reaper:{}", hang.display()))
+        .run();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

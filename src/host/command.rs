@@ -265,9 +265,11 @@ const AGAIN: usize = 8;
 
 /// The logs of the jobs, but of mocks, which only say what they were asked for; and how long they are.
 pub fn logs() -> Vec<(Arc<Inner>, u64)> {
+    /// Nobody reads more, and looking at thousands would cost more than most commands.
+    const MOST: usize = 128;
     let rt = rt();
     let mocks = lock(&rt.mocks);
-    let jobs = rt.jobs.list().into_iter().filter(|job| !mocks.contains(&job.id));
+    let jobs = rt.jobs.live(MOST).into_iter().filter(|job| !mocks.contains(&job.id));
     jobs.filter_map(|job| job.log.as_ref().map(|path| length(path)).map(|length| (job, length))).collect()
 }
 
@@ -361,6 +363,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     };
 
     let mut wait = Wait::new(&rt.jobs);
+    wait.command = Some(job.id);
     wait.timeout = timeout;
     wait.interval = Some(Duration::from_secs(1));
     wait.eager = true;

@@ -701,7 +701,7 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
             .log_of(&job)
             .exit(exit::SURROUNDINGS);
     }
-    for job in rt.jobs.list().into_iter().map(Job).filter(is_starting).take(3) {
+    for job in rt.jobs.live(usize::MAX).into_iter().map(Job).filter(is_starting).take(3) {
         failed = failed
             .note(format!("`{}` runs and listens on no port yet: nothing has waited for it", job.0.spec.name))
             .hint(format!(

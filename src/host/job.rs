@@ -542,10 +542,10 @@ fn port_of(job: &Job) -> Option<u16> {
 }
 
 pub fn by_name(name: &str) -> Fallible<Job> {
-    let jobs = rt().jobs.list();
-    if let Some(job) = jobs.iter().rev().find(|job| job.spec.name == name) {
-        return Ok(Job(Arc::clone(job)));
+    if let Some(job) = rt().jobs.named(name) {
+        return Ok(Job(job));
     }
+    let jobs = rt().jobs.list();
     let names: Vec<&str> = jobs.iter().map(|job| job.spec.name.as_str()).collect();
     let known = if names.is_empty() {
         "no job was started yet".to_owned()

@@ -1,9 +1,11 @@
 //! What wakes whoever waits, and why the script must stop. No processes here.
 
+use super::spec::JobId;
 use super::strand;
 use crate::sys::{clock, testing};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Locks even after a panic elsewhere: the teardown must go on with whatever state there is.
@@ -12,43 +14,108 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Rings whenever something happened that a wait may be waiting for: a process ended, a file changed, the
-/// script must stop. Waiters look for themselves; a ring carries no meaning.
+/// script must stop. Waiters look for themselves; a ring carries no meaning, but for that of the end of commands, which
+/// those do not hear who wait for another one: hundreds of them would look, and take turns for it, at each end.
 #[derive(Default)]
 pub struct Bell {
-    rings: Mutex<u64>,
+    rings: Mutex<Rings>,
     condvar: Condvar,
+}
+
+#[derive(Default)]
+struct Rings {
+    all: u64,
+    /// Those that are for everybody.
+    general: u64,
+    /// Who waits for the end of this command.
+    listeners: HashMap<JobId, (u64, Arc<Condvar>)>,
+}
+
+impl Rings {
+    /// Those that whoever waits for this command has heard, or whoever waits for anything.
+    fn heard(&self, command: Option<JobId>) -> u64 {
+        let own = |id| self.listeners.get(&id).map_or(0, |(own, _)| *own);
+        command.map_or(self.all, |id| self.general + own(id))
+    }
 }
 
 impl Bell {
     pub fn ring(&self) {
-        *lock(&self.rings) += 1;
+        let mut rings = lock(&self.rings);
+        rings.all += 1;
+        rings.general += 1;
         self.condvar.notify_all();
+        rings.listeners.values().for_each(|(_, condvar)| condvar.notify_all());
+    }
+
+    /// These commands have ended, and nothing else has happened.
+    pub fn ring_for(&self, commands: impl IntoIterator<Item = JobId>) {
+        let mut rings = lock(&self.rings);
+        rings.all += 1;
+        self.condvar.notify_all();
+        for command in commands {
+            if let Some((own, condvar)) = rings.listeners.get_mut(&command) {
+                *own += 1;
+                condvar.notify_all();
+            }
+        }
     }
 
     /// Read this *before* looking at the state, and pass it to [`Bell::wait`]: no ring in between is lost.
     pub fn rings(&self) -> u64 {
-        *lock(&self.rings)
+        lock(&self.rings).all
     }
 
     /// Waits until it has rung since `seen`, or until `deadline` on the run's clock. Other closures of a `parallel`
     /// run meanwhile.
     pub fn wait(&self, seen: u64, deadline: Option<Duration>) {
-        strand::aside(|| self.wait_now(seen, deadline));
+        strand::aside(|| self.wait_now(None, &self.condvar, seen, deadline));
     }
 
-    fn wait_now(&self, seen: u64, deadline: Option<Duration>) {
+    /// For whoever waits for a command: the rings for everybody, and those for this one.
+    pub fn listen(&self, command: JobId) -> Listener<'_> {
+        let condvar = Arc::new(Condvar::new());
+        lock(&self.rings).listeners.insert(command, (0, Arc::clone(&condvar)));
+        Listener { bell: self, command, condvar }
+    }
+
+    fn wait_now(&self, command: Option<JobId>, condvar: &Condvar, seen: u64, deadline: Option<Duration>) {
         let mut rings = lock(&self.rings);
-        while *rings == seen {
+        while rings.heard(command) == seen {
             let Some(deadline) = deadline else {
-                rings = self.condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
+                rings = condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_sub(clock::now());
             if left.is_zero() {
                 return;
             }
-            rings = self.condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
+            rings = condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+pub struct Listener<'a> {
+    bell: &'a Bell,
+    command: JobId,
+    condvar: Arc<Condvar>,
+}
+
+impl Listener<'_> {
+    /// As [`Bell::rings`].
+    pub fn rings(&self) -> u64 {
+        lock(&self.bell.rings).heard(Some(self.command))
+    }
+
+    /// As [`Bell::wait`].
+    pub fn wait(&self, seen: u64, deadline: Option<Duration>) {
+        strand::aside(|| self.bell.wait_now(Some(self.command), &self.condvar, seen, deadline));
+    }
+}
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        lock(&self.bell.rings).listeners.remove(&self.command);
     }
 }
 

@@ -132,6 +132,7 @@ impl Jobs {
         let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked && !entry.told) else { return };
         entry.failed = Some(found.clone());
         let job = entry.job.spec.name.clone();
+        table.suspect(id);
         self.bus.emit(Event::JobFailed { job, line: found.line });
     }
 

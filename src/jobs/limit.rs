@@ -13,7 +13,7 @@ use super::shared;
 use super::table::JobId;
 use super::{Ask, Job, Jobs, Kind};
 use crate::event::Event;
-use crate::sys::{hole, open};
+use crate::sys::{clock, hole, open};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::statvfs::statvfs;
@@ -71,6 +71,7 @@ impl Jobs {
 
     /// One look at all logs; how long to rest after it.
     fn look_at_logs(self: &Arc<Self>, said: &mut Said) -> Option<Duration> {
+        let start = clock::now();
         let running = self.running();
         if running.is_empty() {
             return None;
@@ -98,12 +99,14 @@ impl Jobs {
             said.full = true;
             self.bus.emit(Event::DiskFull { path: self.run_dir.clone() });
         }
-        Some(rest.max(SHORTEST))
+        // However many there are, this takes at most a fifth of a processor.
+        let cost = clock::now().saturating_sub(start);
+        Some(rest.max(SHORTEST).max(cost * 4))
     }
 
     fn running(&self) -> Vec<Arc<Job>> {
         let table = lock(&self.table);
-        let running = table.entries.iter().filter(|entry| entry.job.kind == Kind::Job && entry.alive());
+        let running = table.live().filter(|entry| entry.job.kind == Kind::Job && entry.alive());
         running.map(|entry| Arc::clone(&entry.job)).collect()
     }
 
@@ -112,6 +115,7 @@ impl Jobs {
         if job.too_chatty.swap(true, SeqCst) {
             return;
         }
+        lock(&self.table).suspect(job.id);
         let (jobs, id) = (Arc::clone(self), job.id);
         let ask = Ask { grace: Some(job.spec.grace.min(LAST_GRACE)), ..Ask::default() };
         let stop = move || jobs.stop(&[id], ask, &|| false);

@@ -288,7 +288,12 @@ impl Jobs {
     fn look(&self) {
         testing::may_panic();
         let mut table = lock(&self.table);
-        for change in table.look(clock::now()) {
+        let changes = table.look(clock::now());
+        let commands_only =
+            !changes.is_empty() && changes.iter().all(|change| change.job.kind == Kind::Command);
+        let commands: Vec<JobId> =
+            changes.iter().map(|change| change.job.id).filter(|_| commands_only).collect();
+        for change in changes {
             let job = change.job.spec.name.clone();
             match change.state {
                 _ if change.job.kind != Kind::Job || change.asked => {}
@@ -301,7 +306,11 @@ impl Jobs {
             }
         }
         drop(table);
-        self.control.bell.ring();
+        if commands_only {
+            self.control.bell.ring_for(commands);
+        } else {
+            self.control.bell.ring();
+        }
     }
 
     /// Whether somebody has ended whom nobody has looked at yet.
@@ -583,11 +592,7 @@ impl Jobs {
 
     /// A name that no job has: the one wanted, or with `-2`, `-3`, …
     pub fn unique_name(&self, wanted: &str) -> String {
-        let table = lock(&self.table);
-        let taken =
-            |name: &str| table.entries.iter().any(|e| e.job.kind == Kind::Job && e.job.spec.name == name);
-        let numbered = (2..).map(|n| format!("{wanted}-{n}"));
-        std::iter::once(wanted.to_owned()).chain(numbered).find(|name| !taken(name)).unwrap_or_default()
+        lock(&self.table).unique_name(wanted)
     }
 
     /// Where the log of a job of this name is kept.
@@ -619,7 +624,19 @@ impl Jobs {
     /// The jobs started so far, without commands, in order.
     pub fn list(&self) -> Vec<Arc<Job>> {
         let table = lock(&self.table);
-        table.entries.iter().filter(|e| e.job.kind == Kind::Job).map(|e| Arc::clone(&e.job)).collect()
+        table.all().filter(|e| e.job.kind == Kind::Job).map(|e| Arc::clone(&e.job)).collect()
+    }
+
+    /// Those of them of which something lives, at most so many.
+    pub fn live(&self, most: usize) -> Vec<Arc<Job>> {
+        let table = lock(&self.table);
+        let jobs = table.live().filter(|e| e.job.kind == Kind::Job);
+        jobs.take(most).map(|e| Arc::clone(&e.job)).collect()
+    }
+
+    /// The latest job of this name.
+    pub fn named(&self, name: &str) -> Option<Arc<Job>> {
+        lock(&self.table).named(name).map(|entry| Arc::clone(&entry.job))
     }
 
     /// Of a job that has ended, the log is complete by then.
@@ -654,15 +671,16 @@ impl Jobs {
 
     /// As [`Jobs::death`], without a look at what was printed since the last one.
     pub fn known_death(&self) -> Option<(Arc<Job>, Death)> {
-        let death = |entry: &table::Entry| Some((Arc::clone(&entry.job), entry.death()?));
-        let found = lock(&self.table).entries.iter().find_map(death);
+        let found = lock(&self.table).untold_death();
         found.inspect(|(job, _)| job.complete_log())
     }
 
     /// Whether this job's death counts at all: somebody is there to start it again.
     pub fn forgive(&self, id: JobId, on: bool) {
-        if let Some(entry) = lock(&self.table).entry_mut(id) {
+        let mut table = lock(&self.table);
+        if let Some(entry) = table.entry_mut(id) {
             entry.forgiven = on;
+            table.suspect(id);
         }
     }
 
@@ -676,10 +694,8 @@ impl Jobs {
     /// Whether there are jobs, every one of them has ended, and nothing that any of them or a command left
     /// behind lives either.
     pub fn all_ended(&self) -> bool {
-        let table = lock(&self.table);
-        let mut jobs = table.entries.iter().filter(|entry| entry.job.kind == Kind::Job).peekable();
-        let ended = |entry: &table::Entry| matches!(entry.state(), State::Ended(_));
-        jobs.peek().is_some() && jobs.all(ended) && !table.anything_lives()
+        let mut table = lock(&self.table);
+        table.all_jobs_ended() && !table.anything_lives()
     }
 
     /// A job has shown that it is ready: what is started from now on may rely on it.
@@ -787,7 +803,7 @@ impl Jobs {
         // What has started nothing can have left nothing; an empty script is not to pay for the look.
         let Some(since) = self.first.get() else { return Left::default() };
         // Each process that a limit refuses takes a number, too, without being counted: who is new cannot be told.
-        let refused = lock(&self.table).entries.iter().any(|entry| entry.job.out_of_procs().is_some());
+        let refused = lock(&self.table).all().any(|entry| entry.job.out_of_procs().is_some());
         leak::look(&self.run, since.filter(|_| !refused))
     }
 
@@ -797,7 +813,7 @@ impl Jobs {
         let stopped = |entry: &&table::Entry| {
             entry.job.kind == Kind::Job && entry.asked && entry.stage != Stage::Running
         };
-        table.entries.iter().filter(stopped).count()
+        table.all().filter(stopped).count()
     }
 
     /// Removes the run's cgroup: for the last of guard and host, after the last process.

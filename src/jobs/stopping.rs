@@ -252,18 +252,18 @@ impl Jobs {
     /// From now on nothing new can start. Returns everything that has not been stopped yet.
     pub fn close(&self) -> Vec<JobId> {
         lock(&self.reserve).clear();
-        let live = |table: &Table| table.entries.iter().filter(|e| e.alive()).map(|e| e.job.id).collect();
+        let live = |table: &Table| table.live().map(|entry| entry.job.id).collect();
         let live: Vec<JobId> = live(&lock(&self.table));
         let (mut table, doomed) = self.caught_up(&live);
         testing::may_hang("teardown");
         table.phase = Phase::Stopping;
         // The run is over: who ends from now on, perhaps since another one is stopped first, does not fail it.
-        for entry in table.entries.iter_mut().filter(|entry| entry.job.kind == Kind::Job) {
+        for entry in table.all_mut().filter(|entry| entry.job.kind == Kind::Job) {
             entry.asked |= !matches!(entry.state(), State::Ended(_)) && !doomed.contains(&entry.job.id);
         }
         // A stop command ends in the stop of its job, which may be under way.
         let to_stop = |entry: &&table::Entry| entry.job.kind != Kind::StopCommand && table.is_busy(entry);
-        table.entries.iter().filter(to_stop).map(|entry| entry.job.id).collect()
+        table.all().filter(to_stop).map(|entry| entry.job.id).collect()
     }
 
     fn kill_cgroup(&self) {
@@ -280,7 +280,7 @@ impl Jobs {
         lock(&self.table).phase = Phase::Sweeping;
         self.kill_cgroup();
         // A job that outlived its SIGKILL has had its time.
-        let stuck = lock(&self.table).entries.iter().any(|entry| entry.stage == Stage::Stuck);
+        let stuck = lock(&self.table).all().any(|entry| entry.stage == Stage::Stuck);
         let bound = if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
         sweep(bound, || lock(&self.table).sweep_round());
     }

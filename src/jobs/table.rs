@@ -17,7 +17,7 @@ use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, pidfd, signal};
 use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use nix::unistd::{Pid, getpgid, getsid};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -309,7 +309,24 @@ impl Order {
 pub(super) struct Table {
     pub phase: Phase,
     pub history: History,
-    pub entries: Vec<Entry>,
+    /// By id: in the order in which they were started.
+    entries: BTreeMap<JobId, Entry>,
+    /// Those of which something lives, or whose end was not announced yet: whom a look is about. What costs time for
+    /// each entry is only done for these, so that thousands that have ended cost nothing.
+    live: BTreeSet<JobId>,
+    /// Those of them whose leader has ended.
+    lingering: BTreeSet<JobId>,
+    /// Those whose death the script may have to be told.
+    suspects: BTreeSet<JobId>,
+    /// Commands that are over, for as long as somebody holds them.
+    over: Vec<JobId>,
+    /// The newest whose leader has this number, or had it.
+    by_pid: HashMap<i32, JobId>,
+    /// All of this name or with this log but for stop commands, the newest last.
+    by_name: HashMap<String, Vec<JobId>>,
+    by_log: HashMap<PathBuf, Vec<JobId>>,
+    /// From where to look for a number that makes this name unique.
+    numbers: HashMap<String, usize>,
     /// Identifies this run in the environment of its processes.
     run: String,
     me: i32,
@@ -318,7 +335,14 @@ pub(super) struct Table {
     /// The groups and sessions whose members last seen were all of one job; and those that its processes may have founded
     /// since, which have their numbers.
     groups: HashMap<i32, Option<JobId>>,
+    /// When all descendants may be looked at again.
+    sight_due: Duration,
 }
+
+/// A look at all descendants costs as much as there are; so many times what the last one has taken they are left alone.
+const SELDOM: u32 = 20;
+/// So many ends in one look are taken one by one.
+const FEW: usize = 16;
 
 impl Table {
     pub fn new(run: String) -> Self {
@@ -326,20 +350,80 @@ impl Table {
         Self {
             phase: Phase::Open,
             history: History::default(),
-            entries: Vec::new(),
+            entries: BTreeMap::new(),
+            live: BTreeSet::new(),
+            lingering: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            over: Vec::new(),
+            by_pid: HashMap::new(),
+            by_name: HashMap::new(),
+            by_log: HashMap::new(),
+            numbers: HashMap::new(),
             run,
             me,
             seen: HashMap::new(),
             groups: HashMap::new(),
+            sight_due: Duration::ZERO,
         }
     }
 
     pub fn entry(&self, id: JobId) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.job.id == id)
+        self.entries.get(&id)
     }
 
     pub fn entry_mut(&mut self, id: JobId) -> Option<&mut Entry> {
-        self.entries.iter_mut().find(|entry| entry.job.id == id)
+        self.entries.get_mut(&id)
+    }
+
+    /// All, in the order in which they were started.
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.values_mut()
+    }
+
+    /// Those of which something lives, in the order in which they were started.
+    pub fn live(&self) -> impl Iterator<Item = &Entry> {
+        self.live.iter().filter_map(|id| self.entry(*id))
+    }
+
+    /// The latest job of this name.
+    pub fn named(&self, name: &str) -> Option<&Entry> {
+        let ids = self.by_name.get(name)?.iter().rev();
+        ids.filter_map(|id| self.entry(*id)).find(|entry| entry.job.kind == Kind::Job)
+    }
+
+    /// A name that no job has: the one wanted, or with `-2`, `-3`, …
+    pub fn unique_name(&mut self, wanted: &str) -> String {
+        if self.named(wanted).is_none() {
+            return wanted.to_owned();
+        }
+        // No name gets free again.
+        let from = self.numbers.get(wanted).copied().unwrap_or(2);
+        let number = (from..).find(|n| self.named(&format!("{wanted}-{n}")).is_none()).unwrap_or(from);
+        self.numbers.insert(wanted.to_owned(), number);
+        format!("{wanted}-{number}")
+    }
+
+    /// A death that the script has not been told yet.
+    pub fn untold_death(&self) -> Option<(Arc<Job>, Death)> {
+        let entries = self.suspects.iter().filter_map(|id| self.entry(*id));
+        entries.filter_map(|entry| Some((Arc::clone(&entry.job), entry.death()?))).next()
+    }
+
+    /// What this job has done may count as a death from now on.
+    pub fn suspect(&mut self, id: JobId) {
+        if self.entry(id).is_some_and(|entry| entry.death().is_some()) {
+            self.suspects.insert(id);
+        }
+    }
+
+    /// Whether there are jobs, and every one of them has ended.
+    pub fn all_jobs_ended(&self) -> bool {
+        let ended = |entry: &Entry| entry.job.kind != Kind::Job || matches!(entry.state(), State::Ended(_));
+        self.live().all(ended) && self.all().any(|entry| entry.job.kind == Kind::Job)
     }
 
     /// Whether a look would find that this job has ended. `behind`: somebody has ended since the last one.
@@ -351,7 +435,13 @@ impl Table {
 
     /// The same for any of them, given that somebody has ended.
     pub fn anyone_needs_look(&self) -> bool {
-        self.entries.iter().any(|entry| self.needs_look(entry.job.id, true))
+        match wait::peek_any() {
+            Peek::Living | Peek::NoChild => false,
+            Peek::Ended(pid, _) => {
+                let lingers = |id: JobId| self.lingering.contains(&id);
+                !self.leader(pid).is_some_and(lingers) || self.live().any(|e| self.needs_look(e.job.id, true))
+            }
+        }
     }
 
     /// From now on the end of this job is unexpected whatever its code, unless something else was said.
@@ -361,11 +451,12 @@ impl Table {
         {
             entry.expect = Expect::NoEnd;
         }
+        self.suspect(id);
     }
 
     /// Whether any descendant lives, known or not.
-    pub fn anything_lives(&self) -> bool {
-        proc::descendants(self.me).iter().any(Stat::alive)
+    pub fn anything_lives(&mut self) -> bool {
+        self.tree(true).unwrap_or_default().iter().any(Stat::alive)
     }
 
     /// Records a process that has just been started as this user; a restarted job replaces its old self.
@@ -403,71 +494,171 @@ impl Table {
             revived: false,
             job,
         };
-        match self.entries.iter().position(|old| old.job.id == entry.job.id) {
-            Some(index) => {
-                // It keeps its place in the order of the end: who relied on it still does.
-                let old = &self.entries[index];
-                (entry.started_as, entry.shown_ready) = (old.started_as, old.shown_ready);
-                self.entries[index] = entry;
+        let id = entry.job.id;
+        if let Some(old) = self.entries.get(&id) {
+            // It keeps its place in the order of the end: who relied on it still does.
+            (entry.started_as, entry.shown_ready) = (old.started_as, old.shown_ready);
+            if self.by_pid.get(&old.pid) == Some(&id) {
+                self.by_pid.remove(&old.pid);
             }
-            None => self.entries.push(entry),
+        } else if entry.job.kind != Kind::StopCommand {
+            self.by_name.entry(entry.job.spec.name.clone()).or_default().push(id);
+            if let Some(log) = &entry.job.log {
+                self.by_log.entry(log.clone()).or_default().push(id);
+            }
+        }
+        self.by_pid.insert(pid, id);
+        self.live.insert(id);
+        self.lingering.remove(&id);
+        self.suspects.remove(&id);
+        self.entries.insert(id, entry);
+    }
+
+    /// Forgets the commands that are over and that nobody holds any more.
+    fn forget(&mut self) {
+        let is_held = |table: &Self, id| table.entry(id).is_some_and(|e| Arc::strong_count(&e.job) > 1);
+        for id in std::mem::take(&mut self.over) {
+            if self.live.contains(&id) {
+                continue; // It was only between two of its processes.
+            }
+            if is_held(self, id) {
+                self.over.push(id);
+            } else if let Some(entry) = self.entries.remove(&id) {
+                self.suspects.remove(&id);
+                if self.by_pid.get(&entry.pid) == Some(&id) {
+                    self.by_pid.remove(&entry.pid);
+                }
+                if let Some(ids) = self.by_name.get_mut(&entry.job.spec.name) {
+                    ids.retain(|other| *other != id);
+                }
+            }
         }
     }
 
     /// Looks at every child: notes the leaders that ended, reaps orphans, counts who still lives, lets go of
     /// the leaders whose group is empty. Returns what has changed.
     pub fn look(&mut self, now: Duration) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if now >= self.sight_due || !self.look_at_ends(now, &mut changes) {
+            self.look_at_all(now, &mut changes);
+        }
+        self.forget();
+        changes
+    }
+
+    /// The usual case, which costs the same however many jobs there are: leaders have ended and have left nobody, nor has
+    /// anyone before them. Whether that was all.
+    fn look_at_ends(&mut self, now: Duration, changes: &mut Vec<Change>) -> bool {
+        for _ in 0..FEW {
+            let Peek::Ended(pid, status) = wait::peek_any() else { return self.lingering.is_empty() };
+            let Some(id) = self.leader(pid).filter(|id| !self.lingering.contains(id)) else { return false };
+            // Only now, when its end has been seen: then those whom it has left had become ours before.
+            if !proc::adopted().is_some_and(|adopted| adopted.is_empty()) {
+                return false;
+            }
+            self.note_end(id, status);
+            if let Some(entry) = self.entry_mut(id) {
+                entry.members = 0;
+            }
+            changes.extend(self.release(id, now));
+        }
+        false
+    }
+
+    fn look_at_all(&mut self, now: Duration, changes: &mut Vec<Change>) {
         // Our own children first, without /proc: what cannot be read there must not keep a wait from its end.
         self.note_leaders();
         self.reap_orphans();
-        let Some(tree) = self.tree() else { return Vec::new() };
-        self.count(&tree);
+        let whole = now >= self.sight_due;
+        let start = clock::now();
+        let Some(tree) = self.tree(whole) else { return };
+        self.count(&tree, whole);
+        if whole {
+            let end = clock::now();
+            self.sight_due = end + end.saturating_sub(start) * SELDOM;
+        }
         // A process that forked while the tree was read may be missing from it, so before anyone is declared
         // gone the tree is read again.
-        if self.entries.iter().any(|entry| entry.ended.is_none() && !entry.alive()) {
-            let Some(tree) = self.tree() else { return Vec::new() };
+        if self.live().any(|entry| entry.ended.is_none() && !entry.alive()) {
+            let Some(tree) = self.tree(false) else { return };
             self.reap_orphans();
-            self.count(&tree);
+            self.count(&tree, false);
         }
-        self.release(now)
+        let ids: Vec<JobId> = self.live.iter().copied().collect();
+        changes.extend(ids.into_iter().filter_map(|id| self.release(id, now)));
     }
 
-    /// All descendants; `None` when they cannot be read.
+    /// All descendants, or those alone whom their leader has left; `None` when they cannot be read. Of a leader that has
+    /// ended all members are among the latter: they have become ours, or are below one who has.
+    fn tree(&mut self, whole: bool) -> Option<Vec<Stat>> {
+        let running: Vec<JobId> = self.live.iter().filter(|_| whole).copied().collect();
+        self.tree_of(&running, whole)
+    }
+
+    /// The descendants among whom all processes of these jobs are. `whole`: they are all jobs.
     ///
     /// Who was seen before and still lives is looked for by number, should the kernel's lists of children, which are no
     /// snapshot, have missed it.
-    fn tree(&self) -> Option<Vec<Stat>> {
-        let mut tree = proc::tree(self.me)?;
+    fn tree_of(&mut self, ids: &[JobId], whole: bool) -> Option<Vec<Stat>> {
+        let runs = |entry: &Entry| entry.leader == Leader::Running;
+        let leaders = ids.iter().filter_map(|id| self.entry(*id)).filter(|entry| runs(entry));
+        let mut tree = proc::forest(leaders.map(|entry| entry.pid))?;
         let mut found: HashSet<i32> = tree.iter().map(|stat| stat.pid).collect();
-        for (pid, start) in self.seen.keys() {
-            if !found.contains(pid)
-                && let Some(missed) = proc::stat(*pid).filter(|stat| stat.start == *start && stat.alive())
-            {
-                let below = proc::tree(*pid)?.into_iter();
-                tree.extend(std::iter::once(missed).chain(below).filter(|stat| found.insert(stat.pid)));
+        let mut gone = Vec::new();
+        for ((pid, start), owner) in &self.seen {
+            // Below another leader, where nobody has looked.
+            let elsewhere =
+                || owner.and_then(|id| self.entry(id)).is_some_and(|e| runs(e) && !ids.contains(&e.job.id));
+            if found.contains(pid) || !whole && elsewhere() {
+                continue;
             }
+            match proc::stat(*pid).filter(|stat| stat.start == *start && stat.alive()) {
+                None => gone.push((*pid, *start)),
+                Some(missed) => {
+                    let below = proc::tree(*pid)?.into_iter();
+                    tree.extend(std::iter::once(missed).chain(below).filter(|stat| found.insert(stat.pid)));
+                }
+            }
+        }
+        for key in gone {
+            self.seen.remove(&key);
         }
         Some(tree)
     }
 
     /// Notes the leaders that have ended.
     fn note_leaders(&mut self) {
-        for entry in self.entries.iter_mut().filter(|entry| entry.leader == Leader::Running) {
-            if let Peek::Ended(_, status) = wait::peek(entry.pid) {
-                entry.leader = Leader::Zombie(status);
-            }
+        let ended = |entry: &Entry| match entry.leader {
+            Leader::Running => match wait::peek(entry.pid) {
+                Peek::Ended(_, status) => Some((entry.job.id, status)),
+                Peek::Living | Peek::NoChild => None,
+            },
+            Leader::Zombie(_) | Leader::Reaped(_) => None,
+        };
+        let ended: Vec<_> = self.live().filter_map(ended).collect();
+        for (id, status) in ended {
+            self.note_end(id, status);
+        }
+    }
+
+    fn note_end(&mut self, id: JobId, status: ExitStatus) {
+        if let Some(entry) = self.entry_mut(id) {
+            entry.leader = Leader::Zombie(status);
+            self.lingering.insert(id);
+            self.suspects.insert(id);
         }
     }
 
     /// Reaps all ended children that are nobody's leader. All, since looking costs as much as there are children: if some
     /// of them were left, chains of processes that fork and exit would outrun us, until no process number is left.
     fn reap_orphans(&mut self) {
-        let pinned = |entry: &&Entry| !matches!(entry.leader, Leader::Reaped(_));
-        let leaders: HashSet<i32> = self.entries.iter().filter(pinned).map(|entry| entry.pid).collect();
-        let daemonised = self.entries.iter().any(|entry| entry.announced == State::Daemonised);
+        let daemonised = (self.lingering.iter().filter_map(|id| self.entry(*id)))
+            .any(|entry| entry.announced == State::Daemonised);
         let sighted: HashSet<i32> = self.seen.keys().filter(|_| daemonised).map(|(pid, _)| *pid).collect();
-        let orphans = proc::children(self.me).into_iter().filter(|pid| !leaders.contains(pid));
-        for pid in orphans {
+        for pid in proc::adopted().unwrap_or_default() {
+            if self.leader(pid).is_some() {
+                continue;
+            }
             let Peek::Ended(_, status) = wait::peek(pid) else { continue };
             let owner = if daemonised { self.owner_of_ended(pid, &sighted) } else { None };
             // The end of a daemonised job is that of its last process; what an orphan does while the leader
@@ -485,7 +676,7 @@ impl Table {
 
     /// The job of a child that has ended; /proc is only read of those that it can be told of, since there may be thousands.
     fn owner_of_ended(&self, pid: i32, sighted: &HashSet<i32>) -> Option<JobId> {
-        let is_leader = |id: Pid| self.entries.iter().any(|entry| entry.pid == id.as_raw());
+        let is_leader = |id: Pid| self.by_pid.contains_key(&id.as_raw());
         let child = Some(Pid::from_raw(pid));
         let known = sighted.contains(&pid)
             || getpgid(child).is_ok_and(is_leader)
@@ -493,56 +684,72 @@ impl Table {
         if known { self.owner_by_number(&proc::stat(pid)?) } else { None }
     }
 
-    fn count(&mut self, tree: &[Stat]) {
-        let owners = self.owners(tree);
-        for entry in &mut self.entries {
-            let is_member = |stat: &&Stat| {
-                stat.alive()
-                    && owners.get(&stat.pid) == Some(&Some(entry.job.id))
-                    && !(stat.pid == entry.pid && stat.ppid == self.me)
-            };
-            entry.members = tree.iter().filter(is_member).count();
+    fn count(&mut self, tree: &[Stat], whole: bool) {
+        let owners = self.owners(tree, whole);
+        let mut counts: HashMap<JobId, usize> = HashMap::new();
+        for stat in tree.iter().filter(|stat| stat.alive()) {
+            if let Some(Some(id)) = owners.get(&stat.pid)
+                && self.entry(*id).is_some_and(|e| stat.pid != e.pid || stat.ppid != self.me)
+            {
+                *counts.entry(*id).or_default() += 1;
+            }
+        }
+        let dead = |id: &JobId| !counts.contains_key(id);
+        let dead: Vec<JobId> = self.live.iter().copied().filter(dead).collect();
+        for (id, members) in counts.into_iter().chain(dead.into_iter().map(|id| (id, 0))) {
+            let Some(entry) = self.entries.get_mut(&id) else { continue };
+            entry.members = members;
+            // Perhaps it looked gone before, and was only between two of its processes.
+            self.live.insert(id);
+            if entry.leader != Leader::Running {
+                self.lingering.insert(id);
+            }
         }
     }
 
-    /// Reaps the leaders whose tree is gone, and collects what has changed.
-    fn release(&mut self, now: Duration) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for entry in &mut self.entries {
-            if let Leader::Zombie(status) = entry.leader
-                && entry.members == 0
-            {
-                entry.cost = wait::reap_with_cost(entry.pid);
-                entry.let_go(status);
+    /// Reaps the leader of this job if its tree is gone, and says what has changed.
+    fn release(&mut self, id: JobId, now: Duration) -> Option<Change> {
+        let entry = self.entries.get_mut(&id)?;
+        if let Leader::Zombie(status) = entry.leader
+            && entry.members == 0
+        {
+            entry.cost = wait::reap_with_cost(entry.pid);
+            entry.let_go(status);
+        }
+        let state = entry.state();
+        if matches!(state, State::Ended(_)) && entry.ended.is_none() {
+            entry.ended = Some(now);
+        }
+        let mut change = None;
+        if state != entry.announced {
+            let known = entry.revived;
+            entry.revived |= matches!(entry.announced, State::Ended(_));
+            entry.announced = state;
+            change = (!known).then(|| Change {
+                job: Arc::clone(&entry.job),
+                state,
+                died: entry.died(),
+                asked: entry.asked,
+                members: entry.members,
+            });
+        }
+        if !entry.alive() && !matches!(entry.leader, Leader::Zombie(_)) {
+            self.live.remove(&id);
+            self.lingering.remove(&id);
+            if entry.death().is_none() {
+                self.suspects.remove(&id);
             }
-            let state = entry.state();
-            if matches!(state, State::Ended(_)) && entry.ended.is_none() {
-                entry.ended = Some(now);
-            }
-            if state != entry.announced {
-                let known = entry.revived;
-                entry.revived |= matches!(entry.announced, State::Ended(_));
-                entry.announced = state;
-                if !known {
-                    changes.push(Change {
-                        job: Arc::clone(&entry.job),
-                        state,
-                        died: entry.died(),
-                        asked: entry.asked,
-                        members: entry.members,
-                    });
-                }
+            // It needs no place any more.
+            if entry.job.kind != Kind::Job {
+                self.over.push(id);
             }
         }
-        // A command that is over and left nothing needs no place.
-        self.entries.retain(|entry| {
-            entry.job.kind == Kind::Job || entry.alive() || Arc::strong_count(&entry.job) > 1
-        });
-        changes
+        change
     }
 
     /// Each descendant's job; `None` for one that cannot be told.
-    pub fn owners(&mut self, tree: &[Stat]) -> HashMap<i32, Option<JobId>> {
+    /// `whole`: these are all descendants.
+    fn owners(&mut self, tree: &[Stat], whole: bool) -> HashMap<i32, Option<JobId>> {
         let mut owners: HashMap<i32, Option<JobId>> = HashMap::new();
         let mut seen = HashMap::new();
         for stat in tree {
@@ -555,8 +762,13 @@ impl Table {
             owners.insert(stat.pid, owner);
             seen.insert((stat.pid, stat.start), owner);
         }
-        self.seen = seen;
-        self.groups = self.groups_of(tree, &owners);
+        let groups = self.groups_of(tree, &owners);
+        if whole {
+            (self.seen, self.groups) = (seen, groups);
+        } else {
+            self.seen.extend(seen);
+            self.groups.extend(groups);
+        }
         owners
     }
 
@@ -580,18 +792,18 @@ impl Table {
     }
 
     fn leader(&self, pid: i32) -> Option<JobId> {
-        let running = |entry: &&Entry| entry.pid == pid && !matches!(entry.leader, Leader::Reaped(_));
-        self.entries.iter().find(running).map(|entry| entry.job.id)
+        let id = self.by_pid.get(&pid)?;
+        self.entry(*id).filter(|entry| entry.pins(pid)).map(|entry| entry.job.id)
     }
 
     /// The first of these: all that can be told of a zombie.
     fn owner_by_number(&self, stat: &Stat) -> Option<JobId> {
-        let mut newest_first = self.entries.iter().rev();
-        let by_group = newest_first.find(|entry| entry.pid == stat.pgrp || entry.pid == stat.session);
+        let newest =
+            [stat.pgrp, stat.session].into_iter().filter_map(|number| self.by_pid.get(&number)).max();
         let by_sight = || self.seen.get(&(stat.pid, stat.start)).copied().flatten();
         let by_members =
             || [stat.pgrp, stat.session].iter().find_map(|number| self.groups.get(number).copied().flatten());
-        by_group.map(|entry| entry.job.id).or_else(by_sight).or_else(by_members)
+        newest.copied().or_else(by_sight).or_else(by_members)
     }
 
     /// The job of a process that has become our child because its parent died, by its group or session, by
@@ -599,17 +811,15 @@ impl Table {
     /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
     /// one job whose first process has just ended with 0, or runs, if there is one such job.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
-        // A stop command has its job's name and log.
-        let newest_first = || self.entries.iter().rev().filter(|e| e.job.kind != Kind::StopCommand);
+        let newest = |ids: Option<&Vec<JobId>>| ids.and_then(|ids| ids.last().copied());
         let by_log = || {
-            let files: HashSet<PathBuf> = proc::open_files(stat.pid)?.into_iter().collect();
-            let mut entries = newest_first();
-            entries.find(|e| e.job.log.as_ref().is_some_and(|log| files.contains(log))).map(|e| e.job.id)
+            let files = proc::open_files(stat.pid)?.into_iter();
+            files.filter_map(|file| newest(self.by_log.get(&file))).max()
         };
         let by_environment = || {
             let [run, name] = proc::variables(stat.pid, [leak::MARK, "BGJOBS_JOB"]);
             let name = name.filter(|_| run.as_ref() == Some(&self.run))?;
-            newest_first().find(|entry| entry.job.spec.name == name).map(|entry| entry.job.id)
+            newest(self.by_name.get(&name))
         };
         let by_elimination = || {
             // No look at who is left has been finished since. Only a look may note an end: it counts the members
@@ -631,11 +841,11 @@ impl Table {
                 return None;
             }
             let runs = |entry: &&Entry| entry.stage == Stage::Running && entry.leader == Leader::Running;
-            let all = || self.entries.iter().filter(came_first);
-            let mut candidates: Vec<&Entry> = all().filter(just_ended).collect();
+            let mut candidates: Vec<&Entry> =
+                self.live().filter(just_ended).filter(came_first).take(2).collect();
             if candidates.is_empty() {
                 // One that still runs may have left it, too.
-                candidates.extend(all().filter(runs));
+                candidates.extend(self.live().filter(runs).filter(came_first).take(2));
             }
             if let [only] = candidates[..] { Some(only.job.id) } else { None }
         };
@@ -644,14 +854,14 @@ impl Table {
 
     /// To which job each descendant belongs now.
     pub fn owners_now(&mut self) -> HashMap<i32, Option<JobId>> {
-        let Some(tree) = self.tree() else { return HashMap::new() };
-        self.owners(&tree)
+        let Some(tree) = self.tree(true) else { return HashMap::new() };
+        self.owners(&tree, true)
     }
 
     /// The living processes of every job.
     pub fn processes_by_job(&mut self) -> HashMap<JobId, Vec<i32>> {
-        let Some(tree) = self.tree() else { return HashMap::new() };
-        let owners = self.owners(&tree);
+        let Some(tree) = self.tree(true) else { return HashMap::new() };
+        let owners = self.owners(&tree, true);
         let mut by_job: HashMap<JobId, Vec<i32>> = HashMap::new();
         for stat in tree.iter().filter(|stat| stat.alive()) {
             if let Some(Some(job)) = owners.get(&stat.pid) {
@@ -663,8 +873,8 @@ impl Table {
 
     /// The living processes of a job, its leader first.
     pub fn processes(&mut self, id: JobId) -> Vec<Stat> {
-        let Some(tree) = self.tree() else { return Vec::new() };
-        let owners = self.owners(&tree);
+        let Some(tree) = self.tree_of(&[id], false) else { return Vec::new() };
+        let owners = self.owners(&tree, false);
         let leader = self.entry(id).map(|entry| entry.pid);
         let mut found: Vec<Stat> = tree
             .into_iter()
@@ -678,8 +888,8 @@ impl Table {
     /// leader; an orphan does not.
     pub fn usage(&mut self, id: JobId) -> Usage {
         let mut usage = Usage::default();
-        let tree = self.tree().unwrap_or_default();
-        let owners = self.owners(&tree);
+        let tree = self.tree_of(&[id], false).unwrap_or_default();
+        let owners = self.owners(&tree, false);
         let Some(entry) = self.entry(id) else { return usage };
         usage.cpu += entry.cost;
         let members = tree.iter().map(|stat| stat.pid).filter(|pid| owners.get(pid) == Some(&Some(id)));
@@ -702,8 +912,9 @@ impl Table {
             return;
         }
         // The groups are reached even if nobody can be looked for, and who belonged to whom is not forgotten.
-        let tree = self.tree();
-        let owners = tree.as_ref().map(|tree| self.owners(tree)).unwrap_or_default();
+        let ids: Vec<JobId> = orders.iter().map(|order| order.id).collect();
+        let tree = self.tree_of(&ids, false);
+        let owners = tree.as_ref().map(|tree| self.owners(tree, false)).unwrap_or_default();
         let tree = tree.unwrap_or_default();
         let mut processes: HashMap<JobId, Vec<&Stat>> = HashMap::new();
         for stat in tree.iter().filter(|stat| stat.alive()) {
@@ -755,8 +966,8 @@ impl Table {
     /// Those of these jobs that may be asked to stop now, in the order of an end that is to be over at `until`; and when
     /// all others are asked at the latest.
     pub fn due(&self, ids: &[JobId], until: Duration, now: Duration) -> (Vec<JobId>, Option<Duration>) {
-        let wanted: HashSet<JobId> = ids.iter().copied().collect();
-        let entries = self.entries.iter().filter(|entry| wanted.contains(&entry.job.id));
+        let wanted: BTreeSet<JobId> = ids.iter().copied().collect();
+        let entries = wanted.iter().filter_map(|id| self.entry(*id));
         let members: Vec<order::Member> = entries
             .map(|entry| order::Member {
                 id: entry.job.id,
@@ -791,13 +1002,12 @@ impl Table {
             entry.job.kind == Kind::Command
                 && (under_way || entry.stage == Stage::Running && entry.in_foreground())
         };
-        self.entries.iter().filter(has_time).map(|entry| entry.job.id).collect()
+        self.all().filter(has_time).map(|entry| entry.job.id).collect()
     }
 
     /// The longest grace period of these.
     pub fn longest_grace(&self, ids: &[JobId]) -> Duration {
-        let wanted: HashSet<JobId> = ids.iter().copied().collect();
-        let entries = self.entries.iter().filter(|entry| wanted.contains(&entry.job.id));
+        let entries = ids.iter().filter_map(|id| self.entry(*id));
         entries.map(|entry| entry.job.spec.grace).max().unwrap_or_default()
     }
 
@@ -820,12 +1030,12 @@ impl Table {
     pub fn patience(&mut self, now: Duration) -> Duration {
         let late =
             |entry: &&Entry| matches!(entry.stage, Stage::Killed { at, .. } if now >= at + stop::AFTER_KILL);
-        let late: HashSet<JobId> = self.entries.iter().filter(late).map(|entry| entry.job.id).collect();
+        let late: Vec<JobId> = self.live().filter(late).map(|entry| entry.job.id).collect();
         if late.is_empty() {
             return stop::AFTER_KILL;
         }
-        let Some(tree) = self.tree() else { return stop::AFTER_KILL };
-        let owners = self.owners(&tree);
+        let Some(tree) = self.tree_of(&late, false) else { return stop::AFTER_KILL };
+        let owners = self.owners(&tree, false);
         let mut theirs = tree.iter().filter(|stat| {
             stat.alive() && matches!(owners.get(&stat.pid), Some(Some(id)) if late.contains(id))
         });
@@ -842,7 +1052,7 @@ impl Table {
         let patient = |entry: &Entry| {
             entry.job.kind != Kind::StopCommand && matches!(entry.stage, Stage::Running | Stage::Asked { .. })
         };
-        self.entries.iter().any(|entry| patient(entry) && self.is_busy(entry))
+        self.all().any(|entry| patient(entry) && self.is_busy(entry))
     }
 
     /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
@@ -851,7 +1061,7 @@ impl Table {
         for _ in 0..kill_children(self.me).max(REAPED_AT_ONCE) {
             match wait::reap_any() {
                 Peek::Ended(pid, status) => {
-                    if let Some(entry) = self.entries.iter_mut().find(|entry| entry.pins(pid)) {
+                    if let Some(entry) = self.leader(pid).and_then(|id| self.entry_mut(id)) {
                         entry.let_go(status);
                     }
                 }
@@ -867,7 +1077,7 @@ impl Table {
 
     /// There is no child any more.
     fn all_gone(&mut self) {
-        for entry in &mut self.entries {
+        for entry in self.all_mut() {
             entry.members = 0;
         }
     }

@@ -19,7 +19,7 @@ pub mod log;
 pub mod target;
 pub mod tcp;
 
-use crate::jobs::control::Control;
+use crate::jobs::control::{Control, Listener};
 use crate::jobs::fail::Death;
 use crate::jobs::{self, ExitStatus, Job, JobId, Jobs, State};
 use std::sync::Arc;
@@ -106,6 +106,8 @@ pub struct Wait<'a> {
     pub interval: Option<Duration>,
     /// The job that is waited for: its end, with any code, ends the wait.
     pub about: Option<JobId>,
+    /// The command whose end is all that is waited for.
+    pub command: Option<JobId>,
     /// It can only be satisfied by a job of this run: when all have ended, so has the wait.
     pub needs_jobs: bool,
     /// Try again at events, not only at every poll.
@@ -135,6 +137,7 @@ impl<'a> Wait<'a> {
             timeout: Some(DEFAULT_TIMEOUT),
             interval: None,
             about: None,
+            command: None,
             needs_jobs: false,
             eager: false,
             // In `on_exit` there may well be a death: it must not keep the clean-up from its work.
@@ -156,6 +159,7 @@ impl<'a> Wait<'a> {
     /// 1. Note the bell. 2. Try. 3. Look for what makes waiting pointless, and then try once more: what was
     ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
     pub fn run_looking<T, E>(&self, mut attempt: impl FnMut(Look) -> Attempt<T, E>) -> Result<T, Failed<E>> {
+        let listener = self.command.map(|id| self.control().bell.listen(id));
         let start = jobs::now();
         let deadline = self.timeout.map(|time| start.saturating_add(time));
         let mut next_try = start;
@@ -163,7 +167,7 @@ impl<'a> Wait<'a> {
         let mut busy = false;
         let mut last_chance = false;
         loop {
-            let rings = self.control().bell.rings();
+            let rings = listener.as_ref().map_or_else(|| self.control().bell.rings(), Listener::rings);
             if self.control().halted() {
                 return Err(Failed::Halted);
             }
@@ -206,7 +210,11 @@ impl<'a> Wait<'a> {
             if expired {
                 return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
-            self.control().bell.wait(rings, Some(deadline.map_or(wake, |at| at.min(wake))));
+            let wake = Some(deadline.map_or(wake, |at| at.min(wake)));
+            match &listener {
+                Some(listener) => listener.wait(rings, wake),
+                None => self.control().bell.wait(rings, wake),
+            }
         }
     }
 

@@ -232,6 +232,51 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
     Some(found)
 }
 
+/// As [`tree`], of this process, but only below those of its children that are named, and below whom it has adopted.
+pub fn forest(named: impl IntoIterator<Item = i32>) -> Option<Vec<Stat>> {
+    let mut found: Vec<Stat> = Vec::new();
+    let mut seen = std::collections::HashSet::from([std::process::id().cast_signed()]);
+    let mut queue = Vec::new();
+    let mut children: Vec<i32> = named.into_iter().collect();
+    children.extend(adopted()?);
+    let (mut ours, mut again) = (true, true);
+    loop {
+        for pid in children {
+            let is_zombie = || ours && matches!(wait::peek(pid), wait::Peek::Ended(..));
+            if seen.insert(pid)
+                && !is_zombie()
+                && let Some(stat) = stat_of(pid).ok()?
+            {
+                found.push(stat);
+                if stat.alive() {
+                    queue.push(pid);
+                }
+            }
+        }
+        let next = queue.pop();
+        ours = next.is_none();
+        children = match next {
+            Some(parent) => children_of(parent).ok()?,
+            None if std::mem::take(&mut again) => adopted()?,
+            None => return Some(found),
+        };
+    }
+}
+
+/// Who has become our child because its parent has ended, and whatever else our first thread has started; `None` when no
+/// descriptor was left to read with. The kernel gives an orphan to the first thread of its new parent that lives
+/// (`find_new_reaper` in kernel/exit.c), which here is the main thread.
+///
+/// It moves before its parent's end can be seen: if there is nobody here after that, nothing of that parent lives.
+pub fn adopted() -> Option<Vec<i32>> {
+    let me = std::process::id().cast_signed();
+    match fs::read_to_string(format!("/proc/{me}/task/{me}/children")) {
+        Ok(text) => Some(text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()),
+        Err(error) if blind(&error) => None,
+        Err(_) => children_of(me).ok(),
+    }
+}
+
 /// Which PID namespace this process lives in: a process has another number in each.
 pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino())

@@ -1,6 +1,7 @@
 //! Arguments → one plain [`Command`]. The only room that knows the argument parser.
 
 mod complete;
+mod meant;
 
 use crate::exit;
 use crate::isolate::Isolation;
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// What to do, without a trace of how it was said.
 pub enum Command {
     Script(Options),
-    Check(Options),
+    Check(Vec<Options>),
     Scripts(Scripts),
     Ps(Ps),
     Sweep(Sweep),
@@ -154,11 +155,11 @@ enum Sub {
     Script(ScriptArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
-        /// The script; `-` for standard input
-        #[arg(required_unless_present = "code")]
-        file: Option<PathBuf>,
+        /// The scripts; `-` for standard input
+        #[arg(required_unless_present = "code", value_name = "FILE")]
+        files: Vec<PathBuf>,
         /// Check this code instead of a file
-        #[arg(short = 'e', value_name = "CODE", conflicts_with = "file")]
+        #[arg(short = 'e', value_name = "CODE", conflicts_with = "files")]
         code: Option<String>,
         /// Where else `import` looks for modules
         #[arg(short = 'I', value_name = "DIR")]
@@ -330,40 +331,31 @@ pub fn parse() -> Result<Command, i32> {
         return Ok(Command::Help(help(asked)));
     }
     let cli = cli.map_err(|e| {
-        let meant = (e.kind() == clap::error::ErrorKind::InvalidSubcommand).then(script_command).flatten();
-        let _ = match meant {
-            Some(meant) => Cli::command().error(e.kind(), meant).print(),
-            None => e.print(),
+        use clap::error::ErrorKind::{InvalidSubcommand, UnknownArgument};
+        let advice = match e.kind() {
+            InvalidSubcommand | UnknownArgument => meant::instead(&words(), &Cli::command()),
+            _ => None,
         };
+        match advice {
+            Some(advice) => tell(&advice),
+            None => drop(e.print()),
+        }
         exit::USAGE
     })?;
     Ok(match cli.command {
         Sub::Script(args) => {
-            if let (None, Some(first)) =
-                (&args.code, args.rest.first().filter(|word| word.len() > 1 && word.starts_with('-')))
+            if args.code.is_none()
+                && let Some(advice) = meant::before_the_script(&words()[1..], &script_command())
             {
-                let message =
-                    format!("unexpected argument '{first}' before the script; see `bgjobs script --help`\n");
-                let _ = Cli::command().error(clap::error::ErrorKind::UnknownArgument, message).print();
+                tell(&advice);
                 return Err(exit::USAGE);
             }
             Command::Script(args.into())
         }
-        Sub::Check { file, code, include } => Command::Check(Options {
-            source: match code {
-                Some(code) => Source::Code(code),
-                None => source(file.unwrap_or_default()),
-            },
-            args: Vec::new(),
-            timeout: None,
-            grace: Duration::ZERO,
-            verbosity: Verbosity::Normal,
-            keep_logs: false,
-            keep: false,
-            color: Color::Auto,
-            include,
-            isolate: Isolation::default(),
-        }),
+        Sub::Check { files, code, include } => {
+            let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
+            Command::Check(sources.map(|source| to_check(source, include.clone())).collect())
+        }
         Sub::Scripts(options) => Command::Scripts(options),
         Sub::Ps(options) => Command::Ps(options),
         Sub::Sweep(options) => Command::Sweep(options),
@@ -405,17 +397,59 @@ fn manual_page(command: Option<&str>) -> Result<String, i32> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// What to say to `bgjobs x.rhai` and `bgjobs run x.rhai`.
-fn script_command() -> Option<String> {
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let rest = match words.first()?.as_str() {
-        "run" | "exec" | "test" | "start" => &words[1..],
-        first if first.ends_with(".rhai") || std::path::Path::new(first).is_file() => &words[..],
-        _ => return None,
-    };
-    let rest = if rest.is_empty() { "FILE".to_owned() } else { rest.join(" ") };
-    Some(format!("there is no command '{}'\n\n  tip: bgjobs script {rest}", words[0]))
+/// The words of this command line, without the program.
+fn words() -> Vec<String> {
+    std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+fn script_command() -> clap::Command {
+    let mut cli = Cli::command();
+    cli.build();
+    cli.find_subcommand("script").cloned().unwrap_or_default()
+}
+
+/// A mistake in the command line, with the way out, as the report shows errors.
+fn tell(advice: &meant::Advice) {
+    let note = advice.note.as_ref().map_or_else(String::new, |note| format!("\n  = {note}"));
+    let text = format!("{}{note}\ntry: {}\n", advice.message, advice.hint);
+    let _ = clap::Error::raw(clap::error::ErrorKind::InvalidValue, text).print();
+}
+
+/// The command line of this run as it must be when options of bgjobs stand behind the script; none when none does.
+/// `is_param`: the script asks for an argument of that name itself.
+pub fn options_first(args: &[String], is_param: impl Fn(&str) -> bool) -> Option<String> {
+    let (own, others) = meant::misplaced(args, &script_command(), is_param);
+    if own.is_empty() {
+        return None;
+    }
+    let words = words();
+    // `script` and what stands before the script, and the script.
+    let before = words.get(1..words.len().saturating_sub(args.len()))?;
+    let before = before.strip_suffix(&["--".to_owned()]).unwrap_or(before);
+    let line = own.iter().chain(before).chain(&others);
+    Some(format!("bgjobs script {}", crate::words::command_line(line)))
+}
+
+/// The long option of `bgjobs script` that is nearest to a name.
+pub fn nearest_option(name: &str) -> Option<String> {
+    let script = script_command();
+    let names = script.get_arguments().filter_map(clap::Arg::get_long).filter(|name| *name != "help");
+    crate::words::nearest(name, names).map(str::to_owned)
+}
+
+fn to_check(source: Source, include: Vec<PathBuf>) -> Options {
+    Options {
+        source,
+        args: Vec::new(),
+        timeout: None,
+        grace: Duration::ZERO,
+        verbosity: Verbosity::Normal,
+        keep_logs: false,
+        keep: false,
+        color: Color::Auto,
+        include,
+        isolate: Isolation::default(),
+    }
 }
 
 fn source(file: PathBuf) -> Source {

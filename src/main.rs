@@ -19,6 +19,7 @@
 //! builtin  the modules and scenario scripts that are built in, as text
 //! event    what happened, as plain data
 //! suite    the tests of the script, and how they ended
+//! words    words for people and for shells: the nearest of several, quoted
 //! manual   what a script says about itself: its header and its parameters, as plain data
 //! fuzz     random input, for the tests
 //! report/  all words about a run for people; the only writers of stdout and stderr
@@ -30,7 +31,7 @@
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
 //! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
+//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `cli, host, jobs → words`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
 //! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
@@ -59,13 +60,14 @@ mod secret;
 mod suite;
 mod sweep;
 mod sys;
+mod words;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let code = match cli::parse() {
         Ok(cli::Command::Script(options)) => run::help(&options).unwrap_or_else(|| guard::run(&options)),
-        Ok(cli::Command::Check(options)) => run::check(&options),
+        Ok(cli::Command::Check(all)) => run::check(&all),
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),

@@ -127,6 +127,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         bus: Arc::clone(&bus),
         suite: Arc::clone(&suite),
         options: host::Options {
+            source: options.source.to_string(),
             args: options.args.clone(),
             include: options.include.clone(),
             grace: options.grace,
@@ -591,9 +592,10 @@ fn failed(failure: &Failure, color: Color) -> i32 {
 }
 
 /// `bgjobs check`: compiles and checks, runs nothing.
-pub fn check(options: &Options) -> i32 {
-    match host::check(&options.source, &options.include) {
+pub fn check(all: &[Options]) -> i32 {
+    let check = |options: &Options| match host::check(&options.source, &options.include) {
         Ok(()) => exit::OK,
         Err(failure) => failed(&failure, options.color),
-    }
+    };
+    all.iter().map(check).max().unwrap_or(exit::OK)
 }

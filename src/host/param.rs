@@ -4,10 +4,13 @@ use super::env::typed;
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
 use super::value::{self, Opts};
+use crate::cli;
 use crate::jobs::{self, control::lock};
 use crate::manual::{Param, usage};
+use crate::words::quote;
 use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnCallExpr, Map, Stmt};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// The parameters that the main script asks for by literal names: for the usage line.
@@ -130,9 +133,6 @@ pub fn declare(declared: Declared, args: &[String]) -> Result<(), Box<ScriptErro
     if complete { check_params(params, args) } else { Ok(()) }
 }
 
-/// Options of bgjobs itself, which must come before the script.
-const OWN_OPTIONS: &[&str] = &["timeout", "grace", "quiet", "verbose", "keep-logs", "keep", "color"];
-
 /// Finds the first argument that nothing asks for.
 pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptError>> {
     let found = |name: &str| known.iter().find(|param| param.name == name);
@@ -145,12 +145,14 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
             "unknown argument `--{unknown}`: no param(\"{unknown}\") asks for it"
         )));
         let near = value::nearest(unknown, known.iter().map(|param| param.name.as_str()));
-        return Err(Box::new(if OWN_OPTIONS.contains(&unknown) {
-            error.hint(format!("put `--{unknown}` before the script: bgjobs script --{unknown} … FILE"))
-        } else if let Some(near) = near {
-            error.hint(format!("--{near}   (did you mean `--{near}`?)"))
-        } else {
-            error
+        let of_bgjobs = cli::nearest_option(unknown).filter(|option| option == unknown || near.is_none());
+        return Err(Box::new(match (of_bgjobs, near) {
+            (Some(option), _) if option == unknown => options_first(error, known, args),
+            (Some(option), _) => error.hint(format!(
+                "--{option}   (did you mean `--{option}`? as an option of bgjobs it stands before the script)"
+            )),
+            (None, Some(near)) => error.hint(format!("--{near}   (did you mean `--{near}`?)")),
+            (None, None) => error,
         }));
     }
     // Words that are nobody's value.
@@ -164,6 +166,13 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
     }
     let stray = args.iter().enumerate().find(|(index, word)| !taken.contains(index) && *word != "--");
     let Some((index, word)) = stray else { return Ok(()) };
+    if is_script(word) {
+        let several: Vec<&str> = args.iter().filter(|word| is_script(word)).map(String::as_str).collect();
+        return Err(Box::new(
+            ScriptError::usage(format!("`{word}` is another script, and each needs a run of its own"))
+                .hint(one_after_the_other(&several)),
+        ));
+    }
     let error = told(ScriptError::usage(format!("unexpected argument `{word}`: nothing asks for it")));
     // `--cmd npm start`: most likely one value.
     let before = index.checked_sub(2).and_then(|index| options(args).find(|(at, ..)| *at == index));
@@ -172,8 +181,35 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
             "--{name} {:?}   (in quotes, if it is one value)",
             format!("{} {word}", args[at + 1])
         )),
-        _ => error,
+        _ => options_first(error, known, args),
     }))
+}
+
+/// With the whole command line, when options of bgjobs stand behind the script.
+fn options_first(error: ScriptError, known: &[Param], args: &[String]) -> ScriptError {
+    match cli::options_first(args, |name| known.iter().any(|param| param.name == name)) {
+        Some(line) => error.hint(format!("{line}   (the options of bgjobs stand before the script)")),
+        None => error,
+    }
+}
+
+/// A word that is no value of anything, but a file such as this script.
+fn is_script(word: &str) -> bool {
+    word.ends_with(".rhai") && Path::new(word).is_file()
+}
+
+/// What runs this script and those, one after the other.
+fn one_after_the_other(others: &[&str]) -> String {
+    const MOST: usize = 4;
+    let first = rt().options.source.as_str();
+    let all: Vec<&str> = std::iter::once(first).chain(others.iter().copied()).collect();
+    let dir = |path: &str| path.rsplit_once('/').map(|(dir, _)| dir.to_owned());
+    if all.len() > MOST && all.iter().all(|path| dir(path) == dir(first)) {
+        let dir = dir(first).map_or_else(String::new, |dir| quote(&dir) + "/");
+        return format!("printf '%s\\n' {dir}*.rhai | xargs -n 1 bgjobs script");
+    }
+    let runs = all.iter().map(|path| format!("bgjobs script {}", quote(path)));
+    runs.collect::<Vec<_>>().join(" && ")
 }
 
 /// The `--name` words with their positions and, for `--name=value`, their values. After `--` there are none.

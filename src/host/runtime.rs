@@ -28,6 +28,8 @@ pub struct Session {
 
 #[derive(Clone)]
 pub struct Options {
+    /// The script as it was called: a path, the name of one that is built in, `-` or `-e`.
+    pub source: String,
     pub args: Vec<String>,
     pub include: Vec<PathBuf>,
     pub grace: Duration,

@@ -14,9 +14,10 @@ use crate::jobs::patient;
 use crate::jobs::{self, State};
 use crate::manual::Manual;
 use crate::probe::background::Background;
+use crate::words::quote;
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ impl Script {
     /// # Errors
     /// What went wrong, unless the script was stopped from outside: that the caller knows.
     pub fn run(&mut self, source: &Source) -> Result<(), Failure> {
-        let loaded = load(source)?;
+        let loaded = load(source, "script")?;
         if let Some(dir) = &loaded.dir {
             dir.clone_into(&mut lock(&self.rt.script_dir));
         }
@@ -109,7 +110,8 @@ struct Loaded {
     dir: Option<PathBuf>,
 }
 
-fn load(source: &Source) -> Result<Loaded, Failure> {
+/// `command`: the one of bgjobs that is to read it, for its hints.
+fn load(source: &Source, command: &str) -> Result<Loaded, Failure> {
     let fail = |message: String| Failure { code: exit::USAGE, message, ..Failure::default() };
     let (name, bytes, dir) = match source {
         Source::Code(code) => ("-e".to_owned(), code.clone().into_bytes(), None),
@@ -125,11 +127,13 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
             if let Some(text) = built_in {
                 (shown.to_string(), text.as_bytes().to_vec(), None)
             } else if path.is_dir() {
-                return Err(fail(format!("`{shown}` is a directory, not a script")));
+                return Err(directory(path, command));
             } else {
                 let control = runtime::running().map(Runtime::control);
                 let bytes = patient::read(path, LARGEST, control).or_else(|e| match e.kind() {
-                    std::io::ErrorKind::NotFound => Err(unknown_script(&shown.to_string())),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+                        Err(unknown_script(&shown.to_string(), command))
+                    }
                     // Stopped before there was a script.
                     std::io::ErrorKind::Interrupted => Ok(Vec::new()),
                     _ => Err(fail(format!("cannot read the script `{shown}`: {e}"))),
@@ -150,16 +154,79 @@ fn load(source: &Source) -> Result<Loaded, Failure> {
 }
 
 /// What has no slash in it may be the name of a script that is built in.
-fn unknown_script(name: &str) -> Failure {
+fn unknown_script(name: &str, command: &str) -> Failure {
     let message = format!("there is no script `{name}`");
     let mut failure = Failure { code: exit::USAGE, message, ..Failure::default() };
+    let mut candidates = if command == "scripts" { Vec::new() } else { files_like(Path::new(name)) };
     if !name.contains('/') {
-        let near = value::nearest(name.trim_end_matches(".rhai"), builtin::scripts());
-        failure.hint = near.map(|near| format!("bgjobs script {near}   (which is built in)"));
-        if !name.ends_with(".rhai") {
-            let names = builtin::scripts().collect::<Vec<_>>().join(", ");
-            failure.notes.push(format!("built in are: {names}"));
-        }
+        candidates.extend(builtin::scripts().map(str::to_owned));
+    }
+    // With its extension and its directory a name is as near as without.
+    let plain = |name: &str| name.rsplit('/').next().unwrap_or(name).trim_end_matches(".rhai").to_owned();
+    let names: Vec<String> = candidates.iter().map(|name| plain(name)).collect();
+    let near = value::nearest(&plain(name), names.iter().map(String::as_str));
+    if let Some(near) = near.and_then(|near| names.iter().position(|name| name == near)) {
+        let near = &candidates[near];
+        let remark = if builtin::script(near).is_some() { "   (which is built in)" } else { "" };
+        let command = if command == "scripts" { "script" } else { command };
+        failure.hint = Some(format!("bgjobs {command} {}{remark}", quote(near)));
+    } else if !name.contains('/') && !name.ends_with(".rhai") {
+        let names = builtin::scripts().collect::<Vec<_>>().join(", ");
+        failure.notes.push(format!("built in are: {names}"));
+    }
+    failure
+}
+
+/// The scripts that somebody may mean who has mistyped the path of one: those in its directory, or in the one whose name
+/// is nearest to that.
+fn files_like(path: &Path) -> Vec<String> {
+    let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+    let beside = scripts_in(parent);
+    if !beside.is_empty() || parent.is_dir() || parent.as_os_str().is_empty() {
+        return beside;
+    }
+    let (above, last) = (parent.parent().unwrap_or(Path::new("")), parent.file_name().unwrap_or_default());
+    let dirs = entries(above)
+        .filter(|entry| entry.is_dir())
+        .filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned()));
+    let dirs: Vec<String> = dirs.collect();
+    let near = value::nearest(&last.to_string_lossy(), dirs.iter().map(String::as_str));
+    let there = near.map(|near| above.join(near).join(name)).filter(|file| file.is_file());
+    there.map(|file| file.display().to_string()).into_iter().collect()
+}
+
+/// What is in a directory; the empty path is the current one.
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let readable = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let found = std::fs::read_dir(readable).into_iter().flatten().flatten();
+    found.map(move |entry| dir.join(entry.file_name()))
+}
+
+/// The scripts in a directory, by their extension, in order.
+fn scripts_in(dir: &Path) -> Vec<String> {
+    let is_script = |file: &PathBuf| file.extension().is_some_and(|end| end == "rhai") && file.is_file();
+    let mut found: Vec<String> =
+        entries(dir).filter(is_script).map(|file| file.display().to_string()).collect();
+    found.sort();
+    found
+}
+
+/// A directory in the place of a script.
+fn directory(path: &Path, command: &str) -> Failure {
+    const MOST: usize = 8;
+    let message = format!("`{}` is a directory, not a script", path.display());
+    let mut failure = Failure { code: exit::USAGE, message, ..Failure::default() };
+    let found = scripts_in(path);
+    if found.len() > 1 {
+        let more =
+            if found.len() > MOST { format!(" and {} more", found.len() - MOST) } else { String::new() };
+        failure.notes.push(format!("scripts in it: {}{more}", found[..found.len().min(MOST)].join(", ")));
+    }
+    let beside = path.with_extension("rhai");
+    let meant = if beside.is_file() { Some(beside.display().to_string()) } else { found.into_iter().next() };
+    match meant {
+        Some(meant) => failure.hint = Some(format!("bgjobs {command} {}", quote(&meant))),
+        None => failure.notes.push("there is no *.rhai in it".to_owned()),
     }
     failure
 }
@@ -202,7 +269,7 @@ fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
 
 /// Compiles and checks, runs nothing.
 pub fn check(source: &Source, include: &[PathBuf]) -> Result<(), Failure> {
-    let loaded = load(source)?;
+    let loaded = load(source, "check")?;
     compile(&engine(include), &loaded).map(drop)
 }
 
@@ -212,7 +279,7 @@ pub fn manual(source: &Source, include: &[PathBuf]) -> Result<Option<Manual>, Fa
     if matches!(source, Source::Stdin) {
         return Ok(None);
     }
-    let loaded = load(source)?;
+    let loaded = load(source, "script")?;
     let declared = param::declared(&parse(&engine(include), &loaded)?);
     Ok((!declared.own_help).then(|| described(loaded.name, &loaded.text, declared)))
 }
@@ -230,7 +297,7 @@ pub fn built_in() -> Vec<Manual> {
 
 /// The text of a script that is built in.
 pub fn built_in_text(name: &str) -> Result<&'static str, Failure> {
-    builtin::script(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name))
+    builtin::script(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name, "scripts"))
 }
 
 fn described(name: String, text: &str, declared: param::Declared) -> Manual {

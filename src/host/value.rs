@@ -4,6 +4,7 @@
 use super::error::{Fallible, ScriptError};
 use crate::jobs::spec::Command;
 pub use crate::jobs::spec::show_size;
+pub use crate::words::nearest;
 use rhai::{Array, Dynamic, Map};
 use std::time::Duration;
 
@@ -437,19 +438,6 @@ pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError 
         None => ScriptError::usage(format!("{function}: unknown option `{key}`"))
             .note(format!("options: {}", known.join(", "))),
     }
-}
-
-/// The known name that is closest to a mistyped one, if any is close.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).max(1) + 1;
-    known
-        .into_iter()
-        .map(|candidate| {
-            (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate)
-        })
-        .filter(|(distance, candidate)| *distance <= most && *distance < candidate.chars().count())
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::cgroup::{Limits, Refused};
 use crate::sys::fork::{Credentials, Exec, Join};
+pub use crate::words::quote;
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -122,15 +123,6 @@ fn simple_command(text: &str) -> Option<&str> {
         previous = c;
     }
     quote.is_none().then_some(first)
-}
-
-/// Quotes one word for the shell.
-pub fn quote(word: &str) -> String {
-    let safe = |c: char| is_name_char(c) || matches!(c, '/' | ':' | '=' | '@' | '%' | '+' | ',');
-    if !word.is_empty() && word.chars().all(safe) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// `64 MB`, or `64 MiB` where that is the rounder number.

@@ -304,16 +304,6 @@ fn an_empty_script_passes() {
 }
 
 #[test]
-fn a_script_without_the_command_before_it_is_told_the_command() {
-    for words in [&["x.rhai", "--a"][..], &["run", "x.rhai", "--a"]] {
-        let ran = std::process::Command::new(bgjobs()).args(words).output().expect("bgjobs starts");
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(said.contains("tip: bgjobs script x.rhai --a"), "{said}");
-        assert_eq!(ran.status.code(), Some(2));
-    }
-}
-
-#[test]
 fn code_on_the_command_line_can_be_checked() {
     let check = |code: &str| std::process::Command::new(bgjobs()).args(["check", "-e", code]).output();
     let good = check("print(1)").expect("bgjobs starts");

@@ -220,7 +220,8 @@ fn serve_and_test_says_what_is_wrong_with_its_parameters() {
     let _ = run(&["--cmd", "x", "--test", "x", "--url", "localhost:80"])
         .stderr_has("error: --url is \"localhost:80\", not URL|/PATH");
     let _ = run(&["--cmd", "x", "--test", "x", "--timeout", "5s"])
-        .stderr_has("try: put `--timeout` before the script");
+        .stderr_has("try: bgjobs script --timeout 5s ")
+        .stderr_has(" serve-and-test --cmd x --test x   (the options of bgjobs stand before the script)");
 }
 
 /// A mistake in a parameter is told by the name of the parameter, before anything has been started.

@@ -223,8 +223,8 @@ mod functions {
         super::throws(&ctx, &closure, Some(expected))
     }
 
-    /// Calls a closure of assertions again and again until none of them fails, and returns its value. Errors of
-    /// the kinds `assertion`, `http`, `command_failed` and `io`, what the script itself throws, and the value
+    /// Calls a closure of assertions again and again until it does not throw, and does not return `false`; returns
+    /// its value. Errors of the kinds `assertion`, `http`, `command_failed` and `io`, what the script itself throws, and the value
     /// false mean *not yet*; others end it. After 30 s the last of these errors is thrown, with the number of
     /// attempts.
     ///

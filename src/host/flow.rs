@@ -104,8 +104,8 @@ mod functions {
         super::attempted(&ctx, &closure)
     }
 
-    /// Calls a closure up to `n` times, waiting for `delay` in between, until it neither throws nor returns
-    /// `false` or `()`; returns its value. After the last attempt its error is thrown. Errors of the kinds
+    /// Calls a closure up to `n` times, waiting for `delay` in between, until it does not throw, and does not return
+    /// `false`; returns its value. After the last attempt its error is thrown. Errors of the kinds
     /// `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*; a mistake
     /// in the script, or a job that dies, ends it at once.
     ///
@@ -301,20 +301,12 @@ fn again(ctx: &NativeCallContext, n: i64, delay: &Dynamic, closure: &FnPtr) -> F
         match closure.call_within_context::<Dynamic>(ctx, ()) {
             Err(error) if last && not_yet(&error).is_some() => return Err(after(error, n)),
             Err(error) if not_yet(&error).is_none() => return Err(error),
-            Ok(value) if !value.is_unit() && value.as_bool() != Ok(false) => return Ok(value),
-            Ok(value) if last => {
+            Ok(value) if value.as_bool() != Ok(false) => return Ok(value),
+            Ok(_) if last => {
                 let attempts =
                     if n == 1 { "its attempt".to_owned() } else { format!("the last of {n} attempts") };
-                let error = ScriptError::new(
-                    Kind::Assertion,
-                    format!("retry: {attempts} returned {}", value::show(&value)),
-                );
-                let error = if value.is_unit() {
-                    error.note("the closure's last expression is its value; `true` says that it succeeded")
-                } else {
-                    error
-                };
-                return Err(error.into());
+                let message = format!("retry: {attempts} returned false");
+                return Err(ScriptError::new(Kind::Assertion, message).into());
             }
             Ok(_) | Err(_) => {}
         }

@@ -2,6 +2,7 @@
 
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::launch::{COMMAND_OPTIONS, Launch, spawn_error};
+use super::program;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::{Event, Failure, Tail};
@@ -95,7 +96,7 @@ mod functions {
         execute("try_run", &cmd, &opts).map(|done| done.outcome)
     }
 
-    /// Runs a command silently and returns its stdout without the trailing newline. Throws `command_failed`
+    /// Runs a command silently and returns its stdout without its trailing newlines, as `$(…)` of a shell does. Throws `command_failed`
     /// when it fails, and `io` when it prints more than 64 MiB.
     ///
     /// ```rhai
@@ -214,12 +215,12 @@ fn silent(cmd: &Dynamic, opts: &Dynamic) -> Fallible<String> {
             ScriptError::io(format!("output: `{}` printed more than {limit} MiB", done.command)).into()
         );
     }
-    let text = done.outcome.stdout;
-    Ok(text
-        .strip_suffix('\n')
-        .map(|text| text.strip_suffix('\r').unwrap_or(text))
-        .unwrap_or(&text)
-        .to_owned())
+    let mut text = done.outcome.stdout.as_str();
+    while let Some(line) = text.strip_suffix('\n') {
+        // With `pty` a terminal has made two of each.
+        text = line.strip_suffix('\r').unwrap_or(line);
+    }
+    Ok(text.to_owned())
 }
 
 /// The error of a command that failed.
@@ -241,6 +242,9 @@ fn failed(function: &str, done: &Done) -> ScriptError {
     error.of_run = function == "run";
     if outcome.code == i64::from(exit::NOT_FOUND) && outcome.signal.is_none() {
         error = error.note("exit 127 is the shell's way to say that a command was not found");
+        if let Some(near) = program::missing_in(&outcome.output).and_then(program::instead) {
+            error = error.hint(near);
+        }
     }
     for mut tail in grown(&done.logs) {
         let shown = if tail.of_living { OF_HEALTHY } else { tail.tail.lines.len() };

@@ -3,6 +3,7 @@
 //! Catchable or fatal is decided here too: everything of this file but [`terminated`] can be caught.
 
 use super::job;
+use super::program;
 use super::value;
 use crate::event::{Place, Tail};
 use crate::exit;
@@ -392,7 +393,10 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
             error.note(format!("{times} times it could not start a process or thread (max_procs {most})"));
     }
     if let Some(log) = &job.log {
-        error = error.fact("output", output::tail(log, TAIL).join("\n"));
+        let end = output::tail(log, TAIL).join("\n");
+        let missing = if status.code() == exit::NOT_FOUND { program::missing_in(&end) } else { None };
+        error = missing.and_then(program::instead).into_iter().fold(error, ScriptError::hint);
+        error = error.fact("output", end);
     }
     error
 }

@@ -3,6 +3,7 @@
 
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::job::Job;
+use super::program;
 use super::ready::{self, Readiness};
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -481,10 +482,13 @@ pub fn spawn_error(
                 .hint(format!("{program:?}   (a string, for the shell), or [{}]", words.join(", ")))
         }
         SpawnError::NotFound { program, path: Some(path) } => {
-            failed(format!("program `{program}` not found"), exit::NOT_FOUND).note(format!("PATH is {path}"))
+            let error = failed(format!("program `{program}` not found"), exit::NOT_FOUND)
+                .note(program::searched(path));
+            program::instead(program).into_iter().fold(error, ScriptError::hint)
         }
         SpawnError::NotFound { program, path: None } => {
-            failed(format!("there is no program `{program}`"), exit::NOT_FOUND)
+            let error = failed(format!("there is no program `{program}`"), exit::NOT_FOUND);
+            program::instead(program).into_iter().fold(error, ScriptError::hint)
         }
         SpawnError::NoInterpreter { program, interpreter } => failed(
             format!("`{program}` is there, but its interpreter `{interpreter}` (in its first line) is not"),

@@ -63,6 +63,7 @@ mod path;
 mod port;
 mod position;
 mod prober;
+mod program;
 mod ready;
 mod reference;
 mod runtime;

@@ -363,8 +363,13 @@ fn say(line: &str) {
     let _ = std::io::stdout().lock().write_all(format!("{line}\n").as_bytes());
 }
 
+/// What `ps`, `ss` and `port_owner` call its process; at most 15 bytes (prctl(2)).
+const NAME: &std::ffi::CStr = c"bgjobs-mock";
+
 /// Serves until it is killed. Returns the exit code when it cannot.
 pub fn serve(port: u16) -> i32 {
+    // It was executed as /proc/self/exe, so that `ps` and `ss` call it `exe`. Its threads have the name from it.
+    let _ = nix::sys::prctl::set_name(NAME);
     let failed = |message: String| {
         let _ = writeln!(std::io::stderr(), "mock: {message}");
         exit::SURROUNDINGS

@@ -41,6 +41,9 @@ fn run_line(run: Run) -> RunLine {
         guard: page.guard().pid,
         host: page.host().pid,
         stopping: page.stop_since().is_some(),
+        suspended: [page.guard().pid, page.host().pid]
+            .iter()
+            .any(|pid| proc::stat(*pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))),
     });
     let jobs = jobs_of(&run);
     RunLine { name: run.name, path: run.path, user: jobs::user_name(run.uid), record, jobs }

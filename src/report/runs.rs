@@ -29,6 +29,8 @@ pub struct Record {
     pub guard: i32,
     pub host: i32,
     pub stopping: bool,
+    /// By Ctrl-Z or SIGSTOP: nothing of it goes on before SIGCONT but its jobs.
+    pub suspended: bool,
 }
 
 /// A job of a live run.
@@ -57,7 +59,11 @@ pub fn ps(runs: &[RunLine], as_json: bool) -> i32 {
         rows.push(match &run.record {
             Some(it) => {
                 let (up, guard, host) = (duration(it.up), it.guard.to_string(), it.host.to_string());
-                let up = if it.stopping { format!("{up}, stopping") } else { up };
+                let up = match it {
+                    Record { suspended: true, .. } => format!("{up}, suspended"),
+                    Record { stopping: true, .. } => format!("{up}, stopping"),
+                    _ => up,
+                };
                 vec![run.name.clone(), it.script.clone(), up, guard, host, user]
             }
             None => vec![run.name.clone(), "?".into(), "?".into(), "?".into(), "?".into(), user],
@@ -103,7 +109,7 @@ fn object(run: &RunLine) -> Value {
         let started = humantime::format_rfc3339_millis(it.started).to_string();
         let facts = json!({
             "script": it.script, "cwd": it.directory.to_string_lossy(), "started": started, "uptime_ms": ms(it.up), "guard": it.guard, "host": it.host,
-            "stopping": it.stopping,
+            "stopping": it.stopping, "suspended": it.suspended,
         });
         if let (Value::Object(object), Value::Object(facts)) = (&mut object, facts) {
             object.extend(facts);

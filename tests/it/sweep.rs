@@ -113,6 +113,24 @@ fn ps_lists_the_live_runs_with_their_jobs() {
     assert_eq!(lines.len(), 5, "{table}");
 }
 
+/// As after Ctrl-Z.
+#[test]
+fn ps_shows_a_suspended_run_as_such() {
+    let base = base();
+    let run = Live::start(base.path(), "shop.rhai", "spawn(\"db\", \"exec sleep 60\")");
+    let suspended = || ps(base.path()).first()?.get("suspended")?.as_bool();
+    assert_eq!(suspended(), Some(false));
+    let guard = Pid::from_raw(run.0.id().cast_signed());
+    kill(guard, Signal::SIGTSTP).expect("sent");
+    eventually("it is suspended", || suspended().filter(|is| *is));
+    let table = text(&bgjobs_in(base.path(), &["ps"]).stdout);
+    assert!(table.lines().nth(1).is_some_and(|line| line.contains(", suspended ")), "{table}");
+    kill(guard, Signal::SIGCONT).expect("sent");
+    eventually("it goes on", || suspended().filter(|is| !*is));
+    let table = text(&bgjobs_in(base.path(), &["ps"]).stdout);
+    assert!(!table.contains("suspended"), "{table}");
+}
+
 #[test]
 fn ps_says_so_when_nothing_runs() {
     let base = base();

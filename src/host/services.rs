@@ -1,6 +1,7 @@
 //! `start([…])`: a list of services, in parallel and in the order of their needs.
 
-use super::error::{Fallible, ScriptError};
+use super::error::{Fallible, Kind, ScriptError};
+use super::flow;
 use super::job::Job;
 use super::launch::{SPAWN_OPTIONS, launch_with};
 use super::ready::Starting;
@@ -16,6 +17,8 @@ struct Service {
     needs: Vec<String>,
     opts: Opts,
     starting: Option<Starting>,
+    /// What the modules that read files of services propose when it ends by itself with 0.
+    task_hint: Option<String>,
 }
 
 impl Service {
@@ -41,6 +44,10 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     })
     .map_err(|failed| {
         waits::failed("start", "the services", failed, &Opts::none("start"), &[], |error| error)
+    })
+    .map_err(|mut error| {
+        flow::change(&mut error, |error| propose_task(error, &services));
+        error
     })?;
     let job = |service: Service| {
         let starting = service.starting?;
@@ -49,8 +56,21 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     Ok(services.into_iter().filter_map(job).collect())
 }
 
+/// A service that has ended well may be meant as a task.
+fn propose_task(error: &mut ScriptError, services: &[Service]) {
+    let fact = |name: &str| error.facts.get(name).map(ToString::to_string);
+    if error.kind != Kind::JobDied || fact("code").as_deref() != Some("0") {
+        return;
+    }
+    let name = fact("job");
+    let service = services.iter().find(|service| Some(&service.name) == name.as_ref());
+    if let Some(hint) = service.and_then(|service| service.task_hint.clone()) {
+        error.hint = Some(hint);
+    }
+}
+
 fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
-    let known: Vec<&str> = SPAWN_OPTIONS.iter().copied().chain(["cmd", "needs"]).collect();
+    let known: Vec<&str> = SPAWN_OPTIONS.iter().copied().chain(["cmd", "needs", "task_hint"]).collect();
     let place = format!("start: service {}", index + 1);
     if !value.is_map() {
         return Err(ScriptError::usage(format!(
@@ -73,7 +93,8 @@ fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
         }
         None => Vec::new(),
     };
-    Ok(Service { name, command, needs, opts, starting: None })
+    let task_hint = opts.string("task_hint")?;
+    Ok(Service { name, command, needs, opts, starting: None, task_hint })
 }
 
 /// Names are unique, needs exist, and nobody needs itself through others.

@@ -406,6 +406,33 @@ fn several_services_with_a_mistake_are_not_started() {
     assert!(!ran.stderr.contains(" started"), "{}", ran.stderr);
 }
 
+/// A process that ends is a task, or a failure whose hint says how to say so.
+#[test]
+fn a_task_ends_before_the_services_start() {
+    let file = "app: test -e ready && exec sleep 60\nsetup: touch ready\n";
+    let run = |args: &[&str]| scenario("services-file", args, &[("Procfile", file)]);
+    let _ = run(&["--task", "setup", "--test", "echo tested"]).code(0).stdout("tested\n");
+    let ran = run(&["--only", "setup", "--test", "x"]).code(125);
+    let _ = ran.stderr_has("job `setup` ended").stderr_has("\ntry: --task setup   (if it is to end");
+    let _ = run(&["--task", "setpu", "--test", "x"]).code(2).stderr_has("did you mean `setup`?");
+    let ran = run(&["--task", "setup", "--ready", "setup=80", "--test", "x"]).code(2);
+    let _ = ran.stderr_has("--ready setup=80: it is a --task");
+
+    let services = [
+        "--service",
+        "web=test -e ready && exec sleep 60",
+        "--service",
+        "setup=touch ready",
+        "--test",
+        "echo tested",
+    ];
+    let run = |more: &[&str]| scenario("multi-service", &[&services, more].concat(), &[]);
+    let _ = run(&["--task", "setup"]).code(0).stdout("tested\n");
+    let _ = run(&["--task", "x"]).code(2).stderr_has("--task x: there is no --service x=");
+    let ran = scenario("multi-service", &["--service", "setup=true", "--test", "x"], &[]).code(125);
+    let _ = ran.stderr_has("\ntry: --task setup   (if it is to end");
+}
+
 #[test]
 fn health_is_waited_for_and_told() {
     if lacks(&["python3", "curl"]) {

@@ -290,7 +290,7 @@ pub struct Failure {
     pub hint: Option<String>,
 }
 
-/// A place in a script, with the line as it stands there.
+/// A place in a script, with the line as it stands there; or, without a line, an option as it was typed.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub file: String,
@@ -299,6 +299,15 @@ pub struct Place {
     pub text: String,
     /// How many characters to underline.
     pub width: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.file),
+            line => write!(f, "{}:{line}:{}", self.file, self.column),
+        }
+    }
 }
 
 /// The end of a log.

@@ -1,5 +1,6 @@
 //! An error of the evaluation → plain data for the report: message, place, the path to it.
 
+use super::called;
 use super::error::{self, Kind, Origin, ScriptError};
 use super::signature::{self, CallAdvice};
 use super::{engine, hints, import, method};
@@ -138,6 +139,7 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
         }
     }
     failure.trail = fold(frames);
+    called::tell_of_option(&mut failure);
     failure
 }
 

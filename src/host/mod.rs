@@ -33,6 +33,7 @@
 //! sleep, so that an interrupt gets through.
 
 mod assert;
+mod called;
 mod captured;
 mod check;
 mod command;

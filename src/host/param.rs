@@ -212,6 +212,14 @@ fn one_after_the_other(others: &[&str]) -> String {
     runs.collect::<Vec<_>>().join(" && ")
 }
 
+/// The parameters that are given, each with its value.
+pub fn given(args: &[String]) -> Vec<(String, String)> {
+    let value = |index: usize, inline: Option<&str>| {
+        inline.or_else(|| value_after(args, index, false)).unwrap_or_default().to_owned()
+    };
+    options(args).map(|(index, name, inline)| (name.to_owned(), value(index, inline))).collect()
+}
+
 /// The `--name` words with their positions and, for `--name=value`, their values. After `--` there are none.
 fn options(args: &[String]) -> impl Iterator<Item = (usize, &str, Option<&str>)> {
     args.iter().take_while(|arg| *arg != "--").enumerate().filter_map(|(index, arg)| {

@@ -77,9 +77,7 @@ impl Script {
                 && !self.rt.control().halted()
             {
                 let failure = failure::describe(&error, "");
-                let place = failure
-                    .place
-                    .map_or_else(String::new, |p| format!(" ({}:{}:{})", p.file, p.line, p.column));
+                let place = failure.place.map_or_else(String::new, |place| format!(" ({place})"));
                 let why = failure.message.lines().next().unwrap_or_default();
                 self.rt.warn(format!("on_exit: {why}{place}"));
             }

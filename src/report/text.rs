@@ -157,7 +157,7 @@ fn cut(line: &str, most: usize) -> String {
 }
 
 fn excerpt(text: &mut String, place: &Place, style: Style) {
-    let _ = writeln!(text, "  --> {}:{}:{}", place.file, place.line, place.column);
+    let _ = writeln!(text, "  --> {}", sanitize(&place.to_string()));
     if place.text.is_empty() {
         return;
     }
@@ -257,10 +257,7 @@ fn failed_tests(text: &mut String, tests: &[Tested], style: Style) {
     }
     for (name, failure) in failed.iter().take(MOST) {
         let why = failure.message.lines().next().unwrap_or_default();
-        let place = failure
-            .place
-            .as_ref()
-            .map_or_else(String::new, |at| format!(" ({}:{}:{})", at.file, at.line, at.column));
+        let place = failure.place.as_ref().map_or_else(String::new, |at| format!(" ({at})"));
         let _ = writeln!(text, "{} {name}: {}{place}", style.bad("FAILED"), clip(why));
     }
     if failed.len() > MOST {

@@ -5,7 +5,8 @@ mod meant;
 
 use crate::exit;
 use crate::isolate::Isolation;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use crate::words::{columns, folded};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub enum Command {
     Help(String),
     /// Something to print that only the argument parser knows.
     Text(String),
+    /// What completes the parameters of a script.
+    Params(Source),
     Mock {
         port: u16,
     },
@@ -139,7 +142,7 @@ enum Wall {
 #[command(
     name = "bgjobs",
     version,
-    max_term_width = 100,
+    max_term_width = WIDEST,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -188,7 +191,13 @@ enum Sub {
     Completions { shell: Shell },
     /// Print the manual page of bgjobs, or of one of its commands
     #[command(after_help = AFTER_MAN)]
-    Man { command: Option<String> },
+    Man {
+        /// The command, such as script; without it the page is that of bgjobs itself
+        command: Option<String>,
+    },
+    /// What a script asks for, a line each: for the completion of a shell
+    #[command(hide = true)]
+    Params { script: String },
     /// The server behind `mock(routes)`
     #[command(hide = true)]
     Mock {
@@ -247,7 +256,9 @@ Exit codes:
   128+n     ended by signal n
 
 Example:
-  bgjobs script -e 'start(\"web\", \"python3 -m http.server 8000\", #{ready: 8000}); run(\"curl -sf localhost:8000\")'
+  bgjobs script -e '
+    start(\"python3 -m http.server 8000\", #{ready: 8000});
+    run(\"curl -sf localhost:8000\")'
 
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
@@ -299,6 +310,7 @@ Examples:
 const AFTER_MAN: &str = "\
 Examples:
   bgjobs man | man -l -
+  bgjobs man script | man -l -
   bgjobs man script > ~/.local/share/man/man1/bgjobs-script.1";
 
 const AFTER_DOCTOR: &str = "\
@@ -308,6 +320,9 @@ container, under the service manager that your runs have: the answers differ.
 Exit codes:
   0    the basic promise holds here
   1    it does not: one of the first six lines says no";
+
+/// No help is wider.
+const WIDEST: usize = 100;
 
 /// Longer than any run; what is added to a time stays far from an overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -325,13 +340,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 /// Reads the command line. `Err` is the exit code after a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
-    let cli = Cli::try_parse();
-    if let Err(asked) = &cli
+    let parsed = fitting(Cli::command()).try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    if let Err(asked) = &parsed
         && !asked.use_stderr()
     {
         return Ok(Command::Help(help(asked)));
     }
-    let cli = cli.map_err(|e| {
+    let cli = parsed.map_err(|e| {
         use clap::error::ErrorKind::{InvalidSubcommand, UnknownArgument};
         let advice = match e.kind() {
             InvalidSubcommand | UnknownArgument => meant::instead(&words(), &Cli::command()),
@@ -364,6 +379,7 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Api { module } => Command::Api(module),
         Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
+        Sub::Params { script } => Command::Params(source(script.into())),
         Sub::Mock { port } => Command::Mock { port },
     })
 }
@@ -385,8 +401,7 @@ fn manual_page(command: Option<&str>) -> Result<String, i32> {
         Some(name) => match cli.find_subcommand(name).filter(|found| !found.is_hide_set()) {
             Some(found) => found.clone().display_name(format!("bgjobs-{name}")),
             None => {
-                let message = format!("there is no command '{name}'; see `bgjobs --help`\n");
-                let _ = cli.error(clap::error::ErrorKind::InvalidValue, message).print();
+                tell(&meant::no_page(name, &cli));
                 return Err(exit::USAGE);
             }
         },
@@ -396,6 +411,16 @@ fn manual_page(command: Option<&str>) -> Result<String, i32> {
     let _ =
         clap_mangen::Man::new(page).source(concat!("bgjobs ", env!("CARGO_PKG_VERSION"))).render(&mut text);
     Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// With a help that the reader's terminal has room for.
+fn fitting(cli: clap::Command) -> clap::Command {
+    let Some(width) = columns() else { return cli };
+    let folded_end = |command: clap::Command| match command.get_after_help().map(ToString::to_string) {
+        Some(text) => command.after_help(folded(&text, width)),
+        None => command,
+    };
+    cli.term_width(width.min(WIDEST)).mut_subcommands(move |it| folded_end(it).term_width(width.min(WIDEST)))
 }
 
 /// The words of this command line, without the program.

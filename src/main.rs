@@ -31,7 +31,7 @@
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
 //! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `cli, host, jobs → words`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
+//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `cli, host, jobs, report → words → sys`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
 //! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
@@ -75,6 +75,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Api(module)) => run::api(module.as_deref()),
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),
+        Ok(cli::Command::Params(source)) => run::params(&source),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,
     };

@@ -63,7 +63,7 @@ impl Param {
     }
 
     /// As in a line of usage: `[--name VALUE]...`.
-    fn in_usage(&self) -> String {
+    pub fn in_usage(&self) -> String {
         let dots = if self.is_list() { "..." } else { "" };
         let typed = self.typed();
         if self.required { format!("{typed}{dots}") } else { format!("[{typed}]{dots}") }

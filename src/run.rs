@@ -23,7 +23,7 @@
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
 
-use crate::cli::{Color, Options, Scripts};
+use crate::cli::{Color, Options, Scripts, Source};
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
@@ -431,10 +431,8 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
             let place = failure.take().and_then(|failure| failure.place);
             if let Some(at) = place {
                 let text = at.text.trim();
-                ending.bus.emit(Event::Text(format!(
-                    "the script was at {}:{}:{}: {text}\n",
-                    at.file, at.line, at.column
-                )));
+                let text = if text.is_empty() { String::new() } else { format!(": {text}") };
+                ending.bus.emit(Event::Text(format!("the script was at {at}{text}\n")));
             }
         }
         Some(_) => failure = None, // It failed because it was stopped.
@@ -565,6 +563,14 @@ pub fn help(options: &Options) -> Option<i32> {
     match host::manual(&options.source, &options.include) {
         Ok(manual) => manual.map(|manual| report::manual(&manual)),
         Err(failure) => Some(failed(&failure, options.color)),
+    }
+}
+
+/// What completes the parameters of a script: of one that cannot be read, nothing.
+pub fn params(source: &Source) -> i32 {
+    match host::manual(source, &[]) {
+        Ok(manual) => report::params(&manual.unwrap_or_default()),
+        Err(_) => exit::USAGE,
     }
 }
 

@@ -15,8 +15,10 @@ pub fn text(shell: Shell, cli: &Command) -> String {
     let filled = |template: &str| {
         template
             .replace("@scripts@", &words(builtin::scripts()))
+            .replace("@commands@", &words(shown.get_subcommands().map(Command::get_name)))
             .replace("@modules@", &words(builtin::modules()))
-            .replace("@valued@", &valued(&shown))
+            .replace("@valued@", &valued(&shown).join(" | "))
+            .replace("@fish_valued@", &valued(&shown).join(" "))
     };
     match shell {
         Shell::Bash => text + filled(BASH).as_str(),
@@ -33,28 +35,34 @@ fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 /// The commands without those that are in no help, which clap would offer as well.
 fn shown(cli: &Command) -> Command {
-    let commands = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands = || cli.get_subcommands().filter(|command| !command.is_hide_set());
     Command::new("bgjobs")
         .version(env!("CARGO_PKG_VERSION"))
-        .subcommands(commands.cloned())
+        .subcommands(commands().cloned())
         .mut_subcommand("script", |it| it.mut_arg("rest", |arg| arg.value_hint(ValueHint::Url)))
         .mut_subcommand("scripts", |it| {
             it.mut_arg("name", |arg| arg.value_parser(PossibleValuesParser::new(builtin::scripts())))
+        })
+        .mut_subcommand("man", |it| {
+            // Clap takes only what lasts; this process prints, and ends.
+            let names: Vec<&'static str> =
+                commands().map(|command| &*command.get_name().to_owned().leak()).collect();
+            it.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))
         })
         .mut_subcommand("api", |it| {
             it.mut_arg("module", |arg| arg.value_parser(PossibleValuesParser::new(builtin::modules())))
         })
 }
 
-/// The options of `bgjobs script` that take a value, as a pattern of bash.
-fn valued(cli: &Command) -> String {
+/// The options of `bgjobs script` that take a value.
+fn valued(cli: &Command) -> Vec<String> {
     let options = cli.find_subcommand("script").into_iter().flat_map(Command::get_opts);
     let names = options.flat_map(|option| {
         let short = option.get_short().map(|short| format!("-{short}"));
         let long = option.get_long().map(|long| format!("--{long}"));
         short.into_iter().chain(long)
     });
-    names.collect::<Vec<_>>().join(" | ")
+    names.collect()
 }
 
 /// What clap writes for zsh where a URL is hinted at. Only the script and its arguments have that hint, and nobody can
@@ -62,7 +70,7 @@ fn valued(cli: &Command) -> String {
 const MARK: &str = "_urls";
 
 const BASH: &str = r#"
-# In the place of FILE: the scripts that are built in, and files. Behind it, files.
+# In the place of FILE: the scripts that are built in, and files. Behind it, what the script asks for, and files.
 _bgjobs_script() {
     _bgjobs "$@"
     [[ "${COMP_WORDS[1]}" == script && "${COMP_CWORD}" -ge 2 ]] || return 0
@@ -77,6 +85,8 @@ _bgjobs_script() {
             -*) ;;
             *)
                 COMPREPLY=()
+                [[ "${cur}" == -* ]] || return 0
+                COMPREPLY=( $(compgen -W "$("$1" params "${COMP_WORDS[i]}" 2>/dev/null | cut -f 1)" -- "${cur}") )
                 return 0
                 ;;
         esac
@@ -92,10 +102,15 @@ complete -F _bgjobs_script -o bashdefault -o default bgjobs
 "#;
 
 const ZSH: &str = r#"
-# In the place of FILE: the scripts that are built in, and files. Behind it, files.
+# In the place of FILE: the scripts that are built in, and files. Behind it, what the script asks for, and files.
 _bgjobs_script() {
     if (( CURRENT == 1 )); then
         _alternative 'scripts:script that is built in:(@scripts@)' 'files:file:_files'
+    elif [[ "$PREFIX" == -* ]]; then
+        local -a params
+        params=("${(@f)$(_call_program params bgjobs params ${(q)words[1]})}")
+        params=("${params[@]/$'\t'/:}")
+        _describe -o 'parameter' params
     else
         _files
     fi
@@ -104,7 +119,25 @@ _bgjobs_script() {
 "#;
 
 const FISH: &str = r#"
+# What the script asks for, once there is one.
+function __bgjobs_params
+    set -l words (commandline -opc)
+    set -l next 3
+    while test $next -le (count $words)
+        switch $words[$next]
+            case @fish_valued@
+                set next (math $next + 2)
+            case '-*'
+                set next (math $next + 1)
+            case '*'
+                bgjobs params $words[$next] 2>/dev/null
+                return
+        end
+    end
+end
+complete -c bgjobs -n "__fish_bgjobs_using_subcommand script; and string match -q -- '-*' (commandline -ct)" -a "(__bgjobs_params)"
 complete -c bgjobs -n "__fish_bgjobs_using_subcommand script; and not __fish_seen_subcommand_from @scripts@" -a "@scripts@"
 complete -c bgjobs -n "__fish_bgjobs_using_subcommand scripts" -f -a "@scripts@"
 complete -c bgjobs -n "__fish_bgjobs_using_subcommand api" -f -a "@modules@"
+complete -c bgjobs -n "__fish_bgjobs_using_subcommand man" -f -a "@commands@"
 "#;

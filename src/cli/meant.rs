@@ -88,6 +88,18 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
     Some(Advice { message, note: Some(note), hint: "bgjobs --help".to_owned() })
 }
 
+/// `bgjobs man NAME` of no command.
+pub fn no_page(name: &str, cli: &Command) -> Advice {
+    let names: Vec<&str> =
+        cli.get_subcommands().filter(|it| !it.is_hide_set()).map(Command::get_name).collect();
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("bgjobs man {near}"),
+        None => "bgjobs man".to_owned(),
+    };
+    let note = Some(format!("commands are: {}", names.join(", ")));
+    Advice { message: format!("there is no command `{name}`"), note, hint }
+}
+
 /// `bgjobs script WORDS…` whose first word is no option of `bgjobs script`: one that is mistyped, or one of the script,
 /// which stands behind it.
 pub fn before_the_script(words: &[String], script: &Command) -> Option<Advice> {

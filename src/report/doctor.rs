@@ -2,6 +2,7 @@
 
 use super::table::{row, table};
 use super::text::{print, print_json};
+use crate::words::{columns, folded};
 use serde_json::json;
 use std::path::Path;
 
@@ -36,16 +37,18 @@ pub fn doctor(checks: &[Check], diagnosis: Diagnosis, as_json: bool) -> i32 {
         vec![check.name.to_owned(), mark.to_owned(), detail(check)]
     }));
     let mut text = table(&rows);
-    text.push_str("\nWhat the promise covers here: nothing that a run has started is left after\n");
+    let fitting = |words: &str| columns().map_or_else(|| words.to_owned(), |width| folded(words, width));
+    text.push('\n');
+    text.push_str(&fitting("What the promise covers here: nothing that a run has started is left after\n"));
     let covers: Vec<Vec<String>> = covers(diagnosis)
         .iter()
         .map(|(end, covered)| vec![format!("  {end}"), (*covered).to_owned()])
         .collect();
     text.push_str(&table(&covers));
-    text.push_str(
+    text.push_str(&fitting(
         "Not seen or not ours to end, so it is named where it can be: processes of other users (sudo, set-id\n\
          programs), processes in uninterruptible sleep, work handed to another daemon (docker, systemd-run, at).\n",
-    );
+    ));
     print(&text)
 }
 

@@ -1,7 +1,8 @@
 //! What a script says about itself: `bgjobs script FILE --help` and `bgjobs scripts`.
 
 use super::text::{print, print_json};
-use crate::manual::{Manual, Param, usage};
+use crate::manual::{Manual, Param};
+use crate::words::{columns, filled, folded};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -12,17 +13,29 @@ const WIDTH: usize = 100;
 pub fn manual(it: &Manual) -> i32 {
     let mut text = String::new();
     if !it.about.is_empty() {
-        let _ = writeln!(text, "{}\n", it.about);
+        let about = match columns() {
+            Some(width) => folded(&it.about, width),
+            None => format!("{}\n", it.about),
+        };
+        let _ = writeln!(text, "{about}");
     }
-    let _ = writeln!(text, "{}", format!("Usage: bgjobs script {} {}", it.name, arguments(it)).trim_end());
+    let usage = format!("Usage: bgjobs script {}", it.name);
+    let room = columns().map_or(usize::MAX, |width| width - 4);
+    let words = std::iter::once(usage).chain(arguments(it, room)).collect::<Vec<_>>();
+    let lines = filled(words.iter().map(String::as_str), room);
+    let _ = writeln!(text, "{}", lines.join("\n    "));
     if !it.params.is_empty() {
         text.push_str("\nParameters:\n");
         let typed = |param: &Param| format!("  {}", param.typed());
         let column = it.params.iter().map(|param| typed(param).chars().count()).max().unwrap_or(0) + 2;
+        // In a narrow terminal what it is for stands below it.
+        let beside = column + 24 <= width();
+        let column = if beside { column } else { 6 };
         for param in &it.params {
             let words = description(param);
-            let mut lines = wrapped(&words, WIDTH.saturating_sub(column).max(30)).into_iter();
-            let first = lines.next().unwrap_or_default();
+            let mut lines =
+                filled(words.split_whitespace(), width().saturating_sub(column).max(20)).into_iter();
+            let first = if beside { lines.next().unwrap_or_default() } else { String::new() };
             let _ = writeln!(text, "{}", format!("{:column$}{first}", typed(param)).trim_end());
             for line in lines {
                 let _ = writeln!(text, "{:column$}{line}", "");
@@ -32,12 +45,29 @@ pub fn manual(it: &Manual) -> i32 {
     print(&text)
 }
 
-fn arguments(it: &Manual) -> String {
-    let mut words = usage(&it.params);
-    if !it.complete {
-        words.push_str(" [ARGS]...");
+/// The parameters for a shell that completes them: the name, a tab, and what it is for.
+pub fn params(it: &Manual) -> i32 {
+    let mut text = String::new();
+    for param in &it.params {
+        let _ = writeln!(text, "--{}\t{}", param.name, param.help.replace(['\t', '\n'], " "));
     }
-    words.trim().to_owned()
+    text.push_str("--help\twhat it does and what each parameter is for\n");
+    print(&text)
+}
+
+/// What may be typed behind its name, each with its value where there is room for both.
+fn arguments(it: &Manual, room: usize) -> Vec<String> {
+    let more = (!it.complete).then(|| "[ARGS]...".to_owned());
+    let all = it.params.iter().map(Param::in_usage).chain(more);
+    let parts = |one: String| match one.chars().count() <= room {
+        true => vec![one],
+        false => one.split_whitespace().map(str::to_owned).collect(),
+    };
+    all.flat_map(parts).collect()
+}
+
+fn width() -> usize {
+    columns().unwrap_or(WIDTH).min(WIDTH)
 }
 
 fn description(param: &Param) -> String {
@@ -61,21 +91,6 @@ fn description(param: &Param) -> String {
     words.trim().to_owned()
 }
 
-/// Words in lines of at most this many characters, longer words alone.
-fn wrapped(words: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 /// The list of the scripts that are built in.
 pub fn scripts(all: &[Manual], as_json: bool) -> i32 {
     if as_json {
@@ -84,12 +99,16 @@ pub fn scripts(all: &[Manual], as_json: bool) -> i32 {
     }
     let mut text = String::new();
     for it in all {
-        let _ = writeln!(text, "{}: {}", it.name, it.sentence());
-        for line in wrapped(&arguments(it), WIDTH - 4) {
+        let sentence = format!("{}: {}", it.name, it.sentence());
+        let lines = filled(sentence.split_whitespace(), columns().map_or(usize::MAX, |width| width - 2));
+        let _ = writeln!(text, "{}", lines.join("\n  "));
+        let words = arguments(it, width() - 4);
+        for line in filled(words.iter().map(String::as_str), width() - 4) {
             let _ = writeln!(text, "    {line}");
         }
     }
-    text.push_str("\nbgjobs script NAME --help explains one, bgjobs scripts NAME prints its text.\n");
+    let end = "bgjobs script NAME --help explains one, bgjobs scripts NAME prints its text.";
+    let _ = write!(text, "\n{}", folded(end, width()));
     print(&text)
 }
 

@@ -9,7 +9,7 @@ mod terminal;
 mod text;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
-pub use manual::{manual, scripts};
+pub use manual::{manual, params, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,

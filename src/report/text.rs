@@ -157,7 +157,7 @@ fn cut(line: &str, most: usize) -> String {
 }
 
 fn excerpt(text: &mut String, place: &Place, style: Style) {
-    let _ = writeln!(text, "  --> {}", sanitize(&place.to_string()));
+    let _ = writeln!(text, "  --> {place}");
     if place.text.is_empty() {
         return;
     }

@@ -1,10 +1,18 @@
-//! Terminal modes, saved at the start and restored at the end: a job may have changed them.
+//! Terminal modes, saved at the start and restored at the end: a job may have changed them; and how wide a terminal is.
 
 use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use std::io::IsTerminal;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 pub struct Modes(Option<Termios>);
+
+/// How many columns a terminal has; none of anything else.
+pub fn columns(terminal: BorrowedFd) -> Option<usize> {
+    let mut size = nix::libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the descriptor is open, and `size` is what this request fills (ioctl_tty(2)).
+    let done = unsafe { nix::libc::ioctl(terminal.as_raw_fd(), nix::libc::TIOCGWINSZ, &raw mut size) };
+    (done == 0 && size.ws_col > 0).then_some(size.ws_col.into())
+}
 
 pub fn save() -> Modes {
     let stdin = std::io::stdin();

@@ -1,7 +1,7 @@
 //! The scenario scripts that are built in, run by their names against real servers, and how they are found, listed
 //! and explained.
 
-use crate::support::{Ran, Script, bgjobs, lacks, repo};
+use crate::support::{Ran, Script, bgjobs, lacks, repo, search_path};
 use std::fs;
 use std::process::{Command, Output};
 
@@ -139,7 +139,7 @@ fn completions_are_for_the_shell_that_was_named() {
 /// What bash offers for the last of these words, in a directory with the file `my.rhai`.
 fn completed(words: &[&str]) -> Vec<String> {
     let dir = tempfile::tempdir().expect("a directory");
-    fs::write(dir.path().join("my.rhai"), "").expect("written");
+    fs::write(dir.path().join("my.rhai"), "param(\"port\", 80)").expect("written");
     let script = "source \"$1\"; shift; COMP_WORDS=(bgjobs \"$@\"); COMP_CWORD=$#; \
                   _bgjobs_script bgjobs \"${!#}\" \"${COMP_WORDS[$#-1]}\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
     let text = call(&["completions", "bash"]).stdout;
@@ -147,6 +147,7 @@ fn completed(words: &[&str]) -> Vec<String> {
     let ran = Command::new("bash")
         .args(["-c", script, "bash", "completions"])
         .args(words)
+        .env("PATH", format!("{}:{}", bgjobs().parent().expect("a directory").display(), search_path()))
         .current_dir(dir.path())
         .output()
         .expect("bash starts");
@@ -170,6 +171,16 @@ fn a_shell_completes_the_names_of_what_is_built_in() {
         }
     }
     assert!(completed(&["script", "--"]).contains(&"--keep-logs".to_owned()));
+    // What a script asks for, once there is one: whether it is built in or not.
+    let asked = ["--cmd", "--test", "--url", "--ready-timeout", "--help"];
+    assert_eq!(completed(&["script", "serve-and-test", "--"]), asked);
+    assert_eq!(
+        completed(&["script", "-q", "--timeout", "5s", "serve-and-test", "--cmd", "x", "--u"]),
+        ["--url"]
+    );
+    assert_eq!(completed(&["script", "my.rhai", "--"]), ["--port", "--help"]);
+    assert_eq!(completed(&["script", "nowhere.rhai", "--"]), [""]);
+    assert_eq!(completed(&["man", "sc"]), ["script", "scripts"]);
     // The value of an option is none, nor is an argument of the script.
     for words in [&["script", "--color", ""][..], &["script", "demo", ""]] {
         assert!(!completed(words).contains(&"smoke".to_owned()), "{words:?}");
@@ -192,7 +203,8 @@ fn manual_pages_are_of_bgjobs_and_of_its_commands() {
     assert!(page.contains(".TH bgjobs-script 1") && page.contains("\\-\\-keep\\-logs"), "{page}");
     let unknown = call(&["man", "scripd"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("there is no command 'scripd'"), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("there is no command `scripd`"), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).ends_with("try: bgjobs man script\n"), "{}", stderr(&unknown));
 }
 
 #[test]
@@ -207,6 +219,70 @@ fn serve_and_test_ends_as_the_tests_do() {
     // The log shows what the tests have asked for.
     let failed = run("curl -sf $URL/missing").code(22);
     let _ = failed.stderr_has("last lines of server (").stderr_has("\"GET /missing HTTP/1.1\" 404");
+}
+
+/// The source of a script that is built in is not the caller's.
+#[test]
+fn an_error_of_a_built_in_script_points_at_what_was_typed() {
+    let run = |args: &[&str]| scenario("serve-and-test", args, &[]);
+    let points = |ran: Ran, at: &str| {
+        let line = format!("\n  --> {at}\n");
+        assert!(
+            ran.stderr.contains(&line) && !ran.stderr.contains("serve-and-test:"),
+            "{line}{}",
+            ran.stderr
+        );
+    };
+    points(run(&["--cmd", "exit 3", "--test", "x"]), "--cmd \"exit 3\"");
+    points(run(&["--cmd", "no-such-program here", "--test", "x"]), "--cmd \"no-such-program here\"");
+    points(run(&["--cmd", "sleep 60", "--ready-timeout", "100ms", "--test", "x"]), "--cmd \"sleep 60\"");
+    let url = "http://127.0.0.1:1/health";
+    points(
+        run(&["--cmd", "sleep 60", "--url", url, "--ready-timeout", "100ms", "--test", "x"]),
+        &format!("--url {url}"),
+    );
+    points(run(&["--cmd", "x", "--test", "x", "--url", "localhost"]), "--url localhost");
+    let ran = scenario("multi-service", &["--service", "api=exit 4", "--test", "x"], &[]);
+    let _ = ran.code(125).stderr_has("\n  --> --service \"api=exit 4\"\n");
+    let ran = run(&["--cmd", "x"]).code(2);
+    assert!(!ran.stderr.contains("-->"), "{}", ran.stderr);
+}
+
+/// COLUMNS says how many; a pipe gets each line whole.
+#[test]
+fn what_is_listed_and_explained_fits_the_terminal() {
+    let shown = |words: &[&str], columns: Option<usize>| {
+        let mut command = Command::new(bgjobs());
+        command.args(words).env_remove("COLUMNS").current_dir(repo(""));
+        command.envs(columns.map(|columns| ("COLUMNS", columns.to_string())));
+        stdout(&command.output().expect("bgjobs starts"))
+    };
+    let all: &[&[&str]] = &[
+        &["scripts"],
+        &["doctor"],
+        &["--help"],
+        &["script", "--help"],
+        &["sweep", "--help"],
+        &["doctor", "--help"],
+        &["man", "--help"],
+        &["completions", "--help"],
+        &["script", "serve-and-test", "--help"],
+        &["script", "python-app", "--help"],
+        &["script", "db-migrate", "--help"],
+    ];
+    for words in all {
+        let whole = shown(words, None);
+        for columns in [80, 50] {
+            let text = shown(words, Some(columns));
+            // A word that is wider than that stays one.
+            let wide = |line: &&str| line.chars().count() > columns && line.trim_start().contains(' ');
+            let wide: Vec<&str> = text.lines().filter(wide).collect();
+            assert!(wide.is_empty(), "{words:?} in {columns} columns: {wide:#?}");
+            let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).count();
+            assert!(letters(&text) >= letters(&whole), "{words:?}: nothing is lost");
+        }
+    }
+    assert!(shown(&["scripts"], None).lines().any(|line| line.chars().count() > 80));
 }
 
 #[test]

@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["builtin", "exit", "isolate", "words"]),
     ("builtin", &[]),
     ("manual", &[]),
-    ("words", &[]),
+    ("words", &["sys"]),
     ("guard", &["cli", "event", "exit", "isolate", "jobs", "report", "run", "rundir", "runs", "sys"]),
     ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "runs", "suite", "sys"]),
     ("doctor", &["cli", "exit", "isolate", "jobs", "report", "rundir", "sys"]),
@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rundir", &["sys"]),
     ("isolate", &["sys"]),
     ("mock", &["exit", "probe"]),
-    ("report", &["cli", "event", "exit", "isolate", "jobs", "manual", "secret", "sys"]),
+    ("report", &["cli", "event", "exit", "isolate", "jobs", "manual", "secret", "sys", "words"]),
     (
         "host",
         &[

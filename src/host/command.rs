@@ -267,7 +267,7 @@ const OF_HEALTHY: usize = 5;
 /// How many lines of what it has streamed itself.
 const AGAIN: usize = 8;
 
-/// The logs of the jobs, but of mocks, which only say what they were asked for; and how long they are.
+/// The logs of the jobs that live, but of mocks, which only say what they were asked for; and how long they are.
 pub fn logs() -> Vec<(Arc<Inner>, u64)> {
     /// Nobody reads more, and looking at thousands would cost more than most commands.
     const MOST: usize = 128;
@@ -300,14 +300,20 @@ fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Grown> {
     grown.take(MOST).collect()
 }
 
-/// The ends of the logs that have grown since, for a failure that has not brought others.
-pub fn show_logs(failure: &mut Failure, before: &[(Arc<Inner>, u64)]) {
+/// The ends of the logs that have grown since then, for a failure that has not brought others; also of jobs that have
+/// ended meanwhile, or have come.
+pub fn show_logs(failure: &mut Failure, before: &[(Arc<Inner>, u64)], then: Duration) {
     if !failure.tails.is_empty() {
         return;
     }
-    let since =
-        |job: &Inner| before.iter().find(|(old, _)| old.id == job.id).map_or(0, |(_, length)| *length);
-    let now: Vec<_> = logs().into_iter().map(|(job, _)| (Arc::clone(&job), since(&job))).collect();
+    let rt = rt();
+    let mocks = lock(&rt.mocks).clone();
+    let since = |job: Arc<Inner>| {
+        let over = rt.jobs.view(job.id).and_then(|view| view.ended).is_some_and(|ended| ended < then);
+        let length = before.iter().find(|(old, _)| old.id == job.id).map_or(0, |(_, length)| *length);
+        (!over && !mocks.contains(&job.id)).then_some((job, length))
+    };
+    let now: Vec<_> = rt.jobs.list().into_iter().filter_map(since).collect();
     failure.tails = grown(&now).into_iter().map(|grown| grown.tail).collect();
 }
 

@@ -58,7 +58,7 @@ impl Script {
                 failure.tails.clear();
                 failure.hint = None;
             } else if error::is_judgement(&error) {
-                command::show_logs(&mut failure, &[]);
+                command::show_logs(&mut failure, &[], Duration::ZERO);
             }
             failure
         })

@@ -125,7 +125,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
             let others = super::other_deaths(&rt.jobs);
             let died = error::is_death(&error) || !others.is_empty();
             failure.notes.extend(others);
-            command::show_logs(&mut failure, &logs);
+            command::show_logs(&mut failure, &logs, started);
             (Outcome::Failed(Box::new(failure)), died)
         }
     };

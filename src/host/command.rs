@@ -16,7 +16,6 @@ use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine};
 use std::cell::Cell;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -274,11 +273,7 @@ pub fn logs() -> Vec<(Arc<Inner>, u64)> {
     let rt = rt();
     let mocks = lock(&rt.mocks);
     let jobs = rt.jobs.live(MOST).into_iter().filter(|job| !mocks.contains(&job.id));
-    jobs.filter_map(|job| job.log.as_ref().map(|path| length(path)).map(|length| (job, length))).collect()
-}
-
-fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |meta| meta.len())
+    jobs.filter(|job| job.log.is_some()).map(|job| (Arc::clone(&job), job.log_length())).collect()
 }
 
 /// The end of a log that has grown.
@@ -292,10 +287,10 @@ struct Grown {
 fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Grown> {
     const MOST: usize = 3;
     let grown = before.iter().filter_map(|(job, before)| {
-        let path = job.log.as_ref().filter(|path| length(path) > *before)?;
+        let tail = error::log_tail(job).filter(|_| job.log_length() > *before)?;
         let ended = rt().jobs.view(job.id).map(|view| view.state);
         let of_living = !matches!(ended, Some(State::Ended(status)) if !status.success());
-        Some(Grown { tail: error::log_tail(&job.spec.name, path), of_living })
+        Some(Grown { tail, of_living })
     });
     grown.take(MOST).collect()
 }

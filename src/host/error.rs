@@ -10,10 +10,9 @@ use crate::exit;
 use crate::jobs::ExitStatus;
 use crate::jobs::fail::{Death, FailLine};
 use crate::jobs::spec::Expect;
-use crate::jobs::{self, Job, output, text};
+use crate::jobs::{self, Job, text};
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Position};
-use std::path::Path;
 use std::sync::atomic::Ordering::SeqCst;
 
 pub type Fallible<T> = Result<T, Box<EvalAltResult>>;
@@ -190,8 +189,8 @@ impl ScriptError {
     /// Shows the end of a job's log.
     #[must_use]
     pub fn log_of(self, job: &Job) -> Self {
-        match &job.log {
-            Some(path) => self.tail(log_tail(&job.spec.name, path)),
+        match log_tail(job) {
+            Some(tail) => self.tail(tail),
             None => self,
         }
     }
@@ -252,12 +251,17 @@ impl std::fmt::Display for ScriptError {
 /// How many lines of a log an error carries; the report shows fewer when there are several logs.
 const TAIL: usize = 20;
 
-pub fn log_tail(job: &str, path: &Path) -> Tail {
-    Tail {
-        title: format!("last lines of {job}"),
-        lines: output::folded_tail(path, TAIL),
-        path: Some(path.display().to_string()),
-    }
+/// The end of a job's log, and what has become of that, if it is not what it was.
+pub fn log_tail(job: &Job) -> Option<Tail> {
+    let path = job.log.as_ref()?.display().to_string();
+    Some(Tail {
+        title: format!("last lines of {}", job.spec.name),
+        lines: job.log_tail_folded(TAIL),
+        path: Some(match job.log_fate().describe() {
+            Some(fate) => format!("{path}, which {fate}"),
+            None => path,
+        }),
+    })
 }
 
 /// The script was stopped from outside: cannot be caught.
@@ -310,8 +314,8 @@ pub fn fail_line(job: &Job, found: &FailLine, waiting_for: Option<&str>) -> Scri
         .note(format!("its log has a line that matches /{}/ (`fail_on`)", found.pattern))
         .note(format!("command: {}", job.spec.command.display()))
         .log_of(job);
-    if let Some(log) = &job.log {
-        error = error.fact("output", output::tail(log, TAIL).join("\n"));
+    if job.log.is_some() {
+        error = error.fact("output", job.log_tail(TAIL).join("\n"));
     }
     error
 }
@@ -392,8 +396,8 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
         error =
             error.note(format!("{times} times it could not start a process or thread (max_procs {most})"));
     }
-    if let Some(log) = &job.log {
-        let end = output::tail(log, TAIL).join("\n");
+    if job.log.is_some() {
+        let end = job.log_tail(TAIL).join("\n");
         let missing = if status.code() == exit::NOT_FOUND { program::missing_in(&end) } else { None };
         error = missing.and_then(program::instead).into_iter().fold(error, ScriptError::hint);
         error = error.fact("output", end);

@@ -7,7 +7,6 @@ use super::ready;
 use super::runtime::rt;
 use super::services;
 use super::value::{self, Opts};
-use crate::jobs::output as log;
 use crate::jobs::spec::Expect;
 use crate::jobs::{self, Ask, Job as Inner, Sent, State, UNREAD, View};
 use crate::jobs::{strand, text};
@@ -235,7 +234,8 @@ mod functions {
     /// was dropped (`max_log`), the first line says so.
     #[rhai_fn(get = "output", pure)]
     pub fn output(job: &mut Job) -> String {
-        job.0.log.as_ref().map_or_else(String::new, |path| log::read_log(path))
+        rt().jobs.warn_of_log(&job.0);
+        job.0.log_text()
     }
 
     /// The last `n` lines of its log, as a string: as a terminal would show them, without colour codes, of a progress
@@ -249,7 +249,8 @@ mod functions {
     #[rhai_fn(name = "tail", pure)]
     pub fn tail(job: &mut Job, n: i64) -> String {
         let count = usize::try_from(n).unwrap_or(0);
-        job.0.log.as_ref().map_or_else(String::new, |path| log::tail(path, count).join("\n"))
+        rt().jobs.warn_of_log(&job.0);
+        job.0.log_tail(count).join("\n")
     }
 
     /// The lines of its log, as an array of strings, each as in `.tail(n)`.
@@ -261,7 +262,8 @@ mod functions {
     /// ```
     #[rhai_fn(name = "lines", pure)]
     pub fn lines(job: &mut Job) -> Array {
-        let text = job.0.log.as_ref().map_or_else(String::new, |path| log::read_log(path));
+        rt().jobs.warn_of_log(&job.0);
+        let text = job.0.log_text();
         text::lines(text.as_bytes()).map(Dynamic::from).collect()
     }
 
@@ -587,7 +589,7 @@ fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
         return Err(error::death(&job.0, &death, None).into());
     }
     let readiness = ready::of(job);
-    readiness.restart_at(job.0.log.as_ref().map_or(0, |path| log::size(path)));
+    readiness.restart_at(job.0.log_size());
     rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
     if readiness.is_awaited() {
         ready::wait(ctx, "restart", std::slice::from_ref(job), &Opts::none("restart"))
@@ -631,7 +633,7 @@ fn outcome(job: &Job) -> Outcome {
         Some(State::Ended(status)) => status,
         _ => jobs::ExitStatus::Code(0),
     };
-    let text = job.0.log.as_ref().map_or_else(String::new, |path| log::read_log(path));
+    let text = job.0.log_text();
     let ms = view.map_or(0, |v| millis(v.ended.unwrap_or_else(jobs::now).saturating_sub(v.started)));
     Outcome {
         code: i64::from(status.code()),

@@ -9,7 +9,6 @@ use super::value::{self, Opts};
 use super::{owner, ready};
 use crate::jobs::Job as Inner;
 use crate::jobs::control::lock;
-use crate::jobs::output;
 use crate::jobs::spec::Command;
 use crate::mock::{self, Answer, Content, Route};
 use rhai::plugin::*;
@@ -197,7 +196,7 @@ fn requests(job: &Inner) -> Fallible<Array> {
             .note("only what `mock(routes)` started records requests")
             .into());
     }
-    let log = job.log.as_deref().map(output::read_log).unwrap_or_default();
+    let log = job.log_text();
     let request = |value: &serde_json::Value| {
         let mut request: Map = from_json(value).try_cast().unwrap_or_default();
         let body = value["body"].as_str().unwrap_or_default();

@@ -171,7 +171,8 @@ impl Prober<'static> {
             (Condition::Log { pattern, times }, Some(job)) => {
                 let path = job.0.log.clone().unwrap_or_default();
                 watching = rt.jobs.watch(&path);
-                let reader = LogReader::from_offset(&path, log_from);
+                let reader =
+                    job.0.log_reader(log_from).unwrap_or_else(|| LogReader::of(&path, None, log_from));
                 Live::Log { probe: LogProbe::new(reader, pattern.clone(), *times), next: Duration::ZERO }
             }
             (Condition::Http { .. }, _) => Live::Http(Requests::new(interval)),
@@ -534,8 +535,11 @@ fn look_at_log(probe: &mut LogProbe, job: Option<&Job>, now: Duration) -> Attemp
             "a job's log grew faster than it was read: what was dropped of it was not looked at (max_log)",
         );
     }
-    if probe.reader.truncated && !before {
-        rt.warn("a job's log was truncated by somebody; reading it from its new start");
+    if let Some(job) = job {
+        job.0.log_was_read(&probe.reader);
+        if probe.reader.truncated && !before {
+            rt.jobs.warn_of_log(&job.0);
+        }
     }
     match found {
         Found::Match(captures) => Attempt::Ready(capture_array(captures)),

@@ -11,7 +11,6 @@ use super::wait::{self as waits, Common};
 use crate::event::Event;
 use crate::jobs::control::lock;
 use crate::jobs::fail::Death;
-use crate::jobs::output as log;
 use crate::jobs::port;
 use crate::jobs::{self, Ask, State};
 use crate::probe::{Attempt, DEFAULT_TIMEOUT, Look, Seen, Wait};
@@ -516,7 +515,7 @@ impl Starting {
         // What it has left, and a job that has failed without having ended.
         rt.jobs.stop(&[job.id], Ask::default(), &|| rt.control().run_halted());
         rt.checkpoint()?;
-        self.readiness.restart_at(job.log.as_ref().map_or(0, |path| log::size(path)));
+        self.readiness.restart_at(job.log_size());
         rt.jobs.respawn(job).map_err(|e| launch::spawn_error("start", &e, None))?;
         self.started += 1;
         rt.jobs.forgive(job.id, self.may_crash());

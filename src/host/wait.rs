@@ -11,7 +11,6 @@ use super::ready;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::Tail;
-use crate::jobs::output as log;
 use crate::jobs::{self, State, text};
 use crate::probe::http::{Request, Url};
 use crate::probe::target::{Target, Want};
@@ -531,7 +530,7 @@ fn one(
     let external = opts.bool("external")?.unwrap_or(false);
     let from = match (opts.string("from")?.as_deref(), job) {
         (None | Some("start"), Some(job)) => ready::of(job).log_from(),
-        (Some("now"), Some(job)) => job.0.log.as_ref().map_or(0, |path| log::size(path)),
+        (Some("now"), Some(job)) => job.0.log_size(),
         (None, None) => 0,
         (Some(other), _) => {
             return Err(ScriptError::usage(format!(
@@ -759,7 +758,7 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
             error =
                 error.hint(format!("{edit}   (`{}` listens on {other}, not on {wanted})", job.0.spec.name));
         }
-        if job.0.log.as_ref().is_some_and(|path| log::size(path) == 0) {
+        if job.0.log.is_some() && job.0.log_length() == 0 {
             error =
                 error.note(format!("the log of `{}` is empty: it may buffer its output", job.0.spec.name));
         }

@@ -63,7 +63,8 @@ impl Jobs {
         logs.retain(|log| log.id != job.id);
         // Of what is no regular file (a FIFO) nothing could be read a second time.
         let (false, Some(path), Some(_)) = (job.spec.fail_on.is_empty(), &job.log, job.file) else { return };
-        let (reader, patterns) = (LogReader::from_offset(path, from), job.spec.fail_on.clone());
+        let Some(reader) = job.log_reader(from) else { return };
+        let patterns = job.spec.fail_on.clone();
         let watching = self.watch(path);
         logs.push(Log { id: job.id, reader, patterns, unfinished: None, more: false, _watching: watching });
     }
@@ -104,6 +105,7 @@ impl Jobs {
             let missed = log.reader.missed;
             let News { lines, partial, more } = log.reader.news();
             log.more = more;
+            job.log_was_read(&log.reader);
             if log.reader.missed && !missed {
                 self.bus.emit(Event::Warning(
                     "a job's log grew faster than it was read: what was dropped of it was not searched for `fail_on`"

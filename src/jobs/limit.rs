@@ -93,6 +93,7 @@ impl Jobs {
                     limit
                 }
             };
+            self.warn_of_log(job);
             rest = rest.min(Duration::from_secs_f64(room as f64 / FASTEST));
         }
         if !said.full && is_full(&self.run_dir) {

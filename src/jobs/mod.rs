@@ -14,6 +14,7 @@
 //! text     how what they hold looks as text
 //! patient  files whose other end may keep one waiting
 //! terminal a job's terminal
+//! log      a job's log, wherever it is by now
 //! limit    keeps the logs within their limits
 //! files    files whose changes ring the bell
 //! fail     lines of a log that mean failure
@@ -38,6 +39,7 @@ mod files;
 mod last;
 pub mod leak;
 pub mod limit;
+mod log;
 mod order;
 pub mod output;
 pub mod patient;
@@ -69,6 +71,7 @@ use fail::Death;
 use files::Files;
 pub use files::Watching;
 use limit::FileId;
+use log::Held;
 use nix::fcntl::OFlag;
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::sys::signal::Signal;
@@ -127,6 +130,7 @@ struct Ends {
     stdin: Option<OwnedFd>,
     log: Option<PathBuf>,
     file: Option<FileId>,
+    held: Option<File>,
     capture: Option<Capture>,
     terminal: Option<Arc<Terminal>>,
 }
@@ -138,6 +142,8 @@ struct Opened {
     log: Option<PathBuf>,
     /// Which file the log is; none when it is not a regular one.
     file: Option<FileId>,
+    /// The same, for reading.
+    held: Option<File>,
     capture: Option<Capture>,
 }
 
@@ -293,6 +299,9 @@ impl Jobs {
             !changes.is_empty() && changes.iter().all(|change| change.job.kind == Kind::Command);
         let commands: Vec<JobId> =
             changes.iter().map(|change| change.job.id).filter(|_| commands_only).collect();
+        let ended = |change: &table::Change| matches!(change.state, State::Ended(_));
+        let over: Vec<Arc<Job>> =
+            changes.iter().filter(|change| ended(change)).map(|change| Arc::clone(&change.job)).collect();
         for change in changes {
             let job = change.job.spec.name.clone();
             match change.state {
@@ -306,6 +315,7 @@ impl Jobs {
             }
         }
         drop(table);
+        over.iter().for_each(|job| job.let_go_of_log());
         if commands_only {
             self.control.bell.ring_for(commands);
         } else {
@@ -405,19 +415,30 @@ impl Jobs {
         spec.check()?;
         let limited = self.limited(spec.limits)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
-        let Ends { child, stdin, log, file, capture, terminal } = if spec.pty {
+        let Ends { child, stdin, log, file, held, capture, terminal } = if spec.pty {
             self.open_terminal(&spec, owner, again)?
         } else {
             let (stdin, writer) = open_stdin(&spec.stdin, owner, &self.run_dir)?;
-            let Opened { stdout, stderr, log, file, capture } =
+            let Opened { stdout, stderr, log, file, held, capture } =
                 self.open_output(&spec.output, owner, again)?;
             let child = Descriptors { stdin, stdout, stderr };
-            Ends { child, stdin: writer, log, file, capture, terminal: None }
+            Ends { child, stdin: writer, log, file, held, capture, terminal: None }
         };
         let log_from = log.as_deref().filter(|_| again).map_or(0, output::size);
         let exec = spec.prepare(child, account, self.join(limited.as_ref()));
         let (stdin, too_chatty) = (Mutex::new(stdin), AtomicBool::new(false));
-        let job = Arc::new(Job { id, kind, spec, log, file, too_chatty, stdin, terminal, limited });
+        let job = Arc::new(Job {
+            id,
+            kind,
+            spec,
+            log,
+            file,
+            held: Held::new(held),
+            too_chatty,
+            stdin,
+            terminal,
+            limited,
+        });
         exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
@@ -499,6 +520,7 @@ impl Jobs {
                     file.set_permissions(Permissions::from_mode(0o600)).map_err(log_error)?;
                 }
                 let owner = owner.filter(|_| ours);
+                let held = regular.as_ref().and_then(|_| open::again(&file).ok());
                 let stdout = OwnedFd::from(file);
                 fd::set_blocking(&stdout).map_err(os("a descriptor"))?;
                 if let Some((uid, gid)) = owner {
@@ -511,7 +533,7 @@ impl Jobs {
                 if let (Some(log), Some(file), false) = (&log, file, ours || again) {
                     output::note(log, file);
                 }
-                Ok(Opened { stdout, stderr, log, file, capture: None })
+                Ok(Opened { stdout, stderr, log, file, held, capture: None })
             }
             Output::Captured => {
                 let (out_read, out_write) = fd::pipe().map_err(os("a pipe"))?;
@@ -522,7 +544,7 @@ impl Jobs {
                 }
                 let capture = Capture::new(out_read, err_read).map_err(os("a pipe"))?;
                 let (stdout, stderr) = (out_write, err_write);
-                Ok(Opened { stdout, stderr, log: None, file: None, capture: Some(capture) })
+                Ok(Opened { stdout, stderr, log: None, file: None, held: None, capture: Some(capture) })
             }
         }
     }
@@ -605,9 +627,9 @@ impl Jobs {
     pub fn finish_own_logs(&self) {
         for job in self.list() {
             job.complete_log();
-            if let (Some(log), Some(file)) = (&job.log, job.file)
+            if let (Some(log), Some(file)) = (job.log_place(), job.file)
                 && !log.starts_with(&self.run_dir)
-                && let Err(error) = output::finish_own(log, file)
+                && let Err(error) = output::finish_own(&log, file)
             {
                 self.bus.emit(Event::Warning(format!(
                     "the log `{}` could not be finished: {error}",

@@ -16,7 +16,7 @@ use crate::sys::vault;
 use nix::fcntl::OFlag;
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -407,6 +407,8 @@ fn stretch(file: &File, from: u64, to: u64) -> Stretch {
 /// what was read, reading goes on from its beginning.
 pub struct LogReader {
     path: PathBuf,
+    file: Option<File>,
+    next: Option<Box<LogReader>>,
     offset: u64,
     pub truncated: bool,
     /// Lines were dropped before they were read: the log is longer than its limit.
@@ -426,24 +428,53 @@ pub struct News {
 }
 
 impl LogReader {
+    /// Reads this file if it is known, until nothing more is in it and another one lies under the path.
+    pub fn of(path: &Path, file: Option<File>, offset: u64) -> Self {
+        let (path, partial) = (path.to_owned(), Vec::new());
+        Self { path, file, next: None, offset, truncated: false, missed: false, partial }
+    }
+
+    #[cfg(test)]
     pub fn from_offset(path: &Path, offset: u64) -> Self {
-        Self { path: path.to_owned(), offset, truncated: false, missed: false, partial: Vec::new() }
+        Self::of(path, None, offset)
     }
 
     /// How much of the log has been read.
     pub fn offset(&self) -> u64 {
-        self.offset
+        self.offset + self.next.as_ref().map_or(0, |next| next.offset())
     }
 
     /// How long the log is now.
     pub fn size(&self) -> u64 {
-        size(&self.path)
+        let size = |file: &File| file.metadata().map_or(0, |meta| meta.size());
+        let own = self.file.as_ref().map_or_else(|| self::size(&self.path), size);
+        own + self.next.as_ref().map_or(0, |next| next.size())
+    }
+
+    /// What is new in the file that lies under the path by now, if that is another one. Whoever writes may have opened
+    /// that, or go on in this one.
+    fn news_of_next(&mut self) -> News {
+        let id = |file: &File| file.metadata().ok().filter(Metadata::is_file).map(|meta| FileId::of(&meta));
+        if self.next.is_none() {
+            let other = open::read(&self.path)
+                .ok()
+                .filter(|file| id(file).is_some() && id(file) != self.file.as_ref().and_then(id));
+            self.next = other.map(|file| Box::new(Self::of(&self.path, Some(file), 0)));
+        }
+        let Some(next) = &mut self.next else { return News::default() };
+        let news = next.news();
+        self.missed |= next.missed;
+        self.truncated |= next.truncated;
+        news
     }
 
     /// Reads what is new, but not more than a piece that takes no noticeable time.
     pub fn news(&mut self) -> News {
         const PIECE: u64 = 1 << 20;
-        let Ok(file) = open::read(&self.path) else { return News::default() };
+        if self.file.is_none() {
+            self.file = open::read(&self.path).ok();
+        }
+        let Some(file) = &self.file else { return News::default() };
         let size = file.metadata().map_or(0, |meta| meta.size());
         if size < self.offset {
             self.offset = 0;
@@ -451,9 +482,9 @@ impl LogReader {
             self.partial.clear();
         }
         if size == self.offset {
-            return News::default();
+            return self.news_of_next();
         }
-        let Ok(piece) = piece(&file, self.offset, PIECE) else { return News::default() };
+        let Ok(piece) = piece(file, self.offset, PIECE) else { return News::default() };
         if piece.start > self.offset {
             self.missed |= piece.cut;
             self.partial.clear();
@@ -492,15 +523,14 @@ pub fn size(path: &Path) -> u64 {
 
 /// The whole log; of a very large one the first and the last part. What was dropped of its beginning is replaced
 /// by a line that says so.
-pub fn read_log(path: &Path) -> String {
+pub fn read_log(file: &File) -> String {
     const HALF: u64 = CAPTURE_LIMIT as u64 / 2;
     let mut text = Vec::new();
-    let Ok(file) = open::read(path) else { return String::new() };
     for _ in 0..TRIES {
         let size = file.metadata().map_or(0, |meta| meta.size());
-        let begin = hole::data_from(&file, 0).unwrap_or(0);
+        let begin = hole::data_from(file, 0).unwrap_or(0);
         let large = size.saturating_sub(begin) > 2 * HALF;
-        let head = stretch(&file, 0, if large { begin + HALF } else { size });
+        let head = stretch(file, 0, if large { begin + HALF } else { size });
         if head.cut {
             text.extend_from_slice(dropped(head.start).as_bytes());
         }
@@ -508,7 +538,7 @@ pub fn read_log(path: &Path) -> String {
             let skipped = usize::try_from(size - begin - 2 * HALF).unwrap_or(usize::MAX);
             text.extend_from_slice(text::whole_characters(&head.bytes));
             text.extend_from_slice(left_out(skipped).as_bytes());
-            text.extend_from_slice(text::from_character(&stretch(&file, size - HALF, size).bytes));
+            text.extend_from_slice(text::from_character(&stretch(file, size - HALF, size).bytes));
         } else {
             text.extend_from_slice(&head.bytes);
         }
@@ -528,24 +558,14 @@ fn dropped(bytes: u64) -> String {
     format!("… the first {bytes} bytes were dropped (max_log) …\n")
 }
 
-/// The last `count` lines of a file; reads only its end.
-pub fn tail(path: &Path, count: usize) -> Vec<String> {
-    text::last_lines(&end_of(path), count)
-}
-
-/// As [`tail`], for a report: what is repeated is folded.
-pub fn folded_tail(path: &Path, count: usize) -> Vec<String> {
-    text::last_lines_folded(&end_of(path), count)
-}
-
-fn end_of(path: &Path) -> Vec<u8> {
+/// The end of a log: as much as last lines are looked for in.
+pub fn end_of(file: &File) -> Vec<u8> {
     const MOST: u64 = 256 << 10;
-    let Ok(file) = open::read(path) else { return Vec::new() };
     let mut bytes = Vec::new();
     for _ in 0..TRIES {
         let size = file.metadata().map_or(0, |meta| meta.size());
         let from = size.saturating_sub(MOST);
-        bytes = stretch(&file, from, size).bytes;
+        bytes = stretch(file, from, size).bytes;
         if from > 0 {
             bytes.drain(..bytes.len() - text::from_character(&bytes).len());
         }
@@ -725,10 +745,14 @@ mod tests {
         punched.ok().map(|()| file)
     }
 
+    fn tail(file: &File, count: usize) -> Vec<String> {
+        text::last_lines(&end_of(file), count)
+    }
+
     #[test]
     fn a_log_without_its_beginning_says_so_and_shows_no_zeros() {
         let Some(file) = with_hole() else { return };
-        let text = read_log(file.path());
+        let text = read_log(file.as_file());
         let mut lines = text.lines();
         let first = lines.next().expect("a line");
         assert!(
@@ -737,8 +761,8 @@ mod tests {
         );
         assert!(lines.all(|line| line.len() == 9 && line.starts_with("line ")), "{text}");
         assert!(text.ends_with("line 9999\n") && !text.contains("line 0000"));
-        assert_eq!(tail(file.path(), 2), ["line 9998", "line 9999"]);
-        let all = tail(file.path(), 20_000);
+        assert_eq!(tail(file.as_file(), 2), ["line 9998", "line 9999"]);
+        let all = tail(file.as_file(), 20_000);
         assert!(all.len() < 6000 && all.iter().all(|line| line.len() == 9), "{}", all.len());
     }
 
@@ -769,7 +793,7 @@ mod tests {
         if hole::data_from(file.as_file(), 0) == Some(0) {
             return println!("skipped: this file system has no holes");
         }
-        assert_eq!(read_log(file.path()), "after\n");
+        assert_eq!(read_log(file.as_file()), "after\n");
         assert_eq!(LogReader::from_offset(file.path(), 0).news().lines, ["after"]);
     }
 

@@ -8,6 +8,7 @@ use super::cgroup::Limited;
 use super::fail::{Death, FailLine};
 use super::leak;
 use super::limit::FileId;
+use super::log::Held;
 use super::order::{self, History};
 use super::spec::{Expect, KillMode, Spec};
 use super::stop::{self, Partly, Stage};
@@ -52,6 +53,8 @@ pub struct Job {
     pub log: Option<PathBuf>,
     /// Which file that was when it was opened; none when it is not a regular one.
     pub file: Option<FileId>,
+    /// What is kept of it, should it go.
+    pub(super) held: Held,
     /// Its log passed its limit and could not be kept short: it is stopped, which is a death.
     pub too_chatty: AtomicBool,
     /// The writing end of its stdin, when that is a pipe or a terminal.

@@ -72,12 +72,13 @@ impl Jobs {
         let ours = || fd::duplicate(&master).map_err(terminal);
         let theirs = || fd::duplicate(&slave).map_err(terminal);
         let child = Descriptors { stdin: theirs()?, stdout: theirs()?, stderr: theirs()? };
-        let mut ends = Ends { child, stdin: None, log: None, file: None, capture: None, terminal: None };
+        let mut ends =
+            Ends { child, stdin: None, log: None, file: None, held: None, capture: None, terminal: None };
         if let Output::Captured = spec.output {
             ends.capture = Some(Capture::of_terminal(ours()?));
         } else {
             let opened = self.open_output(&spec.output, owner, again)?;
-            (ends.log, ends.file) = (opened.log, opened.file);
+            (ends.log, ends.file, ends.held) = (opened.log, opened.file, opened.held);
             let terminal = Arc::new(Terminal { master: ours()?, log: Mutex::new(opened.stdout) });
             ends.terminal = Some(Arc::clone(&terminal));
             // Until the last process has let go of it; our own `slave` keeps it open up to the fork.

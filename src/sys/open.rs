@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 /// As many links as the kernel follows (path_resolution(7)).
@@ -27,6 +27,14 @@ const MOST_LINKS: usize = 40;
 /// As [`with`].
 pub fn read(path: &Path) -> io::Result<File> {
     with(path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, 0)
+}
+
+/// A file that is open here, for reading, with an offset of its own: wherever it lies by now, or nowhere.
+///
+/// # Errors
+/// As open(2).
+pub fn again(file: &File) -> io::Result<File> {
+    File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 /// With these flags, and this mode if it is created. Relative paths are those of this process.

@@ -5,7 +5,7 @@ use super::{clock, memory, wait};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -464,7 +464,7 @@ pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32
 }
 
 /// Where a regular file that is open here lies.
-pub fn open_path(fd: &OwnedFd) -> Option<PathBuf> {
+pub fn open_path(fd: &impl AsRawFd) -> Option<PathBuf> {
     let place = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
     place.is_absolute().then_some(place)
 }

@@ -267,3 +267,84 @@ fn what_somebody_else_has_planted_beside_the_run_directory_is_not_used() {
         std::fs::remove_dir_all(&tmp).expect("removed");
     }
 }
+
+/// What a job does to its own log, in `own.log`, and what is said of that.
+const FATES: &[(&str, &str)] = &[
+    ("rm own.log", "was deleted"),
+    ("mv own.log old.log", "was renamed to "),
+    ("mv own.log old.log; echo new > own.log", "was renamed to "),
+];
+
+#[test]
+fn a_log_that_is_gone_is_named_and_read_all_the_same() {
+    for (act, fate) in FATES {
+        let dir = tempfile::tempdir().expect("directory");
+        let code = format!(
+            r#"let job = spawn("api", "echo before; read go; {act}; echo after; read go; echo error: last; exec sleep 60",
+                #{{log: "own.log", stdin: "pipe", fail_on: "^error"}});
+            job.wait_log("^before$");
+            job.send("\n");
+            job.wait_log("^after$");
+            assert_eq(job.lines().filter(|line| line != "new"), ["before", "after"]);
+            assert_contains(job.tail(9), "before\nafter");
+            assert_throws(|| job.wait_log("never", "300ms"), "timeout");
+            job.send("\n");
+            job.wait_log("never");"#
+        );
+        let ran = Script::code(&code).cwd(dir.path()).run().code(125);
+        let said = format!("own.log, {fate}");
+        let ran = ran.stderr_has("warning: the log of api, /").stderr_has(&said);
+        let ran =
+            ran.stderr_has(&format!("own.log, which {fate}")).stderr_has("  | after\n  | error: last\n");
+        assert_eq!(ran.stderr.matches("warning: the log").count(), 1, "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_log_of_a_job_that_has_ended_is_read_although_it_was_deleted() {
+    let dir = tempfile::tempdir().expect("directory");
+    let code = r#"let job = spawn("api", "echo before; rm own.log; echo after; exit 3", #{log: "own.log"}); sleep("60s");"#;
+    let ran = Script::code(code).cwd(dir.path()).run().code(125);
+    let _ = ran.stderr_has("own.log, which was deleted):\n  | before\n  | after\n");
+    // Descriptors are held for living jobs, and for what could not be found otherwise.
+    let code = r#"for i in 0..20 { spawn(["true"]).wait(); }
+        let held = || output("ls -l /proc/$PPID/fd | grep -c '[.]log$' || true");
+        eventually(|| assert_eq(held.call(), "0"));
+        let job = spawn("exec sleep 60");
+        assert_eq(held.call(), "1");"#;
+    let _ = Script::code(code).run().code(0);
+}
+
+#[test]
+fn a_log_that_was_truncated_is_named() {
+    let dir = tempfile::tempdir().expect("directory");
+    let code = r#"let job = spawn("api", "echo before; read go; : > own.log; echo new; exec sleep 60", #{log: "own.log", stdin: "pipe"});
+        job.wait_log("^before$");
+        job.send("\n");
+        job.wait_log("^new$");
+        job.wait_log("never", "300ms");"#;
+    let ran = Script::code(code).cwd(dir.path()).run().code(124);
+    let _ =
+        ran.stderr_has("own.log, was truncated\n").stderr_has("own.log, which was truncated):\n  | new\n");
+}
+
+#[test]
+fn a_wait_goes_on_in_the_log_that_has_come_in_the_place_of_the_old_one() {
+    let dir = tempfile::tempdir().expect("directory");
+    let code = r#"let job = spawn("api", "echo before; read go; mv own.log old.log; exec > own.log; echo rotated; exec sleep 60",
+            #{log: "own.log", stdin: "pipe"});
+        job.wait_log("^before$");
+        parallel([|| job.wait_log("^rotated$"), || job.send("\n")]);
+        assert_eq(job.lines(), ["before", "rotated"]);"#;
+    let _ = Script::code(code).cwd(dir.path()).run().code(0);
+}
+
+#[test]
+fn no_secret_stays_in_a_log_that_was_renamed() {
+    let dir = tempfile::tempdir().expect("directory");
+    let code = r#"secret("hunter2hunter2");
+        let job = spawn("api", "echo hunter2hunter2; mv own.log old.log; echo moved; exec sleep 60", #{log: "own.log"});
+        job.wait_log("moved");"#;
+    let _ = Script::code(code).cwd(dir.path()).run().code(0);
+    assert_eq!(std::fs::read_to_string(dir.path().join("old.log")).expect("text"), "***\nmoved\n");
+}

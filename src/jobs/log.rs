@@ -1,0 +1,151 @@
+//! A job's log, wherever it is by now: its job, or somebody, may have deleted, renamed or truncated it meanwhile, as
+//! rotation does. What can still be read is: through a descriptor that is held while the job lives, and afterwards if
+//! the log is no more where it was. What lies under its name since is read after it.
+
+use super::control::lock;
+use super::limit::FileId;
+use super::output::{self, LogReader};
+use super::table::Job;
+use super::{Jobs, text};
+use crate::event::Event;
+use crate::sys::{open, proc};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+/// What is kept of a log.
+#[derive(Default)]
+pub struct Held {
+    file: Mutex<Option<File>>,
+    /// The most that was ever seen in it.
+    longest: AtomicU64,
+    /// Its fate has been said.
+    said: AtomicBool,
+}
+
+impl Held {
+    pub fn new(file: Option<File>) -> Self {
+        Self { file: Mutex::new(file), ..Self::default() }
+    }
+}
+
+/// What has become of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    InPlace,
+    Truncated,
+    Renamed(PathBuf),
+    Deleted,
+}
+
+impl Fate {
+    /// As in "its log …".
+    pub fn describe(&self) -> Option<String> {
+        match self {
+            Self::InPlace => None,
+            Self::Truncated => Some("was truncated".to_owned()),
+            Self::Renamed(to) => Some(format!("was renamed to {}", to.display())),
+            Self::Deleted => Some("was deleted".to_owned()),
+        }
+    }
+}
+
+impl Jobs {
+    /// Says once what has become of a job's log, if it is not what it was.
+    pub fn warn_of_log(&self, job: &Job) {
+        if let Some(fate) = job.log_fate().describe()
+            && !job.held.said.swap(true, SeqCst)
+        {
+            let path = job.log.as_deref().unwrap_or_else(|| Path::new("")).display();
+            self.bus.emit(Event::Warning(format!("the log of {}, {path}, {fate}", job.spec.name)));
+        }
+    }
+}
+
+impl Job {
+    /// What has become of its log.
+    pub fn log_fate(&self) -> Fate {
+        let held = lock(&self.held.file);
+        let Some(file) = &*held else { return Fate::InPlace };
+        let Ok(meta) = file.metadata() else { return Fate::InPlace };
+        let at_path = self.log.as_ref().and_then(|path| std::fs::symlink_metadata(path).ok());
+        if at_path.is_some_and(|at_path| FileId::of(&at_path) == FileId::of(&meta)) {
+            let longest = self.held.longest.fetch_max(meta.size(), SeqCst);
+            return if meta.size() < longest { Fate::Truncated } else { Fate::InPlace };
+        }
+        match proc::open_path(file).filter(|_| meta.nlink() > 0) {
+            Some(to) => Fate::Renamed(to),
+            None => Fate::Deleted,
+        }
+    }
+
+    /// Where it lies by now, as far as that is known.
+    pub(super) fn log_place(&self) -> Option<PathBuf> {
+        match self.log_fate() {
+            Fate::Renamed(to) => Some(to),
+            _ => self.log.clone(),
+        }
+    }
+
+    /// What somebody who reads along has seen of it.
+    pub fn log_was_read(&self, reader: &LogReader) {
+        let length = if reader.truncated { u64::MAX } else { reader.offset() };
+        self.held.longest.fetch_max(length, SeqCst);
+    }
+
+    /// Its log, and what lies where that was.
+    fn log_files(&self) -> Vec<File> {
+        let Some(path) = &self.log else { return Vec::new() };
+        let at_path = open::read(path).ok();
+        let is_other = |file: &File| file.metadata().is_ok_and(|meta| Some(FileId::of(&meta)) != self.file);
+        let moved = match at_path.as_ref().is_none_or(is_other) {
+            true => lock(&self.held.file).as_ref().and_then(|file| open::again(file).ok()),
+            false => None,
+        };
+        moved.into_iter().chain(at_path).collect()
+    }
+
+    /// All that is in it.
+    pub fn log_text(&self) -> String {
+        self.log_files().iter().map(output::read_log).collect()
+    }
+
+    /// Its last lines.
+    pub fn log_tail(&self, count: usize) -> Vec<String> {
+        text::last_lines(&self.log_end(), count)
+    }
+
+    /// Its last lines for a report: what is repeated is folded.
+    pub fn log_tail_folded(&self, count: usize) -> Vec<String> {
+        text::last_lines_folded(&self.log_end(), count)
+    }
+
+    fn log_end(&self) -> Vec<u8> {
+        self.log_files().iter().flat_map(output::end_of).collect()
+    }
+
+    /// How long it is, without what lies where it was.
+    pub fn log_size(&self) -> u64 {
+        self.log_files().first().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.size())
+    }
+
+    /// How much there is to read, with what lies where it was.
+    pub fn log_length(&self) -> u64 {
+        self.log_files().iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.size()).sum()
+    }
+
+    /// Reads it from an offset on, as it grows.
+    pub fn log_reader(&self, offset: u64) -> Option<LogReader> {
+        let path = self.log.as_ref()?;
+        Some(LogReader::of(path, self.log_files().into_iter().next(), offset))
+    }
+
+    /// The job has ended: a descriptor is kept only for a log that cannot be found otherwise.
+    pub(super) fn let_go_of_log(&self) {
+        if !matches!(self.log_fate(), Fate::Renamed(_) | Fate::Deleted) {
+            lock(&self.held.file).take();
+        }
+    }
+}

@@ -210,8 +210,8 @@ fn hang<'a>(place: &'a Place, at: &str, code: &str) -> Run<'a> {
     run
 }
 
-/// What the guard gives a host that has said that its stop has begun: the grace period and four seconds.
-const GUARDS_PATIENCE: Duration = Duration::from_millis(4300);
+/// What the guard gives a host that has said that its stop has begun: twice the grace period and four seconds.
+const GUARDS_PATIENCE: Duration = Duration::from_millis(4600);
 /// How late it may be on a busy machine.
 const LATE: Duration = Duration::from_secs(4);
 

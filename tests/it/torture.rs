@@ -106,8 +106,10 @@ struct End {
     status: Status,
     /// Jobs get their time to shut down.
     grace: bool,
-    /// What it may take besides the grace period.
+    /// What it may take besides the grace periods.
     bound: Duration,
+    /// How many of them: the guard waits for two, in which a host that is well stops the jobs in their order.
+    graces: u32,
 }
 
 const ON: &str = "loop { sleep(0.003); }";
@@ -117,7 +119,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const fn end(name: &'static str, act: Act, status: Status) -> End {
     let bound = SECOND;
-    End { name, act, then: ON, options: &[], env: None, under: &[], status, grace: true, bound }
+    End { name, act, then: ON, options: &[], env: None, under: &[], status, grace: true, bound, graces: 1 }
 }
 
 const fn within(name: &'static str, then: &'static str, code: i32) -> End {
@@ -164,6 +166,7 @@ const ENDS: &[End] = &[
         grace: false, // It has passed when the guard gives up on the host.
         // 4 s, and what the host has waited for a processor, of which it may have one with everybody else.
         bound: Duration::from_secs(7),
+        graces: 2,
         ..end("deadlock in teardown", Act::Switch(Some(TERM)), Status::Signal(TERM))
     },
     end("TERM, KILL 100 ms later", Act::Twice(TERM, KILL, 100), Status::Any),
@@ -400,7 +403,9 @@ fn run_one(end: &End, seed: u64) -> Outcome {
         (true, false) => SECOND,
         _ => Duration::ZERO,
     };
-    let bound = grace + end.bound + starting;
+    // What a command has left outlives the jobs that were started after it, so that they stop one after the other.
+    let waves = if !killed && victims.contains(&"holder") { 2 } else { 1 };
+    let bound = grace * end.graces.max(waves) + end.bound + starting;
     let mut survivors = 0;
     let took = if end.name == BOTH {
         survivors = count_survivors(&mut run, grace);

@@ -4,6 +4,7 @@ use crate::support::{Script, bgjobs, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -54,7 +55,9 @@ impl Live {
         let code = format!("{code}; write_file({ready:?}, \"\"); loop {{ sleep(0.01); }}");
         std::fs::write(&file, code).expect("written");
         let script = Script::file(&file).env("TMPDIR", &base.to_string_lossy());
-        let child = script.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        // In a group of its own, as a shell starts it: the kernel suspends nobody in an orphaned group (setpgid(2)), which
+        // ours is in CI.
+        let child = script.command().process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         let live = Self(child.expect("bgjobs starts"));
         eventually("the script is running", || ready.exists().then_some(()));
         live

@@ -73,11 +73,16 @@ pub fn usage(pid: i32) -> Option<Usage> {
     parse_usage(&String::from_utf8_lossy(&bytes))
 }
 
+/// In bytes: 4096 on most machines, up to 64 KiB on some with aarch64.
+fn page_size() -> u64 {
+    // SAFETY: sysconf only asks.
+    u64::try_from(unsafe { nix::libc::sysconf(nix::libc::_SC_PAGESIZE) }).unwrap_or(4096)
+}
+
 fn parse_usage(text: &str) -> Option<Usage> {
     let fields: Vec<&str> = text[text.rfind(')')? + 1..].split_ascii_whitespace().collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
-    // SAFETY: sysconf only asks.
-    let page = u64::try_from(unsafe { nix::libc::sysconf(nix::libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let page = page_size();
     // utime, stime, cutime, cstime.
     let cpu = [11, 12, 13, 14].into_iter().map(number).sum::<Option<u64>>()?;
     Some(Usage { rss: number(21)?.saturating_mul(page), cpu: ticks(cpu) })
@@ -500,8 +505,7 @@ pub fn has_room(bytes: u64) -> bool {
     let Ok((limit, _)) = getrlimit(Resource::RLIMIT_AS) else { return true };
     let pages = fs::read_to_string("/proc/self/statm");
     let pages = pages.ok().and_then(|text| text.split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
-    const PAGE: u64 = 4096;
-    limit == RLIM_INFINITY || pages.saturating_mul(PAGE).saturating_add(bytes) <= limit
+    limit == RLIM_INFINITY || pages.saturating_mul(page_size()).saturating_add(bytes) <= limit
 }
 
 /// Whether /proc is mounted and shows this process under the number that it knows itself by. In a PID namespace

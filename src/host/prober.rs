@@ -375,6 +375,9 @@ pub enum Advice {
     NoHttp1,
 }
 
+/// Where nobody listens, the kernel may still forward the port to somebody: so often a request is made all the same.
+const EVEN_SO: Duration = Duration::from_millis(100);
+
 /// The requests of one wait: one, and another beside it when there was no answer for long.
 struct Requests {
     under_way: Vec<Sent>,
@@ -386,6 +389,8 @@ struct Requests {
     advice: Option<Advice>,
     /// What has come may be what a server says that is not asked by TLS.
     wants_tls: bool,
+    /// Until then no request is made where nobody listens.
+    even_so: Duration,
 }
 
 struct Sent {
@@ -419,6 +424,7 @@ impl Requests {
             answers_since: None,
             advice: None,
             wants_tls: false,
+            even_so: Duration::ZERO,
         }
     }
 
@@ -444,9 +450,12 @@ impl Requests {
             if look == Look::Event || now < self.next {
                 return Attempt::Busy;
             }
-            if let Some(seen) = unreachable(target) {
+            if now < self.even_so
+                && let Some(seen) = unreachable(target)
+            {
                 return Attempt::NotYet(seen);
             }
+            self.even_so = now + EVEN_SO;
             self.send(target, limit.unwrap_or(LONGEST), now);
             return Attempt::Busy;
         };
@@ -511,17 +520,14 @@ impl Requests {
     }
 }
 
-/// Why a request would be of no use. Whether somebody listens at all is known at a tenth of its cost; and where nobody
-/// does, the kernel may still forward the port to somebody.
+/// Why a request would be of no use. Whether somebody listens at all is known at a tenth of its cost, and without a
+/// connection that would say nothing to a server that has just begun to listen.
 fn unreachable(target: &Target) -> Option<String> {
     if let Some(path) = &target.request.unix_socket {
         return (!path.exists()).then(|| "there is no such Unix socket".to_owned());
     }
     let port = target.local_port()?;
-    if jobs::port::in_use(port) {
-        return None;
-    }
-    tcp::connect(&target.request.url.addresses()?).err()
+    (!jobs::port::in_use(port)).then(|| "connection refused".to_owned())
 }
 
 /// One look at a log.

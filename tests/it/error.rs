@@ -87,7 +87,8 @@ fn header(script: &Path, key: &str) -> Vec<String> {
     line.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-/// Replaces what differs from run to run: times, process ids, the run directory.
+/// Replaces what differs from run to run and from machine to machine: times, process ids, the run directory, the
+/// number of directories in PATH.
 fn redact(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines() {
@@ -102,7 +103,8 @@ fn redact(text: &str) -> String {
         result.push_str(&line);
         result.push('\n');
     }
-    let mut result = redact_after(&result, "pid ", "PID");
+    let result = redact_after(&result, "pid ", "PID");
+    let mut result = redact_after(&result, "none of the ", "N");
     let root = repo("").display().to_string();
     result = result.replace(root.trim_end_matches('/'), "ROOT");
     result

@@ -141,7 +141,7 @@ pub struct Prober<'a> {
     since: Duration,
     live: Live<'a>,
     /// As long as it is waited for, a change of its file is an event.
-    _watching: Option<Watching>,
+    watching: Option<Watching>,
 }
 
 enum Live<'a> {
@@ -152,7 +152,11 @@ enum Live<'a> {
         next: Duration,
     },
     Http(Requests),
-    Tcp(Background<Result<Option<SocketAddr>, String>>),
+    Tcp {
+        background: Background<Result<Option<SocketAddr>, String>>,
+        /// Until then nobody is connected to where nobody listens.
+        even_so: Duration,
+    },
     Cmd(Box<CommandProbe<'a>>),
 }
 
@@ -177,7 +181,8 @@ impl Prober<'static> {
             }
             (Condition::Http { .. }, _) => Live::Http(Requests::new(interval)),
             (Condition::Port { .. } | Condition::Socket(_), _) => {
-                Live::Tcp(Background::new(Arc::clone(&rt.jobs.control)))
+                let background = Background::new(Arc::clone(&rt.jobs.control));
+                Live::Tcp { background, even_so: Duration::ZERO }
             }
             (Condition::Cmd { command, limit }, _) => {
                 let opts = Opts::none("wait_cmd");
@@ -196,7 +201,7 @@ impl Prober<'static> {
             }
             _ => Live::Idle,
         };
-        Ok(Self { condition, job, external, since: jobs::now(), live, _watching: watching })
+        Ok(Self { condition, job, external, since: jobs::now(), live, watching })
     }
 
     /// As `new`, for a command with options of its own.
@@ -208,8 +213,13 @@ impl Prober<'static> {
             external: false,
             since: jobs::now(),
             live: Live::Cmd(Box::new(probe)),
-            _watching: None,
+            watching: None,
         })
+    }
+
+    /// Whether an event tells whenever there is something to see.
+    pub fn is_told(&self) -> bool {
+        self.condition.is_eventful() && self.watching.is_some()
     }
 
     /// One attempt. What it is ready with is what the wait returns.
@@ -277,13 +287,22 @@ impl Prober<'static> {
                 truth(ended, "running")
             }
             // No event tells of the others.
-            (_, Live::Tcp(background)) if look == Look::Event && !background.under_way() => Attempt::Busy,
+            (_, Live::Tcp { background, .. }) if look == Look::Event && !background.under_way() => {
+                Attempt::Busy
+            }
             (_, Live::Idle) if look == Look::Event => Attempt::Busy,
-            (Condition::Port { host, port }, Live::Tcp(background)) => {
+            (Condition::Port { host, port }, Live::Tcp { background, even_so }) => {
                 // On this machine connecting does not block, and a thread would only cost time; a name may have
                 // to be looked up.
                 let result = match tcp::local(host, *port) {
-                    Some(addresses) => Some(tcp::connect(&addresses).map(Some)),
+                    Some(addresses) => {
+                        let now = jobs::now();
+                        if now < *even_so && jobs::port::all_closed(&addresses) {
+                            return (Attempt::NotYet(tcp::REFUSED.to_owned()), None);
+                        }
+                        *even_so = now + self::even_so(now.saturating_sub(self.since));
+                        Some(tcp::connect(&addresses).map(Some))
+                    }
                     None => {
                         let (host, port) = (host.clone(), *port);
                         background.poll(move || tcp::connect(&tcp::addresses(&host, port)?).map(|_| None))
@@ -298,7 +317,7 @@ impl Prober<'static> {
                     Some(Err(seen)) => Attempt::NotYet(seen),
                 }
             }
-            (Condition::Socket(path), Live::Tcp(background)) => {
+            (Condition::Socket(path), Live::Tcp { background, .. }) => {
                 if !background.under_way() && !path.exists() {
                     return (Attempt::NotYet("no such file".to_owned()), None);
                 }
@@ -375,8 +394,11 @@ pub enum Advice {
     NoHttp1,
 }
 
-/// Where nobody listens, the kernel may still forward the port to somebody: so often a request is made all the same.
-const EVEN_SO: Duration = Duration::from_millis(100);
+/// Where nobody listens, the kernel may still forward the port to somebody (a container's, without a proxy): so long it is
+/// not tried all the same. A tenth of the time already waited, within these bounds.
+fn even_so(waited: Duration) -> Duration {
+    (waited / 10).clamp(Duration::from_millis(200), Duration::from_secs(1))
+}
 
 /// The requests of one wait: one, and another beside it when there was no answer for long.
 struct Requests {
@@ -455,7 +477,7 @@ impl Requests {
             {
                 return Attempt::NotYet(seen);
             }
-            self.even_so = now + EVEN_SO;
+            self.even_so = now + even_so(waited);
             self.send(target, limit.unwrap_or(LONGEST), now);
             return Attempt::Busy;
         };
@@ -520,14 +542,14 @@ impl Requests {
     }
 }
 
-/// Why a request would be of no use. Whether somebody listens at all is known at a tenth of its cost, and without a
+/// Why a request would be of no use. Whether somebody listens at all is known at a fraction of its cost, and without a
 /// connection that would say nothing to a server that has just begun to listen.
 fn unreachable(target: &Target) -> Option<String> {
     if let Some(path) = &target.request.unix_socket {
         return (!path.exists()).then(|| "there is no such Unix socket".to_owned());
     }
-    let port = target.local_port()?;
-    (!jobs::port::in_use(port)).then(|| "connection refused".to_owned())
+    let addresses = target.request.url.addresses()?;
+    jobs::port::all_closed(&addresses).then(|| tcp::REFUSED.to_owned())
 }
 
 /// One look at a log.
@@ -549,6 +571,7 @@ fn look_at_log(probe: &mut LogProbe, job: Option<&Job>, now: Duration) -> Attemp
     }
     match found {
         Found::Match(captures) => Attempt::Ready(capture_array(captures)),
+        Found::Nothing if probe.is_settling() => Attempt::Busy,
         Found::Nothing => Attempt::NotYet(probe.missing()),
         Found::More => {
             rt.control().bell.ring(); // Go on at once, but hear an interrupt first.

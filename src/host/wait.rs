@@ -565,6 +565,7 @@ fn drive(
     wait.about = job.map(|job| job.0.id);
     wait.needs_jobs = condition.needs_jobs() && !prober.external();
     wait.eager = condition.is_eventful();
+    wait.told = prober.is_told() && common.stable.is_none();
     let what = condition.describe();
     let about: Vec<Job> = job.cloned().into_iter().collect();
     let mut held = None;

@@ -1,7 +1,8 @@
 //! Keeps the logs of running jobs within their limits (`max_log`).
 //!
-//! A job writes its log itself, so nobody stands between it and the disk. While jobs run, a thread looks at the
-//! sizes, the sooner the less room is left. What is too much is dropped from the beginning, by punching a hole:
+//! A job writes its log itself, so nobody stands between it and the disk. While jobs write, a thread looks at the
+//! sizes, the sooner the less room is left; while none does, it sleeps until one writes again or a new one comes
+//! (inotify(7); without it, it goes on looking). What is too much is dropped from the beginning, by punching a hole:
 //! offsets, tails and waits stay right, whether the writers append or not, and half of the limit stays. Where the
 //! file system has no holes the job is stopped.
 //!
@@ -13,12 +14,13 @@ use super::shared;
 use super::table::JobId;
 use super::{Ask, Job, Jobs, Kind};
 use crate::event::Event;
-use crate::sys::{clock, hole, open};
+use crate::sys::{clock, fd, hole, open, watch};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::statvfs::statvfs;
 use std::collections::HashSet;
 use std::fs::Metadata;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,40 +52,77 @@ impl FileId {
     }
 }
 
-/// What has been said once.
+/// How often it is asked whether the disk is full while no log grows, in which case somebody else has filled it.
+const UNASKED: Duration = Duration::from_secs(1);
+/// The same while nobody writes at all.
+const ASLEEP: Duration = Duration::from_secs(10);
+
+/// What the last look has found, and what has been said once.
 #[derive(Default)]
-struct Said {
+struct Looked {
     dropped: HashSet<JobId>,
     full: bool,
+    /// When to ask again whether the disk is full, although no log grows.
+    full_at: Duration,
+    /// The room in all logs together, and the last of the jobs.
+    last: Option<(u64, JobId)>,
+}
+
+/// Wakes the thread when there is a new job.
+pub struct Waker(OwnedFd);
+
+impl Waker {
+    pub fn new() -> nix::Result<(Self, OwnedFd)> {
+        let (reader, writer) = fd::pipe()?;
+        fd::set_nonblocking(&reader)?;
+        fd::set_nonblocking(&writer)?;
+        Ok((Self(writer), reader))
+    }
+
+    pub fn wake(&self) {
+        // A full pipe wakes as well.
+        let _ = nix::unistd::write(&self.0, &[0]);
+    }
+}
+
+/// When to look again.
+enum Next {
+    After(Duration),
+    /// When one of these logs is written to, which nobody does at present.
+    Written(Vec<Arc<Job>>),
+    /// When there is a job.
+    NewJob,
 }
 
 impl Jobs {
-    /// The thread's loop; it stands still while no job runs.
-    pub(super) fn keep_logs_short(self: &Arc<Self>) {
-        let mut said = Said::default();
+    /// The thread's loop.
+    pub(super) fn keep_logs_short(self: &Arc<Self>, woken: &OwnedFd) {
+        let mut looked = Looked::default();
         loop {
-            match self.look_at_logs(&mut said) {
-                Some(rest) => std::thread::sleep(rest),
-                None => std::thread::park(),
+            match self.look_at_logs(&mut looked) {
+                Next::After(rest) => std::thread::sleep(rest),
+                Next::Written(logs) => wait_for_write(&logs, woken),
+                Next::NewJob => drop(fd::wait_readable(&[woken.as_fd()], None)),
             }
+            // A job that comes from here on is seen by the next look.
+            while matches!(fd::read_some(woken, &mut [0; 64]), fd::Read::Bytes(_)) {}
         }
     }
 
-    /// One look at all logs; how long to rest after it.
-    fn look_at_logs(self: &Arc<Self>, said: &mut Said) -> Option<Duration> {
+    /// One look at all logs.
+    fn look_at_logs(self: &Arc<Self>, looked: &mut Looked) -> Next {
         let start = clock::now();
         let running = self.running();
-        if running.is_empty() {
-            return None;
-        }
-        shared::note_sometimes();
+        let Some(newest) = running.iter().map(|job| job.id).max() else { return Next::NewJob };
+        let settled = shared::note_sometimes(looked.last.is_none_or(|(_, last)| last != newest));
         let mut rest = LONGEST;
+        let mut rooms = 0u64;
         for job in &running {
             let (Some(path), Some(id)) = (&job.log, job.file) else { continue };
             let limit = job.spec.max_log;
             let room = match keep_short(path, id, limit) {
                 Ok(Kept { room, dropped }) => {
-                    if dropped && said.dropped.insert(job.id) {
+                    if dropped && looked.dropped.insert(job.id) {
                         self.bus.emit(Event::LogDropped { job: job.spec.name.clone(), limit });
                     }
                     room
@@ -94,15 +133,23 @@ impl Jobs {
                 }
             };
             self.warn_of_log(job);
+            rooms = rooms.saturating_add(room);
             rest = rest.min(Duration::from_secs_f64(room as f64 / FASTEST));
         }
-        if !said.full && is_full(&self.run_dir) {
-            said.full = true;
-            self.bus.emit(Event::DiskFull { path: self.run_dir.clone() });
+        let quiet = looked.last.replace((rooms, newest)) == Some((rooms, newest));
+        if !looked.full && (!quiet || start >= looked.full_at) {
+            looked.full_at = start + UNASKED;
+            looked.full = is_full(&self.run_dir);
+            if looked.full {
+                self.bus.emit(Event::DiskFull { path: self.run_dir.clone() });
+            }
+        }
+        if quiet && settled {
+            return Next::Written(running);
         }
         // However many there are, this takes at most a fifth of a processor.
         let cost = clock::now().saturating_sub(start);
-        Some(rest.max(SHORTEST).max(cost * 4))
+        Next::After(rest.max(SHORTEST).max(cost * 4))
     }
 
     fn running(&self) -> Vec<Arc<Job>> {
@@ -124,6 +171,23 @@ impl Jobs {
             self.stop(&[id], ask, &|| false);
         }
     }
+}
+
+/// Sleeps until one of these logs is written to or there is a new job.
+fn wait_for_write(jobs: &[Arc<Job>], woken: &OwnedFd) {
+    let start = clock::now();
+    let logs = || jobs.iter().filter_map(|job| job.log.as_deref());
+    let size = || logs().filter_map(|log| log.symlink_metadata().ok()).map(|meta| meta.size()).sum::<u64>();
+    let before = size();
+    let watch = watch::create().filter(|watch| logs().all(|log| watch.next_write(log)));
+    let cost = clock::now().saturating_sub(start);
+    // What was written before its file was watched is seen here.
+    if let Some(watch) = watch
+        && size() == before
+    {
+        fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(ASLEEP));
+    }
+    std::thread::sleep(SHORTEST.max(cost * 4));
 }
 
 struct Kept {

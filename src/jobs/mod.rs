@@ -86,7 +86,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError, mpsc};
-use std::thread::Thread;
 use std::time::Duration;
 use stop::Stage;
 use table::Table;
@@ -112,8 +111,8 @@ pub struct Jobs {
     spawner: Mutex<mpsc::Sender<Request>>,
     /// When the first process was started, for the look at the end.
     first: OnceLock<Option<Births>>,
-    /// The thread that keeps the logs short; it stands still while no job runs.
-    logs: OnceLock<Thread>,
+    /// The thread that keeps the logs short; it stands still while no job writes.
+    logs: OnceLock<limit::Waker>,
     /// The reaper knows that somebody has ended, and has not looked yet.
     looking: AtomicBool,
 }
@@ -241,8 +240,9 @@ impl Jobs {
         let reaper = Arc::clone(&jobs);
         std::thread::Builder::new().name("reaper".into()).spawn(move || reaper.reap(&children))?;
         let logs = Arc::clone(&jobs);
-        let thread = std::thread::Builder::new().name("logs".into()).spawn(move || logs.keep_logs_short())?;
-        let _ = jobs.logs.set(thread.thread().clone());
+        let (waker, woken) = limit::Waker::new()?;
+        std::thread::Builder::new().name("logs".into()).spawn(move || logs.keep_logs_short(&woken))?;
+        let _ = jobs.logs.set(waker);
         Ok(jobs)
     }
 
@@ -448,7 +448,7 @@ impl Jobs {
         })?;
         if kind == Kind::Job {
             self.watch_for_failure(&job, log_from);
-            self.logs.get().inspect(|thread| thread.unpark());
+            self.logs.get().inspect(|thread| thread.wake());
         }
         Ok((job, capture))
     }

@@ -5,7 +5,7 @@ use super::user_name;
 use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -123,6 +123,12 @@ pub fn loopback() -> Result<(), NoLoopback> {
 /// Whether somebody listens on this port.
 pub fn in_use(port: u16) -> bool {
     socket::listeners().iter().any(|listener| listener.address.port() == port)
+}
+
+/// Whether nobody listens at any of these addresses of this machine: connecting there would be of no use, unless the
+/// kernel forwards the port to somebody.
+pub fn all_closed(addresses: &[SocketAddr]) -> bool {
+    socket::listens(addresses) == Some(false)
 }
 
 /// On which of this machine's two addresses a port is to be asked: on 127.0.0.1, unless somebody listens on ::1 alone.

@@ -24,8 +24,12 @@ pub struct Memory {
     pub ours: bool,
 }
 
-/// How long no job needs to be asked again.
+/// How long nobody needs to be asked again.
 const REST: Duration = Duration::from_millis(100);
+/// The same once no job is new: a server makes what it shares when it starts.
+const LONG_REST: Duration = Duration::from_millis(1000);
+/// So long a job is new, and so long something new is followed by more.
+const NEW: Duration = Duration::from_secs(5);
 /// How often it is asked who uses the same file.
 const LOOKS: u8 = 3;
 
@@ -36,6 +40,8 @@ const FOREIGN: u8 = u8::MAX;
 #[derive(Default)]
 struct Seen {
     looks: HashMap<u64, u8>,
+    /// Until then something new is expected.
+    expected: Duration,
     next: Duration,
 }
 
@@ -53,15 +59,23 @@ fn record() -> Option<&'static Page> {
     page::get().filter(|page| page.ipc_namespace() == ipc::namespace())
 }
 
-/// As [`note`], but not more often than is good.
-pub fn note_sometimes() {
+/// As [`note`], but not more often than is good. `new_job`: one has come since this was called before. Whether nothing new
+/// is expected any more.
+pub fn note_sometimes(new_job: bool) -> bool {
     let mut seen = lock(&SEEN);
     let seen = seen.get_or_insert_default();
     let now = clock::raw();
-    if now >= seen.next {
-        seen.next = now + REST;
-        look(seen);
+    if new_job {
+        seen.expected = now + NEW;
+        seen.next = seen.next.min(now + REST);
     }
+    if now >= seen.next {
+        if look(seen) {
+            seen.expected = now + NEW;
+        }
+        seen.next = now + if now < seen.expected { REST } else { LONG_REST };
+    }
+    now >= seen.expected
 }
 
 /// Notes what the processes of this run share just now.
@@ -69,8 +83,9 @@ pub fn note() {
     look(lock(&SEEN).get_or_insert_default());
 }
 
-fn look(seen: &mut Seen) {
-    let Some(page) = record() else { return };
+/// Whether there was anything to look at.
+fn look(seen: &mut Seen) -> bool {
+    let Some(page) = record() else { return false };
     let since = page.started_second();
     let (segments, files) = (page.segments(), page.shared_files());
     let segments: Vec<Segment> = ipc::segments()
@@ -84,7 +99,7 @@ fn look(seen: &mut Seen) {
         .filter(|it| seen.looks.get(&key(it)).copied().unwrap_or(0) < LOOKS)
         .collect();
     if segments.is_empty() && files.is_empty() {
-        return;
+        return false;
     }
     let tree: HashSet<i32> =
         proc::descendants(nix::unistd::getpid().as_raw()).into_iter().map(|stat| stat.pid).collect();
@@ -96,7 +111,7 @@ fn look(seen: &mut Seen) {
         }
     }
     if files.is_empty() {
-        return;
+        return true;
     }
     let ours: HashSet<u64> = tree.iter().flat_map(|pid| ipc::used_by(*pid)).collect();
     let others = users(&|pid| !tree.contains(&pid));
@@ -110,6 +125,7 @@ fn look(seen: &mut Seen) {
             *looks += 1;
         }
     }
+    true
 }
 
 /// The files in /dev/shm that some of all processes use.

@@ -44,6 +44,11 @@ impl LogProbe {
         }
     }
 
+    /// Whether something was found that only has to stand still.
+    pub fn is_settling(&self) -> bool {
+        self.held.is_some()
+    }
+
     /// One attempt. `over`: nothing more will come, so that an incomplete line is all that there is.
     pub fn attempt(&mut self, over: bool, now: Duration) -> Found {
         let News { lines, partial, more } = self.reader.news();

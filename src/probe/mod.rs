@@ -29,6 +29,7 @@ use std::time::Duration;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 const SHORTEST_POLL: Duration = Duration::from_millis(1);
 const LONGEST_POLL: Duration = Duration::from_millis(50);
+const TOLD_POLL: Duration = Duration::from_millis(250);
 
 /// What one attempt found.
 pub enum Attempt<T, E> {
@@ -112,6 +113,8 @@ pub struct Wait<'a> {
     pub needs_jobs: bool,
     /// Try again at events, not only at every poll.
     pub eager: bool,
+    /// An event tells whenever there is something to see; polls only make up for one that was missed.
+    pub told: bool,
     /// Deaths end the wait.
     pub watch_deaths: bool,
 }
@@ -140,6 +143,7 @@ impl<'a> Wait<'a> {
             command: None,
             needs_jobs: false,
             eager: false,
+            told: false,
             // In `on_exit` there may well be a death: it must not keep the clean-up from its work.
             watch_deaths: !jobs.control.closing(),
         }
@@ -188,7 +192,10 @@ impl<'a> Wait<'a> {
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    let usual = || poll_interval(now.saturating_sub(start));
+                    let usual = || match self.told {
+                        true => TOLD_POLL,
+                        false => poll_interval(now.saturating_sub(start)),
+                    };
                     next_try = now.saturating_add(self.interval.unwrap_or_else(usual));
                 }
                 // Whoever is busy rings; should it not have been able to begin, it is asked again.

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// How long one attempt may take. On this machine it takes microseconds, unless the server's backlog is full.
 const ATTEMPT: Duration = Duration::from_secs(1);
 
+/// What is said when nobody listens.
+pub const REFUSED: &str = "connection refused";
+
 /// Where a host is. `localhost` means both families, whatever /etc/hosts says.
 pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     if host == "localhost" {
@@ -57,7 +60,7 @@ pub fn speaks_http2(address: SocketAddr) -> bool {
 /// An I/O error as people say it.
 pub fn explain(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        ErrorKind::ConnectionRefused => REFUSED.to_owned(),
         ErrorKind::ConnectionReset => "connection reset".to_owned(),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => "no answer".to_owned(),
         _ => error.to_string(),

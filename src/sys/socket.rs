@@ -32,26 +32,90 @@ pub fn listeners() -> Vec<Listener> {
     }
 }
 
-/// SOCK_DIAG_BY_FAMILY, for TCP sockets in the state LISTEN.
-fn ask_kernel(family: i32) -> nix::Result<Vec<Listener>> {
-    const HEADER: usize = 16;
-    const REQUEST: usize = 56;
-    let fd = socket(
-        AddressFamily::Netlink,
-        SockType::Datagram,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkSockDiag,
-    )?;
-    let mut message = Vec::with_capacity(HEADER + REQUEST);
-    // struct nlmsghdr: length, type SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, port.
-    message.extend(u32::try_from(HEADER + REQUEST).unwrap_or(0).to_ne_bytes());
-    message.extend(20u16.to_ne_bytes());
-    message.extend(0x301u16.to_ne_bytes());
+/// Whether somebody listens at one of these addresses of this machine, also by listening at all of them. None where the
+/// kernel cannot be asked.
+///
+/// A look-up of each in its table costs a fifth of connecting in vain; and whoever has just begun to listen gets no
+/// connection that says nothing.
+pub fn listens(addresses: &[SocketAddr]) -> Option<bool> {
+    thread_local! {
+        static ASKED: Option<OwnedFd> = diagnosis().ok();
+    }
+    ASKED.with(|fd| look_up(fd.as_ref()?, addresses).ok())
+}
+
+/// SOCK_DIAG_BY_FAMILY for one socket each, as the kernel finds it for a connection that comes in (sock_diag(7)).
+fn look_up(fd: &OwnedFd, addresses: &[SocketAddr]) -> nix::Result<bool> {
+    let mut requests = Vec::new();
+    for address in addresses {
+        let mut id = [0; SOCKET_ID];
+        id[..2].copy_from_slice(&address.port().to_be_bytes());
+        match address.ip() {
+            IpAddr::V4(ip) => id[4..8].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => id[4..20].copy_from_slice(&ip.octets()),
+        }
+        // INET_DIAG_NOCOOKIE: whichever it is.
+        id[40..].fill(0xff);
+        requests.extend(request(NLM_F_REQUEST, family_of(*address), id));
+    }
+    sendto(fd.as_raw_fd(), &requests, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
+    // Each has its answer, and none may be left for the next question.
+    let answers: Vec<nix::Result<bool>> = addresses.iter().map(|_| receive_look_up(fd)).collect();
+    answers.into_iter().try_fold(false, |any, answer| Ok(any || answer?))
+}
+
+fn receive_look_up(fd: &OwnedFd) -> nix::Result<bool> {
+    let mut buffer = [0; 1024];
+    let length = loop {
+        match recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Err(nix::errno::Errno::EINTR) => {}
+            other => break other?,
+        }
+    };
+    let answer = &buffer[..length];
+    match (half(answer, 4), word(answer, NETLINK_HEADER).map(u32::cast_signed)) {
+        (Some(SOCK_DIAG_BY_FAMILY), _) => Ok(true),
+        (Some(NLMSG_ERROR), Some(code)) if code == -nix::libc::ENOENT => Ok(false),
+        _ => Err(nix::errno::Errno::EPROTO),
+    }
+}
+
+fn family_of(address: SocketAddr) -> i32 {
+    if address.is_ipv4() { nix::libc::AF_INET } else { nix::libc::AF_INET6 }
+}
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_DUMP: u16 = 0x300;
+const NETLINK_HEADER: usize = 16;
+/// struct inet_diag_sockid: two ports and two addresses in network order, an interface, a cookie.
+const SOCKET_ID: usize = 48;
+
+fn diagnosis() -> nix::Result<OwnedFd> {
+    socket(AddressFamily::Netlink, SockType::Datagram, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkSockDiag)
+}
+
+fn request(flags: u16, family: i32, id: [u8; SOCKET_ID]) -> Vec<u8> {
+    const REQUEST: usize = 8 + SOCKET_ID;
+    let mut message = Vec::with_capacity(NETLINK_HEADER + REQUEST);
+    // struct nlmsghdr: length, type, flags, sequence, port.
+    message.extend(u32::try_from(NETLINK_HEADER + REQUEST).unwrap_or(0).to_ne_bytes());
+    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.extend([0; 8]);
-    // struct inet_diag_req_v2: family, IPPROTO_TCP, no extensions, padding, a bit for TCP_LISTEN, any socket.
+    // struct inet_diag_req_v2: family, IPPROTO_TCP, no extensions, padding, a bit for TCP_LISTEN, the socket.
     message.extend([u8::try_from(family).unwrap_or(0), 6, 0, 0]);
     message.extend((1u32 << 10).to_ne_bytes());
-    message.resize(HEADER + REQUEST, 0);
+    message.extend(id);
+    message
+}
+
+/// All TCP sockets in the state LISTEN.
+fn ask_kernel(family: i32) -> nix::Result<Vec<Listener>> {
+    let fd = diagnosis()?;
+    let message = request(NLM_F_REQUEST | NLM_F_DUMP, family, [0; SOCKET_ID]);
     sendto(fd.as_raw_fd(), &message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
     let mut found = Vec::new();
     let mut buffer = vec![0u8; 32 << 10];
@@ -65,8 +129,6 @@ fn ask_kernel(family: i32) -> nix::Result<Vec<Listener>> {
 
 /// Reads the messages of one datagram; true when the last one was among them.
 fn read_answers(mut bytes: &[u8], into: &mut Vec<Listener>) -> nix::Result<bool> {
-    const NLMSG_ERROR: u16 = 2;
-    const NLMSG_DONE: u16 = 3;
     while let (Some(length), Some(kind)) = (word(bytes, 0), half(bytes, 4)) {
         let length = usize::try_from(length).unwrap_or(0);
         if length < 16 || length > bytes.len() {
@@ -214,6 +276,33 @@ mod tests {
             let in_proc = read_proc().into_iter().find(|l| l.address == address).expect("in /proc");
             let family = if address.is_ipv4() { nix::libc::AF_INET } else { nix::libc::AF_INET6 };
             assert!(ask_kernel(family).expect("netlink").contains(&in_proc), "{in_proc:?}");
+        }
+    }
+
+    #[test]
+    fn a_look_up_finds_who_listens_at_an_address_or_at_all_of_them() {
+        let at = |address: &str, port| SocketAddr::new(address.parse().expect("an address"), port);
+        let ask = |address: &str, port| listens(&[at(address, port)]);
+        for (bound, asked, found) in [
+            ("127.0.0.1:0", "127.0.0.1", true),
+            ("127.0.0.1:0", "127.0.0.2", false),
+            ("0.0.0.0:0", "127.0.0.1", true),
+            ("[::1]:0", "::1", true),
+            ("[::1]:0", "127.0.0.1", false),
+            ("[::]:0", "::1", true),
+            // As long as the machine lets one socket serve both families, which is the default.
+            ("[::]:0", "127.0.0.1", true),
+        ] {
+            let Ok(server) = TcpListener::bind(bound) else { continue };
+            let port = server.local_addr().expect("bound").port();
+            assert_eq!(ask(asked, port), Some(found), "{bound} {asked}");
+            assert_eq!(
+                listens(&[at("127.0.0.9", 1), at(asked, port)]),
+                Some(found),
+                "{bound}, the second one"
+            );
+            drop(server);
+            assert_eq!(ask(asked, port), Some(false), "{bound} {asked}, closed");
         }
     }
 

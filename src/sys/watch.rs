@@ -1,5 +1,6 @@
 //! One inotify instance for the whole run: 128 instances a user is the usual limit (inotify(7)).
 
+use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -21,6 +22,12 @@ impl Watch {
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_CLOSE_WRITE;
         self.0.add_watch(path, flags).is_ok()
+    }
+
+    /// Reports the next write to this file; false when that cannot be had. A file that is not there is not written to.
+    pub fn next_write(&self, file: &Path) -> bool {
+        let flags = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ONESHOT | AddWatchFlags::IN_DONT_FOLLOW;
+        matches!(self.0.add_watch(file, flags), Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR))
     }
 
     /// Takes what has been reported; whether one of these names was among it, or what has changed cannot be told.

@@ -16,6 +16,7 @@
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
 //! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
+//! api      what scripts can call, as plain data
 //! builtin  the modules and scenario scripts that are built in, as text
 //! event    what happened, as plain data
 //! suite    the tests of the script, and how they ended
@@ -31,13 +32,15 @@
 //!
 //! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
 //! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `cli, host, jobs, report → words → sys`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
+//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `host → api → words`; `cli, host, jobs, report → words → sys`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
 //! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
 //! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers and parent-death signals");
 
+#[allow(dead_code, reason = "the namespaces are described one by one")]
+mod api;
 mod builtin;
 mod cli;
 mod doctor;

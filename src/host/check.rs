@@ -8,9 +8,10 @@ use super::functions::{Function, Functions};
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
 use super::{
-    data, declared, env, failure, functions, hints, http, import, launch, load, method, parallel, param,
+    data, declared, env, failure, functions, hints, http, import, kinds, launch, method, parallel, param,
     ready, wait,
 };
+use crate::api::{self, Form, Options, Type};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
@@ -39,7 +40,6 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("wait_listening", 1, wait::WAIT_OPTIONS),
     ("http_get", 1, http::OPTIONS),
     ("http_delete", 1, http::OPTIONS),
-    ("http_load", 1, load::OPTIONS),
     ("http_post", 2, http::OPTIONS),
     ("http_put", 2, http::OPTIONS),
     ("http_patch", 2, http::OPTIONS),
@@ -863,6 +863,7 @@ impl<'a> Walk<'a> {
                 self.options(name, service, &[launch::SPAWN_OPTIONS, SERVICE]);
             }
         }
+        self.described(name, call, receiver);
         let Some((_, before, known)) = OPTIONS.iter().find(|(function, _, _)| *function == name) else {
             return;
         };
@@ -870,6 +871,70 @@ impl<'a> Walk<'a> {
             && call.args.len() - 1 + receiver >= *before
         {
             self.options(name, last, &[known]);
+        }
+    }
+
+    /// The arguments of a described function, as far as they are written out: the form that is meant, then its options.
+    fn described(&mut self, name: &str, call: &FnCallExpr, receiver: usize) {
+        let length = call.args.len() + receiver;
+        let fits =
+            |index: usize, kind: Type| match index.checked_sub(receiver).and_then(|at| call.args.get(at)) {
+                Some(arg) => may_be(kind, arg, name),
+                None => true,
+            };
+        let forms = || api::named(name).flat_map(|function| function.forms);
+        let Some((form, fitting)) = Form::best(forms(), length, fits) else { return };
+        if let Some(param) = form.params.get(fitting) {
+            if let Some(arg) = fitting.checked_sub(receiver).and_then(|at| call.args.get(at)) {
+                self.value(param.kind, arg, name);
+            }
+            return;
+        }
+        for (param, at) in form.params.iter().zip(0..) {
+            if let Some(arg) = usize::checked_sub(at, receiver).and_then(|at| call.args.get(at)) {
+                self.value(param.kind, arg, name);
+            }
+        }
+        let Some(options) = form.options.filter(|_| length > form.params.len()) else { return };
+        match call.args.last() {
+            Some(Expr::Map(map, _)) => self.keys(options, map, name),
+            // Words that are given one by one are told otherwise.
+            Some(last) if !value::TAKES_COMMAND.contains(&name) => {
+                self.literal(last, |value| value::Opts::described(name, value, options).map(drop));
+            }
+            _ => {}
+        }
+    }
+
+    /// The keys of an option map, and what each is.
+    fn keys(&mut self, options: &'static Options, map: &MapExpr, what: &str) {
+        for (key, value) in &map.0 {
+            let name = key.name.as_str();
+            match options.get(name) {
+                Some(opt) => self.value(opt.kind, value, &format!("{what}: option `{name}`")),
+                None => {
+                    let error = value::unknown_described(what, name, options);
+                    let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
+                    self.report(key.pos, advice);
+                }
+            }
+        }
+    }
+
+    /// A value that is written out, or the parts of it that are. What is computed is left alone.
+    fn value(&mut self, kind: Type, value: &Expr, what: &str) {
+        match (value, kind.options(), kind.values(), kind.items()) {
+            (Expr::Unit(_), ..) => {}
+            (Expr::Map(map, _), Some(options), ..) => self.keys(options, map, what),
+            (Expr::Map(map, _), None, Some(of), _) => {
+                for (key, value) in &map.0 {
+                    self.value(*of, value, &format!("{what}: `{}`", key.name));
+                }
+            }
+            (Expr::Array(items, _), _, _, Some(of)) => {
+                items.iter().for_each(|item| self.value(*of, item, what))
+            }
+            _ => self.literal(value, |value| kinds::literal(kind, value, what)),
         }
     }
 
@@ -1024,6 +1089,24 @@ impl<'a> Walk<'a> {
             }
             _ => None,
         }
+    }
+}
+
+/// The part of a map that is written out which has its keys and values.
+type MapExpr = (rhai::StaticVec<(rhai::Ident, Expr)>, BTreeMap<rhai::Identifier, rhai::Dynamic>);
+
+/// Whether a value can be of a kind, as far as it is written out.
+fn may_be(kind: Type, value: &Expr, what: &str) -> bool {
+    match value {
+        Expr::Map(..) if kind.options().is_some() || kind.values().is_some() => true,
+        Expr::Array(..) if kind.items().is_some() => true,
+        Expr::Map(..) => kinds::literal(kind, &rhai::Dynamic::from_map(rhai::Map::new()), what).is_ok(),
+        Expr::Array(..) if matches!(kind, Type::Command | Type::Status) => true,
+        Expr::Array(..) => kinds::literal(kind, &rhai::Dynamic::from_array(Vec::new()), what).is_ok(),
+        _ => match value.get_literal_value(None) {
+            Some(constant) => kinds::literal(kind, &constant, what).is_ok(),
+            None => true,
+        },
     }
 }
 

@@ -1,9 +1,11 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
+use super::described::Entry;
 use super::{
-    assert, command, data, env, error, failure, flow, fs, hints, http, import, job, method, mock, module,
-    number, port, runtime, test, text, wait,
+    assert, command, data, described, env, error, failure, flow, fs, hints, http, import, job, load, method,
+    mock, module, number, port, runtime, test, text, wait,
 };
+use crate::api;
 use crate::event::Event;
 use crate::jobs;
 use crate::jobs::strand;
@@ -14,25 +16,27 @@ use std::time::Duration;
 /// What registers the functions of a namespace.
 type Register = fn(&mut Engine);
 
-/// One namespace a line, in the order of the reference; each registers its functions from documented Rust
-/// functions.
-pub const NAMESPACES: &[(&str, Register)] = &[
-    ("Jobs", job::register),
-    ("Commands", command::register),
-    ("Waiting", wait::register),
-    ("HTTP", http::register),
-    ("Mocks", mock::register),
-    ("Assertions", assert::register),
-    ("Tests", test::register),
-    ("Ports", port::register),
-    ("Files", fs::register),
-    ("JSON, YAML, TOML", data::register),
-    ("Environment and parameters", env::register),
-    ("Flow", flow::register),
-    ("Writing modules", module::register),
-    ("Text and lists", text::register),
-    ("Numbers", number::register),
-    ("Errors", error::register),
+/// The title in the reference, what registers documented Rust functions, and the described functions.
+pub type Namespace = (&'static str, Register, &'static [&'static [Entry]]);
+
+/// One namespace a line, in the order of the reference.
+pub const NAMESPACES: &[Namespace] = &[
+    ("Jobs", job::register, &[]),
+    ("Commands", command::register, &[]),
+    ("Waiting", wait::register, &[]),
+    ("HTTP", http::register, &[load::FUNCTIONS]),
+    ("Mocks", mock::register, &[]),
+    ("Assertions", assert::register, &[]),
+    ("Tests", test::register, &[]),
+    ("Ports", port::register, &[]),
+    ("Files", fs::register, &[]),
+    ("JSON, YAML, TOML", data::register, &[]),
+    ("Environment and parameters", env::register, &[]),
+    ("Flow", flow::register, &[]),
+    ("Writing modules", module::register, &[]),
+    ("Text and lists", text::register, &[]),
+    ("Numbers", number::register, &[]),
+    ("Errors", error::register, &[]),
 ];
 
 pub const MOST_CALLS: usize = 1000;
@@ -56,8 +60,10 @@ pub fn engine(include: &[PathBuf]) -> Engine {
         // Rhai's optimiser has removed statements with side effects before (1.26); scripts are short.
         .set_optimization_level(rhai::OptimizationLevel::None);
     hints::install(&mut engine);
-    for (_, register) in NAMESPACES {
+    install();
+    for (_, register, described) in NAMESPACES {
         register(&mut engine);
+        described.iter().for_each(|functions| described::register(&mut engine, functions));
     }
     engine.set_module_resolver(import::Resolver::new(include));
     engine.on_print(|text| {
@@ -80,6 +86,16 @@ pub fn engine(include: &[PathBuf]) -> Engine {
         halted.then(|| "stopped".into())
     });
     engine
+}
+
+/// Puts the description of all functions where everything below finds it.
+pub fn install() {
+    api::install(|| {
+        let all = NAMESPACES.iter().flat_map(|(title, _, described)| {
+            described.iter().copied().flatten().map(|entry| (*title, entry.about))
+        });
+        all.collect()
+    });
 }
 
 /// There is one hook for reading a variable, and two uses for it.

@@ -3,13 +3,17 @@
 //! A request runs on a thread of its own while the script's thread listens to the bell, so that an interrupt
 //! gets through at once.
 
+use super::describe::options;
+use super::described::FromOpts;
 use super::error::{Fallible, Kind, ScriptError};
 use super::job::{self, Job};
-use super::load;
+pub use super::kinds::url;
+use super::kinds::{self, FromValue, MapOf, Typed, Word};
 use super::ready;
 use super::runtime::rt;
 use super::utf8;
 use super::value::{self, Opts};
+use crate::api::Type;
 use crate::exit;
 use crate::jobs::fail::Death;
 use crate::jobs::{self, State};
@@ -57,7 +61,6 @@ pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Response>("Response");
     engine.register_type_with_name::<Headers>("Headers");
     engine.register_global_module(rhai::exported_module!(functions).into());
-    load::register(engine);
 }
 
 #[export_module]
@@ -464,21 +467,6 @@ pub fn from_json(value: &Value) -> Dynamic {
     }
 }
 
-/// A URL as a script wrote it.
-pub fn url(function: &str, text: &str) -> Fallible<Url> {
-    if text.contains("()") {
-        return Err(value::unit_inside(function, text).into());
-    }
-    Url::parse(text).map_err(|bad| {
-        let error = ScriptError::usage(format!("{function}: {}", bad.message));
-        match bad.hint {
-            Some(hint) => error.hint(hint),
-            None => error.note("a URL looks like \"http://localhost:8080/health\""),
-        }
-        .into()
-    })
-}
-
 fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
     let error = ScriptError::usage(format!("{function}: {text:?} is no HTTP method"));
     if text.contains("://") {
@@ -490,52 +478,131 @@ fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
     }
 }
 
+options! {
+    /// How a server is spoken to.
+    pub struct Connection {
+        /// Headers to send with the request.
+        headers: Option<MapOf<Word>>, also header;
+        /// Accepts every certificate.
+        insecure: bool = false, also verify;
+        /// The login: `"user:password"`, `#{user: …, password: …}` or `#{bearer: token}`.
+        auth: Option<Login>, also authorization basic_auth;
+    }
+}
+
+options! {
+    /// What a request carries: one of these.
+    pub struct Content {
+        /// A body as JSON: any value.
+        json: Option<Dynamic>, also data;
+        /// A body as a form sends it: a map of fields.
+        form: Option<MapOf<Word>>, also params;
+        /// A body: a string or a blob as it is, a map or an array as JSON.
+        body: Option<Dynamic>;
+    }
+}
+
+options! {
+    /// What every request can be told.
+    pub struct Sending: Connection as connection, Content as content {
+        /// How long a request may take.
+        timeout: Option<Duration>, default "10s", also max_time;
+    }
+}
+
 /// What else than a body a request can be told.
-pub fn common(function: &str, opts: &Opts, request: &mut Request) -> Fallible<()> {
+pub fn common(
+    function: &str,
+    connection: &Connection,
+    socket: Option<&str>,
+    request: &mut Request,
+) -> Fallible<()> {
     let usage = |message: String| ScriptError::usage(format!("{function}: {message}"));
-    if let Some(headers) = opts.map("headers")? {
-        for (name, value) in &headers {
-            let value = value::word(value, &format!("{function}: header `{name}`"))?;
-            request.header(name, &value).map_err(|e| usage(format!("option `headers`: {e}")))?;
-        }
+    for (name, Word(value)) in connection.headers.iter().flat_map(|headers| &headers.0) {
+        request.header(name, value).map_err(|e| usage(format!("option `headers`: {e}")))?;
     }
-    if let Some(insecure) = opts.bool("insecure")? {
-        request.insecure = insecure;
-    }
-    if let Some(auth) = opts.get("auth") {
-        let value = authorization(function, auth)?;
+    request.insecure = connection.insecure;
+    if let Some(Login(value)) = &connection.auth {
         // Not the reason: it would show the value.
-        request.header("authorization", &value).map_err(|_| {
+        request.header("authorization", value).map_err(|_| {
             usage("option `auth`: a login has no line breaks or other control characters".into())
         })?;
     }
-    if let Some(path) = opts.string("unix_socket")? {
-        let path = http::socket_path(&rt().path(&path));
+    if let Some(path) = socket {
+        let path = http::socket_path(&rt().path(path));
         request.unix_socket = Some(path.map_err(|e| usage(format!("option `unix_socket`: {e}")))?);
     }
     Ok(())
 }
 
-/// `"user:password"`, `#{user, password}` or `#{bearer}`.
-fn authorization(function: &str, auth: &Dynamic) -> Fallible<String> {
-    let what = format!("{function}: option `auth`");
-    let wrong = || {
-        ScriptError::usage(format!("{what}: {} is no login", value::type_name(auth)))
-            .note("write \"user:password\", #{user: …, password: …} or #{bearer: …}")
-    };
-    if let Some(text) = auth.read_lock::<ImmutableString>() {
-        return if text.contains(':') { Ok(http::basic(&text)) } else { Err(wrong().into()) };
+options! {
+    /// A login as a map.
+    struct Credentials {
+        /// The name, for basic authentication.
+        user: Option<Hidden>, also username login;
+        /// With the user.
+        password: Option<Hidden>, also pass;
+        /// A token in place of both.
+        bearer: Option<Hidden>, also token;
     }
-    if !auth.is_map() {
-        return Err(wrong().into());
+}
+
+/// A word that no error shows.
+#[derive(Clone)]
+struct Hidden(String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Hidden")
     }
-    let opts = Opts::new(&what, auth, &["user", "password", "bearer"])?;
-    // Numbers are words, too; what is none is not shown.
-    let word = |key: &str| opts.get(key).map(|value| value::word(value, "").map_err(|_| wrong())).transpose();
-    match (word("user")?, word("password")?, word("bearer")?) {
-        (None, None, Some(token)) => Ok(format!("Bearer {token}")),
-        (Some(user), password, None) => Ok(http::basic(&format!("{user}:{}", password.unwrap_or_default()))),
-        _ => Err(wrong().into()),
+}
+
+impl Typed for Hidden {
+    const TYPE: Type = Type::Secret(&Type::Word);
+}
+
+impl FromValue for Hidden {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, what)?;
+        value::word(value, what).map(Self)
+    }
+}
+
+/// What the header `authorization` has: `"user:password"`, `#{user, password}` or `#{bearer}`.
+#[derive(Clone)]
+pub struct Login(String);
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("Login")
+    }
+}
+
+impl Typed for Login {
+    const TYPE: Type = Type::Secret(&Type::Either(&[Type::Text, Type::Options(Credentials::OPTIONS)]));
+}
+
+impl FromValue for Login {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        let wrong = || {
+            ScriptError::usage(format!("{what}: {} is no login", value::type_name(value)))
+                .note("write \"user:password\", #{user: …, password: …} or #{bearer: …}")
+        };
+        if let Some(text) = value.read_lock::<ImmutableString>() {
+            return if text.contains(':') { Ok(Self(http::basic(&text))) } else { Err(wrong().into()) };
+        }
+        if !value.is_map() {
+            return Err(wrong().into());
+        }
+        let login = Credentials::read(&Opts::described(what, value, Credentials::OPTIONS)?)?;
+        match (login.user, login.password, login.bearer) {
+            (None, None, Some(token)) => Ok(Self(format!("Bearer {}", token.0))),
+            (Some(user), password, None) => {
+                let password = password.map_or_else(String::new, |password| password.0);
+                Ok(Self(http::basic(&format!("{}:{password}", user.0))))
+            }
+            _ => Err(wrong().into()),
+        }
     }
 }
 
@@ -570,12 +637,12 @@ fn body(function: &str, given: &Dynamic, request: &mut Request) -> Fallible<()> 
     Err(wrong(format!("is {}; write a string, a map, an array or ()", value::show(given))).into())
 }
 
-fn form(function: &str, form: &Map) -> Fallible<Vec<u8>> {
-    let pairs = form.iter().map(|(name, value)| {
-        let value = value::word(value, &format!("{function}: form field `{name}`"))?;
-        Ok(format!("{}={}", http::encode_form(name), http::encode_form(&value)))
-    });
-    Ok(pairs.collect::<Fallible<Vec<_>>>()?.join("&").into_bytes())
+fn encoded(form: &MapOf<Word>) -> Vec<u8> {
+    let pairs = form
+        .0
+        .iter()
+        .map(|(name, Word(value))| format!("{}={}", http::encode_form(name), http::encode_form(value)));
+    pairs.collect::<Vec<_>>().join("&").into_bytes()
 }
 
 /// Options in the place of the body would be sent to the server without a word.
@@ -602,23 +669,9 @@ fn request(
 ) -> Fallible<Response> {
     rt().checkpoint()?;
     let opts = Opts::new(function, opts, OPTIONS)?;
-    perform(prepared(function, method, text, given, &opts)?)
-}
-
-/// A request as a script wrote it, not sent yet.
-pub fn prepared(
-    function: &str,
-    method: &str,
-    text: &str,
-    given: Option<&Dynamic>,
-    opts: &Opts,
-) -> Fallible<Request> {
-    let method = parse_method(function, method)?;
-    let mut request = Request { method, ..Request::get(url(function, text)?) };
-    common(function, opts, &mut request)?;
-    if let Some(timeout) = opts.duration("timeout")? {
-        request.timeout = timeout;
-    }
+    let (url, sending) = (url(function, text)?, Sending::read(&opts)?);
+    let mut request =
+        prepared(function, method, url, given, sending, opts.string("unix_socket")?.as_deref())?;
     if let Some(redirects) = opts.int("redirects")? {
         request.redirects = u32::try_from(redirects).map_err(|_| {
             ScriptError::usage(format!(
@@ -626,30 +679,56 @@ pub fn prepared(
             ))
         })?;
     }
+    perform(request)
+}
+
+/// A request as a script wrote it, not sent yet.
+pub fn prepared(
+    function: &str,
+    method: &str,
+    url: Url,
+    given: Option<&Dynamic>,
+    sending: Sending,
+    socket: Option<&str>,
+) -> Fallible<Request> {
+    let method = parse_method(function, method)?;
+    let mut request = Request { method, ..Request::get(url) };
+    common(function, &sending.connection, socket, &mut request)?;
+    if let Some(timeout) = sending.timeout {
+        request.timeout = timeout;
+    }
     let given = given.filter(|given| !given.is_unit());
     if let Some(error) = given.and_then(|given| options_as_body(function, given)) {
         return Err(error.into());
     }
-    let bodies: Vec<&str> =
-        ["json", "form", "body"].into_iter().filter(|key| opts.get(key).is_some()).collect();
+    let content = sending.content;
+    let bodies = content.given();
     if bodies.len() + usize::from(given.is_some()) > 1 {
         let argument = if given.is_some() { "the second argument and " } else { "" };
         let message = format!("{function}: more than one body: {argument}`{}`", bodies.join("`, `"));
         return Err(ScriptError::usage(message).into());
     }
-    if let Some(given) = given.or_else(|| opts.get("body")) {
+    if let Some(given) = given.or(content.body.as_ref()) {
         body(function, given, &mut request)?;
     }
-    if let Some(given) = opts.get("json") {
-        let json = to_json(given)
+    if let Some(given) = content.json {
+        let json = to_json(&given)
             .map_err(|e| ScriptError::usage(format!("{function}: option `json`: cannot become JSON: {e}")))?;
         set_body(&mut request, json.to_string().into_bytes(), "application/json");
     }
-    if let Some(fields) = opts.map("form")? {
-        let body = form(function, &fields)?;
-        set_body(&mut request, body, "application/x-www-form-urlencoded");
+    if let Some(fields) = content.form {
+        set_body(&mut request, encoded(&fields), "application/x-www-form-urlencoded");
     }
     Ok(request)
+}
+
+impl Content {
+    /// Which of them are given.
+    pub fn given(&self) -> Vec<&'static str> {
+        let given =
+            [("json", self.json.is_some()), ("form", self.form.is_some()), ("body", self.body.is_some())];
+        given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
+    }
 }
 
 /// Sends a request, listening to the bell.

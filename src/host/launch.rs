@@ -3,6 +3,7 @@
 
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::job::Job;
+pub use super::kinds::signal_number;
 use super::program;
 use super::ready::{self, Readiness};
 use super::runtime::rt;
@@ -14,7 +15,7 @@ use crate::jobs::control::lock;
 use crate::jobs::limit;
 use crate::jobs::port;
 use crate::jobs::spec::{self, Command, Expect, KillMode, Output, SpawnError, Spec, Stdin};
-use crate::jobs::{self, JobId, Kind};
+use crate::jobs::{JobId, Kind};
 use crate::secret;
 use regex::Regex;
 use rhai::{Array, Dynamic, Map};
@@ -577,20 +578,4 @@ fn taken_for(name: &str, command: &Command) -> Taken {
         _ if word.contains('.') => Taken::Arguments,
         _ => Taken::Either,
     }
-}
-
-pub fn signal_number(function: &str, signal: &Dynamic) -> Fallible<i32> {
-    let text = value::word(signal, function)?;
-    if let Some(number) = jobs::signal_number(&text) {
-        return Ok(number);
-    }
-    let error = ScriptError::usage(format!("{function}: `{text}` is no signal"));
-    let names = jobs::signal_names();
-    let bare = text.to_ascii_uppercase();
-    let bare = bare.strip_prefix("SIG").unwrap_or(&bare).to_owned();
-    Err(match value::nearest(&bare, names.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("\"{near}\"")),
-        None => error.note("signals are names such as \"HUP\" or \"SIGHUP\", or numbers from 1 to 64"),
-    }
-    .into())
 }

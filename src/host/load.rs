@@ -1,75 +1,87 @@
 //! Load: one request many times, on several connections at once, and how long the answers took.
 
+use super::describe::{function, options};
+use super::described::Entry;
 use super::error::{self, Fallible, Kind, ScriptError};
 use super::http;
+use super::kinds::{Count, FromValue, Typed, Within};
 use super::runtime::rt;
-use super::value::{self, Opts};
-use super::wait;
+use super::value;
+use crate::api::Type;
 use crate::exit;
 use crate::probe::background::Background;
+use crate::probe::http::Url;
 use crate::probe::load::{self, Load, MOST_CONNECTIONS, Measured};
+use crate::probe::target::Want;
 use crate::probe::{Attempt, Failed, Wait};
-use rhai::plugin::*;
-use rhai::{Dynamic, Engine, Map};
+use rhai::{Dynamic, Map, NativeCallContext};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-/// Everything that a load can be told.
-pub const OPTIONS: &[&str] = &[
-    "requests",
-    "connections",
-    "duration",
-    "rate",
-    "method",
-    "status",
-    "headers",
-    "json",
-    "form",
-    "body",
-    "timeout",
-    "insecure",
-    "auth",
-];
-
 /// How many requests there are when neither their number nor a duration is given.
-const REQUESTS: u64 = 1000;
-const CONNECTIONS: i64 = 10;
+const REQUESTS: usize = 1000;
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
+pub const FUNCTIONS: &[Entry] = &[HTTP_LOAD];
+
+options! {
+    /// What a load can be told.
+    pub struct Plan: http::Sending as sending {
+        /// How many requests there are at most.
+        requests: Option<Count>, default "1000, or no limit with `duration`", also total number n;
+        /// How long it lasts at most; what is under way then is waited for.
+        duration: Option<Duration>, also time;
+        /// How many connections are kept open.
+        connections: Within<1, MOST_CONNECTIONS> = 10, also concurrency users clients vus;
+        /// How many requests are sent a second at most, all connections together.
+        rate: Option<Rate>, also rps qps;
+        /// The method of each request.
+        method: Option<String>, default "`\"GET\"`, or `\"POST\"` with a body";
+        /// Which statuses are ok: 200, `[200, 404]`, `"2xx"`.
+        status: Option<Want>, default "any 2xx or 3xx", also status_code code;
+    }
 }
 
-#[export_module]
-mod functions {
+function! {
     /// Sends the same request many times, on several connections that are kept open, and returns what came of it;
-    /// `std/load` is the way to use it. Options: `requests` (how many at most; 1000 when there is no `duration`),
-    /// `duration` (how long at most), `connections` (10; at most 1000), `rate` (how many a second at most, all together),
-    /// `method` (`"GET"`, `"POST"` with a body), `status` (which are ok: 200, `[200, 404]`, `"2xx"`; any 2xx or 3xx
-    /// unless it is given), and of those of `http_get`: `headers`, `auth`, `insecure`, `json`, `form`, `body`, `timeout`
-    /// (10 s, of one request). Redirects are not followed.
+    /// `std/load` is the way to use it. Redirects are not followed.
     ///
     /// Returns a map: `requests` (how many were sent), `ok`, `failed`, `statuses` (a map of status → number), `errors`
     /// (a map of reason → number, of those without an answer), `rps` (answers a second), `ms` (how long it took), and of
     /// the answers `mean_ms`, `p50_ms`, `p90_ms`, `p95_ms`, `p99_ms`, `max_ms`, in milliseconds with three decimals. With
     /// `rate`, a time counts from when its request was due: a server that stalls is charged with those that had to
-    /// wait. Throws `job_died` when a job dies meanwhile, never for an answer or a lack of it.
+    /// wait. An answer, or a lack of it, is never an error.
     /// ```rhai
     /// let api = mock(#{"/": "hello"});
     /// let load = http_load(api.url, #{requests: 20, connections: 2});
     /// assert_eq(load.ok, 20);
     /// assert(load.p95_ms <= load.max_ms);
     /// ```
-    #[rhai_fn(name = "http_load", return_raw)]
-    pub fn http_load(url: &str, opts: Dynamic) -> Fallible<Map> {
-        super::measure(url, &opts)
+    HTTP_LOAD = "http_load" -> Map, throws job_died {
+        (url: Url; Plan) => http_load;
     }
 }
 
-fn measure(url: &str, opts: &Dynamic) -> Fallible<Map> {
+/// Requests a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate(f64);
+
+impl Typed for Rate {
+    const TYPE: Type = Type::Number;
+}
+
+impl FromValue for Rate {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        let rate = f64::from_value(value, what).ok().filter(|rate| (0.01..=1_000_000.0).contains(rate));
+        let wrong = || ScriptError::usage(format!("{what}: {} is no number a second", value::show(value)));
+        Ok(Self(rate.ok_or_else(wrong)?))
+    }
+}
+
+fn http_load(_: &NativeCallContext, url: Url, plan: Plan) -> Fallible<Map> {
     let rt = rt();
     rt.checkpoint()?;
-    let load = Arc::new(planned("http_load", url, opts)?);
+    let load = Arc::new(planned(url, plan)?);
     let mut running = Background::new(Arc::clone(&rt.jobs.control));
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None;
@@ -94,53 +106,27 @@ fn measure(url: &str, opts: &Dynamic) -> Fallible<Map> {
     }
 }
 
-fn planned(function: &str, url: &str, opts: &Dynamic) -> Fallible<Load> {
-    // A bare duration would be taken for the timeout of one request.
-    if !opts.is_map() && !opts.is_unit() {
-        let wrong = format!("{function}: {} is no option map", value::show(opts));
-        return Err(ScriptError::usage(wrong).hint("#{requests: 1000, connections: 10}").into());
+fn planned(url: Url, plan: Plan) -> Fallible<Load> {
+    const NAME: &str = "http_load";
+    if plan.duration.is_some_and(|time| time.is_zero()) {
+        let wrong = format!("{NAME}: option `duration`: it must be longer than nothing");
+        return Err(ScriptError::usage(wrong).into());
     }
-    let opts = Opts::new(function, opts, OPTIONS)?;
-    let wrong = |key: &str, why: String| ScriptError::usage(format!("{function}: option `{key}`: {why}"));
-    let has_body = ["json", "form", "body"].iter().any(|key| opts.get(key).is_some());
-    let method = opts.string("method")?.unwrap_or_else(|| if has_body { "POST" } else { "GET" }.to_owned());
-    let request = http::prepared(function, &method, url, None, &opts)?;
-    let time = opts.duration("duration")?;
-    if time.is_some_and(|time| time.is_zero()) {
-        return Err(wrong("duration", "it must be longer than nothing".to_owned()).into());
-    }
-    let requests = match opts.int("requests")? {
-        Some(most) => Some(
-            u64::try_from(most)
-                .ok()
-                .filter(|most| *most > 0)
-                .ok_or_else(|| wrong("requests", format!("{most} is not at least 1")))?,
-        ),
-        None if time.is_some() => None,
-        None => Some(REQUESTS),
-    };
-    let connections = opts.int("connections")?.unwrap_or(CONNECTIONS);
-    if !(1..=MOST_CONNECTIONS).contains(&connections) {
-        return Err(wrong("connections", format!("{connections} is not 1 to {MOST_CONNECTIONS}")).into());
-    }
-    let rate = match opts.get("rate") {
-        None => None,
-        Some(given) => {
-            let rate = given.as_float().or_else(|_| given.as_int().map(|rate| rate as f64));
-            let rate = rate.ok().filter(|rate| (0.01..=1_000_000.0).contains(rate));
-            Some(rate.ok_or_else(|| wrong("rate", format!("{} is no number a second", value::show(given))))?)
-        }
+    let usual = if plan.sending.content.given().is_empty() { "GET" } else { "POST" };
+    let method = plan.method.unwrap_or_else(|| usual.to_owned());
+    let requests = match (plan.requests, plan.duration) {
+        (Some(most), _) => Some(most.count()),
+        (None, Some(_)) => None,
+        (None, None) => Some(REQUESTS),
     };
     Ok(Load {
-        request,
+        request: http::prepared(NAME, &method, url, None, plan.sending, None)?,
         // More than there are requests would only be opened.
-        connections: usize::try_from(connections)
-            .unwrap_or(1)
-            .min(requests.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)),
-        requests,
-        time,
-        rate,
-        want: wait::want(function, &opts)?,
+        connections: plan.connections.count().min(requests.unwrap_or(usize::MAX)),
+        requests: requests.map(|most| most as u64),
+        time: plan.duration,
+        rate: plan.rate.map(|rate| rate.0),
+        want: plan.status.unwrap_or_default(),
         given_up: AtomicBool::new(false),
     })
 }

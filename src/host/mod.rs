@@ -13,6 +13,9 @@
 //! reference    the documentation of all functions
 //! failure  an error of the evaluation → plain data for the report
 //! error    what a script can catch
+//! describe the macros that describe functions and options
+//! described    described functions in the engine, and how their arguments are read
+//! kinds    the kinds of values: how each is read and judged
 //! value    arguments: durations, commands, option maps
 //! launch   from a script's words to a process
 //! prober   what can be waited for, and one attempt after the other
@@ -39,6 +42,8 @@ mod check;
 mod command;
 mod data;
 mod declared;
+mod describe;
+mod described;
 mod dotenv;
 mod engine;
 mod env;
@@ -51,6 +56,8 @@ mod hints;
 mod http;
 mod import;
 mod job;
+#[allow(dead_code, reason = "the namespaces are described one by one")]
+mod kinds;
 mod launch;
 mod load;
 mod method;

@@ -1,8 +1,9 @@
 //! The reference of all script functions and modules, as Markdown, from their own documentation.
 
-use super::engine::NAMESPACES;
+use super::engine::{NAMESPACES, Namespace};
 use super::signature::{Known, Signature};
 use super::value;
+use crate::api::{self, Function, Options};
 use crate::builtin::MODULES;
 use crate::event::Failure;
 use crate::exit;
@@ -22,14 +23,8 @@ the like are objects with the properties and methods listed under them. Duration
 /// The whole reference.
 pub fn reference() -> String {
     let mut text = String::from(INTRODUCTION);
-    let groups: Vec<(&str, Known)> = NAMESPACES
-        .iter()
-        .map(|(title, register)| {
-            let mut engine = Engine::new_raw();
-            register(&mut engine);
-            (*title, Known::of(&engine, false))
-        })
-        .collect();
+    let groups: Vec<(&str, Known)> =
+        NAMESPACES.iter().map(|namespace| (namespace.0, known_of(namespace))).collect();
     text.push('\n');
     for (title, known) in &groups {
         let names: Vec<&str> =
@@ -48,6 +43,13 @@ pub fn reference() -> String {
         let _ = writeln!(text, "- `{name}`: {sentence}");
     }
     text
+}
+
+/// What one namespace has.
+fn known_of((_, register, described): &Namespace) -> Known {
+    let mut engine = Engine::new_raw();
+    register(&mut engine);
+    Known::of(&engine, false, described.iter().copied().flatten().map(|entry| entry.about))
 }
 
 /// The page of one module of the standard library, from its own comments.
@@ -151,7 +153,7 @@ fn entry(text: &mut String, name: &str, forms: &[&Signature], receiver: &str) {
         return;
     }
     let _ = writeln!(text, "\n### {receiver}{}\n\n```text", name.trim_start_matches("get$"));
-    for form in forms {
+    for form in forms.iter().filter(|form| !form.is_shown_with_options()) {
         let _ = writeln!(text, "{}{}", receiver.to_lowercase(), form.shown());
     }
     let _ = writeln!(text, "```");
@@ -167,6 +169,37 @@ fn entry(text: &mut String, name: &str, forms: &[&Signature], receiver: &str) {
             let _ = writeln!(text, "\n`{}({})`:", form.name, params.join(", "));
         }
         let _ = writeln!(text, "\n{}", form.doc);
+    }
+    if let Some((about, _)) = forms.iter().find_map(|form| form.about) {
+        facts(text, about);
+    }
+}
+
+/// The options and the errors of a described function.
+fn facts(text: &mut String, about: &Function) {
+    if let Some(options) = about.options() {
+        let _ = writeln!(text, "\nOptions:\n");
+        list(text, options, "");
+        if let Some(bare) = options.bare {
+            let _ = writeln!(text, "\nA bare `{bare}` may stand in place of the options.");
+        }
+    }
+    if !about.throws.is_empty() {
+        let _ = writeln!(text, "\nThrows `{}`.", about.throws.join("`, `"));
+    }
+}
+
+fn list(text: &mut String, options: &Options, indent: &str) {
+    for opt in options.all() {
+        let default = match opt.default {
+            "" => String::new(),
+            default => format!(", default {default}"),
+        };
+        let doc = api::text_of(opt.doc).replace('\n', " ");
+        let _ = writeln!(text, "{indent}* `{}`: {}{default}. {doc}", opt.name, opt.kind.name());
+        if let Some(nested) = opt.kind.options() {
+            list(text, nested, &format!("{indent}  "));
+        }
     }
 }
 
@@ -187,10 +220,9 @@ mod tests {
     #[test]
     fn nothing_is_registered_without_documentation() {
         let mut missing = Vec::new();
-        for (title, register) in NAMESPACES {
-            let mut engine = Engine::new_raw();
-            register(&mut engine);
-            for (name, forms) in Known::of(&engine, false).all() {
+        for namespace in NAMESPACES {
+            let title = namespace.0;
+            for (name, forms) in known_of(namespace).all() {
                 let bare = name.trim_start_matches("get$");
                 // Operators, and how values are printed.
                 let silent = !rhai::is_valid_identifier(bare) || matches!(bare, "to_string" | "to_debug");

@@ -1,6 +1,7 @@
 //! Which functions there are, from the engine's own metadata: for the check, for messages, for the reference.
 
 use super::{engine, value};
+use crate::api::{self, Form, Function, Type};
 use rhai::Engine;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
@@ -15,6 +16,8 @@ pub struct Signature {
     pub result: String,
     /// Without comment marks; empty for functions of rhai itself.
     pub doc: String,
+    /// What describes it, where it is described.
+    pub about: Option<(&'static Function, &'static Form)>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +35,10 @@ pub struct Known {
 /// Everything about every function. Read when an error needs it: it takes longer than a short script.
 pub fn known() -> &'static Known {
     static KNOWN: OnceLock<Known> = OnceLock::new();
-    KNOWN.get_or_init(|| Known::of(&engine::engine(&[]), true))
+    KNOWN.get_or_init(|| {
+        let engine = engine::engine(&[]);
+        Known::of(&engine, true, api::functions().iter().map(|(_, function)| *function))
+    })
 }
 
 /// The names, and how many parameters each form takes: all that a script without mistakes needs.
@@ -62,6 +68,11 @@ impl Names {
             forms.params.push(params);
             forms.gives |= gives;
         }
+        for (_, function) in api::functions() {
+            if let (Type::Unit, Some(forms)) = (function.returns, names.get_mut(function.name)) {
+                forms.gives = false;
+            }
+        }
         Self(names)
     }
 
@@ -80,12 +91,17 @@ impl Names {
 }
 
 impl Known {
-    /// What an engine has, with or without the functions of rhai itself.
-    pub fn of(engine: &Engine, standard: bool) -> Self {
+    /// What an engine has, with or without the functions of rhai itself. What is described is taken from there.
+    pub fn of(engine: &Engine, standard: bool, described: impl Iterator<Item = &'static Function>) -> Self {
         let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), standard);
         let mut functions: BTreeMap<String, Vec<Signature>> = BTreeMap::new();
         for signature in all {
             functions.entry(signature.name.clone()).or_default().push(signature);
+        }
+        for function in described {
+            let forms = functions.entry(function.name.to_owned()).or_default();
+            forms.retain(|form| form.about.is_some() || !form.is_in_description());
+            forms.extend(function.forms.iter().flat_map(|form| described_forms(function, form)));
         }
         for forms in functions.values_mut() {
             forms.sort_by_key(|form| (form.params.len(), form.call()));
@@ -139,10 +155,40 @@ fn signature(metadata: &rhai::FuncMetadata) -> Signature {
         params,
         result: result_name(&metadata.return_type),
         doc: doc.join("\n").trim().to_owned(),
+        about: None,
     }
 }
 
+/// Without and with options.
+fn described_forms(function: &'static Function, form: &'static Form) -> Vec<Signature> {
+    let mut params: Vec<Param> = form
+        .params
+        .iter()
+        .map(|param| Param { name: Some(param.name.to_owned()), kind: param.kind.name() })
+        .collect();
+    let doc = api::text_of(if form.doc.is_empty() { function.doc } else { form.doc });
+    let result = if matches!(function.returns, Type::Unit) { String::new() } else { function.returns.name() };
+    let about = Some((function, form));
+    let plain = Signature { name: function.name.to_owned(), params: params.clone(), result, doc, about };
+    let mut forms = vec![plain.clone()];
+    if let Some(options) = form.options {
+        let kind = match options.bare.and_then(|key| options.get(key)) {
+            Some(bare) => format!("{} | map", bare.kind.name()),
+            None => "map".to_owned(),
+        };
+        params.push(Param { name: Some("opts".to_owned()), kind });
+        forms.push(Signature { params, ..plain });
+    }
+    forms
+}
+
 impl Signature {
+    /// Whether a description of its name is about it: it is one of our own, documented or not.
+    fn is_in_description(&self) -> bool {
+        let unnamed = |param: &Param| param.name.is_none() && param.kind == "any";
+        !self.doc.is_empty() || self.params.iter().all(unnamed)
+    }
+
     /// The type whose method or property it is, for types that are not rhai's own.
     pub fn object(&self) -> Option<&str> {
         let this = self.params.first()?.kind.as_str();
@@ -160,6 +206,11 @@ impl Signature {
             return format!("[{}]{arrow}", listed(params));
         }
         format!("{}({}){arrow}", self.name, listed(params))
+    }
+
+    /// The form without options of one that takes some: shown as one.
+    pub fn is_shown_with_options(&self) -> bool {
+        self.about.is_some_and(|(_, form)| form.options.is_some() && self.params.len() == form.params.len())
     }
 
     /// `wait_port(port: integer)`.

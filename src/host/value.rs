@@ -2,6 +2,7 @@
 //! names the function, the option, and what would be right.
 
 use super::error::{Fallible, ScriptError};
+use crate::api::{Options, names};
 use crate::jobs::spec::Command;
 pub use crate::jobs::spec::show_size;
 pub use crate::words::nearest;
@@ -244,14 +245,34 @@ impl Opts {
     /// `known` is every key that this function has. Where there is a `timeout`, a bare duration may stand in
     /// place of the map.
     pub fn new(function: &str, value: &Dynamic, known: &[&str]) -> Fallible<Self> {
+        let bare = known.contains(&"timeout").then_some("timeout");
+        Self::of(function, value, known, bare, |key| unknown_option(function, key, known))
+    }
+
+    /// The same for options that are described.
+    pub fn described(function: &str, value: &Dynamic, options: &'static Options) -> Fallible<Self> {
+        Self::of(function, value, &options.names(), options.bare, |key| {
+            unknown_described(function, key, options)
+        })
+    }
+
+    fn of(
+        function: &str,
+        value: &Dynamic,
+        known: &[&str],
+        bare: Option<&str>,
+        unknown: impl Fn(&str) -> ScriptError,
+    ) -> Fallible<Self> {
         let function = function.to_owned();
         let Some(map) = value.read_lock::<Map>() else {
             if value.is_unit() {
                 return Ok(Self { function, map: Map::new() });
             }
-            if known.contains(&"timeout") && (value.is_string() || value.is_int() || value.is_float()) {
+            if let Some(key) = bare
+                && (value.is_string() || value.is_int() || value.is_float())
+            {
                 duration(value, &function).map_err(|error| words_apart(&function, value, error))?;
-                let map = Map::from([("timeout".into(), value.clone())]);
+                let map = Map::from([(key.into(), value.clone())]);
                 return Ok(Self { function, map });
             }
             let wrong = ScriptError::usage(format!("{function}: {} is no option map", show(value)))
@@ -264,7 +285,7 @@ impl Opts {
         };
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
-                return Err(unknown_option(&function, key, known).into());
+                return Err(unknown(key).into());
             }
         }
         Ok(Self { function, map: map.clone() })
@@ -274,7 +295,7 @@ impl Opts {
         Self { function: function.to_owned(), map: Map::new() }
     }
 
-    fn what(&self, key: &str) -> String {
+    pub fn what(&self, key: &str) -> String {
         format!("{}: option `{key}`", self.function)
     }
 
@@ -415,13 +436,7 @@ const OPTION_SYNONYMS: &[(&str, &str)] = &[
 
 /// The known option that was meant by another name, in any case: `stopSignal`, `dependsOn`.
 fn option_synonym<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let mut snake = String::new();
-    for c in key.chars() {
-        if c.is_ascii_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
-            snake.push('_');
-        }
-        snake.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
-    }
+    let snake = names::snake(key);
     let ours = |name: &str| known.iter().copied().find(|ours| *ours == name);
     ours(&snake).or_else(|| {
         let meant = OPTION_SYNONYMS.iter().filter(|(foreign, _)| *foreign == snake);
@@ -431,7 +446,17 @@ fn option_synonym<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
 
 /// Worded the same whether it is found before the run or during it.
 pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError {
-    match option_synonym(key, known).or_else(|| nearest(key, known.iter().copied())) {
+    let near = option_synonym(key, known).or_else(|| nearest(key, known.iter().copied()));
+    unknown_of(function, key, known, near)
+}
+
+/// The same for options that are described.
+pub fn unknown_described(function: &str, key: &str, options: &Options) -> ScriptError {
+    unknown_of(function, key, &options.names(), names::option(key, options))
+}
+
+fn unknown_of(function: &str, key: &str, known: &[&str], near: Option<&str>) -> ScriptError {
+    match near {
         Some(near) => {
             ScriptError::usage(format!("{function}: unknown option `{key}`; did you mean `{near}`?"))
         }

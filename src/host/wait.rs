@@ -1,9 +1,11 @@
 //! Waits: they wake early, fail early, check the owner, and say why.
 
 use super::command::Outcome;
+use super::described::FromOpts;
 use super::error::{self, Fallible, Kind, ScriptError};
 use super::http;
 use super::job::{self, Job, listening_ports, view};
+pub use super::kinds::{regex, statuses};
 use super::launch;
 use super::owner;
 use super::prober::{Advice, Condition, Prober};
@@ -15,7 +17,6 @@ use crate::jobs::{self, State, text};
 use crate::probe::http::{Request, Url};
 use crate::probe::target::{Target, Want};
 use crate::probe::{Attempt, Failed, Seen, Wait};
-use regex::Regex;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr};
 use std::sync::Arc;
@@ -388,15 +389,6 @@ impl Common {
     }
 }
 
-/// A compiled pattern; an error that shows what is wrong with it.
-pub fn regex(what: &str, pattern: &str) -> Fallible<Regex> {
-    Regex::new(pattern).map_err(|e| {
-        let reason = e.to_string();
-        let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        ScriptError::usage(format!("{what}: {pattern:?} is no regular expression: {reason}")).into()
-    })
-}
-
 /// What a URL must answer, from options.
 pub fn target(what: &str, url: &str, opts: &Opts) -> Fallible<Target> {
     if url.contains("()") {
@@ -410,7 +402,8 @@ pub fn target(what: &str, url: &str, opts: &Opts) -> Fallible<Target> {
         }
     })?;
     let mut request = Request::get(url);
-    http::common(what, opts, &mut request)?;
+    let socket = opts.string("unix_socket")?;
+    http::common(what, &http::Connection::read(opts)?, socket.as_deref(), &mut request)?;
     request.redirects = 0;
     if let Some(method) = opts.string("method")? {
         request.method = method.to_ascii_uppercase().parse().map_err(|_| {
@@ -438,24 +431,6 @@ pub fn want(what: &str, opts: &Opts) -> Fallible<Want> {
     match opts.get("status") {
         Some(value) => statuses(&format!("{what}: option `status`"), value),
         None => Ok(Want::default()),
-    }
-}
-
-/// `200`, `[200, 204]` or `"2xx"`.
-pub fn statuses(what: &str, value: &Dynamic) -> Fallible<Want> {
-    let one = |value: &Dynamic| -> Fallible<Want> {
-        let text = value::word(value, what)?;
-        Want::parse(&text).ok_or_else(|| {
-            ScriptError::usage(format!(
-                "{what}: {} is no status; write 200, [200, 204] or \"2xx\"",
-                value::show(value)
-            ))
-            .into()
-        })
-    };
-    match value.read_lock::<Array>() {
-        Some(list) => Ok(Want::any(list.iter().map(one).collect::<Fallible<Vec<_>>>()?)),
-        None => one(value),
     }
 }
 

@@ -35,6 +35,7 @@ fn room(path: &Path) -> String {
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli", "guard", "host", "mock", "report", "run", "sweep", "doctor"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),
+    ("api", &["words"]),
     ("builtin", &[]),
     ("manual", &[]),
     ("words", &["sys"]),
@@ -50,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "host",
         &[
-            "builtin", "cli", "event", "exit", "jobs", "manual", "mock", "probe", "rundir", "secret",
+            "api", "builtin", "cli", "event", "exit", "jobs", "manual", "mock", "probe", "rundir", "secret",
             "suite", "words",
         ],
     ),

@@ -1,0 +1,113 @@
+//! The two macros that describe the language: `options!` and `function!`. How they are used is told in src/api/mod.rs;
+//! here stands their grammar, and nothing else than macros.
+//!
+//! They are `macro_rules` and no derive, so that a contributor finds the whole of it in this file. A mistake in a *type*
+//! is reported at its place ("the trait `FromValue` is not implemented for …": use one of src/host/kinds.rs, or implement
+//! it). A mistake in the *grammar* is reported as "no rules expected this token": compare with the examples; mostly a `;`
+//! or the order `type = default, default "in words", also names` is wrong.
+
+/// The options of a function: a struct with typed fields, its description, and how it is read.
+///
+/// ```text
+/// options! {
+///     /// One sentence.
+///     pub struct NAME or BARE_KEY: OTHER as FIELD, OTHER as FIELD {      // `or …` and `: …` may be missing
+///         /// One sentence, with the unit.
+///         KEY: TYPE = DEFAULT, also FOREIGN_NAME FOREIGN_NAME;           // the field is a TYPE
+///         /// One sentence.
+///         KEY: Option<TYPE>, default "in words", also FOREIGN_NAME;      // the field is an Option<TYPE>
+///     }
+/// }
+/// ```
+macro_rules! options {
+    ($(#[doc = $about:literal])* $vis:vis struct $name:ident $(or $bare:ident)? $(: $($like:ty as $field:ident),+)? {
+        $( $(#[doc = $doc:literal])+ $key:ident : $kind:ty $(= $default:literal)? $(, default $said:literal)?
+            $(, also $($also:ident)+)?; )*
+    }) => {
+        $(#[doc = $about])*
+        #[derive(Clone, Debug)]
+        $vis struct $name {
+            $($( pub $field: $like, )+)?
+            $( $(#[doc = $doc])+ pub $key: $kind, )*
+        }
+
+        impl $crate::host::described::FromOpts for $name {
+            const OPTIONS: &'static $crate::api::Options = &$crate::api::Options {
+                keys: &[$( $crate::api::Opt {
+                    name: stringify!($key),
+                    kind: <$kind as $crate::host::kinds::Typed>::TYPE,
+                    default: concat!($(stringify!($default))? $($said)?),
+                    doc: &[$($doc),+],
+                    also: &[$($(stringify!($also)),+)?],
+                } ),*],
+                like: &[$($( <$like as $crate::host::described::FromOpts>::OPTIONS ),+)?],
+                bare: [$(Some(stringify!($bare)),)? None][0],
+            };
+
+            fn read(opts: &$crate::host::value::Opts) -> $crate::host::error::Fallible<Self> {
+                Ok(Self {
+                    $($( $field: <$like as $crate::host::described::FromOpts>::read(opts)?, )+)?
+                    $( $key: $crate::host::described::option(
+                        opts,
+                        stringify!($key),
+                        [$(Some(rhai::Dynamic::from($default)),)? None][0].as_ref(),
+                    )?, )*
+                })
+            }
+        }
+    };
+}
+
+/// A function of the language: what is said about it, and what is called, in each of its forms.
+///
+/// ```text
+/// function! {
+///     /// What it does. What it throws, when that is not plain from the names below.
+///     ///
+///     /// (an example in ```rhai)
+///     pub NAME = "name" -> RESULT, throws KIND KIND {            // `throws …` may be missing
+///         (param: TYPE, param: TYPE; OPTIONS) => rust_function;  // rust_function(ctx, param, param, options)
+///         /// What is special about this form.
+///         (param: TYPE) => rust_function;                        // without options
+///         (param: TYPE);                                         // described only: registered by a plugin function
+///     }
+/// }
+/// ```
+macro_rules! function {
+    ($(#[doc = $doc:literal])+ $vis:vis $id:ident = $name:literal -> $returns:ty $(, throws $($throws:ident)+)? {
+        $( $(#[doc = $form_doc:literal])*
+            ( $($param:ident : $kind:ty),* $(; $opts:ty)? ) $(=> $body:path)?; )+
+    }) => {
+        $(#[doc = $doc])+
+        $vis const $id: $crate::host::described::Entry = $crate::host::described::Entry {
+            about: &$crate::api::Function {
+                name: $name,
+                forms: &[$( $crate::api::Form {
+                    params: &[$( $crate::api::Param {
+                        name: stringify!($param),
+                        kind: <$kind as $crate::host::kinds::Typed>::TYPE,
+                    } ),*],
+                    options: [$(Some(<$opts as $crate::host::described::FromOpts>::OPTIONS),)? None][0],
+                    doc: &[$($form_doc),*],
+                } ),+],
+                returns: <$returns as $crate::host::kinds::Typed>::TYPE,
+                throws: &[$($(stringify!($throws)),+)?],
+                doc: &[$($doc),+],
+            },
+            calls: &[$( $crate::host::describe::call!(($($param: $kind),*) ($($opts)?) $($body)?) ),+],
+        };
+    };
+}
+
+/// How one form is called; none where a plugin function is.
+macro_rules! call {
+    (($($param:ident : $kind:ty),*) ($($opts:ty)?)) => { None };
+    (($($param:ident : $kind:ty),*) ($($opts:ty)?) $body:path) => {
+        Some(|ctx, args| {
+            $( let $param = args.next::<$kind>()?; )*
+            $body(ctx $(, $param)* $(, args.options::<$opts>()?)?).map(rhai::Dynamic::from)
+        })
+    };
+}
+
+pub(super) use {call, function, options};

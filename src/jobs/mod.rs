@@ -754,6 +754,7 @@ impl Jobs {
 
     /// Sends a signal to a job's first process on the script's behalf: what ends because of it was asked for.
     pub fn signal(&self, id: JobId, number: i32) {
+        shared::note();
         let (mut table, doomed) = self.caught_up(&[id]);
         if let Some(entry) = table.entry_mut(id)
             && !matches!(entry.state(), State::Ended(_))

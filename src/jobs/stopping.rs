@@ -1,6 +1,7 @@
 //! Stopping: jobs, all at the same time, each with its grace; and the final sweep, which leaves nothing.
 
 use super::control::Halt;
+use super::shared;
 use super::spec::KillMode;
 use super::stop::{self, Action, FollowUp, Partly, Stage, Then};
 use super::table::{self, Entry, Order, Phase, StopCommand, Table, To};
@@ -72,6 +73,8 @@ impl Jobs {
     /// Stops these jobs, all at the same time: returns when the whole tree of each is gone or has been given
     /// up. `abandon` ends the waiting early; the stop goes on.
     pub fn stop(&self, ids: &[JobId], ask: Ask, abandon: &dyn Fn() -> bool) {
+        // What is killed cannot remove what it shares, and who had it cannot be told afterwards.
+        shared::note();
         self.stop_until(ids, ask, None, abandon);
     }
 

@@ -726,8 +726,8 @@ case!(a_terminal_that_goes_away_stops_the_run, |case| {
 
 case!(a_child_that_the_caller_had_before_survives, |case| {
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-        // `sleep 7` becomes a child of bgjobs by exec, without being one of its jobs.
-        let shell = "env -u KILL_TOKEN sleep 7 & echo $! >\"$TMPDIR/../foreign\"; exec \"$@\"";
+        // `sleep` becomes a child of bgjobs by exec, without being one of its jobs.
+        let shell = "env -u KILL_TOKEN sleep 1000 & echo $! >\"$TMPDIR/../foreign\"; exec \"$@\"";
         let mut run = everyone().under(&["sh", "-c", shell, "sh"]).start();
         case.moment_after_ready(&run);
         let foreign: i32 =
@@ -746,6 +746,7 @@ case!(a_child_that_the_caller_had_before_survives, |case| {
                 run.carriers().is_empty() && children(std::process::id().cast_signed()) == [foreign]
             },
         );
+        let _ = kill(Pid::from_raw(foreign), Signal::SIGKILL);
         case.measured(run.took(sent));
         run.assert_took(sent, GRACE + SECOND);
     }

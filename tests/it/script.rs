@@ -7,7 +7,8 @@
 //! //@ stderr: some text        occurs in stderr; may be given several times
 //! //@ args: --port 80 file     the script's arguments, separated by spaces
 //! //@ options: --isolate net   options of `bgjobs script`, separated by spaces
-//! //@ needs: redis-server      programs, or `root`; where one is missing the script is skipped, in CI that is a failure
+//! //@ needs: redis-server      programs, `root`, or modules of the system's Python as `python:redis`; where one is missing the
+//!                              script is skipped, in CI that is a failure
 //! ```
 //!
 //! `SCRIPT=fs/read cargo test --test it scripts` runs only those whose path contains that text.
@@ -66,13 +67,22 @@ fn scripts() -> Vec<PathBuf> {
     found
 }
 
+fn has_python_module(name: &str) -> bool {
+    let import =
+        std::process::Command::new("/usr/bin/python3").arg("-c").arg(format!("import {name}")).output();
+    import.is_ok_and(|output| output.status.success())
+}
+
 /// What was wrong, if anything.
 fn check(path: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
     let expected = Expected::of(&text)?;
     let shown = path.strip_prefix(repo("")).unwrap_or(path);
-    let has =
-        |need: &String| if need == "root" { nix::unistd::geteuid().is_root() } else { which(need).is_some() };
+    let has = |need: &String| match need.strip_prefix("python:") {
+        Some(module) => has_python_module(module),
+        None if need == "root" => nix::unistd::geteuid().is_root(),
+        None => which(need).is_some(),
+    };
     if let Some(missing) = expected.needs.iter().find(|need| !has(need)) {
         if std::env::var_os("CI").is_some() {
             return Err(format!("`{missing}` is not there"));

@@ -525,7 +525,9 @@ fn health_is_waited_for_and_told() {
         assert!(ran.stdout.contains(&format!("{what}: healthy after ")), "{}", ran.stdout);
     }
     assert!(ran.stdout.ends_with("tested\n"), "{}", ran.stdout);
-    let args = ["--cmd", &server, "--url", &url, "--status", "404", "--ready-timeout", "3s"];
+    // What Python logs may come too late on a busy machine.
+    let logged = format!("echo starting; exec {server}");
+    let args = ["--cmd", &logged, "--url", &url, "--status", "404", "--ready-timeout", "3s"];
     let ran = scenario("health-check", &args, &[]).code(124);
     let _ = ran.stderr_has("error: wait_http: timed out after 3 s").stderr_has("last lines of server (");
     let ran = scenario("health-check", &["--cmd", "exit 5", "--url", &url], &[]).code(125);

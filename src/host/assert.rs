@@ -3,15 +3,17 @@
 //!
 //! Equality is that of people: deep, numbers by value (`1` equals `1.0`), jobs and other handles by identity.
 
+use super::describe::function;
+use super::described::Entry;
 use super::error::{self, Fallible, Kind, ScriptError};
 use super::flow;
 use super::http::Response;
 use super::job::Job;
 use super::path;
 use super::runtime::rt;
-use super::value::{self, Opts};
-use super::wait as waits;
-use crate::probe::{Attempt, DEFAULT_TIMEOUT, Failed, Wait};
+use super::value;
+use super::wait::{self as waits, Telling, Waiting};
+use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Map};
 use std::sync::Arc;
@@ -19,6 +21,28 @@ use std::time::Duration;
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+pub const FUNCTIONS: &[Entry] = &[EVENTUALLY];
+
+function! {
+    /// Calls a closure of assertions again and again until it does not throw, and does not return `false`; returns
+    /// its value. Errors of the kinds `assertion`, `http`, `command_failed` and `io`, what the script itself throws, and the value
+    /// false mean *not yet*; others end it. After 30 s the last of these errors is thrown, with the number of
+    /// attempts.
+    ///
+    /// ```rhai
+    /// let n = 0;
+    /// eventually(|| { n += 1; assert_eq(n, 3); });
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"/": "hello"});
+    /// eventually(|| assert_status(http_get(web.url), 200), "5s");
+    /// ```
+    EVENTUALLY = "eventually" -> Dynamic, throws assertion job_died {
+        (closure: FnPtr; Waiting) => eventually;
+    }
 }
 
 #[export_module]
@@ -221,31 +245,6 @@ mod functions {
     #[rhai_fn(name = "assert_throws", return_raw)]
     pub fn assert_throws_kind(ctx: NativeCallContext, closure: FnPtr, expected: &str) -> Fallible<Dynamic> {
         super::throws(&ctx, &closure, Some(expected))
-    }
-
-    /// Calls a closure of assertions again and again until it does not throw, and does not return `false`; returns
-    /// its value. Errors of the kinds `assertion`, `http`, `command_failed` and `io`, what the script itself throws, and the value
-    /// false mean *not yet*; others end it. After 30 s the last of these errors is thrown, with the number of
-    /// attempts.
-    ///
-    /// ```rhai
-    /// let n = 0;
-    /// eventually(|| { n += 1; assert_eq(n, 3); });
-    /// ```
-    #[rhai_fn(name = "eventually", return_raw)]
-    pub fn eventually(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Dynamic> {
-        super::eventually(&ctx, &closure, &Dynamic::UNIT)
-    }
-
-    /// As `eventually(closure)`, with a timeout or the options `timeout`, `interval`, `message`.
-    ///
-    /// ```rhai
-    /// let web = mock(#{"/": "hello"});
-    /// eventually(|| assert_status(http_get(web.url), 200), "5s");
-    /// ```
-    #[rhai_fn(name = "eventually", return_raw)]
-    pub fn eventually_with(ctx: NativeCallContext, closure: FnPtr, opts: Dynamic) -> Fallible<Dynamic> {
-        super::eventually(&ctx, &closure, &opts)
     }
 
     /// Fails with this message.
@@ -537,14 +536,14 @@ fn throws(ctx: &NativeCallContext, closure: &FnPtr, expected: Option<&str>) -> F
         .into())
 }
 
-fn eventually(ctx: &NativeCallContext, closure: &FnPtr, opts: &Dynamic) -> Fallible<Dynamic> {
+fn eventually(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting) -> Fallible<Dynamic> {
     let rt = rt();
     rt.checkpoint()?;
-    let opts = Opts::new("eventually", opts, waits::WAIT_OPTIONS)?;
-    let common = waits::Common::from(&opts)?;
     let mut wait = Wait::new(&rt.jobs);
-    wait.timeout = Some(common.timeout.unwrap_or(DEFAULT_TIMEOUT));
-    wait.interval = common.interval;
+    let Telling { interval, message } = opts.telling;
+    let message = message.as_deref();
+    wait.timeout = Some(opts.timeout);
+    wait.interval = interval;
     let (mut attempts, mut last) = (0, None);
     let attempt = || {
         attempts += 1;
@@ -565,11 +564,9 @@ fn eventually(ctx: &NativeCallContext, closure: &FnPtr, opts: &Dynamic) -> Falli
     };
     match wait.run(attempt) {
         Ok(value) => Ok(value),
-        Err(Failed::Timeout { waited, .. }) => {
-            Err(in_the_end(last, attempts, waited, common.message.as_deref()))
-        }
+        Err(Failed::Timeout { waited, .. }) => Err(in_the_end(last, attempts, waited, message)),
         Err(other) => {
-            Err(waits::failed("eventually", "its assertions to hold", other, &opts, &[], |error| error))
+            Err(waits::failed("eventually", "its assertions to hold", other, message, &[], |error| error))
         }
     }
 }

@@ -25,19 +25,7 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("run", 1, launch::COMMAND_OPTIONS),
     ("try_run", 1, launch::COMMAND_OPTIONS),
     ("output", 1, launch::COMMAND_OPTIONS),
-    ("wait_http", 1, wait::WAIT_HTTP_OPTIONS),
-    ("wait_port", 1, wait::WAIT_PORT_OPTIONS),
-    ("wait_port_free", 1, wait::WAIT_OPTIONS),
-    ("wait_log", 2, wait::WAIT_LOG_OPTIONS),
-    ("wait_file", 1, wait::WAIT_OPTIONS),
-    ("wait_socket", 1, wait::WAIT_OPTIONS),
-    ("wait_cmd", 1, wait::WAIT_CMD_OPTIONS),
-    ("wait_until", 1, wait::WAIT_OPTIONS),
-    ("eventually", 1, wait::WAIT_OPTIONS),
     ("parallel", 1, parallel::OPTIONS),
-    ("wait_ready", 1, wait::WAIT_OPTIONS),
-    ("wait_exit", 1, wait::WAIT_OPTIONS),
-    ("wait_listening", 1, wait::WAIT_OPTIONS),
     ("http_get", 1, http::OPTIONS),
     ("http_delete", 1, http::OPTIONS),
     ("http_post", 2, http::OPTIONS),
@@ -55,7 +43,7 @@ const SERVICE: &[&str] = &["cmd", "needs"];
 /// Options whose value is a duration.
 const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
 /// Functions whose first argument is a port when it is a number.
-const PORTS: &[&str] = &["wait_port", "wait_port_free", "port_in_use", "port_owner", "kill_port"];
+const PORTS: &[&str] = &["port_in_use", "port_owner", "kill_port"];
 /// Functions that run a closure whose errors they catch.
 const CATCHING: &[&str] = &["attempt", "assert_throws"];
 

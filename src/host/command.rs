@@ -1,6 +1,8 @@
 //! Commands: `run`, `try_run`, `output`, and the `Result` that they give.
 
+use super::described::FromOpts;
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
+use super::launch::Surroundings;
 use super::launch::{COMMAND_OPTIONS, Launch, spawn_error};
 use super::program;
 use super::runtime::rt;
@@ -337,7 +339,7 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     let echo = echo(function, &opts)?;
     let check = opts.bool("check")?.unwrap_or(true);
     let text = command.display();
-    let spec = Launch::new(function, None, command, &opts)?.command_spec()?;
+    let spec = Launch::new(function, None, command, Surroundings::read(&opts)?, &opts)?.command_spec()?;
     // A death that nobody was told of yet ends this before it begins.
     if !rt.control().closing()
         && let Some((dead, death)) = rt.jobs.death_by_now()

@@ -1,4 +1,4 @@
-//! The two macros that describe the language: `options!` and `function!`. How they are used is told in src/api/mod.rs;
+//! The macros that describe the language: `options!`, `function!` and `words!`. How they are used is told in src/api/mod.rs;
 //! here stands their grammar, and nothing else than macros.
 //!
 //! They are `macro_rules` and no derive, so that a contributor finds the whole of it in this file. A mistake in a *type*
@@ -50,7 +50,7 @@ macro_rules! options {
                     $( $key: $crate::host::described::option(
                         opts,
                         stringify!($key),
-                        [$(Some(rhai::Dynamic::from($default)),)? None][0].as_ref(),
+                        [$(Some($crate::host::kinds::Default::value($default)),)? None][0].as_ref(),
                     )?, )*
                 })
             }
@@ -99,7 +99,7 @@ macro_rules! function {
     };
 }
 
-/// How one form is called; none where a plugin function is.
+/// Part of `function!`: how one form is called; none where a plugin function is.
 macro_rules! call {
     (($($param:ident : $kind:ty),*) ($($opts:ty)?)) => { None };
     (($($param:ident : $kind:ty),*) ($($opts:ty)?) $body:path) => {
@@ -110,4 +110,33 @@ macro_rules! call {
     };
 }
 
-pub(super) use {call, function, options};
+/// An option that is one of several words: an enum, with its kind.
+///
+/// ```text
+/// words! {
+///     /// One sentence.
+///     pub enum NAME { VARIANT = "word", VARIANT = "word" }
+/// }
+/// ```
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $vis:vis enum $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        $vis enum $name { $($variant),+ }
+
+        impl $crate::host::kinds::Typed for $name {
+            const TYPE: $crate::api::Type = $crate::api::Type::OneOf(&[$($word),+]);
+        }
+
+        impl $crate::host::kinds::FromValue for $name {
+            fn from_value(value: &rhai::Dynamic, what: &str) -> $crate::host::error::Fallible<Self> {
+                $crate::host::kinds::literal(<Self as $crate::host::kinds::Typed>::TYPE, value, what)?;
+                let word = value.read_lock::<rhai::ImmutableString>().map(|word| word.to_string());
+                $( if word.as_deref() == Some($word) { return Ok(Self::$variant); } )+
+                unreachable!("it is one of the words")
+            }
+        }
+    };
+}
+
+pub(super) use {call, function, options, words};

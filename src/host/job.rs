@@ -1,12 +1,14 @@
 //! Jobs: `spawn`, `start`, and what a job can be asked and told.
 
 use super::command::{Outcome, signal_of};
+use super::described::FromOpts;
 use super::error::{self, Fallible, Kind, ScriptError};
 use super::launch::{launch, signal_number, spawn_error, two};
 use super::ready;
 use super::runtime::rt;
 use super::services;
 use super::value::{self, Opts};
+use super::wait::{Common, WaitExit};
 use crate::jobs::spec::Expect;
 use crate::jobs::{self, Ask, Job as Inner, Sent, State, UNREAD, View};
 use crate::jobs::{strand, text};
@@ -344,7 +346,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "wait", pure, return_raw)]
     pub fn wait(job: &mut Job) -> Fallible<Outcome> {
-        wait_for_end("wait", job, &Dynamic::UNIT, Duration::ZERO)
+        wait_for_end("wait", job, &Common::default(), Duration::ZERO)
     }
 
     /// As `wait()`, but throws `timeout` after this time.
@@ -354,7 +356,8 @@ mod functions {
     /// ```
     #[rhai_fn(name = "wait", pure, return_raw)]
     pub fn wait_within(job: &mut Job, timeout: Dynamic) -> Fallible<Outcome> {
-        wait_for_end("wait", job, &timeout, Duration::ZERO)
+        let opts = WaitExit::read(&Opts::described("wait", &timeout, WaitExit::OPTIONS)?)?;
+        wait_for_end("wait", job, &opts.into(), Duration::ZERO)
     }
 
     /// Stops it gracefully: its stop signal to the whole tree, SIGKILL after its grace period. Returns when
@@ -592,7 +595,7 @@ fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
     readiness.restart_at(job.0.log_size());
     rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
     if readiness.is_awaited() {
-        ready::wait(ctx, "restart", std::slice::from_ref(job), &Opts::none("restart"))
+        ready::wait(ctx, "restart", std::slice::from_ref(job), &Common::default())
     } else {
         Ok(())
     }
@@ -600,13 +603,12 @@ fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
 
 /// Waits until a job has ended; its end is expected then.
 /// `waited`: how much of the timeout has passed already, waiting for others.
-pub fn wait_for_end(function: &str, job: &Job, opts: &Dynamic, waited: Duration) -> Fallible<Outcome> {
+pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration) -> Fallible<Outcome> {
     let rt = rt();
     rt.checkpoint()?;
-    let opts = Opts::new(function, opts, super::wait::WAIT_OPTIONS)?;
     rt.jobs.expect(job.0.id, Expect::AnyEnd);
     let mut wait = Wait::new(&rt.jobs);
-    wait.timeout = opts.duration("timeout")?.map(|time| time.saturating_sub(waited));
+    wait.timeout = common.timeout.map(|time| time.saturating_sub(waited));
     wait.interval = Some(Duration::from_secs(1));
     wait.eager = true;
     let ended = || match view(job).map(|view| view.state) {
@@ -615,9 +617,14 @@ pub fn wait_for_end(function: &str, job: &Job, opts: &Dynamic, waited: Duration)
     };
     let what = format!("the end of `{}`", job.0.spec.name);
     wait.run::<(), ()>(ended).map_err(|failed| {
-        super::wait::failed(function, &what, failed, &opts, std::slice::from_ref(job), |()| {
-            error::terminated()
-        })
+        super::wait::failed(
+            function,
+            &what,
+            failed,
+            common.message.as_deref(),
+            std::slice::from_ref(job),
+            |()| error::terminated(),
+        )
     })?;
     // What it has printed is a failure, whatever its code.
     if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {

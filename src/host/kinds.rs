@@ -31,6 +31,29 @@ pub trait FromValue: Typed + Sized {
     }
 }
 
+/// What a default can be written as; a whole number is an i64, as in scripts.
+pub trait Default {
+    fn value(self) -> Dynamic;
+}
+
+impl Default for i64 {
+    fn value(self) -> Dynamic {
+        self.into()
+    }
+}
+
+impl Default for bool {
+    fn value(self) -> Dynamic {
+        self.into()
+    }
+}
+
+impl Default for &'static str {
+    fn value(self) -> Dynamic {
+        self.into()
+    }
+}
+
 fn wrong<T: Typed>(value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
     is_not(T::TYPE, value, what)
 }
@@ -55,7 +78,8 @@ pub fn literal(kind: Type, value: &Dynamic, what: &str) -> Fallible<()> {
         Type::Text => String::from_value(value, what).map(drop),
         Type::Word => value::word(value, what).map(drop),
         Type::Host => Host::from_value(value, what).map(drop),
-        Type::Url => Url::from_value(value, what).map(drop),
+        // What the text must be is told when it is read: one that is wrong on purpose is common in tests.
+        Type::Url => holds(value.is_string()),
         Type::Duration => value::duration(value, what).map(drop),
         Type::Size => value::size(value, what).map(drop),
         Type::Port => value::port(value, what).map(drop),
@@ -184,7 +208,7 @@ impl<T: Typed> Typed for Option<T> {
 
 impl<T: FromValue> FromValue for Option<T> {
     fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
-        T::from_value(value, what).map(Some)
+        if value.is_unit() { Ok(None) } else { T::from_value(value, what).map(Some) }
     }
 
     fn missing(_: &str) -> Fallible<Self> {
@@ -227,6 +251,11 @@ impl<const LEAST: i64, const MOST: i64> Within<LEAST, MOST> {
 
 /// How often, or how many: at least 1.
 pub type Count = Within<1, { i64::MAX }>;
+
+/// A job, an array of jobs, or a map of them, as the script has given it.
+#[derive(Clone, Debug)]
+pub struct Jobs(pub Dynamic);
+explained!(Jobs: Type::Jobs, |value, _| Ok(Self(value.clone())));
 
 /// A text, a number or a boolean, as text.
 #[derive(Clone, Debug)]

@@ -1,9 +1,12 @@
 //! Starting a process from what a script says: options → [`Spec`] → job, and the words for what could not be
 //! started.
 
+use super::describe::options;
+use super::described::FromOpts;
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::job::Job;
 pub use super::kinds::signal_number;
+use super::kinds::{MapOf, Word};
 use super::program;
 use super::ready::{self, Readiness};
 use super::runtime::rt;
@@ -140,7 +143,7 @@ pub fn launch_with(
 ) -> Fallible<Job> {
     let rt = rt();
     let given = name.map(str::to_owned);
-    let launch = Launch::new(function, given.clone(), command, opts)?;
+    let launch = Launch::new(function, given.clone(), command, Surroundings::read(opts)?, opts)?;
     let mut spec = launch.job_spec()?;
     spec.needs = needs;
     for (key, value) in extra {
@@ -182,6 +185,20 @@ fn refuse_taken_port(spec: &Spec, number: u16) -> Fallible<()> {
         .into())
 }
 
+options! {
+    /// Where and as whom a process runs.
+    pub struct Surroundings {
+        /// Its working directory.
+        cwd: Option<String>, default "`cwd()`", also workdir working_dir working_directory directory dir path;
+        /// Variables of its environment besides those of the run; `()` takes one away.
+        env: Option<MapOf<Option<Word>>>, also environment environ envs vars;
+        /// Gives it no other variables than those of `env`.
+        clear_env: bool = false;
+        /// Another user to run it as, by name or number; only root can.
+        user: Option<String>;
+    }
+}
+
 /// The options that jobs and commands share, read.
 pub struct Launch<'a> {
     function: String,
@@ -198,25 +215,29 @@ pub struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    pub fn new(function: &str, name: Option<String>, command: Command, opts: &'a Opts) -> Fallible<Self> {
+    pub fn new(
+        function: &str,
+        name: Option<String>,
+        command: Command,
+        surroundings: Surroundings,
+        opts: &'a Opts,
+    ) -> Fallible<Self> {
         let rt = rt();
-        let cwd = opts.string("cwd")?.map_or_else(|| rt.cwd(), |path| rt.path(&path));
-        let mut env = if opts.bool("clear_env")?.unwrap_or(false) { BTreeMap::new() } else { rt.env() };
+        let cwd = surroundings.cwd.map_or_else(|| rt.cwd(), |path| rt.path(&path));
+        let mut env = if surroundings.clear_env { BTreeMap::new() } else { rt.env() };
         // A program that buffers its log looks dead to every wait for a line.
         env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
-        for (key, value) in opts.map("env")?.unwrap_or_default() {
+        for (key, value) in surroundings.env.into_iter().flat_map(|env| env.0) {
             if key.is_empty() || key.contains('=') {
                 return Err(ScriptError::usage(format!(
                     "{function}: option `env`: `{key}` is no variable name"
                 ))
                 .into());
             }
-            if value.is_unit() {
-                env.remove(&OsString::from(key.as_str()));
-            } else {
-                let text = value::word(&value, &format!("{function}: option `env`: `{key}`"))?;
-                env.insert(key.as_str().into(), text.into());
-            }
+            match value {
+                Some(Word(text)) => env.insert(key.into(), text.into()),
+                None => env.remove(&OsString::from(key)),
+            };
         }
         let pty = opts.bool("pty")?.unwrap_or(false);
         if pty {
@@ -229,7 +250,7 @@ impl<'a> Launch<'a> {
             command,
             cwd,
             env,
-            user: opts.string("user")?,
+            user: surroundings.user,
             stdin: stdin(function, opts)?,
             pty,
             grace: opts.duration("grace")?.unwrap_or(rt.options.grace),

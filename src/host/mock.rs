@@ -6,6 +6,7 @@ use super::job::Job;
 use super::launch::{self, SPAWN_OPTIONS};
 use super::runtime::rt;
 use super::value::{self, Opts};
+use super::wait::Common;
 use super::{owner, ready};
 use crate::jobs::Job as Inner;
 use crate::jobs::control::lock;
@@ -90,7 +91,7 @@ fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<
     let opts = Opts::new("mock", &opts.into(), SPAWN_OPTIONS)?;
     let job = launch::launch_with("mock", name, command, &opts, &[], Vec::new())?;
     lock(&rt.mocks).insert(job.0.id);
-    ready::wait(ctx, "mock", std::slice::from_ref(&job), &Opts::none("mock"))?;
+    ready::wait(ctx, "mock", std::slice::from_ref(&job), &Common::default())?;
     Ok(job)
 }
 

@@ -1,10 +1,11 @@
 //! One thing that is waited for, and one attempt after the other at it. Every wait for a port, a URL, a log line, a file
 //! or a command is one [`Prober`] of one [`Condition`]; `ready` is a list of them.
 
+use super::described::FromOpts;
 use super::error::{self, Fallible};
 use super::flow;
 use super::job::{Job, listening_ports, view};
-use super::launch::{self, Launch};
+use super::launch::{self, Launch, Surroundings};
 use super::owner;
 use super::runtime::rt;
 use super::value::{self, Opts};
@@ -186,7 +187,9 @@ impl Prober<'static> {
             }
             (Condition::Cmd { command, limit }, _) => {
                 let opts = Opts::none("wait_cmd");
-                let mut spec = Launch::new("wait_cmd", None, command.clone(), &opts)?.command_spec()?;
+                let mut spec =
+                    Launch::new("wait_cmd", None, command.clone(), Surroundings::read(&opts)?, &opts)?
+                        .command_spec()?;
                 // It looks at the job from where the job is: same PORT, same directory, same user.
                 if let Some(Job(job)) = &job {
                     spec.env.clone_from(&job.spec.env);

@@ -1,13 +1,15 @@
 //! When a job is ready, and waiting for it.
 
+use super::described::FromOpts;
 use super::error::{self, Fallible, ScriptError};
 use super::job::{Job, view};
+use super::kinds;
 use super::launch;
 use super::owner;
 use super::prober::{Condition, Prober};
 use super::runtime::rt;
 use super::value::{self, Opts};
-use super::wait::{self as waits, Common};
+use super::wait::{self as waits, Answer, Common};
 use crate::event::Event;
 use crate::jobs::control::lock;
 use crate::jobs::fail::Death;
@@ -155,7 +157,8 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
         && (text.contains("://") || own_path(&text).is_some())
     {
         let url = own_url(what, &text, beside.port)?;
-        let target = Arc::new(waits::target(what, &url, &Opts::none(what))?);
+        let answer = Answer::read(&Opts::none(what))?;
+        let target = Arc::new(waits::target(what, kinds::url(what, &url)?, answer)?);
         into.push(Condition::Http { target, limit: beside.limit });
         return Ok(());
     }
@@ -194,7 +197,8 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
     if let Some(url) = opts.string("http")? {
         // Over a Unix socket the host and its port do not matter.
         let port = beside.port.or(opts.get("unix_socket").map(|_| 80));
-        let target = Arc::new(waits::target(what, &own_url(what, &url, port)?, &opts)?);
+        let url = kinds::url(what, &own_url(what, &url, port)?)?;
+        let target = Arc::new(waits::target(what, url, Answer::read(&opts)?)?);
         into.push(Condition::Http { target, limit });
     }
     if let Some(pattern) = opts.string("log")? {
@@ -561,16 +565,15 @@ impl Drop for Starting {
 }
 
 /// Waits until all of these jobs are ready.
-pub fn wait(ctx: &NativeCallContext, function: &str, jobs: &[Job], opts: &Opts) -> Fallible<()> {
+pub fn wait(ctx: &NativeCallContext, function: &str, jobs: &[Job], common: &Common) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
-    let common = Common::from(opts)?;
     if let Some(job) = jobs.iter().find(|job| of(job).is_empty()) {
         return Err(ScriptError::usage(format!("{function}: job `{}` has no `ready`", job.0.spec.name))
             .hint("ready: 8080   (in its options; or a URL, #{log: regex}, #{listening: true} …)")
             .into());
     }
-    let mut starting: Vec<Starting> = jobs.iter().map(|job| Starting::new(job, &common)).collect();
+    let mut starting: Vec<Starting> = jobs.iter().map(|job| Starting::new(job, common)).collect();
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None; // Each job has its own deadline.
     wait.interval = common.interval.or_else(|| starting.iter().filter_map(Starting::interval).min());
@@ -590,11 +593,13 @@ pub fn wait(ctx: &NativeCallContext, function: &str, jobs: &[Job], opts: &Opts) 
         all
     };
     let what = format!("{} to be ready", names.join(", "));
-    wait.run_looking(all).map_err(|failed| waits::failed(function, &what, failed, opts, jobs, |error| error))
+    wait.run_looking(all).map_err(|failed| {
+        waits::failed(function, &what, failed, common.message.as_deref(), jobs, |error| error)
+    })
 }
 
 /// The job that `start` has started, once it is ready. One that does not get ready is told with its log.
 pub fn started(ctx: &NativeCallContext, job: Job) -> Fallible<Job> {
-    wait(ctx, "start", std::slice::from_ref(&job), &Opts::none("start"))?;
+    wait(ctx, "start", std::slice::from_ref(&job), &Common::default())?;
     Ok(job)
 }

@@ -42,9 +42,7 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
         Ok(false) => Attempt::NotYet("not all are ready".to_owned()),
         Err(error) => Attempt::Never(error),
     })
-    .map_err(|failed| {
-        waits::failed("start", "the services", failed, &Opts::none("start"), &[], |error| error)
-    })
+    .map_err(|failed| waits::failed("start", "the services", failed, None, &[], |error| error))
     .map_err(|mut error| {
         flow::change(&mut error, |error| propose_task(error, &services));
         error

@@ -1,160 +1,201 @@
 //! Waits: they wake early, fail early, check the owner, and say why.
 
 use super::command::Outcome;
-use super::described::FromOpts;
+use super::describe::{function, options, words};
+use super::described::Entry;
 use super::error::{self, Fallible, Kind, ScriptError};
 use super::http;
 use super::job::{self, Job, listening_ports, view};
+use super::kinds::{Count, Host, Jobs, Port};
 pub use super::kinds::{regex, statuses};
-use super::launch;
+use super::launch::{self, Surroundings};
 use super::owner;
 use super::prober::{Advice, Condition, Prober};
 use super::ready;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use crate::event::Tail;
+use crate::jobs::spec::Command;
 use crate::jobs::{self, State, text};
 use crate::probe::http::{Request, Url};
 use crate::probe::target::{Target, Want};
 use crate::probe::{Attempt, Failed, Seen, Wait};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr};
+use regex::Regex;
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What every wait can be told.
-pub const WAIT_OPTIONS: &[&str] = &["timeout", "interval", "message"];
-pub const WAIT_PORT_OPTIONS: &[&str] = &["timeout", "interval", "message", "stable", "external"];
-pub const WAIT_LOG_OPTIONS: &[&str] = &["timeout", "interval", "message", "times", "from"];
-pub const WAIT_CMD_OPTIONS: &[&str] =
-    &["timeout", "interval", "message", "stable", "attempt_timeout", "cwd", "env", "clear_env", "user"];
-pub const WAIT_HTTP_OPTIONS: &[&str] = &[
-    "timeout",
-    "interval",
-    "message",
-    "stable",
-    "attempt_timeout",
-    "status",
-    "contains",
-    "matches",
-    "json",
-    "headers",
-    "method",
-    "insecure",
-    "auth",
-    "unix_socket",
-    "external",
+pub const FUNCTIONS: &[Entry] = &[
+    WAIT_HTTP,
+    WAIT_PORT,
+    WAIT_PORT_FREE,
+    WAIT_LISTENING,
+    WAIT_LOG,
+    WAIT_FILE,
+    WAIT_SOCKET,
+    WAIT_CMD,
+    WAIT_UNTIL,
+    WAIT_READY,
+    WAIT_EXIT,
+    WAIT_ALL,
 ];
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
+options! {
+    /// What every wait can be told besides its time.
+    pub struct Telling {
+        /// The time between two attempts.
+        interval: Option<Duration>, default "what is fit for what is waited for", also delay poll retry_delay every;
+        /// What the error says first.
+        message: Option<String>, also msg;
+    }
 }
 
-#[export_module]
-mod functions {
-    /// Waits until a URL answers with any 2xx or 3xx (GET; `localhost` means 127.0.0.1 and ::1). Throws
-    /// `timeout` (30 s), `job_died`, and `port_taken` when a process outside of this run answers.
+options! {
+    /// What every wait can be told.
+    pub struct Waiting or timeout: Telling as telling {
+        /// How long it waits; then it throws `timeout`.
+        timeout: Duration = "30s", also max_time deadline retries attempts tries max_retries start_period;
+    }
+}
+
+options! {
+    /// What a wait without a limit of its own can be told.
+    pub struct WaitExit or timeout: Telling as telling {
+        /// How long it waits; then it throws `timeout`.
+        timeout: Option<Duration>, default "no limit", also max_time deadline retries attempts tries max_retries;
+    }
+}
+
+options! {
+    /// What a wait for jobs that say themselves when they are ready can be told.
+    pub struct WaitReady or timeout: Telling as telling {
+        /// How long it waits; then it throws `timeout`.
+        timeout: Option<Duration>, default "the option `timeout` of each job, or 30s",
+            also max_time deadline retries attempts tries max_retries start_period;
+    }
+}
+
+options! {
+    /// What an answer must be like, and how it is asked for.
+    pub struct Answer: http::Connection as connection {
+        /// The statuses that are ok: 200, `[200, 204]`, `"2xx"`.
+        status: Option<Want>, default "any 2xx or 3xx", also status_code code;
+        /// Must be in the body.
+        contains: Option<String>, also body;
+        /// Must match in the body.
+        matches: Option<Regex>;
+        /// A subset of the answer, or of one of the documents of a stream.
+        json: Option<Dynamic>, also data;
+        /// The method of the request.
+        method: Option<String>, default "`\"GET\"`";
+        /// The path of a Unix socket to connect to, whatever host the URL names.
+        unix_socket: Option<String>;
+    }
+}
+
+options! {
+    /// What a wait for a URL can be told.
+    pub struct WaitHttp or timeout: Waiting as waiting, Answer as answer {
+        /// It must hold that long without a break.
+        stable: Option<Duration>;
+        /// How long one request may take.
+        attempt_timeout: Option<Duration>, default "as long as the wait";
+        /// A server outside of this run is meant.
+        external: bool = false;
+    }
+}
+
+options! {
+    /// What a wait for a port can be told.
+    pub struct WaitPort or timeout: Waiting as waiting {
+        /// It must accept that long without a break.
+        stable: Option<Duration>;
+        /// A server outside of this run is meant.
+        external: bool = false;
+    }
+}
+
+words! {
+    /// Which lines of a log count.
+    pub enum From { Start = "start", Now = "now" }
+}
+
+options! {
+    /// What a wait for lines of a log can be told.
+    pub struct WaitLog or timeout: Waiting as waiting {
+        /// So many lines must match; returned are the captures of the last of them.
+        times: Count = 1;
+        /// Which lines count: all since the job's start, or those that come from now on.
+        from: From = "start";
+    }
+}
+
+options! {
+    /// What a wait for a command can be told.
+    pub struct WaitCmd or timeout: Waiting as waiting, Surroundings as surroundings {
+        /// It must succeed that long without a break.
+        stable: Option<Duration>;
+        /// One run that takes longer is ended, and counts as failed.
+        attempt_timeout: Option<Duration>, default "as long as the wait";
+    }
+}
+
+function! {
+    /// Waits until a URL answers with any 2xx or 3xx, or as the options want it; `localhost` means 127.0.0.1
+    /// and ::1. `port_taken` is thrown when a process outside of this run answers.
     ///
     /// ```rhai
     /// let api = mock(#{"/health": "ok"});
     /// wait_http(`${api.url}/health`);
     /// ```
-    #[rhai_fn(name = "wait_http", return_raw)]
-    pub fn wait_http(ctx: NativeCallContext, url: &str) -> Fallible<()> {
-        super::wait_http(&ctx, url, &Dynamic::UNIT, None)
-    }
-
-    /// As `wait_http(url)`, with a timeout or options: `timeout`, `interval`, `message`, `stable` (it must hold that long
-    /// without a break), `attempt_timeout` (of one request; it may take as long as the wait unless that is given), `status`
-    /// (200, `[200, 204]`, `"2xx"`), `contains`, `matches` (regex), `json` (a subset of the answer, or of one of the
-    /// documents of a stream; these three hold as soon as what has come satisfies them), `headers`, `method`, `insecure`, `auth` and `unix_socket` as `http_get` has them, `external` (a server outside of this run
-    /// is meant).
+    ///
+    /// What is wanted of the body holds as soon as what has come satisfies it.
     ///
     /// ```rhai
     /// let api = mock(#{"/health": #{json: #{ok: true, up: 1}}});
     /// wait_http(`${api.url}/health`, #{timeout: "10s", status: 200, json: #{ok: true}});
     /// ```
-    #[rhai_fn(name = "wait_http", return_raw)]
-    pub fn wait_http_with(ctx: NativeCallContext, url: &str, opts: Dynamic) -> Fallible<()> {
-        super::wait_http(&ctx, url, &opts, None)
+    WAIT_HTTP = "wait_http" -> (), throws timeout job_died port_taken {
+        (url: Url; WaitHttp) => wait_http;
+        /// For a server that this job is: its end, with any code, ends the wait.
+        ///
+        /// ```rhai
+        /// let api = mock(#{"/health": "ok"});
+        /// api.wait_http(`${api.url}/health`, "10s");
+        /// ```
+        (job: Job, url: Url; WaitHttp) => job_wait_http;
     }
+}
 
-    /// As `wait_http(url)`, for a server that this job is: its end, with any code, ends the wait.
-    ///
-    /// ```rhai
-    /// let api = mock(#{"/health": "ok"});
-    /// api.wait_http(`${api.url}/health`);
-    /// ```
-    #[rhai_fn(name = "wait_http", return_raw)]
-    pub fn job_wait_http(ctx: NativeCallContext, job: Job, url: &str) -> Fallible<()> {
-        super::wait_http(&ctx, url, &Dynamic::UNIT, Some(&job))
-    }
-
-    /// As `job.wait_http(url)`, with the options of `wait_http`.
-    ///
-    /// ```rhai
-    /// let api = mock(#{"/health": "ok"});
-    /// api.wait_http(`${api.url}/health`, "10s");
-    /// ```
-    #[rhai_fn(name = "wait_http", return_raw)]
-    pub fn job_wait_http_with(ctx: NativeCallContext, job: Job, url: &str, opts: Dynamic) -> Fallible<()> {
-        super::wait_http(&ctx, url, &opts, Some(&job))
-    }
-
-    /// Waits until a TCP port of this machine accepts connections. Throws `timeout` (30 s), `job_died`, and
-    /// `port_taken` when a process outside of this run answers.
+function! {
+    /// Waits until a TCP port of this machine accepts connections, or one of another host.
+    /// `port_taken` is thrown when a process outside of this run answers.
     ///
     /// ```rhai
     /// let api = mock(#{"/": "ok"});
     /// wait_port(api.port);
     /// ```
-    #[rhai_fn(name = "wait_port", return_raw)]
-    pub fn wait_port(ctx: NativeCallContext, port: Dynamic) -> Fallible<()> {
-        super::wait_port(&ctx, "localhost", &port, &Dynamic::UNIT, None)
-    }
-
-    /// As `wait_port(port)`, with a host before the port or options after it: `timeout`, `interval`,
-    /// `message`, `stable` (it must accept that long without a break), `external`.
-    ///
-    /// ```rhai
-    /// let api = mock(#{"/": "ok"});
-    /// wait_port(api.port, "10s");
-    /// wait_port("127.0.0.1", api.port);
-    /// ```
-    #[rhai_fn(name = "wait_port", return_raw)]
-    pub fn wait_port_with(
-        ctx: NativeCallContext,
-        port_or_host: Dynamic,
-        opts_or_port: Dynamic,
-    ) -> Fallible<()> {
-        if let Some(job) = port_or_host.clone().try_cast::<Job>() {
-            return super::wait_port(&ctx, "localhost", &opts_or_port, &Dynamic::UNIT, Some(&job));
-        }
-        match port_or_host.clone().into_string() {
-            Ok(host) if host.parse::<i64>().is_err() => {
-                super::wait_port(&ctx, &host, &opts_or_port, &Dynamic::UNIT, None)
-            }
-            _ => super::wait_port(&ctx, "localhost", &port_or_host, &opts_or_port, None),
-        }
-    }
-
-    /// As `wait_port(host, port)`, with the options of `wait_port`; or for a port that a job listens on:
-    /// `job.wait_port(port, opts)`.
     ///
     /// ```rhai
     /// let api = mock(#{"/": "ok"});
     /// wait_port("127.0.0.1", api.port, #{timeout: "10s"});
     /// ```
-    #[rhai_fn(name = "wait_port", return_raw)]
-    pub fn wait_port_at(ctx: NativeCallContext, host: Dynamic, port: Dynamic, opts: Dynamic) -> Fallible<()> {
-        if let Some(job) = host.clone().try_cast::<Job>() {
-            return super::wait_port(&ctx, "localhost", &port, &opts, Some(&job));
-        }
-        super::wait_port(&ctx, &value::word(&host, "wait_port: host")?, &port, &opts, None)
+    WAIT_PORT = "wait_port" -> (), throws timeout job_died port_taken {
+        (port: Port; WaitPort) => wait_port;
+        (host: Host, port: Port; WaitPort) => wait_port_at;
+        /// For a port that this job listens on: its end, with any code, ends the wait.
+        ///
+        /// ```rhai
+        /// let api = mock(#{"/": "ok"});
+        /// api.wait_port(api.port, "10s");
+        /// ```
+        (job: Job, port: Port; WaitPort) => job_wait_port;
     }
+}
 
+function! {
     /// Waits until nobody listens on a TCP port of this machine, on whatever address: the server that had it has let
-    /// it go. Throws `timeout` (30 s), which names who has it, and `job_died`.
+    /// it go. The error `timeout` names who has it.
     ///
     /// ```rhai
     /// let api = mock(#{"/": "ok"});
@@ -162,180 +203,114 @@ mod functions {
     /// api.signal("TERM");
     /// wait_port_free(port);
     /// ```
-    #[rhai_fn(name = "wait_port_free", return_raw)]
-    pub fn wait_port_free(ctx: NativeCallContext, port: Dynamic) -> Fallible<()> {
-        super::wait_port_free(&ctx, &port, &Dynamic::UNIT)
+    WAIT_PORT_FREE = "wait_port_free" -> (), throws timeout job_died {
+        (port: Port; Waiting) => wait_port_free;
     }
+}
 
-    /// As `wait_port_free(port)`, with a timeout or the options `timeout`, `interval`, `message`.
-    ///
-    /// ```rhai
-    /// wait_port_free(free_port(), "5s");
-    /// ```
-    #[rhai_fn(name = "wait_port_free", return_raw)]
-    pub fn wait_port_free_with(ctx: NativeCallContext, port: Dynamic, opts: Dynamic) -> Fallible<()> {
-        super::wait_port_free(&ctx, &port, &opts)
-    }
-
+function! {
     /// Waits until the job listens on any TCP port and returns the port: it can pick its own, so that no two
-    /// ever want the same. Throws `timeout` (30 s), `job_died`.
+    /// ever want the same.
     ///
     /// ```rhai
     /// let api = mock(#{"/": "ok"});
     /// let port = api.wait_listening();
     /// ```
-    #[rhai_fn(name = "wait_listening", return_raw)]
-    pub fn wait_listening(ctx: NativeCallContext, job: Job) -> Fallible<i64> {
-        super::wait_listening(&ctx, &job, &Dynamic::UNIT)
+    WAIT_LISTENING = "wait_listening" -> i64, throws timeout job_died {
+        (job: Job; Waiting) => wait_listening;
     }
+}
 
-    /// As `job.wait_listening()`, with a timeout or the options `timeout`, `interval`, `message`.
-    ///
-    /// ```rhai
-    /// let api = mock(#{"/": "ok"});
-    /// let port = api.wait_listening("10s");
-    /// ```
-    #[rhai_fn(name = "wait_listening", return_raw)]
-    pub fn wait_listening_with(ctx: NativeCallContext, job: Job, opts: Dynamic) -> Fallible<i64> {
-        super::wait_listening(&ctx, &job, &opts)
-    }
-
+function! {
     /// Waits until the job's log has a line that matches, from the job's start on, and returns the captures:
-    /// the whole match first, then the groups. A carriage return starts a line over: `^` is also what follows it. Throws `timeout` (30 s), `job_died` also when it ends with 0.
+    /// the whole match first, then the groups. A carriage return starts a line over: `^` is also what follows it. `job_died` is thrown also when
+    /// it ends with 0.
     ///
     /// ```rhai
     /// let job = spawn("echo listening on 8080; sleep 60");
     /// let found = job.wait_log("listening on (\\d+)");
     /// assert_eq(found[1], "8080");
     /// ```
-    #[rhai_fn(name = "wait_log", return_raw)]
-    pub fn wait_log(ctx: NativeCallContext, job: Job, regex: &str) -> Fallible<Dynamic> {
-        super::wait_log(&ctx, &job, regex, &Dynamic::UNIT)
-    }
-
-    /// As `wait_log(job, regex)`, with a timeout or options: `timeout`, `interval`, `message`, `times` (so many lines must
-    /// match; returned are the captures of the last of them), `from` (`"start"` or `"now"`: only lines that come from now on).
     ///
     /// ```rhai
     /// let job = spawn("echo up; sleep 60");
     /// job.wait_log("up", #{timeout: "10s", from: "start"});
     /// ```
-    #[rhai_fn(name = "wait_log", return_raw)]
-    pub fn wait_log_with(ctx: NativeCallContext, job: Job, regex: &str, opts: Dynamic) -> Fallible<Dynamic> {
-        super::wait_log(&ctx, &job, regex, &opts)
+    WAIT_LOG = "wait_log" -> Dynamic, throws timeout job_died {
+        (job: Job, regex: Regex; WaitLog) => wait_log;
     }
+}
 
-    /// Waits until a file exists. Throws `timeout` (30 s), `job_died`.
+function! {
+    /// Waits until a file exists.
     ///
     /// ```rhai
     /// let path = temp_dir() + "/done";
     /// spawn(["sh", "-c", "touch \"$0\"; sleep 60", path]);
     /// wait_file(path);
     /// ```
-    #[rhai_fn(name = "wait_file", return_raw)]
-    pub fn wait_file(ctx: NativeCallContext, path: &str) -> Fallible<()> {
-        simple(&ctx, "wait_file", Condition::File(rt().path(path)), &Dynamic::UNIT)
+    WAIT_FILE = "wait_file" -> (), throws timeout job_died {
+        (path: String; Waiting) => wait_file;
     }
+}
 
-    /// As `wait_file(path)`, with a timeout or the options `timeout`, `interval`, `message`.
-    ///
-    /// ```rhai
-    /// wait_file("/etc/passwd", "1s");
-    /// ```
-    #[rhai_fn(name = "wait_file", return_raw)]
-    pub fn wait_file_with(ctx: NativeCallContext, path: &str, opts: Dynamic) -> Fallible<()> {
-        simple(&ctx, "wait_file", Condition::File(rt().path(path)), &opts)
-    }
-
-    /// Waits until a Unix socket accepts connections. Throws `timeout` (30 s), `job_died`.
+function! {
+    /// Waits until a Unix socket accepts connections.
     ///
     /// ```rhai
     /// fn connect() { wait_socket("app.sock"); }
     /// ```
-    #[rhai_fn(name = "wait_socket", return_raw)]
-    pub fn wait_socket(ctx: NativeCallContext, path: &str) -> Fallible<()> {
-        simple(&ctx, "wait_socket", Condition::Socket(rt().path(path)), &Dynamic::UNIT)
+    WAIT_SOCKET = "wait_socket" -> (), throws timeout job_died {
+        (path: String; Waiting) => wait_socket;
     }
+}
 
-    /// As `wait_socket(path)`, with a timeout or the options `timeout`, `interval`, `message`.
-    ///
-    /// ```rhai
-    /// fn connect() { wait_socket("app.sock", "10s"); }
-    /// ```
-    #[rhai_fn(name = "wait_socket", return_raw)]
-    pub fn wait_socket_with(ctx: NativeCallContext, path: &str, opts: Dynamic) -> Fallible<()> {
-        simple(&ctx, "wait_socket", Condition::Socket(rt().path(path)), &opts)
-    }
-
-    /// Waits until a command succeeds: it is run again and again, silently, until it ends with 0. Throws
-    /// `timeout` (30 s), `job_died`.
+function! {
+    /// Waits until a command succeeds: it is run again and again, silently, until it ends with 0.
     ///
     /// ```rhai
     /// wait_cmd("test -e /etc/passwd");
     /// ```
-    #[rhai_fn(name = "wait_cmd", return_raw)]
-    pub fn wait_cmd(ctx: NativeCallContext, cmd: Dynamic) -> Fallible<()> {
-        super::wait_cmd(&ctx, &cmd, &Dynamic::UNIT)
-    }
-
-    /// As `wait_cmd(cmd)`, with a timeout or options: `timeout`, `interval`, `message`, `stable` (it must succeed that long
-    /// without a break), `attempt_timeout` (one run that takes longer is ended, and counts as failed), `cwd`, `env`,
-    /// `clear_env`, `user`.
     ///
     /// ```rhai
     /// wait_cmd(["test", "-e", "passwd"], #{cwd: "/etc", timeout: "5s"});
     /// ```
-    #[rhai_fn(name = "wait_cmd", return_raw)]
-    pub fn wait_cmd_with(ctx: NativeCallContext, cmd: Dynamic, opts: Dynamic) -> Fallible<()> {
-        super::wait_cmd(&ctx, &cmd, &opts)
+    WAIT_CMD = "wait_cmd" -> (), throws timeout job_died {
+        (cmd: Command; WaitCmd) => wait_cmd;
     }
+}
 
+function! {
     /// Waits until a closure gives true, or a value other than false and `()`, and returns that. Errors of
     /// the kinds `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*;
-    /// others end the wait. Throws `timeout` (30 s), `job_died`. For a closure of assertions there is `eventually`.
+    /// others end the wait. For a closure of assertions there is `eventually`.
     ///
     /// ```rhai
     /// let n = 0;
     /// wait_until(|| { n += 1; n >= 3 });
     /// ```
-    #[rhai_fn(name = "wait_until", return_raw)]
-    pub fn wait_until(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Dynamic> {
-        general(&ctx, "wait_until", Condition::Closure(closure), &Dynamic::UNIT)
-    }
-
-    /// As `wait_until(closure)`, with a timeout or the options `timeout`, `interval`, `message`.
     ///
     /// ```rhai
     /// wait_until(|| exists("/etc/passwd"), #{timeout: "5s", message: "no users"});
     /// ```
-    #[rhai_fn(name = "wait_until", return_raw)]
-    pub fn wait_until_with(ctx: NativeCallContext, closure: FnPtr, opts: Dynamic) -> Fallible<Dynamic> {
-        general(&ctx, "wait_until", Condition::Closure(closure), &opts)
+    WAIT_UNTIL = "wait_until" -> Dynamic, throws timeout job_died {
+        (closure: FnPtr; Waiting) => wait_until;
     }
+}
 
-    /// Waits until a job, or every job of an array, is ready as its option `ready` says. Throws `timeout`
-    /// (the option `timeout` of the job, or 30 s), `job_died`.
+function! {
+    /// Waits until a job, or every job of an array, is ready as its option `ready` says.
     ///
     /// ```rhai
     /// let job = spawn("echo up; sleep 60", #{ready: #{log: "up"}});
     /// wait_ready(job);
     /// ```
-    #[rhai_fn(name = "wait_ready", return_raw)]
-    pub fn wait_ready(ctx: NativeCallContext, jobs: Dynamic) -> Fallible<()> {
-        super::wait_ready(&ctx, &jobs, &Dynamic::UNIT)
+    WAIT_READY = "wait_ready" -> (), throws timeout job_died {
+        (jobs: Jobs; WaitReady) => wait_ready;
     }
+}
 
-    /// As `wait_ready(job)`, with a timeout or the options `timeout`, `interval`, `message`.
-    ///
-    /// ```rhai
-    /// let job = spawn("echo up; sleep 60", #{ready: #{log: "up"}});
-    /// job.wait_ready("10s");
-    /// ```
-    #[rhai_fn(name = "wait_ready", return_raw)]
-    pub fn wait_ready_with(ctx: NativeCallContext, jobs: Dynamic, opts: Dynamic) -> Fallible<()> {
-        super::wait_ready(&ctx, &jobs, &opts)
-    }
-
+function! {
     /// Waits until a job has ended and returns its `Result`, or until every job of an array has, and returns
     /// an array of them. No time limit unless one is given; never throws for an exit code. Their end is
     /// expected from then on.
@@ -344,31 +319,23 @@ mod functions {
     /// let result = wait_exit(spawn("exit 3"));
     /// assert_eq(result.code, 3);
     /// ```
-    #[rhai_fn(name = "wait_exit", return_raw)]
-    pub fn wait_exit(jobs: Dynamic) -> Fallible<Dynamic> {
-        super::wait_exit(&jobs, &Dynamic::UNIT)
-    }
-
-    /// As `wait_exit(job)`, with a timeout or the options `timeout`, `interval`, `message`; throws `timeout`.
     ///
     /// ```rhai
     /// wait_exit([spawn("true"), spawn("false")], "10s");
     /// ```
-    #[rhai_fn(name = "wait_exit", return_raw)]
-    pub fn wait_exit_with(jobs: Dynamic, opts: Dynamic) -> Fallible<Dynamic> {
-        super::wait_exit(&jobs, &opts)
-    }
-
-    /// Always an error: it could mean `wait_ready` or `wait_exit`.
-    #[rhai_fn(name = "wait_all", return_raw)]
-    pub fn wait_all(_jobs: Dynamic) -> Fallible<()> {
-        Err(ScriptError::usage("there is no `wait_all`: is it about being ready or about having ended?")
-            .hint("wait_ready(jobs)   or   wait_exit(jobs)")
-            .into())
+    WAIT_EXIT = "wait_exit" -> Dynamic, throws timeout {
+        (jobs: Jobs; WaitExit) => wait_exit;
     }
 }
 
-/// The options that every wait has, read.
+function! {
+    /// Always an error: it could mean `wait_ready` or `wait_exit`.
+    WAIT_ALL = "wait_all" -> () {
+        (jobs: Dynamic) => wait_all;
+    }
+}
+
+/// How a wait is to be done, from the options of its function.
 #[derive(Clone, Debug, Default)]
 pub struct Common {
     pub timeout: Option<Duration>,
@@ -387,150 +354,159 @@ impl Common {
             stable: opts.duration("stable")?,
         })
     }
+
+    fn of(telling: Telling, timeout: Option<Duration>) -> Self {
+        Self { timeout, interval: telling.interval, message: telling.message, stable: None }
+    }
 }
 
-/// What a URL must answer, from options.
-pub fn target(what: &str, url: &str, opts: &Opts) -> Fallible<Target> {
-    if url.contains("()") {
-        return Err(value::unit_inside(what, url).into());
+impl std::convert::From<Waiting> for Common {
+    fn from(waiting: Waiting) -> Self {
+        Self::of(waiting.telling, Some(waiting.timeout))
     }
-    let url = Url::parse(url).map_err(|bad| {
-        let error = ScriptError::usage(format!("{what}: {}", bad.message));
-        match bad.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
-    })?;
+}
+
+impl std::convert::From<WaitExit> for Common {
+    fn from(opts: WaitExit) -> Self {
+        Self::of(opts.telling, opts.timeout)
+    }
+}
+
+/// What a URL must answer.
+pub fn target(what: &str, url: Url, answer: Answer) -> Fallible<Target> {
     let mut request = Request::get(url);
-    let socket = opts.string("unix_socket")?;
-    http::common(what, &http::Connection::read(opts)?, socket.as_deref(), &mut request)?;
+    http::common(what, &answer.connection, answer.unix_socket.as_deref(), &mut request)?;
     request.redirects = 0;
-    if let Some(method) = opts.string("method")? {
+    if let Some(method) = answer.method {
         request.method = method.to_ascii_uppercase().parse().map_err(|_| {
             ScriptError::usage(format!("{what}: option `method`: {method:?} is no HTTP method"))
         })?;
     }
-    let json = match opts.get("json") {
+    let json = match &answer.json {
         Some(value) => Some(
             rhai::serde::from_dynamic(value)
                 .map_err(|e| ScriptError::usage(format!("{what}: option `json` cannot be JSON: {e}")))?,
         ),
         None => None,
     };
-    Ok(Target {
-        request,
-        want: want(what, opts)?,
-        contains: opts.string("contains")?,
-        matches: opts.string("matches")?.map(|pattern| regex(what, &pattern)).transpose()?,
-        json,
-    })
+    let want = answer.status.unwrap_or_default();
+    Ok(Target { request, want, contains: answer.contains, matches: answer.matches, json })
 }
 
-/// `200`, `[200, 204]`, `"2xx"`; any 2xx or 3xx when nothing is said.
-pub fn want(what: &str, opts: &Opts) -> Fallible<Want> {
-    match opts.get("status") {
-        Some(value) => statuses(&format!("{what}: option `status`"), value),
-        None => Ok(Want::default()),
+/// What is waited for, and whose it is.
+struct Watch<'a> {
+    function: &'static str,
+    job: Option<&'a Job>,
+    external: bool,
+    from: From,
+    common: Common,
+}
+
+impl<'a> Watch<'a> {
+    fn new(function: &'static str, common: impl Into<Common>) -> Self {
+        Self { function, job: None, external: false, from: From::Start, common: common.into() }
+    }
+
+    fn of(self, job: Option<&'a Job>) -> Self {
+        Self { job, ..self }
+    }
+
+    fn stable(self, stable: Option<Duration>) -> Self {
+        Self { common: Common { stable, ..self.common }, ..self }
     }
 }
 
-fn wait_http(ctx: &NativeCallContext, url: &str, opts: &Dynamic, job: Option<&Job>) -> Fallible<()> {
-    let opts = Opts::new("wait_http", opts, WAIT_HTTP_OPTIONS)?;
-    let target = target("wait_http", url, &opts)?;
-    let condition = Condition::Http { target: Arc::new(target), limit: opts.duration("attempt_timeout")? };
-    one(ctx, "wait_http", condition, job, &opts).map(drop)
+fn wait_http(ctx: &NativeCallContext, url: Url, opts: WaitHttp) -> Fallible<()> {
+    http_of(ctx, None, url, opts)
 }
 
-fn wait_port(
+fn job_wait_http(ctx: &NativeCallContext, job: Job, url: Url, opts: WaitHttp) -> Fallible<()> {
+    http_of(ctx, Some(&job), url, opts)
+}
+
+fn http_of(ctx: &NativeCallContext, job: Option<&Job>, url: Url, opts: WaitHttp) -> Fallible<()> {
+    let target = Arc::new(target("wait_http", url, opts.answer)?);
+    let watch = Watch::new("wait_http", opts.waiting).of(job).stable(opts.stable);
+    let condition = Condition::Http { target, limit: opts.attempt_timeout };
+    one(ctx, condition, Watch { external: opts.external, ..watch }).map(drop)
+}
+
+fn wait_port(ctx: &NativeCallContext, port: Port, opts: WaitPort) -> Fallible<()> {
+    port_of(ctx, None, "localhost".to_owned(), port, opts)
+}
+
+fn wait_port_at(ctx: &NativeCallContext, host: Host, port: Port, opts: WaitPort) -> Fallible<()> {
+    port_of(ctx, None, host.0, port, opts)
+}
+
+fn job_wait_port(ctx: &NativeCallContext, job: Job, port: Port, opts: WaitPort) -> Fallible<()> {
+    port_of(ctx, Some(&job), "localhost".to_owned(), port, opts)
+}
+
+fn port_of(
     ctx: &NativeCallContext,
-    host: &str,
-    port: &Dynamic,
-    opts: &Dynamic,
     job: Option<&Job>,
+    host: String,
+    Port(port): Port,
+    opts: WaitPort,
 ) -> Fallible<()> {
-    let port = value::port(port, "wait_port")?;
-    let opts = Opts::new("wait_port", opts, WAIT_PORT_OPTIONS)?;
-    let host = host.to_owned();
-    one(ctx, "wait_port", Condition::Port { host, port }, job, &opts).map(drop)
+    let watch = Watch::new("wait_port", opts.waiting).of(job).stable(opts.stable);
+    one(ctx, Condition::Port { host, port }, Watch { external: opts.external, ..watch }).map(drop)
 }
 
-fn wait_port_free(ctx: &NativeCallContext, port: &Dynamic, opts: &Dynamic) -> Fallible<()> {
-    let port = value::port(port, "wait_port_free")?;
-    simple(ctx, "wait_port_free", Condition::PortFree(port), opts)
+fn wait_port_free(ctx: &NativeCallContext, Port(port): Port, opts: Waiting) -> Fallible<()> {
+    one(ctx, Condition::PortFree(port), Watch::new("wait_port_free", opts)).map(drop)
 }
 
-fn wait_listening(ctx: &NativeCallContext, job: &Job, opts: &Dynamic) -> Fallible<i64> {
-    let opts = Opts::new("wait_listening", opts, WAIT_OPTIONS)?;
-    let port = one(ctx, "wait_listening", Condition::Listening, Some(job), &opts)?;
+fn wait_listening(ctx: &NativeCallContext, job: Job, opts: Waiting) -> Fallible<i64> {
+    let port = one(ctx, Condition::Listening, Watch::new("wait_listening", opts).of(Some(&job)))?;
     Ok(port.as_int().unwrap_or_default())
 }
 
-fn wait_log(ctx: &NativeCallContext, job: &Job, pattern: &str, opts: &Dynamic) -> Fallible<Dynamic> {
-    let opts = Opts::new("wait_log", opts, WAIT_LOG_OPTIONS)?;
-    let (pattern, times) = (regex("wait_log", pattern)?, opts.count("times")?.unwrap_or(1));
-    one(ctx, "wait_log", Condition::Log { pattern, times }, Some(job), &opts)
+fn wait_log(ctx: &NativeCallContext, job: Job, pattern: Regex, opts: WaitLog) -> Fallible<Dynamic> {
+    let watch = Watch::new("wait_log", opts.waiting).of(Some(&job));
+    let condition = Condition::Log { pattern, times: opts.times.count() };
+    one(ctx, condition, Watch { from: opts.from, ..watch })
 }
 
-fn wait_cmd(ctx: &NativeCallContext, cmd: &Dynamic, opts: &Dynamic) -> Fallible<()> {
-    let command = value::command(cmd, "wait_cmd")?;
-    let opts = Opts::new("wait_cmd", opts, WAIT_CMD_OPTIONS)?;
-    let launch = launch::Launch::new("wait_cmd", None, command.clone(), &opts)?;
-    let limit = opts.duration("attempt_timeout")?;
-    drive(ctx, "wait_cmd", Prober::command(command, launch, limit)?, None, &opts).map(drop)
+fn wait_file(ctx: &NativeCallContext, path: String, opts: Waiting) -> Fallible<()> {
+    one(ctx, Condition::File(rt().path(&path)), Watch::new("wait_file", opts)).map(drop)
 }
 
-fn simple(ctx: &NativeCallContext, function: &str, condition: Condition, opts: &Dynamic) -> Fallible<()> {
-    general(ctx, function, condition, opts).map(drop)
+fn wait_socket(ctx: &NativeCallContext, path: String, opts: Waiting) -> Fallible<()> {
+    one(ctx, Condition::Socket(rt().path(&path)), Watch::new("wait_socket", opts)).map(drop)
 }
 
-fn general(
-    ctx: &NativeCallContext,
-    function: &str,
-    condition: Condition,
-    opts: &Dynamic,
-) -> Fallible<Dynamic> {
-    let opts = Opts::new(function, opts, WAIT_OPTIONS)?;
-    one(ctx, function, condition, None, &opts)
+fn wait_cmd(ctx: &NativeCallContext, command: Command, opts: WaitCmd) -> Fallible<()> {
+    let (others, limit) = (Opts::none("wait_cmd"), opts.attempt_timeout);
+    let launch = launch::Launch::new("wait_cmd", None, command.clone(), opts.surroundings, &others)?;
+    let prober = Prober::command(command, launch, limit)?;
+    drive(ctx, prober, &Watch::new("wait_cmd", opts.waiting).stable(opts.stable)).map(drop)
+}
+
+fn wait_until(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting) -> Fallible<Dynamic> {
+    one(ctx, Condition::Closure(closure), Watch::new("wait_until", opts))
 }
 
 /// Waits for one condition.
-fn one(
-    ctx: &NativeCallContext,
-    function: &str,
-    condition: Condition,
-    job: Option<&Job>,
-    opts: &Opts,
-) -> Fallible<Dynamic> {
+fn one(ctx: &NativeCallContext, condition: Condition, watch: Watch) -> Fallible<Dynamic> {
     rt().checkpoint()?;
-    let external = opts.bool("external")?.unwrap_or(false);
-    let from = match (opts.string("from")?.as_deref(), job) {
-        (None | Some("start"), Some(job)) => ready::of(job).log_from(),
-        (Some("now"), Some(job)) => job.0.log_size(),
-        (None, None) => 0,
-        (Some(other), _) => {
-            return Err(ScriptError::usage(format!(
-                "{function}: option `from`: {other:?} is not \"start\" or \"now\""
-            ))
-            .into());
-        }
+    let from = match (watch.from, watch.job) {
+        (From::Start, Some(job)) => ready::of(job).log_from(),
+        (From::Now, Some(job)) => job.0.log_size(),
+        (_, None) => 0,
     };
     if condition.local_port().is_some() {
-        owner::need_loopback(function)?;
+        owner::need_loopback(watch.function)?;
     }
-    let prober = Prober::new(condition, job.cloned(), external, from, opts.duration("interval")?)?;
-    drive(ctx, function, prober, job, opts)
+    let prober = Prober::new(condition, watch.job.cloned(), watch.external, from, watch.common.interval)?;
+    drive(ctx, prober, &watch)
 }
 
-fn drive(
-    ctx: &NativeCallContext,
-    function: &str,
-    mut prober: Prober<'static>,
-    job: Option<&Job>,
-    opts: &Opts,
-) -> Fallible<Dynamic> {
+fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) -> Fallible<Dynamic> {
+    let Watch { function, job, common, .. } = watch;
     let rt = rt();
     rt.checkpoint()?;
-    let common = Common::from(opts)?;
     let condition = prober.condition().clone();
     let mut wait = Wait::new(&rt.jobs);
     if let Some(timeout) = common.timeout {
@@ -584,29 +560,35 @@ fn drive(
             }
             error.into()
         }
-        other => self::failed(function, &what, other, opts, &about, |error| error),
+        other => self::failed(function, &what, other, common.message.as_deref(), &about, |error| error),
     })
 }
 
-fn wait_ready(ctx: &NativeCallContext, jobs: &Dynamic, opts: &Dynamic) -> Fallible<()> {
-    let jobs = job_list("wait_ready", jobs)?;
-    let opts = Opts::new("wait_ready", opts, WAIT_OPTIONS)?;
-    ready::wait(ctx, "wait_ready", &jobs, &opts)
+fn wait_ready(ctx: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitReady) -> Fallible<()> {
+    ready::wait(ctx, "wait_ready", &job_list("wait_ready", &jobs)?, &Common::of(opts.telling, opts.timeout))
 }
 
-fn wait_exit(jobs: &Dynamic, opts: &Dynamic) -> Fallible<Dynamic> {
+fn wait_exit(_: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitExit) -> Fallible<Dynamic> {
+    let opts: Common = opts.into();
     if let Some(one) = jobs.clone().try_cast::<Job>() {
-        return job::wait_for_end("wait_exit", &one, opts, Duration::ZERO).map(Dynamic::from);
+        return job::wait_for_end("wait_exit", &one, &opts, Duration::ZERO).map(Dynamic::from);
     }
-    let jobs = job_list("wait_exit", jobs)?;
+    let jobs = job_list("wait_exit", &jobs)?;
     // All are expected to end from the start, not one after the other.
     for job in &jobs {
         rt().jobs.expect(job.0.id, jobs::spec::Expect::AnyEnd);
     }
     let since = crate::jobs::now();
-    let one = |job: &Job| job::wait_for_end("wait_exit", job, opts, crate::jobs::now().saturating_sub(since));
+    let one =
+        |job: &Job| job::wait_for_end("wait_exit", job, &opts, crate::jobs::now().saturating_sub(since));
     let results: Fallible<Vec<Outcome>> = jobs.iter().map(one).collect();
     Ok(results?.into_iter().map(Dynamic::from).collect::<Array>().into())
+}
+
+fn wait_all(_: &NativeCallContext, _: Dynamic) -> Fallible<()> {
+    Err(ScriptError::usage("there is no `wait_all`: is it about being ready or about having ended?")
+        .hint("wait_ready(jobs)   or   wait_exit(jobs)")
+        .into())
 }
 
 /// A job, an array of jobs, or the values of a map of jobs.
@@ -639,11 +621,10 @@ pub fn failed<E>(
     function: &str,
     what: &str,
     failed: Failed<E>,
-    opts: &Opts,
+    message: Option<&str>,
     about: &[Job],
     never: impl FnOnce(E) -> Box<EvalAltResult>,
 ) -> Box<EvalAltResult> {
-    let message = opts.string("message").ok().flatten();
     let error = match failed {
         Failed::Never(error) => never(error),
         Failed::Halted => error::terminated(),
@@ -660,13 +641,12 @@ pub fn failed<E>(
             error.note("a server outside of this run is meant? `external: true`").into()
         }
         Failed::Timeout { waited, seen } => {
-            let message = message.as_deref();
             let facts =
                 TimeoutFacts { what, waited, seen: &seen, about, condition: None, advice: None, message };
             timeout(function, &facts).into()
         }
     };
-    error::while_waiting(error, message.as_deref())
+    error::while_waiting(error, message)
 }
 
 /// What a timeout is explained from.

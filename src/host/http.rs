@@ -669,6 +669,8 @@ fn request(
 ) -> Fallible<Response> {
     rt().checkpoint()?;
     let opts = Opts::new(function, opts, OPTIONS)?;
+    // First: where the two are in the wrong order, that is what is to be told.
+    parse_method(function, method)?;
     let (url, sending) = (url(function, text)?, Sending::read(&opts)?);
     let mut request =
         prepared(function, method, url, given, sending, opts.string("unix_socket")?.as_deref())?;

@@ -19,8 +19,7 @@ pub enum Command {
     Ps(Ps),
     Sweep(Sweep),
     Doctor(Doctor),
-    /// The module to show, or all functions.
-    Api(Option<String>),
+    Api(Api),
     /// The help or the version, with its colours.
     Help(String),
     /// Something to print that only the argument parser knows.
@@ -89,6 +88,26 @@ pub struct Scripts {
 pub struct Ps {
     /// Print JSON: an array with one object for each run
     #[arg(long)]
+    pub json: bool,
+}
+
+/// What to tell of the language.
+#[derive(Clone, Debug, Args)]
+pub struct Api {
+    /// What to explain: spawn, Job.wait_log, spawn.fail_on, std/postgres, errors, rhai …
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Every word of the reference
+    #[arg(long, conflicts_with_all = ["names", "brief", "search"])]
+    pub all: bool,
+    /// The whole language in at most 12,000 characters, without examples
+    #[arg(long, conflicts_with_all = ["names", "search"])]
+    pub brief: bool,
+    /// Where a word occurs, a line each
+    #[arg(long, value_name = "WORD", conflicts_with = "names")]
+    pub search: Option<String>,
+    /// Print JSON: an array of objects with `name`, `group`, `property`, `calls`, `sentence`, `options`, `text`
+    #[arg(long, conflicts_with_all = ["brief", "search", "all"])]
     pub json: bool,
 }
 
@@ -180,12 +199,9 @@ enum Sub {
     /// Try what this machine offers, and say what the promise covers here
     #[command(after_help = AFTER_DOCTOR)]
     Doctor(Doctor),
-    /// Print the reference: every script function, or a module of the standard library
+    /// Explain the language: functions, options, objects, modules, errors
     #[command(after_help = AFTER_API)]
-    Api {
-        /// The module, such as std/postgres
-        module: Option<String>,
-    },
+    Api(Api),
     /// Print what completes the words of a command line, for a shell: see its examples
     #[command(after_help = AFTER_COMPLETIONS)]
     Completions { shell: Shell },
@@ -265,8 +281,15 @@ gracefully; a second one half a second later, or QUIT, kills at once.";
 
 const AFTER_API: &str = "\
 Examples:
-  bgjobs api                 # all functions, then a list of the modules
-  bgjobs api std/postgres    # its functions, options and what they return";
+  bgjobs api                      # an overview, on one screen
+  bgjobs api spawn wait_http      # functions: forms, options, errors, an example
+  bgjobs api Job .wait_log        # an object; the methods of a name
+  bgjobs api spawn.fail_on        # one option
+  bgjobs api std/postgres         # a module: its functions, options and results
+  bgjobs api errors rhai          # kinds of errors; the built-in functions of Rhai
+  bgjobs api --brief              # the whole language, for an agent to read
+
+On a terminal a long text is shown by $PAGER, or less.";
 
 const AFTER_SCRIPTS: &str = "\
 Each is run by its name, unless there is a file of that name: bgjobs script NAME [--param VALUE]...
@@ -376,7 +399,7 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Ps(options) => Command::Ps(options),
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
-        Sub::Api { module } => Command::Api(module),
+        Sub::Api(options) => Command::Api(options),
         Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Params { script } => Command::Params(source(script.into())),

@@ -75,7 +75,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
-        Ok(cli::Command::Api(module)) => run::api(module.as_deref()),
+        Ok(cli::Command::Api(options)) => run::api(&options),
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),
         Ok(cli::Command::Params(source)) => run::params(&source),

@@ -23,7 +23,7 @@
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
 
-use crate::cli::{Color, Options, Scripts, Source};
+use crate::cli::{Api, Color, Options, Scripts, Source};
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
@@ -583,12 +583,24 @@ pub fn scripts(options: &Scripts) -> i32 {
     }
 }
 
-/// `bgjobs api`: the reference of all functions, or of one module.
-pub fn api(module: Option<&str>) -> i32 {
-    match module.map(host::module_reference) {
-        None => report::print(&host::reference()),
-        Some(Ok(text)) => report::print(&text),
-        Some(Err(failure)) => failed(&failure, Color::Auto),
+/// `bgjobs api`: what somebody wants to know of the language.
+pub fn api(options: &Api) -> i32 {
+    let found = match options {
+        Api { json: true, names, .. } => {
+            return match host::entries_as_json(names) {
+                Ok(value) => report::print_json(&value),
+                Err(failure) => failed(&failure, Color::Auto),
+            };
+        }
+        Api { all: true, .. } => Ok(host::reference()),
+        Api { brief: true, .. } => Ok(host::brief()),
+        Api { search: Some(word), .. } => host::search(word),
+        Api { names, .. } if names.is_empty() => Ok(host::overview()),
+        Api { names, .. } => host::pages(names),
+    };
+    match found {
+        Ok(text) => report::page(&text),
+        Err(failure) => failed(&failure, Color::Auto),
     }
 }
 

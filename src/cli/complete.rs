@@ -16,7 +16,7 @@ pub fn text(shell: Shell, cli: &Command) -> String {
         template
             .replace("@scripts@", &words(builtin::scripts()))
             .replace("@commands@", &words(shown.get_subcommands().map(Command::get_name)))
-            .replace("@modules@", &words(builtin::modules()))
+            .replace("@modules@", &words(topics()))
             .replace("@valued@", &valued(&shown).join(" | "))
             .replace("@fish_valued@", &valued(&shown).join(" "))
     };
@@ -27,6 +27,11 @@ pub fn text(shell: Shell, cli: &Command) -> String {
         Shell::Fish => text + filled(FISH).as_str(),
         _ => text,
     }
+}
+
+/// What `bgjobs api` explains besides the functions.
+fn topics() -> impl Iterator<Item = &'static str> {
+    ["errors", "rhai"].into_iter().chain(builtin::modules())
 }
 
 fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
@@ -50,7 +55,7 @@ fn shown(cli: &Command) -> Command {
             it.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::new(names)))
         })
         .mut_subcommand("api", |it| {
-            it.mut_arg("module", |arg| arg.value_parser(PossibleValuesParser::new(builtin::modules())))
+            it.mut_arg("names", |arg| arg.value_parser(PossibleValuesParser::new(topics())))
         })
 }
 

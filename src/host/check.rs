@@ -47,6 +47,13 @@ const PORTS: &[&str] = &["port_in_use", "port_owner", "kill_port"];
 /// Functions that run a closure whose errors they catch.
 const CATCHING: &[&str] = &["attempt", "assert_throws"];
 
+/// The names of the options of a function that are known here; those of a described function are in its description.
+pub fn option_names(function: &str) -> impl Iterator<Item = &'static str> {
+    let keys = OPTIONS.iter().filter(move |(name, ..)| *name == function).flat_map(|(.., keys)| *keys);
+    let described = api::named(function).filter_map(api::Function::options).flat_map(Options::all);
+    keys.copied().chain(described.map(|option| option.name))
+}
+
 /// Checks a compiled script and what it imports.
 pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
     let names = Names::of(engine);

@@ -46,19 +46,50 @@ impl Kind {
         }
     }
 
+    pub const ALL: &[Self] = &[
+        Self::Timeout,
+        Self::JobDied,
+        Self::CommandFailed,
+        Self::Assertion,
+        Self::PortTaken,
+        Self::Http,
+        Self::Io,
+        Self::Usage,
+        Self::Script,
+    ];
+
     /// The kind of this name, of those that a script may throw by itself.
     pub fn of(name: &str) -> Option<Self> {
-        const ALL: &[Kind] = &[
-            Kind::Timeout,
-            Kind::JobDied,
-            Kind::CommandFailed,
-            Kind::Assertion,
-            Kind::PortTaken,
-            Kind::Http,
-            Kind::Io,
-            Kind::Usage,
-        ];
-        ALL.iter().copied().find(|kind| kind.name() == name)
+        Self::ALL.iter().copied().find(|kind| kind.name() == name && *kind != Self::Script)
+    }
+
+    /// What has happened, for the reference.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Timeout => "a wait, `timeout` or a command's own timeout has passed its deadline",
+            Self::JobDied => "a job ended, or printed what `fail_on` matches, that should have lived",
+            Self::CommandFailed => {
+                "a command ended with another code than 0, by a signal, or could not be executed"
+            }
+            Self::Assertion => "an assertion or `fail` failed",
+            Self::PortTaken => "a port is held by somebody outside of this run",
+            Self::Http => "a request got no complete answer, or one that `assert_status` refuses",
+            Self::Io => "a file, a directory or the system failed",
+            Self::Usage => "a function was called with something that it cannot take",
+            Self::Script => {
+                "a mistake of the script, such as a division by zero, or a value of its own that it threw"
+            }
+        }
+    }
+
+    /// The exit code of a run that such an error ends, for the reference.
+    pub fn code_in_words(self) -> String {
+        match self {
+            Self::CommandFailed => {
+                "the command's own, 128+n after signal n, 127 not found, 126 not executable".to_owned()
+            }
+            kind => kind.code().to_string(),
+        }
     }
 
     /// The exit code of a run that such an error ended.

@@ -65,6 +65,7 @@ mod mock;
 mod module;
 mod number;
 mod owner;
+mod pages;
 mod parallel;
 mod param;
 mod path;
@@ -84,8 +85,9 @@ mod utf8;
 mod value;
 mod wait;
 
+pub use pages::{brief, entries_as_json, overview, pages, search};
 pub use parallel::STACK;
-pub use reference::{module_reference, reference};
+pub use reference::reference;
 pub use runtime::{Options, Session};
 pub use script::{Script, built_in, built_in_text, check, manual};
 

@@ -275,6 +275,11 @@ fn uncommented(comment: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// What is called otherwise in other languages.
+pub fn meant(name: &str) -> Option<&'static str> {
+    SYNONYMS.iter().chain(PROPERTY_SYNONYMS).find(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours)
+}
+
 /// What other languages call it, and what it is called here. Only where no function has that name.
 const SYNONYMS: &[(&str, &str)] = &[
     ("length", "len"),

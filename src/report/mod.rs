@@ -3,6 +3,7 @@
 mod doctor;
 mod manual;
 mod out;
+mod pager;
 mod runs;
 mod table;
 mod terminal;
@@ -11,13 +12,14 @@ mod text;
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use manual::{manual, params, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
+pub use pager::page;
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
 };
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
     GuardVerdict, Verdict, duration, failure, guard_verdict, hint, host_died, late_survivors, loss, obstacle,
-    plain_error, print, print_as_it_is, print_failure, verdict,
+    plain_error, print, print_as_it_is, print_failure, print_json, verdict,
 };
 
 use crate::cli::Verbosity;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Mutex;
 
 fn reference() -> String {
-    let api = Command::new(bgjobs()).arg("api").output().expect("bgjobs starts");
+    let api = Command::new(bgjobs()).args(["api", "--all"]).output().expect("bgjobs starts");
     String::from_utf8_lossy(&api.stdout).into_owned()
 }
 
@@ -129,10 +129,130 @@ fn every_module_of_the_standard_library_has_a_page() {
 }
 
 #[test]
-fn a_module_that_is_not_there_is_told_with_the_nearest() {
+fn a_module_that_is_mistyped_is_told_with_the_nearest() {
     let ran = Command::new(bgjobs()).args(["api", "postgress"]).output().expect("bgjobs starts");
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(2), "{said}");
-    assert!(said.starts_with("error: there is no module `postgress` in the standard library\n"), "{said}");
-    assert!(said.contains("try: bgjobs api std/postgres\n"), "{said}");
+    assert_eq!(said, "error: nothing in the language is called `postgress`\ntry: bgjobs api postgres\n");
+}
+
+fn api(args: &[&str]) -> (Option<i32>, String, String) {
+    let ran = Command::new(bgjobs()).arg("api").args(args).output().expect("bgjobs starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (ran.status.code(), text(&ran.stdout), text(&ran.stderr))
+}
+
+/// What is asked for is answered, with exit code 0.
+fn answer(args: &[&str]) -> String {
+    let (code, stdout, stderr) = api(args);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{args:?}");
+    stdout
+}
+
+#[test]
+fn the_overview_fits_a_screen_and_says_how_to_go_on() {
+    let text = answer(&[]);
+    assert!(text.lines().count() <= 48, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    for name in ["spawn", "wait_http", "Job", "std/postgres", "bgjobs api --brief", "bgjobs api errors rhai"]
+    {
+        assert!(text.contains(name), "{name} in {text}");
+    }
+}
+
+#[test]
+fn a_function_a_method_an_option_and_an_object_have_a_page() {
+    for (asked, expected) in [
+        ("spawn", "### spawn\n\n```text\nspawn(cmd: "),
+        ("spawn()", "### spawn\n\n```text\nspawn(cmd: "),
+        ("wait_log", "### Job.wait_log\n\n```text\njob.wait_log(regex: "),
+        (".wait_log", "### Job.wait_log\n"),
+        ("Job.wait_log", "### Job.wait_log\n"),
+        ("job.wait_log", "### Job.wait_log\n"),
+        ("wait_http.status", "wait_http: `status`: status, default any 2xx or 3xx."),
+        ("spawn.fail_on", "spawn: `fail_on`"),
+        (".pid", "* `job.pid -> integer`: "),
+        ("Job", "# Job\n"),
+        ("std/postgres", "# std/postgres\n"),
+        ("postgres", "# std/postgres\n"),
+        ("postgres::start", "## postgres::start("),
+        ("waiting", "wait_cmd(cmd: "),
+        ("errors", "# Errors\n"),
+        ("rhai", "# Rhai, as scripts of bgjobs have it\n"),
+        ("starts_with", "Built into Rhai:\n\n* strings: `starts_with("),
+    ] {
+        let text = answer(&[asked]);
+        assert!(text.starts_with(expected), "{asked}: {text}");
+    }
+    let both = answer(&["run", "output"]);
+    assert!(both.contains("### run\n") && both.contains("### output\n"), "{both}");
+}
+
+#[test]
+fn what_is_not_there_is_told_with_the_nearest() {
+    for (asked, message, hint) in [
+        ("wiat_http", "nothing in the language is called `wiat_http`", "bgjobs api wait_http"),
+        ("println", "nothing in the language is called `println`", "bgjobs api print"),
+        ("spawn.timeot", "`spawn` has no option `timeot`", "bgjobs api spawn.timeout"),
+        ("Job.wait_lgo", "`Job` has neither a method nor a property `wait_lgo`", "bgjobs api Job.wait_log"),
+        ("xyzzyx", "nothing in the language is called `xyzzyx`", "bgjobs api --search xyzzyx"),
+    ] {
+        let expected = format!("error: {message}\ntry: {hint}\n");
+        assert_eq!(api(&[asked]), (Some(2), String::new(), expected));
+    }
+    let (code, _, said) = api(&["redis::strat"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("`redis` has no function `strat`") && said.contains("try: bgjobs api redis::start\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_search_finds_names_first() {
+    let text = answer(&["--search", "restart"]);
+    assert!(text.lines().all(|line| line.contains(": ")), "{text}");
+    let text = answer(&["--search", "http_g"]);
+    assert!(text.starts_with("http_get(): "), "{text}");
+    let (code, _, said) = api(&["--search", "xyzzyx"]);
+    assert_eq!(code, Some(2), "{said}");
+}
+
+/// An agent reads this, and nothing else, before it writes a script.
+#[test]
+fn the_brief_reference_has_everything_in_12000_characters() {
+    let text = answer(&["--brief"]);
+    assert!(text.chars().count() <= 12_000, "{} characters", text.chars().count());
+    let entries: serde_json::Value = serde_json::from_str(&answer(&["--json"])).expect("JSON");
+    let entries = entries.as_array().expect("an array");
+    assert!(entries.len() > 150, "{}", entries.len());
+    let has = |word: &str| {
+        text.match_indices(word).any(|(at, _)| {
+            let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+            !is_part(text[..at].chars().next_back()) && !is_part(text[at + word.len()..].chars().next())
+        })
+    };
+    for entry in entries {
+        let name = entry["name"].as_str().expect("a name");
+        let last = name.rsplit('.').next().unwrap_or(name);
+        assert!(last == "[]" || has(last), "{name} is not in it");
+        for option in entry["options"].as_array().expect("options") {
+            let option = option.as_str().expect("a name");
+            assert!(has(option), "{name}.{option} is not in it");
+        }
+    }
+    for word in ["timeout (124)", "std/NAME", "starts_with", "128+n"] {
+        assert!(text.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn entries_are_had_as_json() {
+    let one: serde_json::Value = serde_json::from_str(&answer(&["--json", "wait_port"])).expect("JSON");
+    let names: Vec<&str> =
+        one.as_array().expect("an array").iter().filter_map(|it| it["name"].as_str()).collect();
+    assert_eq!(names, ["wait_port", "Job.wait_port"]);
+    for key in ["group", "property", "calls", "sentence", "options", "text"] {
+        assert!(!one[0][key].is_null(), "{key}");
+    }
 }

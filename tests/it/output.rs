@@ -198,6 +198,7 @@ fn what_cannot_be_written_is_an_error() {
         &["scripts"],
         &["scripts", "--json"],
         &["scripts", "serve-and-test"],
+        &["api", "--all"],
         &["api"],
         &["api", "std/postgres"],
         &["ps", "--json"],

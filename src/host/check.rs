@@ -8,8 +8,8 @@ use super::functions::{Function, Functions};
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
 use super::{
-    data, declared, env, failure, functions, hints, http, import, kinds, launch, method, parallel, param,
-    ready, wait,
+    data, declared, env, failure, functions, hints, import, kinds, launch, method, parallel, param, ready,
+    wait,
 };
 use crate::api::{self, Form, Options, Type};
 use crate::event::Failure;
@@ -26,12 +26,6 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("try_run", 1, launch::COMMAND_OPTIONS),
     ("output", 1, launch::COMMAND_OPTIONS),
     ("parallel", 1, parallel::OPTIONS),
-    ("http_get", 1, http::OPTIONS),
-    ("http_delete", 1, http::OPTIONS),
-    ("http_post", 2, http::OPTIONS),
-    ("http_put", 2, http::OPTIONS),
-    ("http_patch", 2, http::OPTIONS),
-    ("http", 2, http::OPTIONS),
     ("param", 1, param::PARAM_OPTIONS),
     ("read_yaml", 1, data::YAML_OPTIONS),
     ("parse_yaml", 1, data::YAML_OPTIONS),

@@ -24,7 +24,7 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Jobs", job::register, &[]),
     ("Commands", command::register, &[]),
     ("Waiting", nothing, &[wait::FUNCTIONS]),
-    ("HTTP", http::register, &[load::FUNCTIONS]),
+    ("HTTP", http::register, &[http::FUNCTIONS, load::FUNCTIONS]),
     ("Mocks", mock::register, &[]),
     ("Assertions", assert::register, &[assert::FUNCTIONS]),
     ("Tests", test::register, &[]),

@@ -3,12 +3,11 @@
 //! A request runs on a thread of its own while the script's thread listens to the bell, so that an interrupt
 //! gets through at once.
 
-use super::describe::options;
-use super::described::FromOpts;
+use super::describe::{function, options};
+use super::described::{Entry, FromOpts};
 use super::error::{Fallible, Kind, ScriptError};
 use super::job::{self, Job};
-pub use super::kinds::url;
-use super::kinds::{self, FromValue, MapOf, Typed, Word};
+use super::kinds::{self, FromValue, MapOf, Typed, Within, Word};
 use super::ready;
 use super::runtime::rt;
 use super::utf8;
@@ -25,9 +24,118 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Everything that a request can be told.
-pub const OPTIONS: &[&str] =
-    &["headers", "json", "form", "body", "timeout", "redirects", "insecure", "auth", "unix_socket"];
+pub const FUNCTIONS: &[Entry] =
+    &[HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_WITH_ANY_METHOD];
+
+function! {
+    /// Sends a GET request and returns the `Response`. A 4xx or 5xx does not throw; a refused or timed-out
+    /// request throws an error of kind `http`.
+    /// ```rhai
+    /// let web = mock(#{"GET /health": #{json: #{status: "ok"}}});
+    /// let answer = http_get(`${web.url}/health`);
+    /// assert_eq(answer.status, 200);
+    /// assert_eq(answer.json.status, "ok");
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"/": "hello"});
+    /// let answer = http_get(web.url, #{headers: #{accept: "text/plain"}, timeout: "2s"});
+    /// assert_eq(answer.body, "hello");
+    /// ```
+    HTTP_GET = "http_get" -> Response, throws http {
+        (url: Url; Asking) => http_get;
+    }
+}
+
+function! {
+    /// Sends a POST request. A map or an array is sent as JSON, a string as it is, `()` means no body.
+    /// ```rhai
+    /// let web = mock(#{"POST /users": #{status: 201}});
+    /// let answer = http_post(`${web.url}/users`, #{name: "Ada"});
+    /// assert_eq(answer.status, 201);
+    /// assert_eq(web.requests()[0].json.name, "Ada");
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"POST /login": 200});
+    /// http_post(`${web.url}/login`, (), #{form: #{user: "ada", password: "x"}});
+    /// assert_eq(web.requests()[0].body, "password=x&user=ada");
+    /// ```
+    HTTP_POST = "http_post" -> Response, throws http {
+        /// Without a body.
+        /// ```rhai
+        /// let web = mock(#{"POST /reset": 204});
+        /// assert_eq(http_post(`${web.url}/reset`).status, 204);
+        /// ```
+        (url: Url) => http_post_nothing;
+        (url: Url, body: Dynamic; Asking) => http_post;
+    }
+}
+
+function! {
+    /// Sends a PUT request. A map or an array is sent as JSON, a string as it is, `()` means no body.
+    /// ```rhai
+    /// let web = mock(#{"PUT /users/1": 204});
+    /// assert(http_put(`${web.url}/users/1`, #{name: "Ada"}).ok);
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"PUT /users/1": 204});
+    /// assert(http_put(`${web.url}/users/1`, "Ada", #{headers: #{"content-type": "text/csv"}}).ok);
+    /// ```
+    HTTP_PUT = "http_put" -> Response, throws http {
+        (url: Url, body: Dynamic; Asking) => http_put;
+    }
+}
+
+function! {
+    /// Sends a PATCH request. A map or an array is sent as JSON, a string as it is, `()` means no body.
+    /// ```rhai
+    /// let web = mock(#{"PATCH /users/1": 200});
+    /// assert(http_patch(`${web.url}/users/1`, #{name: "Ada"}).ok);
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"PATCH /users/1": 200});
+    /// assert(http_patch(`${web.url}/users/1`, #{name: "Ada"}, "2s").ok);
+    /// ```
+    HTTP_PATCH = "http_patch" -> Response, throws http {
+        (url: Url, body: Dynamic; Asking) => http_patch;
+    }
+}
+
+function! {
+    /// Sends a DELETE request.
+    /// ```rhai
+    /// let web = mock(#{"DELETE /users/1": 204});
+    /// assert_eq(http_delete(`${web.url}/users/1`).status, 204);
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"DELETE /users": 204});
+    /// assert(http_delete(`${web.url}/users`, #{json: [1, 2]}).ok);
+    /// ```
+    HTTP_DELETE = "http_delete" -> Response, throws http {
+        (url: Url; Asking) => http_delete;
+    }
+}
+
+function! {
+    /// Sends a request with any method.
+    /// ```rhai
+    /// let web = mock(#{"OPTIONS /": 204});
+    /// assert_eq(http("OPTIONS", web.url).status, 204);
+    /// ```
+    ///
+    /// ```rhai
+    /// let web = mock(#{"PURGE /cache": 200});
+    /// assert(http("PURGE", `${web.url}/cache`, #{headers: #{"x-token": "secret"}}).ok);
+    /// ```
+    HTTP_WITH_ANY_METHOD = "http" -> Response, throws http {
+        (method: Method, url: Url; Asking) => http_with_any_method;
+    }
+}
+
 /// What a request was answered, as scripts hold it.
 #[derive(Clone)]
 pub struct Response(Arc<Answered>);
@@ -53,6 +161,10 @@ impl Response {
     }
 }
 
+impl Typed for Response {
+    const TYPE: Type = Type::Object("Response");
+}
+
 /// The headers of a response: names in any case.
 #[derive(Clone)]
 pub struct Headers(Arc<Answered>);
@@ -65,146 +177,6 @@ pub fn register(engine: &mut Engine) {
 
 #[export_module]
 mod functions {
-    /// Sends a GET request and returns the `Response`. A 4xx or 5xx does not throw; a refused or timed-out
-    /// request throws an error of kind `http`. Takes at most 10 s and follows 5 redirects.
-    /// ```rhai
-    /// let web = mock(#{"GET /health": #{json: #{status: "ok"}}});
-    /// let answer = http_get(`${web.url}/health`);
-    /// assert_eq(answer.status, 200);
-    /// assert_eq(answer.json.status, "ok");
-    /// ```
-    #[rhai_fn(name = "http_get", return_raw)]
-    pub fn http_get(url: &str) -> Fallible<Response> {
-        super::request("http_get", "GET", url, None, &Dynamic::UNIT)
-    }
-
-    /// The same with options: `headers` (a map), `timeout` (default 10 s; a bare duration may stand in place
-    /// of the map), `redirects` (how many to follow, default 5; 0 returns the redirect itself), `auth`
-    /// (`"user:password"`, `#{user, password}` or `#{bearer}`), `insecure` (true accepts every certificate),
-    /// `unix_socket` (the path of a socket to connect to), and one of `json`, `form` and `body`.
-    /// ```rhai
-    /// let web = mock(#{"/": "hello"});
-    /// let answer = http_get(web.url, #{headers: #{accept: "text/plain"}, timeout: "2s"});
-    /// assert_eq(answer.body, "hello");
-    /// ```
-    #[rhai_fn(name = "http_get", return_raw)]
-    pub fn http_get_with(url: &str, opts: Dynamic) -> Fallible<Response> {
-        super::request("http_get", "GET", url, None, &opts)
-    }
-
-    /// Sends a POST request without a body.
-    /// ```rhai
-    /// let web = mock(#{"POST /reset": 204});
-    /// assert_eq(http_post(`${web.url}/reset`).status, 204);
-    /// ```
-    #[rhai_fn(name = "http_post", return_raw)]
-    pub fn http_post(url: &str) -> Fallible<Response> {
-        super::request("http_post", "POST", url, None, &Dynamic::UNIT)
-    }
-
-    /// Sends a POST request. A map or an array is sent as JSON, a string as it is, `()` means no body.
-    /// ```rhai
-    /// let web = mock(#{"POST /users": #{status: 201}});
-    /// let answer = http_post(`${web.url}/users`, #{name: "Ada"});
-    /// assert_eq(answer.status, 201);
-    /// assert_eq(web.requests()[0].json.name, "Ada");
-    /// ```
-    #[rhai_fn(name = "http_post", return_raw)]
-    pub fn http_post_body(url: &str, body: Dynamic) -> Fallible<Response> {
-        super::request("http_post", "POST", url, Some(&body), &Dynamic::UNIT)
-    }
-
-    /// The same with options, which are those of `http_get`.
-    /// ```rhai
-    /// let web = mock(#{"POST /login": 200});
-    /// http_post(`${web.url}/login`, (), #{form: #{user: "ada", password: "x"}});
-    /// assert_eq(web.requests()[0].body, "password=x&user=ada");
-    /// ```
-    #[rhai_fn(name = "http_post", return_raw)]
-    pub fn http_post_with(url: &str, body: Dynamic, opts: Dynamic) -> Fallible<Response> {
-        super::request("http_post", "POST", url, Some(&body), &opts)
-    }
-
-    /// Sends a PUT request. A map or an array is sent as JSON, a string as it is, `()` means no body.
-    /// ```rhai
-    /// let web = mock(#{"PUT /users/1": 204});
-    /// assert(http_put(`${web.url}/users/1`, #{name: "Ada"}).ok);
-    /// ```
-    #[rhai_fn(name = "http_put", return_raw)]
-    pub fn http_put(url: &str, body: Dynamic) -> Fallible<Response> {
-        super::request("http_put", "PUT", url, Some(&body), &Dynamic::UNIT)
-    }
-
-    /// The same with options, which are those of `http_get`.
-    /// ```rhai
-    /// let web = mock(#{"PUT /users/1": 204});
-    /// assert(http_put(`${web.url}/users/1`, "Ada", #{headers: #{"content-type": "text/csv"}}).ok);
-    /// ```
-    #[rhai_fn(name = "http_put", return_raw)]
-    pub fn http_put_with(url: &str, body: Dynamic, opts: Dynamic) -> Fallible<Response> {
-        super::request("http_put", "PUT", url, Some(&body), &opts)
-    }
-
-    /// Sends a PATCH request. A map or an array is sent as JSON, a string as it is, `()` means no body.
-    /// ```rhai
-    /// let web = mock(#{"PATCH /users/1": 200});
-    /// assert(http_patch(`${web.url}/users/1`, #{name: "Ada"}).ok);
-    /// ```
-    #[rhai_fn(name = "http_patch", return_raw)]
-    pub fn http_patch(url: &str, body: Dynamic) -> Fallible<Response> {
-        super::request("http_patch", "PATCH", url, Some(&body), &Dynamic::UNIT)
-    }
-
-    /// The same with options, which are those of `http_get`.
-    /// ```rhai
-    /// let web = mock(#{"PATCH /users/1": 200});
-    /// assert(http_patch(`${web.url}/users/1`, #{name: "Ada"}, "2s").ok);
-    /// ```
-    #[rhai_fn(name = "http_patch", return_raw)]
-    pub fn http_patch_with(url: &str, body: Dynamic, opts: Dynamic) -> Fallible<Response> {
-        super::request("http_patch", "PATCH", url, Some(&body), &opts)
-    }
-
-    /// Sends a DELETE request.
-    /// ```rhai
-    /// let web = mock(#{"DELETE /users/1": 204});
-    /// assert_eq(http_delete(`${web.url}/users/1`).status, 204);
-    /// ```
-    #[rhai_fn(name = "http_delete", return_raw)]
-    pub fn http_delete(url: &str) -> Fallible<Response> {
-        super::request("http_delete", "DELETE", url, None, &Dynamic::UNIT)
-    }
-
-    /// The same with options, which are those of `http_get`.
-    /// ```rhai
-    /// let web = mock(#{"DELETE /users": 204});
-    /// assert(http_delete(`${web.url}/users`, #{json: [1, 2]}).ok);
-    /// ```
-    #[rhai_fn(name = "http_delete", return_raw)]
-    pub fn http_delete_with(url: &str, opts: Dynamic) -> Fallible<Response> {
-        super::request("http_delete", "DELETE", url, None, &opts)
-    }
-
-    /// Sends a request with any method.
-    /// ```rhai
-    /// let web = mock(#{"OPTIONS /": 204});
-    /// assert_eq(http("OPTIONS", web.url).status, 204);
-    /// ```
-    #[rhai_fn(name = "http", return_raw)]
-    pub fn http(method: &str, url: &str) -> Fallible<Response> {
-        super::request("http", method, url, None, &Dynamic::UNIT)
-    }
-
-    /// The same with options, which are those of `http_get`.
-    /// ```rhai
-    /// let web = mock(#{"PURGE /cache": 200});
-    /// assert(http("PURGE", `${web.url}/cache`, #{headers: #{"x-token": "secret"}}).ok);
-    /// ```
-    #[rhai_fn(name = "http", return_raw)]
-    pub fn http_with(method: &str, url: &str, opts: Dynamic) -> Fallible<Response> {
-        super::request("http", method, url, None, &opts)
-    }
-
     /// The status code, such as 200.
     /// ```rhai
     /// assert_eq(http_get(mock(#{}).url).status, 404);
@@ -510,6 +482,31 @@ options! {
     }
 }
 
+options! {
+    /// What a single request can be told.
+    pub struct Asking or timeout: Sending as sending {
+        /// How many redirects are followed; 0 returns the redirect itself.
+        redirects: Within<0, { i64::MAX }> = 5;
+        /// The path of a Unix socket to connect to, whatever host the URL names.
+        unix_socket: Option<String>;
+    }
+}
+
+/// The method of a request. That it is one is judged before the URL is: where the two are in the wrong order, that is
+/// what is to be told.
+struct Method(String);
+
+impl Typed for Method {
+    const TYPE: Type = Type::Text;
+}
+
+impl FromValue for Method {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        let text = String::from_value(value, what)?;
+        parse_method(what, &text).map(|_| Self(text))
+    }
+}
+
 /// What else than a body a request can be told.
 pub fn common(
     function: &str,
@@ -648,7 +645,7 @@ fn encoded(form: &MapOf<Word>) -> Vec<u8> {
 /// Options in the place of the body would be sent to the server without a word.
 fn options_as_body(function: &str, body: &Dynamic) -> Option<ScriptError> {
     let map = body.read_lock::<Map>()?;
-    let only_options = !map.is_empty() && map.keys().all(|key| OPTIONS.contains(&key.as_str()));
+    let only_options = !map.is_empty() && map.keys().all(|key| Asking::OPTIONS.get(key).is_some());
     let certain = map.contains_key("json")
         || map.get("headers").is_some_and(Dynamic::is_map)
         || map.get("form").is_some_and(Dynamic::is_map);
@@ -660,27 +657,50 @@ fn options_as_body(function: &str, body: &Dynamic) -> Option<ScriptError> {
     })
 }
 
+fn http_get(_: &NativeCallContext, url: Url, asking: Asking) -> Fallible<Response> {
+    request("http_get", "GET", url, None, asking)
+}
+
+fn http_post_nothing(_: &NativeCallContext, url: Url) -> Fallible<Response> {
+    request("http_post", "POST", url, None, Asking::read(&Opts::none("http_post"))?)
+}
+
+fn http_post(_: &NativeCallContext, url: Url, body: Dynamic, asking: Asking) -> Fallible<Response> {
+    request("http_post", "POST", url, Some(&body), asking)
+}
+
+fn http_put(_: &NativeCallContext, url: Url, body: Dynamic, asking: Asking) -> Fallible<Response> {
+    request("http_put", "PUT", url, Some(&body), asking)
+}
+
+fn http_patch(_: &NativeCallContext, url: Url, body: Dynamic, asking: Asking) -> Fallible<Response> {
+    request("http_patch", "PATCH", url, Some(&body), asking)
+}
+
+fn http_delete(_: &NativeCallContext, url: Url, asking: Asking) -> Fallible<Response> {
+    request("http_delete", "DELETE", url, None, asking)
+}
+
+fn http_with_any_method(
+    _: &NativeCallContext,
+    method: Method,
+    url: Url,
+    asking: Asking,
+) -> Fallible<Response> {
+    request("http", &method.0, url, None, asking)
+}
+
 fn request(
     function: &str,
     method: &str,
-    text: &str,
+    url: Url,
     given: Option<&Dynamic>,
-    opts: &Dynamic,
+    asking: Asking,
 ) -> Fallible<Response> {
     rt().checkpoint()?;
-    let opts = Opts::new(function, opts, OPTIONS)?;
-    // First: where the two are in the wrong order, that is what is to be told.
-    parse_method(function, method)?;
-    let (url, sending) = (url(function, text)?, Sending::read(&opts)?);
-    let mut request =
-        prepared(function, method, url, given, sending, opts.string("unix_socket")?.as_deref())?;
-    if let Some(redirects) = opts.int("redirects")? {
-        request.redirects = u32::try_from(redirects).map_err(|_| {
-            ScriptError::usage(format!(
-                "{function}: option `redirects`: {redirects} is no number of redirects"
-            ))
-        })?;
-    }
+    let socket = asking.unix_socket.as_deref();
+    let mut request = prepared(function, method, url, given, asking.sending, socket)?;
+    request.redirects = u32::try_from(asking.redirects.0).unwrap_or(u32::MAX);
     perform(request)
 }
 

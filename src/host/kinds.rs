@@ -60,7 +60,10 @@ fn wrong<T: Typed>(value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
 
 fn is_not(kind: Type, value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
     let shown = match kind {
-        Type::Secret(_) => format!("a {}", value::type_name(value)),
+        Type::Secret(_) => match value::type_name(value) {
+            name if name.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {name}"),
+            name => format!("a {name}"),
+        },
         _ => value::show(value),
     };
     ScriptError::usage(format!("{what}: {shown} is not {}", kind.noun())).into()

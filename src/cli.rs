@@ -20,6 +20,8 @@ pub enum Command {
     Sweep(Sweep),
     Doctor(Doctor),
     Api(Api),
+    New(New),
+    Skill(Skill),
     /// The help or the version, with its colours.
     Help(String),
     /// Something to print that only the argument parser knows.
@@ -89,6 +91,42 @@ pub struct Ps {
     /// Print JSON: an array with one object for each run
     #[arg(long)]
     pub json: bool,
+}
+
+/// What to begin with.
+#[derive(Clone, Debug, Args)]
+pub struct New {
+    /// The file to write; `.rhai` may be left out
+    #[arg(value_name = "NAME", default_value = "test.rhai")]
+    pub name: PathBuf,
+    /// What the script starts
+    #[arg(long, value_enum, default_value_t = Kind::Web)]
+    pub kind: Kind,
+}
+
+/// What a first script starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// One web server, tests of its pages
+    Web,
+    /// Several services that need each other
+    Services,
+    /// PostgreSQL with migrations
+    Database,
+    /// Nothing yet
+    Empty,
+}
+
+/// What to do with the skill.
+#[derive(Clone, Debug, Args)]
+pub struct Skill {
+    /// Write it, with references, below DIR, or into the project's folder for an agent: claude, codex, gemini, cursor,
+    /// copilot, or agents (a folder that several of them read)
+    #[arg(long, value_name = "DIR|AGENT")]
+    pub install: Option<String>,
+    /// Replace files that were changed
+    #[arg(long, requires = "install")]
+    pub force: bool,
 }
 
 /// What to tell of the language.
@@ -202,6 +240,12 @@ enum Sub {
     /// Explain the language: functions, options, objects, modules, errors
     #[command(after_help = AFTER_API)]
     Api(Api),
+    /// Write a script to begin with, with comments, that runs as it is
+    #[command(after_help = AFTER_NEW)]
+    New(New),
+    /// Print the skill that tells a coding agent how to use bgjobs, or install it in a project
+    #[command(after_help = AFTER_SKILL)]
+    Skill(Skill),
     /// Print what completes the words of a command line, for a shell: see its examples
     #[command(after_help = AFTER_COMPLETIONS)]
     Completions { shell: Shell },
@@ -290,6 +334,17 @@ Examples:
   bgjobs api --brief              # the whole language, for an agent to read
 
 On a terminal a long text is shown by $PAGER, or less.";
+
+const AFTER_NEW: &str = "\
+Examples:
+  bgjobs new                             # test.rhai: a web server and its tests
+  bgjobs new e2e --kind services";
+
+const AFTER_SKILL: &str = "\
+Examples:
+  bgjobs skill --install claude          # .claude/skills/bgjobs
+  bgjobs skill --install agents          # .agents/skills/bgjobs
+  bgjobs skill --install ~/.claude/skills";
 
 const AFTER_SCRIPTS: &str = "\
 Each is run by its name, unless there is a file of that name: bgjobs script NAME [--param VALUE]...
@@ -400,6 +455,8 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api(options) => Command::Api(options),
+        Sub::New(options) => Command::New(options),
+        Sub::Skill(options) => Command::Skill(options),
         Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Params { script } => Command::Params(source(script.into())),

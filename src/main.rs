@@ -11,6 +11,7 @@
 //! run      the host process: its threads, and the order of shutdown, told once
 //! sweep    `bgjobs ps` and `bgjobs sweep`
 //! doctor   `bgjobs doctor`: what this machine offers
+//! starter  `bgjobs new` and `bgjobs skill`: what users begin with
 //! runs     the runs of this machine, and what those left that lost both their processes
 //! rundir   the directory of one run: logs, temporary directories, the lock, the record
 //! mock     the stand-in HTTP server that `mock(routes)` starts as a job
@@ -60,6 +61,7 @@ mod run;
 mod rundir;
 mod runs;
 mod secret;
+mod starter;
 mod suite;
 mod sweep;
 mod sys;
@@ -76,6 +78,8 @@ fn main() -> ExitCode {
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
         Ok(cli::Command::Api(options)) => run::api(&options),
+        Ok(cli::Command::New(options)) => starter::new(&options),
+        Ok(cli::Command::Skill(options)) => starter::skill(&options),
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),
         Ok(cli::Command::Params(source)) => run::params(&source),

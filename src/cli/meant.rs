@@ -346,8 +346,8 @@ const HABITS: &[Habit] = &[
         note: "",
     },
     Habit {
-        words: &["new", "init", "create", "template", "example", "examples"],
-        does: Does::Say("bgjobs scripts serve-and-test > test.rhai"),
+        words: &["init", "create", "template", "example", "examples"],
+        does: Does::Say("bgjobs new test.rhai"),
         note: "`bgjobs scripts` lists those that are built in, to be copied and changed",
     },
     Habit { words: &["version"], does: Does::Say("bgjobs --version"), note: "" },

@@ -23,6 +23,7 @@ mod remains;
 mod script;
 mod scripts;
 mod secrets;
+mod starter;
 mod stop;
 mod support;
 mod surroundings;

@@ -1,0 +1,119 @@
+//! What `bgjobs new` and `bgjobs skill` write: a first script, and the skill that tells a coding agent how to use bgjobs.
+//!
+//! Nothing of the user's is overwritten.
+
+use crate::builtin;
+use crate::cli::{Color, Kind, New, Skill};
+use crate::event::Failure;
+use crate::exit;
+use crate::host;
+use crate::report::{self, ReportStyle};
+use std::path::{Path, PathBuf};
+
+/// The skill, as it also stands in the repository.
+const SKILL: &str = include_str!("../skills/bgjobs/SKILL.md");
+
+/// `bgjobs new`: a script to begin with.
+pub fn new(options: &New) -> i32 {
+    let mut path = options.name.clone();
+    if path.extension().is_none() {
+        path.set_extension("rhai");
+    }
+    let template = match options.kind {
+        Kind::Web => include_str!("new/web.rhai"),
+        Kind::Services => include_str!("new/services.rhai"),
+        Kind::Database => include_str!("new/database.rhai"),
+        Kind::Empty => include_str!("new/empty.rhai"),
+    };
+    let name = path.display().to_string();
+    let text = template.replace("NAME.rhai", &name);
+    if let Err(failure) = create(&path, &text) {
+        return failed(&failure);
+    }
+    report::print(&format!("wrote {name}\nnext: bgjobs script {}\n", crate::words::quote(&name)))
+}
+
+/// Writes a file that is not there yet.
+fn create(path: &Path, text: &str) -> Result<(), Failure> {
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+    let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    written.map_err(|e| {
+        let taken = e.kind() == std::io::ErrorKind::AlreadyExists;
+        let why = if taken { "it is there already".to_owned() } else { reason(&e) };
+        Failure {
+            code: exit::USAGE,
+            message: format!("cannot write `{}`: {why}", path.display()),
+            hint: taken.then(|| "bgjobs new OTHER_NAME".to_owned()),
+            ..Failure::default()
+        }
+    })
+}
+
+/// What went wrong, without the number of the error.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// `bgjobs skill`: prints the skill, or installs it.
+pub fn skill(options: &Skill) -> i32 {
+    let Some(place) = &options.install else { return report::print(SKILL) };
+    let dir = match place.as_str() {
+        "claude" => PathBuf::from(".claude/skills/bgjobs"),
+        // Codex reads the folder that agents share.
+        "agents" | "codex" => PathBuf::from(".agents/skills/bgjobs"),
+        "gemini" => PathBuf::from(".gemini/skills/bgjobs"),
+        "cursor" => PathBuf::from(".cursor/skills/bgjobs"),
+        "copilot" => PathBuf::from(".github/skills/bgjobs"),
+        dir => Path::new(dir).join("bgjobs"),
+    };
+    match install(&dir, options.force) {
+        Ok(text) => report::print(&text),
+        Err(failure) => failed(&failure),
+    }
+}
+
+/// The last line of each file that is written: it may be written again.
+const MARK: &str =
+    "<!-- written by `bgjobs skill --install`; do not edit: it is replaced by the next one -->";
+
+fn install(dir: &Path, force: bool) -> Result<String, Failure> {
+    let mut files =
+        vec![(dir.join("SKILL.md"), SKILL.to_owned()), (dir.join("references/language.md"), host::brief())];
+    for name in builtin::modules() {
+        let file = format!("references/{}.md", name.replace('/', "-"));
+        files.push((dir.join(file), host::pages(&[name.to_owned()])?));
+    }
+    // All or nothing: first look whether one of them is somebody else's.
+    for (path, _) in &files {
+        let foreign = std::fs::read_to_string(path).is_ok_and(|text| !text.trim_end().ends_with(MARK));
+        if foreign && !force {
+            return Err(Failure {
+                code: exit::USAGE,
+                message: format!(
+                    "`{}` is there already, and was changed or written by somebody else",
+                    path.display()
+                ),
+                hint: Some("--force   (replaces it)".to_owned()),
+                ..Failure::default()
+            });
+        }
+    }
+    for (path, text) in &files {
+        let write = || {
+            std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
+            std::fs::write(path, format!("{}\n\n{MARK}\n", text.trim_end()))
+        };
+        write().map_err(|e| Failure {
+            code: exit::SURROUNDINGS,
+            message: format!("cannot write `{}`: {}", path.display(), reason(&e)),
+            ..Failure::default()
+        })?;
+    }
+    Ok(format!("wrote {}, and {} files in references/\n", dir.join("SKILL.md").display(), files.len() - 1))
+}
+
+fn failed(failure: &Failure) -> i32 {
+    report::print_failure(failure, ReportStyle::choose(Color::Auto));
+    failure.code
+}

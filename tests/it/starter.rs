@@ -1,0 +1,126 @@
+//! `bgjobs new` and `bgjobs skill`: what users and agents begin with runs as it is.
+
+use crate::support::{Script, bgjobs, lacks, repo};
+use std::path::Path;
+use std::process::Command;
+
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn bgjobs_in(dir: &Path, args: &[&str]) -> Said {
+    let ran = Command::new(bgjobs()).args(args).current_dir(dir).output().expect("bgjobs starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { code: ran.status.code(), stdout: text(&ran.stdout), stderr: text(&ran.stderr) }
+}
+
+fn skill() -> String {
+    let said = bgjobs_in(Path::new("/"), &["skill"]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    said.stdout
+}
+
+#[test]
+fn a_new_script_of_each_kind_runs_as_it_is() {
+    for (kind, needs) in [
+        ("web", &["python3"][..]),
+        ("services", &["python3"]),
+        ("database", &["psql", "/usr/lib/postgresql"]),
+        ("empty", &[]),
+    ] {
+        let needs: Vec<&str> = needs.iter().copied().filter(|need| !Path::new(need).is_dir()).collect();
+        if lacks(&needs) {
+            continue;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let said = bgjobs_in(dir.path(), &["new", "first", "--kind", kind]);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{kind}");
+        assert_eq!(said.stdout, "wrote first.rhai\nnext: bgjobs script first.rhai\n");
+        let _ = Script::file("first.rhai").option("--timeout").option("5m").cwd(dir.path()).run().code(0);
+        let checked = bgjobs_in(dir.path(), &["check", "first.rhai"]);
+        assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{kind}");
+        let text = std::fs::read_to_string(dir.path().join("first.rhai")).expect("a script");
+        assert!(text.contains("// bgjobs script first.rhai "), "{text}");
+        let again = bgjobs_in(dir.path(), &["new", "first.rhai"]);
+        assert_eq!(again.code, Some(2));
+        let said = "error: cannot write `first.rhai`: it is there already\ntry: bgjobs new OTHER_NAME\n";
+        assert_eq!(again.stderr, said);
+    }
+}
+
+#[test]
+fn a_new_script_has_a_name_of_its_own_unless_it_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    assert_eq!(bgjobs_in(dir.path(), &["new"]).stdout, "wrote test.rhai\nnext: bgjobs script test.rhai\n");
+    let said = bgjobs_in(dir.path(), &["new", "no/such/place"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""));
+    assert_eq!(said.stderr, "error: cannot write `no/such/place.rhai`: no such file or directory\n");
+}
+
+#[test]
+fn the_skill_is_short_and_in_the_open_format() {
+    let text = skill();
+    assert_eq!(
+        text,
+        std::fs::read_to_string(repo("skills/bgjobs/SKILL.md")).expect("the repository's own copy")
+    );
+    let (front, body) =
+        text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).expect("front matter");
+    assert!(front.starts_with("name: bgjobs\ndescription: "), "{front}");
+    // The format allows a description of 1,024 characters.
+    assert!(front.chars().count() < 1_000, "{front}");
+    assert!(body.chars().count() <= 8_000, "{} characters", body.chars().count());
+}
+
+#[test]
+fn every_skeleton_of_the_skill_runs() {
+    let text = skill();
+    let skeletons: Vec<&str> =
+        text.split("```rhai\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+    assert_eq!(skeletons.len(), 9);
+    for skeleton in skeletons {
+        let needs = if skeleton.contains("postgres") { "psql" } else { "python3" };
+        if lacks(&[needs]) {
+            continue;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let _ = Script::code(skeleton).option("--timeout").option("5m").cwd(dir.path()).run().code(0);
+    }
+}
+
+#[test]
+fn the_skill_is_installed_with_its_references() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let install = |args: &[&str]| bgjobs_in(dir.path(), &[&["skill", "--install"], args].concat());
+    for (place, folder) in [
+        ("claude", ".claude/skills/bgjobs"),
+        ("codex", ".agents/skills/bgjobs"),
+        ("agents", ".agents/skills/bgjobs"),
+        ("gemini", ".gemini/skills/bgjobs"),
+        ("cursor", ".cursor/skills/bgjobs"),
+        ("copilot", ".github/skills/bgjobs"),
+        ("my/skills", "my/skills/bgjobs"),
+    ] {
+        let said = install(&[place]);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{place}");
+        assert!(said.stdout.starts_with(&format!("wrote {folder}/SKILL.md, and ")), "{}", said.stdout);
+        let file = |name: &str| std::fs::read_to_string(dir.path().join(folder).join(name)).expect(name);
+        assert!(file("SKILL.md").starts_with("---\nname: bgjobs\n"));
+        assert!(file("references/language.md").contains("wait_http("));
+        assert!(file("references/std-postgres.md").starts_with("# std/postgres\n"));
+    }
+    let path = dir.path().join(".claude/skills/bgjobs/SKILL.md");
+    std::fs::write(&path, "mine").expect("written");
+    let said = install(&["claude"]);
+    assert_eq!(said.code, Some(2));
+    assert_eq!(
+        said.stderr,
+        "error: `.claude/skills/bgjobs/SKILL.md` is there already, and was changed or written by somebody else\n\
+         try: --force   (replaces it)\n"
+    );
+    assert_eq!(std::fs::read_to_string(&path).expect("still there"), "mine");
+    assert_eq!(install(&["claude", "--force"]).code, Some(0));
+    assert!(std::fs::read_to_string(&path).expect("replaced").starts_with("---\n"));
+}

@@ -182,9 +182,10 @@ impl Form {
 }
 
 impl Function {
-    /// Where its options are described: of the first form that has some.
+    /// Where its options are described: of the first form that has some, be it in a parameter.
     pub fn options(&self) -> Option<&'static Options> {
-        self.forms.iter().find_map(|form| form.options)
+        let in_params = |form: &Form| form.params.iter().find_map(|param| param.kind.options());
+        self.forms.iter().find_map(|form| form.options.or_else(|| in_params(form)))
     }
 
     pub fn sentence(&self) -> String {

@@ -7,10 +7,7 @@
 use super::functions::{Function, Functions};
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{
-    data, declared, env, failure, functions, hints, import, kinds, launch, method, parallel, param, ready,
-    wait,
-};
+use super::{declared, failure, functions, hints, import, kinds, launch, method, param, ready};
 use crate::api::{self, Form, Options, Type};
 use crate::event::Failure;
 use crate::exit;
@@ -25,11 +22,6 @@ const OPTIONS: &[(&str, usize, &[&str])] = &[
     ("run", 1, launch::COMMAND_OPTIONS),
     ("try_run", 1, launch::COMMAND_OPTIONS),
     ("output", 1, launch::COMMAND_OPTIONS),
-    ("parallel", 1, parallel::OPTIONS),
-    ("param", 1, param::PARAM_OPTIONS),
-    ("read_yaml", 1, data::YAML_OPTIONS),
-    ("parse_yaml", 1, data::YAML_OPTIONS),
-    ("load_env", 1, env::LOAD_OPTIONS),
 ];
 /// What a service of `start([…])` has besides.
 const SERVICE: &[&str] = &["cmd", "needs"];
@@ -852,6 +844,9 @@ impl<'a> Walk<'a> {
                 self.options(name, service, &[launch::SPAWN_OPTIONS, SERVICE]);
             }
         }
+        if name == "param" && receiver == 0 {
+            self.kind_of_param(call);
+        }
         self.described(name, call, receiver);
         let Some((_, before, known)) = OPTIONS.iter().find(|(function, _, _)| *function == name) else {
             return;
@@ -947,19 +942,17 @@ impl<'a> Walk<'a> {
                 self.own_port(value, &format!("{function}: option `port`"));
             } else if name == "ready" {
                 self.ready(function, value);
-            } else if function == "param" {
-                self.param(name, value);
             }
         }
     }
 
-    /// An option of a parameter, whose value is mostly written out.
-    fn param(&mut self, option: &str, value: &Expr) {
-        let Expr::StringConstant(text, _) = value else { return };
-        match option {
-            "kind" => self.literal(value, |_| param::kind(text).map(drop)),
-            "matches" => self.literal(value, |_| wait::regex("param: option `matches`", text).map(drop)),
-            _ => {}
+    /// The kind of a parameter, of which more can be said than that it is none.
+    fn kind_of_param(&mut self, call: &FnCallExpr) {
+        let Some(Expr::Map(map, _)) = call.args.get(1) else { return };
+        if let Some((_, value)) = map.0.iter().find(|(key, _)| key.name == "kind")
+            && let Some(text) = literal_text(value)
+        {
+            self.literal(value, |_| param::kind(text).map(drop));
         }
     }
 

@@ -3,11 +3,12 @@
 //! YAML is that of version 1.2: `no` and `22:30` are texts. What versions 1.1 and 1.2 take for different numbers
 //! (`0755`, `1_000`) stays a text, too, so that nothing is silently another number than was meant.
 
+use super::describe::{function, options};
+use super::described::Entry;
 use super::error::{Fallible, ScriptError};
 use super::fs;
 use super::runtime::rt;
 use super::utf8;
-use super::value::Opts;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use serde_saphyr::MessageFormatter;
@@ -16,8 +17,54 @@ pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
 
-/// What `read_yaml` and `parse_yaml` take.
-pub const YAML_OPTIONS: &[&str] = &["all"];
+pub const FUNCTIONS: &[Entry] = &[READ_YAML, PARSE_YAML];
+
+options! {
+    /// How YAML is read.
+    struct Documents {
+        /// Gives an array of all documents, without empty ones.
+        all: bool = false;
+    }
+}
+
+function! {
+    /// The value of a YAML file (version 1.2) with one document. `null`, `~` and an empty file are `()`; anchors
+    /// and merge keys (`<<: *base`) are resolved. `no`, `on` and `22:30` are texts, and so is what YAML 1.1 and 1.2
+    /// take for different numbers (`0755`, `1_000`); keys are texts, and a key given twice is an error.
+    ///
+    /// Throws `io` with line and column when it is no YAML, or has several documents.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/compose.yaml";
+    /// write_file(file, "services:\n  web: {image: nginx, ports: [8080, \"22:22\"]}\n");
+    /// assert_eq(read_yaml(file).services.web.ports, [8080, "22:22"]);
+    /// ```
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/manifests.yaml";
+    /// write_file(file, "kind: Service\n---\nkind: Deployment\n");
+    /// assert_eq(read_yaml(file, #{all: true})[1].kind, "Deployment");
+    /// ```
+    READ_YAML = "read_yaml" -> Dynamic, throws io {
+        (path: String; Documents) => read_yaml;
+    }
+}
+
+function! {
+    /// Reads YAML (version 1.2), as `read_yaml` does. Throws `io` with the place when it is no YAML.
+    ///
+    /// ```rhai
+    /// let config = parse_yaml("base: &base {retries: 3}\nprod:\n  <<: *base\n  country: no\n");
+    /// assert_eq(config.prod, #{retries: 3, country: "no"});
+    /// ```
+    ///
+    /// ```rhai
+    /// assert_eq(parse_yaml("a: 1\n---\nb: 2", #{all: true}).len(), 2);
+    /// ```
+    PARSE_YAML = "parse_yaml" -> Dynamic, throws io {
+        (yaml: String; Documents) => parse_yaml;
+    }
+}
 
 #[export_module]
 mod functions {
@@ -42,55 +89,6 @@ mod functions {
     #[rhai_fn(name = "parse_json", return_raw)]
     pub fn parse_json(json: &str) -> Fallible<Dynamic> {
         super::from_text("parse_json", json, super::json)
-    }
-
-    /// The value of a YAML file (version 1.2) with one document. `null`, `~` and an empty file are `()`; anchors
-    /// and merge keys (`<<: *base`) are resolved. `no`, `on` and `22:30` are texts, and so is what YAML 1.1 and 1.2
-    /// take for different numbers (`0755`, `1_000`); keys are texts, and a key given twice is an error.
-    ///
-    /// Throws `io` with line and column when it is no YAML, or has several documents.
-    ///
-    /// ```rhai
-    /// let file = temp_dir() + "/compose.yaml";
-    /// write_file(file, "services:\n  web: {image: nginx, ports: [8080, \"22:22\"]}\n");
-    /// assert_eq(read_yaml(file).services.web.ports, [8080, "22:22"]);
-    /// ```
-    #[rhai_fn(name = "read_yaml", return_raw)]
-    pub fn read_yaml(path: &str) -> Fallible<Dynamic> {
-        super::from_file("read_yaml", path, super::yaml)
-    }
-
-    /// As `read_yaml(path)`; with `#{all: true}` an array of all documents of the file, without empty ones.
-    ///
-    /// ```rhai
-    /// let file = temp_dir() + "/manifests.yaml";
-    /// write_file(file, "kind: Service\n---\nkind: Deployment\n");
-    /// assert_eq(read_yaml(file, #{all: true})[1].kind, "Deployment");
-    /// ```
-    #[rhai_fn(name = "read_yaml", return_raw)]
-    pub fn read_yaml_with(path: &str, opts: Dynamic) -> Fallible<Dynamic> {
-        super::from_file("read_yaml", path, super::yaml_format("read_yaml", &opts)?)
-    }
-
-    /// Reads YAML (version 1.2), as `read_yaml` does. Throws `io` with the place when it is no YAML.
-    ///
-    /// ```rhai
-    /// let config = parse_yaml("base: &base {retries: 3}\nprod:\n  <<: *base\n  country: no\n");
-    /// assert_eq(config.prod, #{retries: 3, country: "no"});
-    /// ```
-    #[rhai_fn(name = "parse_yaml", return_raw)]
-    pub fn parse_yaml(yaml: &str) -> Fallible<Dynamic> {
-        super::from_text("parse_yaml", yaml, super::yaml)
-    }
-
-    /// As `parse_yaml(yaml)`; with `#{all: true}` an array of all documents, without empty ones.
-    ///
-    /// ```rhai
-    /// assert_eq(parse_yaml("a: 1\n---\nb: 2", #{all: true}).len(), 2);
-    /// ```
-    #[rhai_fn(name = "parse_yaml", return_raw)]
-    pub fn parse_yaml_with(yaml: &str, opts: Dynamic) -> Fallible<Dynamic> {
-        super::from_text("parse_yaml", yaml, super::yaml_format("parse_yaml", &opts)?)
     }
 
     /// The value of a TOML file: a map. Dates and times are texts. Throws `io` with line and column when it is no
@@ -129,9 +127,18 @@ struct Wrong {
     hint: Option<&'static str>,
 }
 
-fn yaml_format(function: &str, opts: &Dynamic) -> Fallible<Format> {
-    let opts = Opts::new(function, opts, YAML_OPTIONS)?;
-    Ok(if opts.bool("all")?.unwrap_or(false) { all_yaml } else { yaml })
+impl Documents {
+    fn format(&self) -> Format {
+        if self.all { all_yaml } else { yaml }
+    }
+}
+
+fn read_yaml(_: &NativeCallContext, path: String, opts: Documents) -> Fallible<Dynamic> {
+    from_file("read_yaml", &path, opts.format())
+}
+
+fn parse_yaml(_: &NativeCallContext, yaml: String, opts: Documents) -> Fallible<Dynamic> {
+    from_text("parse_yaml", &yaml, opts.format())
 }
 
 fn from_file(function: &str, path: &str, read: Format) -> Fallible<Dynamic> {

@@ -34,7 +34,7 @@ macro_rules! options {
         impl $crate::host::described::FromOpts for $name {
             const OPTIONS: &'static $crate::api::Options = &$crate::api::Options {
                 keys: &[$( $crate::api::Opt {
-                    name: stringify!($key),
+                    name: $crate::host::described::word(stringify!($key)),
                     kind: <$kind as $crate::host::kinds::Typed>::TYPE,
                     default: concat!($(stringify!($default))? $($said)?),
                     doc: &[$($doc),+],
@@ -49,7 +49,7 @@ macro_rules! options {
                     $($( $field: <$like as $crate::host::described::FromOpts>::read(opts)?, )+)?
                     $( $key: $crate::host::described::option(
                         opts,
-                        stringify!($key),
+                        $crate::host::described::word(stringify!($key)),
                         [$(Some($crate::host::kinds::Default::value($default)),)? None][0].as_ref(),
                     )?, )*
                 })

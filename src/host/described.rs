@@ -30,6 +30,14 @@ pub trait FromOpts: Sized {
     fn read(opts: &Opts) -> Fallible<Self>;
 }
 
+/// A name without what lets a word of Rust be one: `r#override`.
+pub const fn word(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// Reads one option, or what it is when it is not given.
 pub fn option<T: FromValue>(opts: &Opts, key: &str, default: Option<&Dynamic>) -> Fallible<T> {
     match opts.get(key).or(default) {

@@ -3,7 +3,7 @@
 use super::described::Entry;
 use super::{
     assert, command, data, described, env, error, failure, flow, fs, hints, http, import, job, load, method,
-    mock, module, number, port, runtime, test, text, wait,
+    mock, module, number, parallel, param, port, runtime, test, text, wait,
 };
 use crate::api;
 use crate::event::Event;
@@ -29,10 +29,10 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Assertions", assert::register, &[assert::FUNCTIONS]),
     ("Tests", test::register, &[]),
     ("Ports", port::register, &[]),
-    ("Files", fs::register, &[]),
-    ("JSON, YAML, TOML", data::register, &[]),
-    ("Environment and parameters", env::register, &[]),
-    ("Flow", flow::register, &[]),
+    ("Files", fs::register, &[fs::FUNCTIONS]),
+    ("JSON, YAML, TOML", data::register, &[data::FUNCTIONS]),
+    ("Environment and parameters", env::register, &[env::FUNCTIONS, param::FUNCTIONS]),
+    ("Flow", flow::register, &[parallel::FUNCTIONS]),
     ("Writing modules", module::register, &[]),
     ("Text and lists", text::register, &[]),
     ("Numbers", number::register, &[]),

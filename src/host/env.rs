@@ -3,16 +3,62 @@
 //! The process itself never changes its environment or its directory: both are the run's, and what is started
 //! from now on gets them.
 
+use super::describe::{function, options};
+use super::described::Entry;
 use super::dotenv;
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
-use super::value::{self, Opts};
+use super::value;
 use crate::jobs::control::lock;
 use crate::jobs::spec;
 use crate::secret;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
 use std::ffi::{OsStr, OsString};
+
+pub const FUNCTIONS: &[Entry] = &[LOAD_ENV];
+
+options! {
+    /// How a `.env` file is loaded.
+    struct Loading {
+        /// The file counts more than the environment.
+        r#override: bool = false, also overwrite;
+        /// Sets the variables. With false nothing is set: the map that it returns is for the option `env` of one job.
+        set: bool = true;
+    }
+}
+
+function! {
+    /// Sets the variables of a `.env` file for `env` and for what is started from now on. A variable that the
+    /// environment has already keeps its value, so that `LOG_LEVEL=debug bgjobs script …` works. Returns a map of the
+    /// file's variables with the values that they have now.
+    ///
+    /// A line is `NAME=value` or `export NAME=value`. `# …` after white space is a comment. A value in single quotes
+    /// is taken as it is, also over several lines; in double quotes `\n`, `\t`, `\r`, `\"`, `\\` and `\$` are what they
+    /// are in a shell. Elsewhere than in single quotes `$NAME`, `${NAME}` and `${NAME:-default}` are replaced. Of a
+    /// name that is given twice, the last counts.
+    ///
+    /// Throws `io` for a file that cannot be read, and with line and column for a line that is none of these, or
+    /// names a variable that is not set. Nothing is set then.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/.env";
+    /// write_file(file, "APP_DB_HOST=127.0.0.1  # local\nAPP_DB_URL=\"postgres://$APP_DB_HOST/shop\"\n");
+    /// load_env(file);
+    /// assert_eq(env("APP_DB_URL"), "postgres://127.0.0.1/shop");
+    /// ```
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/.env";
+    /// write_file(file, "APP_MODE=test");
+    /// set_env("APP_MODE", "live");
+    /// assert_eq(load_env(file).APP_MODE, "live");
+    /// assert_eq(load_env(file, #{override: true}).APP_MODE, "test");
+    /// ```
+    LOAD_ENV = "load_env" -> Map, throws io {
+        (path: String; Loading) => load_env;
+    }
+}
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
@@ -53,44 +99,6 @@ mod functions {
     #[rhai_fn(name = "set_env", return_raw)]
     pub fn set_env(name: &str, value: Dynamic) -> Fallible<()> {
         super::set_variable(name, &value)
-    }
-
-    /// Sets the variables of a `.env` file for `env` and for what is started from now on. A variable that the
-    /// environment has already keeps its value, so that `LOG_LEVEL=debug bgjobs script …` works; see
-    /// `load_env(path, opts)`. Returns a map of the file's variables with the values that they have now.
-    ///
-    /// A line is `NAME=value` or `export NAME=value`. `# …` after white space is a comment. A value in single quotes
-    /// is taken as it is, also over several lines; in double quotes `\n`, `\t`, `\r`, `\"`, `\\` and `\$` are what they
-    /// are in a shell. Elsewhere than in single quotes `$NAME`, `${NAME}` and `${NAME:-default}` are replaced. Of a
-    /// name that is given twice, the last counts.
-    ///
-    /// Throws `io` for a file that cannot be read, and with line and column for a line that is none of these, or
-    /// names a variable that is not set. Nothing is set then.
-    ///
-    /// ```rhai
-    /// let file = temp_dir() + "/.env";
-    /// write_file(file, "APP_DB_HOST=127.0.0.1  # local\nAPP_DB_URL=\"postgres://$APP_DB_HOST/shop\"\n");
-    /// load_env(file);
-    /// assert_eq(env("APP_DB_URL"), "postgres://127.0.0.1/shop");
-    /// ```
-    #[rhai_fn(name = "load_env", return_raw)]
-    pub fn load_env(path: &str) -> Fallible<Map> {
-        super::load(path, &Dynamic::UNIT)
-    }
-
-    /// As `load_env(path)`; with `#{override: true}` the file counts more than the environment. With `#{set: false}`
-    /// nothing is set: the map that it returns is for the option `env` of one job.
-    ///
-    /// ```rhai
-    /// let file = temp_dir() + "/.env";
-    /// write_file(file, "APP_MODE=test");
-    /// set_env("APP_MODE", "live");
-    /// assert_eq(load_env(file).APP_MODE, "live");
-    /// assert_eq(load_env(file, #{override: true}).APP_MODE, "test");
-    /// ```
-    #[rhai_fn(name = "load_env", return_raw)]
-    pub fn load_env_with(path: &str, opts: Dynamic) -> Fallible<Map> {
-        super::load(path, &opts)
     }
 
     /// The directory that relative paths start from and that commands run in: at first the one that bgjobs was
@@ -168,56 +176,6 @@ mod functions {
     pub fn arguments() -> Array {
         rt().options.args.iter().map(|arg| arg.clone().into()).collect()
     }
-
-    /// An argument that must be given: `--name value` or `--name=value` is a string, a bare `--name` is true.
-    ///
-    /// `bgjobs script FILE --help` shows the comment at the top of a script and its parameters, as they stand in
-    /// its text, without running it; a script that calls `param("help")` or `args()` reads `--help` itself. When a
-    /// script reads its arguments by `param` alone, any other argument is an error.
-    ///
-    /// ```rhai
-    /// if args().contains("--region") { log(param("region")); }
-    /// ```
-    #[rhai_fn(name = "param", return_raw)]
-    pub fn param(name: &str) -> Fallible<Dynamic> {
-        super::super::param::parameter(name, None)
-    }
-
-    /// An argument, or `default` when it is not given: `--name value` or `--name=value`; a bare `--name` is true.
-    /// The value takes the type of the default: string, integer, float or boolean. Given twice, the last counts;
-    /// with an array as default it is an array of all values, as strings.
-    ///
-    /// In place of the default a map: `help` (what the parameter is for), `default` (without it the parameter must be
-    /// given and is a string), `required` (it must be given although it has a default, which tells its type), `matches` (a regex that a value must match), `form` (what a value looks like, for
-    /// `--help` and the error: `"NAME=COMMAND"`) and `kind`, for values that are looked at before anything starts:
-    /// `"command"` (not empty), `"count"` (a whole number of at least 1), `"duration"` (a bare number is of seconds),
-    /// `"port"`, `"signal"`, `"regex"`, `"file"`, `"dir"` and `"path"` (a file or directory; all three must be there). The
-    /// default itself is not looked at.
-    ///
-    /// ```rhai
-    /// let port = param("port", 8080);
-    /// let verbose = param("verbose", false);
-    /// for url in param("url", []) { wait_http(url); }
-    ///
-    /// let patience = param("patience", #{default: "30s", kind: "duration", help: "how long it may take"});
-    ///
-    /// fn region() { param("region", #{help: "where the servers are", form: "us|eu", matches: "^(us|eu)$"}) }
-    /// ```
-    #[rhai_fn(name = "param", return_raw)]
-    pub fn param_or(name: &str, default: Dynamic) -> Fallible<Dynamic> {
-        super::super::param::described(name, default)
-    }
-
-    /// As `param(name, default)`, with what `--help` says about it.
-    ///
-    /// ```rhai
-    /// let url = param("url", "http://localhost:8080", "the URL that must answer");
-    /// ```
-    #[rhai_fn(name = "param", return_raw)]
-    pub fn param_with_help(name: &str, default: Dynamic, help: &str) -> Fallible<Dynamic> {
-        let _ = help; // It is read from the text of the script.
-        super::super::param::parameter(name, Some(&default))
-    }
 }
 
 fn hide(value: &Dynamic) -> Fallible<()> {
@@ -280,17 +238,11 @@ fn set_variable(name: &str, value: &Dynamic) -> Fallible<()> {
     Ok(())
 }
 
-/// What `load_env` takes.
-pub const LOAD_OPTIONS: &[&str] = &["override", "set"];
-
-fn load(path: &str, opts: &Dynamic) -> Fallible<Map> {
+fn load_env(_: &NativeCallContext, path: String, opts: Loading) -> Fallible<Map> {
     rt().checkpoint()?;
-    let opts = Opts::new("load_env", opts, LOAD_OPTIONS)?;
-    let file_wins = opts.bool("override")?.unwrap_or(false);
-    let set = opts.bool("set")?.unwrap_or(true);
-    let text = super::fs::read("load_env", path)?;
+    let text = super::fs::read("load_env", &path)?;
     let mut env = lock(&rt().env);
-    let read = dotenv::read(&text, file_wins, |name| {
+    let read = dotenv::read(&text, opts.r#override, |name| {
         env.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned())
     });
     // Not the line itself: it may hold a password.
@@ -306,7 +258,7 @@ fn load(path: &str, opts: &Dynamic) -> Fallible<Map> {
             None => error,
         }
     })?;
-    for (name, value) in variables.iter().filter(|_| set) {
+    for (name, value) in variables.iter().filter(|_| opts.set) {
         env.insert(name.into(), value.into());
     }
     Ok(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())

@@ -1,9 +1,11 @@
 //! Files and directories. Relative paths start from `cwd()`. What fails is an error of kind `io` with the path.
 
+use super::describe::{function, options};
+use super::described::Entry;
 use super::error::{Fallible, ScriptError};
 use super::runtime::rt;
 use super::utf8;
-use super::value::{self, Opts};
+use super::value;
 use crate::jobs::{patient, spec};
 use crate::rundir;
 use rhai::plugin::*;
@@ -17,6 +19,33 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// As much text as a script's string may hold.
 const LARGEST: u64 = 64 << 20;
+
+pub const FUNCTIONS: &[Entry] = &[TEMP_DIR];
+
+options! {
+    /// What a new directory can be told.
+    struct TempDir {
+        /// The user that it belongs to; only root can give it away.
+        user: Option<String>, default "who runs bgjobs", also owner;
+    }
+}
+
+function! {
+    /// Creates a fresh, empty directory that only its owner may enter, and returns its path, short enough for Unix
+    /// sockets. It is removed at the end of the run, and kept when the run fails.
+    ///
+    /// ```rhai
+    /// let data = temp_dir();
+    /// write_file(data + "/config", "x = 1");
+    /// ```
+    ///
+    /// ```rhai
+    /// let data = temp_dir(#{user: ()});
+    /// ```
+    TEMP_DIR = "temp_dir" -> String {
+        (; TempDir) => temp_dir;
+    }
+}
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
@@ -109,29 +138,6 @@ mod functions {
     pub fn remove(path: &str) -> Fallible<bool> {
         rt().checkpoint()?;
         super::remove(path)
-    }
-
-    /// Creates a fresh, empty directory that only its owner may enter, and returns its path, short enough for Unix
-    /// sockets. It is removed at the end of the run, and kept when the run fails.
-    ///
-    /// ```rhai
-    /// let data = temp_dir();
-    /// write_file(data + "/config", "x = 1");
-    /// ```
-    #[rhai_fn(name = "temp_dir", return_raw)]
-    pub fn temp_dir() -> Fallible<String> {
-        super::temp_dir(None)
-    }
-
-    /// As `temp_dir()`; with `#{user: "name"}` it belongs to that user, which bgjobs can only do as root.
-    ///
-    /// ```rhai
-    /// let data = temp_dir(#{user: ()});
-    /// ```
-    #[rhai_fn(name = "temp_dir", return_raw)]
-    pub fn temp_dir_with(opts: Dynamic) -> Fallible<String> {
-        let opts = Opts::new("temp_dir", &opts, &["user"])?;
-        super::temp_dir(opts.string("user")?.as_deref())
     }
 
     /// The paths that match a pattern, sorted; an empty array when there are none. `*` stands for any text, `?` for
@@ -402,17 +408,17 @@ fn remove(path: &str) -> Fallible<bool> {
     fs::remove_dir_all(&full).map(|()| true).map_err(|e| failed("remove: cannot remove", path, &e).into())
 }
 
-fn temp_dir(user: Option<&str>) -> Fallible<String> {
+fn temp_dir(_: &NativeCallContext, opts: TempDir) -> Fallible<String> {
     rt().checkpoint()?;
     let run = rt().jobs.run_dir();
     let failed = |e: std::io::Error| {
         ScriptError::io(format!("temp_dir: cannot create a directory in {}: {}", run.display(), reason(&e)))
             .fact("path", run.display().to_string())
     };
-    let Some(user) = user else {
+    let Some(user) = opts.user else {
         return Ok(fresh_dir(run).map_err(failed)?.display().to_string());
     };
-    let account = spec::account(user).map_err(|e| super::launch::spawn_error("temp_dir", &e, None))?;
+    let account = spec::account(&user).map_err(|e| super::launch::spawn_error("temp_dir", &e, None))?;
     let dir = shared_dir(run).and_then(|shared| fresh_dir(&shared)).map_err(failed)?;
     let ids = account.credentials;
     chown(&dir, Some(ids.uid), Some(ids.gid)).map_err(|e| {

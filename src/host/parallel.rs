@@ -4,9 +4,12 @@
 //! `catch` in there gets past that. Around it the script goes on with an error that can be caught.
 
 use super::captured;
+use super::describe::{function, options};
+use super::described::Entry;
 use super::error::{Fallible, Kind, ScriptError, terminated};
+use super::kinds::Within;
 use super::runtime::rt;
-use super::value::{self, Opts};
+use super::value;
 use crate::exit;
 use crate::jobs;
 use crate::jobs::control::{Halt, lock};
@@ -19,7 +22,49 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-pub const OPTIONS: &[&str] = &["at_once"];
+pub const FUNCTIONS: &[Entry] = &[PARALLEL];
+
+options! {
+    /// What `parallel` can be told.
+    struct Limit {
+        /// How many are worked on at the same time.
+        at_once: Option<Within<1, { MOST_AT_ONCE as i64 }>>, default "all closures, or 64 items",
+            also concurrency workers jobs limit threads;
+    }
+}
+
+function! {
+    /// Runs all closures of an array at the same time and returns what each returned, in order. Their waits, requests
+    /// and commands overlap; what the script itself computes takes turns, so that captured variables are safe to
+    /// change (`n += 1`). What none of the closures changes is each closure's own copy; handles such as jobs can be
+    /// used from several.
+    ///
+    /// When one throws, the others are ended (their commands are stopped, their waits end) and its error is thrown.
+    /// Lines that `run` streams carry the command's name. `cd` and `set_env` are the run's.
+    ///
+    /// ```rhai
+    /// let sizes = parallel([
+    ///     || { sleep("20ms"); "slow" },
+    ///     || output("echo quick"),
+    /// ]);
+    /// assert_eq(sizes, ["slow", "quick"]);
+    /// ```
+    PARALLEL = "parallel" -> Array {
+        (closures: Dynamic; Limit) => all_closures;
+        /// Calls a closure with every item of an array (or a range, of at most a million numbers) at the same time, at most
+        /// 64 at once, and returns what it returned for each, in order; `|item, index|` also gets the index.
+        ///
+        /// ```rhai
+        /// let squares = parallel([1, 2, 3], |n| { sleep("10ms"); n * n });
+        /// assert_eq(squares, [1, 4, 9]);
+        /// ```
+        ///
+        /// ```rhai
+        /// parallel(1..=6, |n| sleep("1ms"), #{at_once: 2});
+        /// ```
+        (array: Dynamic, closure: FnPtr; Limit) => each_item;
+    }
+}
 
 /// How many items of an array are worked on at the same time when nothing else is said.
 const AT_ONCE: usize = 64;
@@ -36,62 +81,6 @@ pub fn register(engine: &mut Engine) {
 
 #[export_module]
 mod functions {
-    /// Runs all closures of an array at the same time and returns what each returned, in order. Their waits, requests
-    /// and commands overlap; what the script itself computes takes turns, so that captured variables are safe to
-    /// change (`n += 1`). What none of the closures changes is each closure's own copy; handles such as jobs can be
-    /// used from several.
-    ///
-    /// When one throws, the others are ended (their commands are stopped, their waits end) and its error is thrown.
-    /// Lines that `run` streams carry the command's name. `cd` and `set_env` are the run's.
-    ///
-    /// ```rhai
-    /// let sizes = parallel([
-    ///     || { sleep("20ms"); "slow" },
-    ///     || output("echo quick"),
-    /// ]);
-    /// assert_eq(sizes, ["slow", "quick"]);
-    /// ```
-    #[rhai_fn(name = "parallel", return_raw)]
-    pub fn parallel(ctx: NativeCallContext, closures: Dynamic) -> Fallible<Array> {
-        super::closures(&ctx, &closures, &Dynamic::UNIT)
-    }
-
-    /// Calls a closure with every item of an array (or a range, of at most a million numbers) at the same time, at most 64 at once, and returns
-    /// what it returned for each, in order; `|item, index|` also gets the index. Or, for an array of closures, with
-    /// the option `at_once`.
-    ///
-    /// ```rhai
-    /// let squares = parallel([1, 2, 3], |n| { sleep("10ms"); n * n });
-    /// assert_eq(squares, [1, 4, 9]);
-    /// ```
-    #[rhai_fn(name = "parallel", return_raw)]
-    pub fn parallel_with(
-        ctx: NativeCallContext,
-        array: Dynamic,
-        closure_or_opts: Dynamic,
-    ) -> Fallible<Array> {
-        match closure_or_opts.clone().try_cast::<FnPtr>() {
-            Some(closure) => super::items(&ctx, &array, &closure, &Dynamic::UNIT),
-            None => super::closures(&ctx, &array, &closure_or_opts),
-        }
-    }
-
-    /// As `parallel(array, closure)`, with the option `at_once`: how many items are worked on at the same time
-    /// (default 64, at most 10,000).
-    ///
-    /// ```rhai
-    /// parallel(1..=6, |n| sleep("1ms"), #{at_once: 2});
-    /// ```
-    #[rhai_fn(name = "parallel", return_raw)]
-    pub fn parallel_items_with(
-        ctx: NativeCallContext,
-        array: Dynamic,
-        closure: FnPtr,
-        opts: Dynamic,
-    ) -> Fallible<Array> {
-        super::items(&ctx, &array, &closure, &opts)
-    }
-
     /// Limits the rest of the run to a time, as `--timeout` does the whole: when it has passed, the run ends with
     /// code 124. It cannot be caught. A later call sets a new limit.
     ///
@@ -118,36 +107,19 @@ mod functions {
     }
 }
 
-fn at_once(opts: &Dynamic) -> Fallible<Option<usize>> {
-    let opts = Opts::new("parallel", opts, OPTIONS)?;
-    match opts.int("at_once")? {
-        None => Ok(None),
-        Some(number) => {
-            match usize::try_from(number).ok().filter(|number| (1..=MOST_AT_ONCE).contains(number)) {
-                Some(number) => Ok(Some(number)),
-                None => Err(ScriptError::usage(format!(
-                    "parallel: option `at_once`: {number} is no number of closures from 1 to {MOST_AT_ONCE}"
-                ))
-                .into()),
-            }
-        }
-    }
-}
-
 /// One call to make.
 struct Call {
     closure: FnPtr,
     args: Vec<Dynamic>,
 }
 
-fn closures(ctx: &NativeCallContext, closures: &Dynamic, opts: &Dynamic) -> Fallible<Array> {
+fn all_closures(ctx: &NativeCallContext, closures: Dynamic, opts: Limit) -> Fallible<Array> {
     rt().checkpoint()?;
     let form = "parallel([|| …, || …])   or   parallel(array, |item| …)";
     let Some(list) = closures.read_lock::<Array>().map(|list| list.clone()) else {
-        let shown = value::show(closures);
+        let shown = value::show(&closures);
         return Err(ScriptError::usage(format!("parallel: {shown} is no array")).hint(form).into());
     };
-    let at_once = at_once(opts)?;
     let mut found = Vec::new();
     for (index, item) in list.iter().enumerate() {
         let Some(closure) = item.clone().flatten().try_cast::<FnPtr>() else {
@@ -164,7 +136,7 @@ fn closures(ctx: &NativeCallContext, closures: &Dynamic, opts: &Dynamic) -> Fall
     }
     let calls: Vec<Call> =
         captured::apart(&found).into_iter().map(|closure| Call { closure, args: Vec::new() }).collect();
-    let most = at_once.unwrap_or(calls.len());
+    let most = opts.at_once.map_or(calls.len(), Within::count);
     if most > MOST_AT_ONCE {
         let wrong = format!("parallel: {most} closures at the same time? at most {MOST_AT_ONCE}");
         return Err(ScriptError::usage(wrong).hint(format!("#{{at_once: {AT_ONCE}}}")).into());
@@ -172,7 +144,7 @@ fn closures(ctx: &NativeCallContext, closures: &Dynamic, opts: &Dynamic) -> Fall
     beside_each_other(ctx, calls, most)
 }
 
-fn items(ctx: &NativeCallContext, array: &Dynamic, closure: &FnPtr, opts: &Dynamic) -> Fallible<Array> {
+fn each_item(ctx: &NativeCallContext, array: Dynamic, closure: FnPtr, opts: Limit) -> Fallible<Array> {
     rt().checkpoint()?;
     let items: Array = if let Some(items) = array.read_lock::<Array>() {
         items.iter().map(Dynamic::flatten_clone).collect()
@@ -181,13 +153,13 @@ fn items(ctx: &NativeCallContext, array: &Dynamic, closure: &FnPtr, opts: &Dynam
     } else if let Some(range) = array.read_lock::<RangeInclusive<i64>>() {
         all_of(ctx, range.clone(), range.start().abs_diff(*range.end()).saturating_add(1))?
     } else {
-        let shown = value::show(array);
+        let shown = value::show(&array);
         return Err(ScriptError::usage(format!("parallel: {shown} is no array or range"))
             .hint("parallel(array, |item| …)   or   parallel([|| …, || …])")
             .into());
     };
-    let at_once = at_once(opts)?.unwrap_or(AT_ONCE);
-    let params = captured::parameters(closure).unwrap_or(1);
+    let at_once = opts.at_once.map_or(AT_ONCE, Within::count);
+    let params = captured::parameters(&closure).unwrap_or(1);
     if !(1..=2).contains(&params) {
         return Err(ScriptError::usage(format!("parallel: its closure takes {params} parameters"))
             .hint("parallel(array, |item| …)   or   parallel(array, |item, index| …)")

@@ -1,14 +1,19 @@
 //! The script's parameters: what its text says about them, and what its arguments give for them.
 
+use super::describe::{function, options};
+use super::described::{Entry, FromOpts};
 use super::env::typed;
 use super::error::{Fallible, ScriptError};
+use super::kinds::{FromValue, Typed};
 use super::runtime::rt;
 use super::value::{self, Opts};
+use crate::api::Type;
 use crate::cli;
 use crate::jobs::{self, control::lock};
 use crate::manual::{Param, usage};
 use crate::words::quote;
-use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnCallExpr, Map, Stmt};
+use regex::Regex;
+use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnCallExpr, Map, NativeCallContext, Stmt};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -238,10 +243,87 @@ fn value_after(args: &[String], index: usize, is_flag: bool) -> Option<&str> {
     (!is_flag || matches!(word.as_str(), "true" | "false")).then_some(word)
 }
 
-pub const PARAM_OPTIONS: &[&str] = &["help", "default", "form", "matches", "required", "kind"];
+pub const FUNCTIONS: &[Entry] = &[PARAM];
+
+options! {
+    /// What a parameter can be told.
+    pub struct Asked {
+        /// What the parameter is for, as `--help` says it.
+        help: Option<String>, also description about;
+        /// Its value when it is not given, whose type its value has. It is not looked at as a given value is.
+        default: Option<Dynamic>, default "none: it must be given, and is a string";
+        /// What a value looks like, for `--help` and the error: `"NAME=COMMAND"`.
+        form: Option<String>, also metavar;
+        /// Must match in a value.
+        matches: Option<Regex>, also pattern regex;
+        /// It must be given although it has a default, which tells its type.
+        required: bool = false;
+        /// What a value stands for, which is looked at before anything starts: `"command"` (not empty), `"count"` (a whole
+        /// number of at least 1), `"duration"` (a bare number is of seconds), `"port"`, `"signal"`, `"regex"`, `"file"`,
+        /// `"dir"` or `"path"` (a file or directory; all three must be there).
+        kind: Option<Kind>, also type;
+    }
+}
+
+function! {
+    /// An argument that must be given: `--name value` or `--name=value` is a string, a bare `--name` is true.
+    ///
+    /// `bgjobs script FILE --help` shows the comment at the top of a script and its parameters, as they stand in
+    /// its text, without running it; a script that calls `param("help")` or `args()` reads `--help` itself. When a
+    /// script reads its arguments by `param` alone, any other argument is an error.
+    ///
+    /// ```rhai
+    /// if args().contains("--region") { log(param("region")); }
+    /// ```
+    PARAM = "param" -> Dynamic {
+        (name: String) => required;
+        /// An argument, or `default` when it is not given: `--name value` or `--name=value`; a bare `--name` is true.
+        /// The value takes the type of the default: string, integer, float or boolean. Given twice, the last counts;
+        /// with an array as default it is an array of all values, as strings.
+        ///
+        /// In place of the default stands a map when more is to be said.
+        ///
+        /// ```rhai
+        /// let port = param("port", 8080);
+        /// let verbose = param("verbose", false);
+        /// for url in param("url", []) { wait_http(url); }
+        ///
+        /// let patience = param("patience", #{default: "30s", kind: "duration", help: "how long it may take"});
+        ///
+        /// fn region() { param("region", #{help: "where the servers are", form: "us|eu", matches: "^(us|eu)$"}) }
+        /// ```
+        (name: String, default: Default) => with_default;
+        /// As `param(name, default)`, with what `--help` says about it.
+        ///
+        /// ```rhai
+        /// let url = param("url", "http://localhost:8080", "the URL that must answer");
+        /// ```
+        (name: String, default: Dynamic, help: String) => with_help;
+    }
+}
+
+/// What stands behind the name of a parameter: its default, or a map that says more.
+enum Default {
+    Value(Dynamic),
+    Described(Box<Asked>),
+}
+
+impl Typed for Default {
+    const TYPE: Type = Type::Either(&[Type::Any, Type::Options(Asked::OPTIONS)]);
+}
+
+impl FromValue for Default {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        let Some(map) = value.read_lock::<Map>() else { return Ok(Self::Value(value.clone())) };
+        let mut asked = Asked::read(&Opts::described(what, value, Asked::OPTIONS)?)?;
+        // Also when it is `()`.
+        asked.default = map.get("default").cloned();
+        Ok(Self::Described(Box::new(asked)))
+    }
+}
 
 /// What a value of a parameter stands for, where that can be looked at beforehand.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Command,
     Count,
@@ -317,6 +399,17 @@ impl Kind {
     }
 }
 
+impl Typed for Kind {
+    const TYPE: Type =
+        Type::OneOf(&["command", "count", "duration", "port", "signal", "regex", "file", "dir", "path"]);
+}
+
+impl FromValue for Kind {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kind(&String::from_value(value, what)?)
+    }
+}
+
 /// The kind of a name; also for the check.
 pub fn kind(name: &str) -> Fallible<Kind> {
     let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
@@ -346,24 +439,28 @@ pub fn kind(name: &str) -> Fallible<Kind> {
     })
 }
 
-/// `param(name, default)`, where a map may stand in place of the default.
-pub fn described(name: &str, default: Dynamic) -> Fallible<Dynamic> {
-    if !default.is_map() {
-        return parameter(name, Some(&default));
+fn required(_: &NativeCallContext, name: String) -> Fallible<Dynamic> {
+    parameter(&name, None)
+}
+
+fn with_help(_: &NativeCallContext, name: String, default: Dynamic, help: String) -> Fallible<Dynamic> {
+    drop(help); // It is read from the text of the script.
+    parameter(&name, Some(&default))
+}
+
+fn with_default(_: &NativeCallContext, name: String, default: Default) -> Fallible<Dynamic> {
+    match default {
+        Default::Value(default) => parameter(&name, Some(&default)),
+        Default::Described(asked) => asked_for(&name, *asked),
     }
-    let opts = Opts::new("param", &default, PARAM_OPTIONS)?;
-    opts.string("help")?;
-    let form = opts.string("form")?;
-    let pattern =
-        opts.string("matches")?.map(|pattern| super::wait::regex("param: option `matches`", &pattern));
-    let pattern = pattern.transpose()?;
-    let kind = opts.string("kind")?.map(|name| kind(&name));
-    let kind = kind.transpose()?;
-    // Also when it is `()`.
-    let default = default.read_lock::<Map>().and_then(|map| map.get("default").cloned());
+}
+
+fn asked_for(name: &str, asked: Asked) -> Fallible<Dynamic> {
+    let Asked { help, default, form, matches: pattern, required, kind } = asked;
+    drop(help); // It is read from the text of the script.
     let shown = name.trim_start_matches("--");
     let given = options(&rt().options.args).any(|(_, given, _)| given == shown);
-    if opts.bool("required")? == Some(true) && !given {
+    if required && !given {
         return Err(missing(shown).into());
     }
     let mut value = parameter(name, default.as_ref())?;
@@ -400,7 +497,7 @@ fn no_value(name: &str) -> ScriptError {
     ScriptError::usage(format!("--{name} has no value")).hint(format!("--{name} VALUE"))
 }
 
-pub fn parameter(name: &str, default: Option<&Dynamic>) -> Fallible<Dynamic> {
+fn parameter(name: &str, default: Option<&Dynamic>) -> Fallible<Dynamic> {
     let name = name.trim_start_matches("--");
     if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace()) {
         return Err(ScriptError::usage(format!("param: {name:?} cannot be the name of a parameter")).into());

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// What to do, without a trace of how it was said.
 pub enum Command {
     Script(Options),
-    Check(Vec<Options>),
+    Check(Check),
     Scripts(Scripts),
     Ps(Ps),
     Sweep(Sweep),
@@ -72,6 +72,14 @@ impl Options {
         let mut words = self.args.iter().take_while(|word| *word != "--");
         self.args.first().is_some_and(|word| word == "-h") || words.any(|word| word == "--help")
     }
+}
+
+/// What to check.
+#[derive(Clone, Debug)]
+pub struct Check {
+    pub sources: Vec<Source>,
+    pub include: Vec<PathBuf>,
+    pub json: bool,
 }
 
 /// Which scripts to show.
@@ -215,7 +223,7 @@ enum Sub {
     Script(ScriptArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
-        /// The scripts; `-` for standard input
+        /// The scripts, or directories with scripts; `-` for standard input
         #[arg(required_unless_present = "code", value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Check this code instead of a file
@@ -224,6 +232,9 @@ enum Sub {
         /// Where else `import` looks for modules
         #[arg(short = 'I', value_name = "DIR")]
         include: Vec<PathBuf>,
+        /// Print JSON: an array of objects with `path`, `line`, `column`, `severity`, `message`, `notes`, `hint`
+        #[arg(long)]
+        json: bool,
     },
     /// List the scenario scripts that are built in, with their parameters, or print one
     #[command(after_help = AFTER_SCRIPTS)]
@@ -446,9 +457,9 @@ pub fn parse() -> Result<Command, i32> {
             }
             Command::Script(args.into())
         }
-        Sub::Check { files, code, include } => {
+        Sub::Check { files, code, include, json } => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
-            Command::Check(sources.map(|source| to_check(source, include.clone())).collect())
+            Command::Check(Check { sources: sources.collect(), include, json })
         }
         Sub::Scripts(options) => Command::Scripts(options),
         Sub::Ps(options) => Command::Ps(options),
@@ -541,21 +552,6 @@ pub fn nearest_option(name: &str) -> Option<String> {
     let script = script_command();
     let names = script.get_arguments().filter_map(clap::Arg::get_long).filter(|name| *name != "help");
     crate::words::nearest(name, names).map(str::to_owned)
-}
-
-fn to_check(source: Source, include: Vec<PathBuf>) -> Options {
-    Options {
-        source,
-        args: Vec::new(),
-        timeout: None,
-        grace: Duration::ZERO,
-        verbosity: Verbosity::Normal,
-        keep_logs: false,
-        keep: false,
-        color: Color::Auto,
-        include,
-        isolate: Isolation::default(),
-    }
 }
 
 fn source(file: PathBuf) -> Source {

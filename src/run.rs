@@ -23,7 +23,7 @@
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
 
-use crate::cli::{Api, Color, Options, Scripts, Source};
+use crate::cli::{Api, Check, Color, Options, Scripts, Source};
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
@@ -609,11 +609,34 @@ fn failed(failure: &Failure, color: Color) -> i32 {
     failure.code
 }
 
-/// `bgjobs check`: compiles and checks, runs nothing.
-pub fn check(all: &[Options]) -> i32 {
-    let check = |options: &Options| match host::check(&options.source, &options.include) {
-        Ok(()) => exit::OK,
-        Err(failure) => failed(&failure, options.color),
+/// `bgjobs check`: compiles and checks, runs nothing. Warnings do not make it fail.
+pub fn check(options: &Check) -> i32 {
+    let sources: Vec<Source> = options.sources.iter().flat_map(scripts_of).collect();
+    if options.json {
+        let found = sources.iter().flat_map(|source| {
+            host::findings(source, &options.include).unwrap_or_else(|failure| vec![failure])
+        });
+        let found: Vec<Failure> = found.collect();
+        let code = found.iter().map(|failure| failure.code).max().unwrap_or(exit::OK);
+        return report::findings(&found).max(code);
+    }
+    let check = |source: &Source| match host::check(source, &options.include) {
+        Ok(warnings) => {
+            warnings
+                .iter()
+                .for_each(|warning| report::print_warning(warning, ReportStyle::choose(Color::Auto)));
+            exit::OK
+        }
+        Err(failure) => failed(&failure, Color::Auto),
     };
-    all.iter().map(check).max().unwrap_or(exit::OK)
+    sources.iter().map(check).max().unwrap_or(exit::OK)
+}
+
+/// A directory stands for the scripts in it; one without any is told as a file that is not there would be.
+fn scripts_of(source: &Source) -> Vec<Source> {
+    let found = match source {
+        Source::File(path) if path.is_dir() => host::scripts_of(path),
+        _ => Vec::new(),
+    };
+    if found.is_empty() { vec![source.clone()] } else { found.into_iter().map(Source::File).collect() }
 }

@@ -40,8 +40,12 @@ pub fn option_names(function: &str) -> impl Iterator<Item = &'static str> {
     keys.copied().chain(described.map(|option| option.name))
 }
 
-/// Checks a compiled script and what it imports.
-pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
+/// All that is wrong with a script and with what it imports.
+fn findings(
+    engine: &Engine,
+    ast: &AST,
+    source: &str,
+) -> Result<Vec<(String, Position, CallAdvice)>, Failure> {
     let names = Names::of(engine);
     let mut project = Project { main: source.to_owned(), ..Project::default() };
     project.add(engine, ast, source, &mut Vec::new())?;
@@ -50,11 +54,17 @@ pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
     for file in project.files.values() {
         let mut walk = Walk::new(&names, &project, file);
         walk.file();
-        found.extend(walk.found.into_iter().map(|(position, advice)| (&file.name, position, advice)));
+        found.extend(walk.found.into_iter().map(|(position, advice)| (file.name.clone(), position, advice)));
     }
     // The script itself first, then its modules; each from top to bottom.
     found.sort_by_key(|(name, position, _)| (name.as_str() != source, name.to_owned(), *position));
     found.dedup_by(|a, b| a.0 == b.0 && a.1 == b.1);
+    Ok(found)
+}
+
+/// Checks a compiled script and what it imports.
+pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
+    let found = findings(engine, ast, source)?;
     let Some((name, position, advice)) = found.first() else { return Ok(()) };
     let mut failure = Failure {
         code: exit::USAGE,
@@ -74,6 +84,22 @@ pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
         failure.notes.push(format!("and {} more", found.len() - MOST - 1));
     }
     Err(failure)
+}
+
+/// As [`check`], each finding for itself.
+pub fn each(engine: &Engine, ast: &AST, source: &str) -> Vec<Failure> {
+    let failure = |(name, position, advice): (String, Position, CallAdvice)| Failure {
+        code: exit::USAGE,
+        message: advice.message,
+        place: failure::place(&name, position),
+        notes: advice.notes,
+        hint: advice.hint,
+        ..Failure::default()
+    };
+    match findings(engine, ast, source) {
+        Ok(found) => found.into_iter().map(failure).collect(),
+        Err(failure) => vec![failure],
+    }
 }
 
 /// A script or a module.

@@ -84,12 +84,13 @@ mod text;
 mod utf8;
 mod value;
 mod wait;
+mod warnings;
 
 pub use pages::{brief, entries_as_json, overview, pages, search};
 pub use parallel::STACK;
 pub use reference::reference;
 pub use runtime::{Options, Session};
-pub use script::{Script, built_in, built_in_text, check, manual};
+pub use script::{Script, built_in, built_in_text, check, findings, manual, scripts_of};
 
 use crate::event::Failure;
 use crate::jobs::Jobs;

@@ -4,6 +4,7 @@ use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
 use super::runtime::{self, Runtime, Session};
+use super::warnings;
 use super::{captured, check as checks, command, error, failure, hints, param, utf8, value, wait as waits};
 use crate::builtin;
 use crate::cli::Source;
@@ -265,10 +266,36 @@ fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     Ok(ast)
 }
 
-/// Compiles and checks, runs nothing.
-pub fn check(source: &Source, include: &[PathBuf]) -> Result<(), Failure> {
+/// Compiles and checks, runs nothing; what is not wrong, but is better done otherwise.
+pub fn check(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failure> {
     let loaded = load(source, "check")?;
-    compile(&engine(include), &loaded).map(drop)
+    let ast = compile(&engine(include), &loaded)?;
+    Ok(warnings::warnings(&ast, &loaded.name, &loaded.text))
+}
+
+/// As [`check`], every finding for itself: what is wrong, or else what is better done otherwise.
+pub fn findings(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failure> {
+    let loaded = load(source, "check")?;
+    let engine = engine(include);
+    let ast = parse(&engine, &loaded)?;
+    let wrong = checks::each(&engine, &ast, &loaded.name);
+    Ok(if wrong.is_empty() { warnings::warnings(&ast, &loaded.name, &loaded.text) } else { wrong })
+}
+
+/// The scripts that a path stands for: itself, or all `*.rhai` below a directory.
+pub fn scripts_of(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut found: Vec<PathBuf> = entries(path)
+        .filter(|entry| !entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")))
+        // A link to a directory may lead back.
+        .filter(|entry| !(entry.is_dir() && entry.is_symlink()))
+        .filter(|entry| entry.is_dir() || entry.extension().is_some_and(|end| end == "rhai"))
+        .flat_map(|entry| scripts_of(&entry))
+        .collect();
+    found.sort();
+    found
 }
 
 /// What a script says about itself; none when it reads `--help` itself, or when it comes from standard input, which

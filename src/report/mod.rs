@@ -18,8 +18,8 @@ pub use runs::{
 };
 pub use terminal::{Style as ReportStyle, Terminal};
 pub use text::{
-    GuardVerdict, Verdict, duration, failure, guard_verdict, hint, host_died, late_survivors, loss, obstacle,
-    plain_error, print, print_as_it_is, print_failure, print_json, verdict,
+    GuardVerdict, Verdict, duration, failure, findings, guard_verdict, hint, host_died, late_survivors, loss,
+    obstacle, plain_error, print, print_as_it_is, print_failure, print_json, print_warning, verdict,
 };
 
 use crate::cli::Verbosity;

@@ -53,6 +53,10 @@ impl Style {
         self.paint("33", text)
     }
 
+    pub fn warning(self, text: &str) -> String {
+        self.paint("1;33", text)
+    }
+
     pub fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }

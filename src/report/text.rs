@@ -528,6 +528,29 @@ pub fn print_failure(what: &Failure, style: Style) {
     print_error(&failure(what, style));
 }
 
+/// What is not wrong, but is better done otherwise.
+pub fn print_warning(what: &Failure, style: Style) {
+    let error = style.bad("error:");
+    let text = failure(what, style);
+    let rest = text.strip_prefix(&error).unwrap_or(&text);
+    print_error(&format!("{}{rest}", style.warning("warning:")));
+}
+
+/// Findings of a check for programs, on stdout.
+#[must_use]
+pub fn findings(all: &[Failure]) -> i32 {
+    let object = |it: &Failure| {
+        let place = it.place.as_ref();
+        serde_json::json!({
+            "path": place.map(|place| &place.file), "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+            "severity": if it.code == exit::OK { "warning" } else { "error" },
+            "message": it.message, "notes": it.notes, "hint": it.hint,
+        })
+    };
+    print_json(&all.iter().map(object).collect())
+}
+
 /// What a command was asked for, on stdout, as long as somebody reads it. The exit code: as if SIGPIPE had ended us when
 /// nobody does.
 #[must_use]

@@ -5,6 +5,7 @@
 
 mod api;
 mod cgroup;
+mod check;
 mod cli;
 mod clock;
 mod doctor;

@@ -5,7 +5,7 @@ use crate::exit;
 use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};
 
-/// As [`print`], on a terminal by `$PAGER`, or `less`, when it is longer than the screen. `PAGER=cat` or an empty one prints
+/// As [`print()`], on a terminal by `$PAGER`, or `less`, when it is longer than the screen. `PAGER=cat` or an empty one prints
 /// it as it is.
 #[expect(clippy::disallowed_methods, reason = "no run is under way: there is neither a table nor a reaper")]
 pub fn page(text: &str) -> i32 {

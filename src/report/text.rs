@@ -571,7 +571,7 @@ pub fn print_as_it_is(text: &str) -> i32 {
     }
 }
 
-/// As [`print`], for machines: what would order a terminal about is written as JSON can write it.
+/// As [`print()`], for machines: what would order a terminal about is written as JSON can write it.
 #[must_use]
 pub fn print_json(value: &serde_json::Value) -> i32 {
     let escaped = |c: char| if is_order(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };

@@ -1,4 +1,4 @@
-//! What the README shows is true: its scripts run, print what it says, and its table names every function.
+//! What the README and docs show is true: its scripts run, print what it says, and its table names every function.
 
 use crate::support::{Script, bgjobs, lacks, repo, search_path};
 use std::process::Command;
@@ -8,10 +8,20 @@ struct Block {
     text: String,
 }
 
+/// The README, and all that stands in docs, one after the other.
+fn documents() -> String {
+    let mut paths = vec![repo("README.md")];
+    let mut pages: Vec<_> =
+        std::fs::read_dir(repo("docs")).expect("docs").flatten().map(|entry| entry.path()).collect();
+    pages.sort();
+    paths.extend(pages);
+    paths.iter().map(|path| std::fs::read_to_string(path).expect("a page") + "\n").collect()
+}
+
 fn blocks() -> Vec<Block> {
-    let readme = std::fs::read_to_string(repo("README.md")).expect("README.md");
+    let text = documents();
     let mut blocks = Vec::new();
-    let mut lines = readme.lines();
+    let mut lines = text.lines();
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
             let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
@@ -122,11 +132,11 @@ fn the_two_commands_are_the_ones_that_ci_runs() {
 /// The table of functions and the registry name the same functions.
 #[test]
 fn the_table_names_every_function() {
-    let readme = std::fs::read_to_string(repo("README.md")).expect("README.md");
-    let table = readme
+    let page = std::fs::read_to_string(repo("docs/language.md")).expect("a page");
+    let table = page
         .split("## Functions")
         .nth(1)
-        .and_then(|rest| rest.split("The rules that").next())
+        .and_then(|rest| rest.split("## The rules that").next())
         .expect("a table");
     let api = Command::new(bgjobs()).args(["api", "--all"]).output().expect("bgjobs starts");
     let api = String::from_utf8_lossy(&api.stdout).into_owned();
@@ -140,7 +150,7 @@ fn the_table_names_every_function() {
     known.extend(names(r"\.([a-z_]+)\b", &api));
     let unknown: Vec<&String> =
         in_table.iter().filter(|name| *name != "bgjobs" && !known.contains(name)).collect();
-    assert!(unknown.is_empty(), "in the README, but there is no such function: {unknown:?}");
+    assert!(unknown.is_empty(), "in docs/language.md, but there is no such function: {unknown:?}");
     // The lists at the top of the reference are all functions; some exist only to say what to use instead.
     let lists: String = api
         .lines()
@@ -152,7 +162,7 @@ fn the_table_names_every_function() {
         .into_iter()
         .filter(|name| !instead.contains(&name.as_str()) && !in_table.contains(name))
         .collect();
-    assert!(missing.is_empty(), "not in the README's table: {missing:?}");
+    assert!(missing.is_empty(), "not in the table of docs/language.md: {missing:?}");
 }
 
 /// Stands in for npm and pytest: serves the current directory, and says that it has tested.
@@ -245,4 +255,59 @@ fn the_bash_that_is_shown_is_bash() {
         let checked = Command::new("bash").args(["-n", "-c", &block.text]).output().expect("bash starts");
         assert!(checked.status.success(), "{}\n{}", block.text, String::from_utf8_lossy(&checked.stderr));
     }
+}
+
+#[test]
+fn the_readme_is_short_and_tells_what_is_needed() {
+    let readme = std::fs::read_to_string(repo("README.md")).expect("README.md");
+    assert!(readme.lines().count() <= 220, "{} lines", readme.lines().count());
+    let manifest = std::fs::read_to_string(repo("Cargo.toml")).expect("Cargo.toml");
+    let line = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a version");
+    assert!(readme.contains(&format!("a Rust toolchain ({} or newer)", line.trim_matches('"'))), "{line}");
+}
+
+#[test]
+fn every_link_leads_somewhere_and_every_page_is_in_the_summary() {
+    let link = regex::Regex::new(r"\]\(([^)#]+)").expect("a pattern");
+    let summary = std::fs::read_to_string(repo("docs/SUMMARY.md")).expect("a page");
+    let mut pages = vec![repo("README.md"), repo("CONTRIBUTING.md"), repo("AGENTS.md")];
+    for page in std::fs::read_dir(repo("docs")).expect("docs").flatten().map(|entry| entry.path()) {
+        let name = page.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(
+            name == "SUMMARY.md" || summary.contains(&format!("({name})")),
+            "{name} is not in the summary"
+        );
+        pages.push(page);
+    }
+    for page in pages {
+        let text = std::fs::read_to_string(&page).expect("a page");
+        for found in link.captures_iter(&text).filter(|found| !found[1].starts_with("http")) {
+            let target = page.parent().expect("a directory").join(&found[1]);
+            assert!(target.exists(), "{}: {}", page.display(), &found[1]);
+        }
+    }
+}
+
+/// The one list of variables names those that there are.
+#[test]
+fn every_variable_is_in_the_list() {
+    let list = std::fs::read_to_string(repo("CONTRIBUTING.md")).expect("a page");
+    let name = regex::Regex::new(r"BGJOBS_[A-Z_]*[A-Z]").expect("a pattern");
+    let mut queue = vec![repo("src"), repo("tests/it")];
+    let mut found = std::collections::BTreeSet::new();
+    while let Some(dir) = queue.pop() {
+        for path in std::fs::read_dir(dir).expect("a directory").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                queue.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                found.extend(name.find_iter(&text).map(|found| found.as_str().to_owned()));
+            }
+        }
+    }
+    let missing: Vec<&String> = found.iter().filter(|name| !list.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "not in CONTRIBUTING.md: {missing:?}");
+    let unknown: Vec<&str> =
+        name.find_iter(&list).map(|found| found.as_str()).filter(|name| !found.contains(*name)).collect();
+    assert!(unknown.is_empty(), "in CONTRIBUTING.md, but nowhere else: {unknown:?}");
 }

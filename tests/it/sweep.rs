@@ -782,9 +782,9 @@ fn root_sweeps_what_its_own_run_has_started_as_another_user_but_nobody_who_only_
     assert!(alive(pretender.pid()));
 }
 
-/// The lines that the README shows after a command, without what differs from run to run.
+/// The lines that the documentation shows after a command, without what differs from run to run.
 fn shown_in_the_readme(command: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(crate::support::repo("README.md")).expect("README.md");
+    let readme = std::fs::read_to_string(crate::support::repo("docs/operations.md")).expect("a page");
     let block = readme.split(&format!("```text\n$ {command}\n")).nth(1).expect("it is shown");
     block.split("```").next().map(normal).expect("its end")
 }

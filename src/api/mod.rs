@@ -234,6 +234,8 @@ impl Type {
 
     /// What stands behind "is not" when a value is none.
     pub fn noun(self) -> String {
+        let words =
+            |words: &[&str]| -> Vec<String> { words.iter().map(|word| format!("{word:?}")).collect() };
         let or = |parts: Vec<String>| match parts.split_last() {
             Some((last, [])) => last.clone(),
             Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
@@ -264,9 +266,16 @@ impl Type {
             Self::Array | Self::List(_) => "an array `[…]`".to_owned(),
             Self::Object(name) => format!("a {name}"),
             Self::Jobs => "a job or an array of jobs".to_owned(),
-            Self::OneOf(words) => or(words.iter().map(|word| format!("{word:?}")).collect()),
+            Self::OneOf(these) => or(words(these)),
             Self::OneOrMore(of) => format!("{}, or an array of them", of.noun()),
-            Self::Either(types) => or(types.iter().map(|one| one.noun()).collect()),
+            Self::Either(types) => {
+                let parts = types.iter().flat_map(|one| match one {
+                    Self::Bool => vec!["true".to_owned(), "false".to_owned()],
+                    Self::OneOf(these) => words(these),
+                    one => vec![one.noun()],
+                });
+                or(parts.collect())
+            }
             Self::Secret(of) => of.noun(),
         }
     }

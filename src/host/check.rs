@@ -16,13 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The option keys of every function that has some: name, how many arguments come before the map at least
 /// (with the receiver of a method), keys.
-const OPTIONS: &[(&str, usize, &[&str])] = &[
-    ("spawn", 1, launch::SPAWN_OPTIONS),
-    ("start", 1, launch::SPAWN_OPTIONS),
-    ("run", 1, launch::COMMAND_OPTIONS),
-    ("try_run", 1, launch::COMMAND_OPTIONS),
-    ("output", 1, launch::COMMAND_OPTIONS),
-];
+const OPTIONS: &[(&str, usize, &[&str])] =
+    &[("spawn", 1, launch::SPAWN_OPTIONS), ("start", 1, launch::SPAWN_OPTIONS)];
 /// What a service of `start([…])` has besides.
 const SERVICE: &[&str] = &["cmd", "needs"];
 

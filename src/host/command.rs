@@ -1,17 +1,19 @@
 //! Commands: `run`, `try_run`, `output`, and the `Result` that they give.
 
-use super::described::FromOpts;
+use super::describe::{function, options};
+use super::described::Entry;
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
-use super::launch::Surroundings;
-use super::launch::{COMMAND_OPTIONS, Launch, spawn_error};
+use super::kinds::{self, FromValue, Signal, Typed};
+use super::launch::{Launch, Process, spawn_error};
 use super::program;
 use super::runtime::rt;
-use super::value::{self, Opts};
+use super::value;
+use crate::api::Type;
 use crate::event::{Event, Failure, Tail};
 use crate::exit;
 use crate::jobs::control::lock;
 use crate::jobs::output::{self as capture, Captured, Stream};
-use crate::jobs::spec::SpawnError;
+use crate::jobs::spec::{Command, SpawnError};
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, State};
 use crate::jobs::{strand, text};
 use crate::probe::{Attempt, Failed, Wait};
@@ -33,6 +35,87 @@ pub struct Outcome {
     pub ms: i64,
 }
 
+impl Typed for Outcome {
+    const TYPE: Type = Type::Object("Result");
+}
+
+pub const FUNCTIONS: &[Entry] = &[RUN, TRY_RUN, OUTPUT];
+
+options! {
+    /// What a command can be told.
+    struct Run or timeout: Process as process {
+        /// How long it may take; then it is ended, with code 124.
+        timeout: Option<Duration>, default "none", also max_time deadline;
+        /// What it gets when it has to end before its time.
+        stop_signal: Option<Signal>, default "the signal that ended the run, or `\"INT\"`", also kill_signal signal;
+        /// Shows what it prints: true, false, or `"on_fail"`.
+        echo: Option<Echo>, default "true; false for `output`", also silent quiet;
+        /// With false, `run` never throws for anything that the command did.
+        check: bool = true;
+    }
+}
+
+function! {
+    /// Runs a command in the foreground, streams its output, and returns its `Result`. Throws
+    /// `command_failed` when it ends with another code than 0 or by a signal.
+    ///
+    /// A string is run by `/bin/sh -c`, an array is executed directly. It returns when the command itself
+    /// ends; what it leaves running is named and stopped at the end of the run. When it fails and nobody catches
+    /// that, the report shows the ends of the logs that grew meanwhile. With `pty` its stderr is part of stdout, and what
+    /// it reads has to be typed: `stdin: #{text}`.
+    ///
+    /// A command that has to end before its time gets the signal that ended the run, or INT: after its `timeout`, after
+    /// `--timeout`, when a job has died, when another closure of `parallel` has failed; or always its `stop_signal`. That
+    /// goes to the program alone, as its own Ctrl-C would, or to the whole group where it is a shell (or make). After half
+    /// of its `grace`, or when those have ended and left others, all get TERM; SIGKILL at the end of it. What it
+    /// prints until then, such as the summary of a test runner, is shown. The jobs that it talks to live until then.
+    ///
+    /// ```rhai
+    /// run("echo hello");
+    /// run(["ls", "-l", cwd()]);
+    /// ```
+    ///
+    /// ```rhai
+    /// run("cat", #{stdin: #{text: "hello\n"}, timeout: "10s"});
+    /// ```
+    RUN = "run" -> Outcome, throws command_failed timeout job_died {
+        (cmd: Command; Run) => run;
+    }
+}
+
+function! {
+    /// Runs a command as `run` does, but never throws for anything that the command did. A job that dies unexpectedly
+    /// meanwhile ends it all the same, with `job_died`: that is not the command's doing.
+    ///
+    /// ```rhai
+    /// if !try_run("test -e /etc/passwd").ok { fail("no users here"); }
+    /// ```
+    ///
+    /// ```rhai
+    /// let result = try_run("exit 3", #{echo: false});
+    /// assert_eq(result.code, 3);
+    /// ```
+    TRY_RUN = "try_run" -> Outcome, throws job_died {
+        (cmd: Command; Run) => try_run;
+    }
+}
+
+function! {
+    /// Runs a command silently and returns its stdout without its trailing newlines, as `$(…)` of a shell does. Throws
+    /// `command_failed` when it fails, and `io` when it prints more than 64 MiB.
+    ///
+    /// ```rhai
+    /// let user = output("id -un");
+    /// ```
+    ///
+    /// ```rhai
+    /// assert_eq(output("pwd", #{cwd: "/"}), "/");
+    /// ```
+    OUTPUT = "output" -> String, throws command_failed timeout job_died io {
+        (cmd: Command; Run) => output;
+    }
+}
+
 pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Outcome>("Result");
     engine.register_global_module(rhai::exported_module!(functions).into());
@@ -40,84 +123,6 @@ pub fn register(engine: &mut Engine) {
 
 #[export_module]
 mod functions {
-    /// Runs a command in the foreground, streams its output, and returns its `Result`. Throws
-    /// `command_failed` when it ends with another code than 0 or by a signal.
-    ///
-    /// A string is run by `/bin/sh -c`, an array is executed directly. It returns when the command itself
-    /// ends; what it leaves running is named and stopped at the end of the run. When it fails and nobody catches
-    /// that, the report shows the ends of the logs that grew meanwhile.
-    ///
-    /// ```rhai
-    /// run("echo hello");
-    /// run(["ls", "-l", cwd()]);
-    /// ```
-    #[rhai_fn(name = "run", return_raw)]
-    pub fn run(cmd: Dynamic) -> Fallible<Outcome> {
-        checked("run", &cmd, &Dynamic::UNIT)
-    }
-
-    /// As `run(cmd)`, with options: `cwd`, `env` (map; `()` unsets), `clear_env`, `user` (as root), `stdin`
-    /// (`"null"`, `#{text: "…"}`), `pty` (true: the command has a terminal, as for `spawn`; its stderr is part of stdout
-    /// then, and what it reads has to be typed, `stdin: #{text}`), `timeout` (default: none; code 124), `stop_signal` and `grace` (see below), `echo` (true,
-    /// false, `"on_fail"`), `check` (false: never throws), `max_memory`, `max_procs` (as for `spawn`).
-    ///
-    /// A command that has to end before its time gets the signal that ended the run, or INT: after its `timeout`, after
-    /// `--timeout`, when a job has died, when another closure of `parallel` has failed; or always its `stop_signal`. That
-    /// goes to the program alone, as its own Ctrl-C would, or to the whole group where it is a shell (or make). After half
-    /// of its `grace` (5 s), or when those have ended and left others, all get TERM; SIGKILL at the end of it. What it
-    /// prints until then, such as the summary of a test runner, is shown. The jobs that it talks to live until then.
-    ///
-    /// ```rhai
-    /// run("cat", #{stdin: #{text: "hello\n"}, timeout: "10s"});
-    /// ```
-    #[rhai_fn(name = "run", return_raw)]
-    pub fn run_with(cmd: Dynamic, opts: Dynamic) -> Fallible<Outcome> {
-        checked("run", &cmd, &opts)
-    }
-
-    /// Runs a command as `run` does, but never throws for anything that the command did. A job that dies unexpectedly
-    /// meanwhile ends it all the same, with `job_died`: that is not the command's doing.
-    ///
-    /// ```rhai
-    /// if !try_run("test -e /etc/passwd").ok { fail("no users here"); }
-    /// ```
-    #[rhai_fn(name = "try_run", return_raw)]
-    pub fn try_run(cmd: Dynamic) -> Fallible<Outcome> {
-        execute("try_run", &cmd, &Dynamic::UNIT).map(|done| done.outcome)
-    }
-
-    /// As `try_run(cmd)`, with the options of `run`.
-    ///
-    /// ```rhai
-    /// let result = try_run("exit 3", #{echo: false});
-    /// assert_eq(result.code, 3);
-    /// ```
-    #[rhai_fn(name = "try_run", return_raw)]
-    pub fn try_run_with(cmd: Dynamic, opts: Dynamic) -> Fallible<Outcome> {
-        execute("try_run", &cmd, &opts).map(|done| done.outcome)
-    }
-
-    /// Runs a command silently and returns its stdout without its trailing newlines, as `$(…)` of a shell does. Throws `command_failed`
-    /// when it fails, and `io` when it prints more than 64 MiB.
-    ///
-    /// ```rhai
-    /// let user = output("id -un");
-    /// ```
-    #[rhai_fn(name = "output", return_raw)]
-    pub fn output(cmd: Dynamic) -> Fallible<String> {
-        silent(&cmd, &Dynamic::UNIT)
-    }
-
-    /// As `output(cmd)`, with the options of `run` but `echo` and `check`.
-    ///
-    /// ```rhai
-    /// assert_eq(output("pwd", #{cwd: "/"}), "/");
-    /// ```
-    #[rhai_fn(name = "output", return_raw)]
-    pub fn output_with(cmd: Dynamic, opts: Dynamic) -> Fallible<String> {
-        silent(&cmd, &opts)
-    }
-
     /// Its exit code: 128 + n after signal n, 127 when it was not found, 124 after its timeout.
     #[rhai_fn(get = "code", pure)]
     pub fn code(result: &mut Outcome) -> i64 {
@@ -197,15 +202,19 @@ struct Done {
     logs: Vec<(Arc<Inner>, u64)>,
 }
 
-fn checked(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Outcome> {
-    let done = execute(function, cmd, opts)?;
+fn run(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<Outcome> {
+    let done = execute("run", cmd, opts)?;
     if done.check && done.outcome.code != 0 {
-        return Err(failed(function, &done).into());
+        return Err(failed("run", &done).into());
     }
     Ok(done.outcome)
 }
 
-fn silent(cmd: &Dynamic, opts: &Dynamic) -> Fallible<String> {
+fn try_run(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<Outcome> {
+    execute("try_run", cmd, opts).map(|done| done.outcome)
+}
+
+fn output(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<String> {
     let done = execute("output", cmd, opts)?;
     if done.outcome.code != 0 {
         return Err(failed("output", &done).into());
@@ -322,24 +331,37 @@ fn one_line(command: &str) -> String {
     if cut { line.chars().take(MOST).collect::<String>() + "…" } else { line.to_owned() }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Whether what a command prints is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Echo {
     Yes,
     No,
     OnFail,
 }
 
+impl Typed for Echo {
+    const TYPE: Type = Type::Either(&[Type::Bool, Type::OneOf(&["on_fail"])]);
+}
+
+impl FromValue for Echo {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, what)?;
+        Ok(match value.as_bool() {
+            Ok(true) => Self::Yes,
+            Ok(false) => Self::No,
+            Err(_) => Self::OnFail,
+        })
+    }
+}
+
 /// Runs a command to its end, or to that of the run.
-fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
+fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
     let rt = rt();
     rt.checkpoint()?;
-    let command = value::command(cmd, function)?;
-    let opts = Opts::new(function, opts, COMMAND_OPTIONS)?;
-    let timeout = opts.duration("timeout")?;
-    let echo = echo(function, &opts)?;
-    let check = opts.bool("check")?.unwrap_or(true);
+    let Run { process, timeout, stop_signal, echo, check } = opts;
+    let echo = echo.unwrap_or(if function == "output" { Echo::No } else { Echo::Yes });
     let text = command.display();
-    let spec = Launch::new(function, None, command, Surroundings::read(&opts)?, &opts)?.command_spec()?;
+    let spec = Launch::new(function, command, process)?.command_spec(stop_signal.map(|signal| signal.0));
     // A death that nobody was told of yet ends this before it begins.
     if !rt.control().closing()
         && let Some((dead, death)) = rt.jobs.death_by_now()
@@ -434,21 +456,6 @@ fn execute(function: &str, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Done> {
     rt.checkpoint()?;
     let echoed = echo == Echo::Yes || (echo == Echo::OnFail && !ok);
     Ok(Done { outcome, how, command: text, echoed, check, dropped: captured.dropped(), logs })
-}
-
-fn echo(function: &str, opts: &Opts) -> Fallible<Echo> {
-    let Some(value) = opts.get("echo") else {
-        return Ok(if function == "output" { Echo::No } else { Echo::Yes });
-    };
-    if let Ok(on) = value.as_bool() {
-        return Ok(if on { Echo::Yes } else { Echo::No });
-    }
-    if value.clone().into_string().is_ok_and(|text| text == "on_fail") {
-        return Ok(Echo::OnFail);
-    }
-    let shown = value::show(value);
-    Err(ScriptError::usage(format!("{function}: option `echo`: {shown} is not true, false or \"on_fail\""))
-        .into())
 }
 
 fn start(

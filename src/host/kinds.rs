@@ -118,16 +118,21 @@ pub fn literal(kind: Type, value: &Dynamic, what: &str) -> Fallible<()> {
                 None => Ok(()),
             })
         }
-        // A map or an array that is one of several is told by its own part.
+        // What is wrong with a map, an array or a number that is one of several is told by its own part.
         Type::Either(types) => {
             let part = |one: &&Type| match one {
                 Type::Options(_) | Type::MapOf(_) | Type::Map => value.is_map(),
                 Type::List(_) | Type::Array | Type::OneOrMore(_) => value.is_array(),
+                Type::Port => value.is_int() || value.is_string(),
                 _ => false,
             };
+            let is_map = value.is_map() && types.iter().any(|one| part(&one) && one.options().is_some());
+            if !is_map && types.iter().any(|one| literal(*one, value, what).is_ok()) {
+                return Ok(());
+            }
             match types.iter().find(part) {
                 Some(part) => literal(*part, value, what),
-                None => holds(types.iter().any(|one| literal(*one, value, what).is_ok())),
+                None => holds(false),
             }
         }
         Type::Secret(of) => literal(*of, value, what).map_err(|_| is_not(kind, value, what)),
@@ -229,6 +234,16 @@ kind!(Host: Type::Host, |value| {
 #[derive(Clone, Copy, Debug)]
 pub struct Port(pub u16);
 explained!(Port: Type::Port, |value, what| value::port(value, what).map(Self));
+
+/// In bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Size(pub u64);
+explained!(Size: Type::Size, |value, what| value::size(value, what).map(Self));
+
+/// The number of a signal.
+#[derive(Clone, Copy, Debug)]
+pub struct Signal(pub i32);
+explained!(Signal: Type::Signal, |value, what| signal_number(what, value).map(Self));
 
 /// A whole number in these bounds.
 #[derive(Clone, Copy, Debug)]

@@ -6,12 +6,13 @@ use super::described::FromOpts;
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::job::Job;
 pub use super::kinds::signal_number;
-use super::kinds::{MapOf, Word};
+use super::kinds::{self, Count, FromValue, MapOf, Size, Typed, Word};
 use super::program;
 use super::ready::{self, Readiness};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait as waits;
+use crate::api::Type;
 use crate::exit;
 use crate::jobs::cgroup::{Limits, Refused};
 use crate::jobs::control::lock;
@@ -21,7 +22,7 @@ use crate::jobs::spec::{self, Command, Expect, KillMode, Output, SpawnError, Spe
 use crate::jobs::{JobId, Kind};
 use crate::secret;
 use regex::Regex;
-use rhai::{Array, Dynamic, Map};
+use rhai::{Array, Dynamic};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -54,23 +55,6 @@ pub const SPAWN_OPTIONS: &[&str] = &[
     "expect_exit",
     "fail_on",
     "max_log",
-    "max_memory",
-    "max_procs",
-];
-
-/// What `run`, `try_run` and `output` can be told.
-pub const COMMAND_OPTIONS: &[&str] = &[
-    "cwd",
-    "env",
-    "clear_env",
-    "user",
-    "stdin",
-    "pty",
-    "timeout",
-    "stop_signal",
-    "grace",
-    "echo",
-    "check",
     "max_memory",
     "max_procs",
 ];
@@ -143,8 +127,7 @@ pub fn launch_with(
 ) -> Fallible<Job> {
     let rt = rt();
     let given = name.map(str::to_owned);
-    let launch = Launch::new(function, given.clone(), command, Surroundings::read(opts)?, opts)?;
-    let mut spec = launch.job_spec()?;
+    let mut spec = Launch::new(function, command, Process::read(opts)?)?.job_spec(given.clone(), opts)?;
     spec.needs = needs;
     for (key, value) in extra {
         spec.env.entry(key.into()).or_insert_with(|| value.into());
@@ -199,12 +182,57 @@ options! {
     }
 }
 
+options! {
+    /// What every process can be told.
+    pub struct Process: Surroundings as surroundings {
+        /// What it reads: `"null"`, nothing; `"pipe"`, what `job.send` writes; or a text.
+        stdin: Option<Input>, default "`\"null\"`", also input;
+        /// It has a terminal of 24 rows and 120 columns, which is its stdin, stdout and stderr.
+        pty: bool = false, also tty terminal;
+        /// How long it may take to end when it is asked to; then it gets SIGKILL.
+        grace: Option<Duration>, default "`--grace`, or 5s",
+            also stop_timeout stop_grace_period kill_timeout grace_period;
+        /// How much memory it may use with all that it starts: beyond it the kernel kills them all. Needs a cgroup
+        /// (version 2) with this controller; throws `io` where it cannot be enforced.
+        max_memory: Option<Size>, also memory mem_limit memory_limit;
+        /// How many processes and threads it may have, together: beyond it none can be started. Needs a cgroup, too.
+        max_procs: Option<Count>, also pids_limit max_processes;
+    }
+}
+
+options! {
+    /// A text to read.
+    struct Typing {
+        /// What is to be read, and then its end.
+        text: Option<Word>;
+    }
+}
+
+/// What a process reads.
+#[derive(Clone, Debug)]
+pub struct Input(Stdin);
+
+impl Typed for Input {
+    const TYPE: Type = Type::Either(&[Type::OneOf(&["null", "pipe"]), Type::Options(Typing::OPTIONS)]);
+}
+
+impl FromValue for Input {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, what)?;
+        if value.is_map() {
+            let text = Typing::read(&Opts::described(what, value, Typing::OPTIONS)?)?.text;
+            let missing = || ScriptError::usage(format!("{what}: the `text` of its map is missing"));
+            return Ok(Self(Stdin::Text(text.ok_or_else(missing)?.0)));
+        }
+        let pipe = value.clone().into_string().is_ok_and(|word| word == "pipe");
+        Ok(Self(if pipe { Stdin::Pipe } else { Stdin::Null }))
+    }
+}
+
 /// The options that jobs and commands share, read.
-pub struct Launch<'a> {
+pub struct Launch {
     function: String,
-    name: Option<String>,
     command: Command,
-    opts: &'a Opts,
     cwd: PathBuf,
     env: BTreeMap<OsString, OsString>,
     user: Option<String>,
@@ -214,15 +242,20 @@ pub struct Launch<'a> {
     limits: Limits,
 }
 
-impl<'a> Launch<'a> {
-    pub fn new(
-        function: &str,
-        name: Option<String>,
-        command: Command,
-        surroundings: Surroundings,
-        opts: &'a Opts,
-    ) -> Fallible<Self> {
+impl Launch {
+    /// A command of which nothing is said.
+    pub fn plain(function: &str, command: Command) -> Fallible<Self> {
+        Self::new(function, command, Process::read(&Opts::none(function))?)
+    }
+
+    /// A command of which nothing else is said than where and as whom it runs.
+    pub fn placed(function: &str, command: Command, surroundings: Surroundings) -> Fallible<Self> {
+        Self::new(function, command, Process { surroundings, ..Process::read(&Opts::none(function))? })
+    }
+
+    pub fn new(function: &str, command: Command, process: Process) -> Fallible<Self> {
         let rt = rt();
+        let surroundings = process.surroundings;
         let cwd = surroundings.cwd.map_or_else(|| rt.cwd(), |path| rt.path(&path));
         let mut env = if surroundings.clear_env { BTreeMap::new() } else { rt.env() };
         // A program that buffers its log looks dead to every wait for a line.
@@ -239,30 +272,32 @@ impl<'a> Launch<'a> {
                 None => env.remove(&OsString::from(key)),
             };
         }
-        let pty = opts.bool("pty")?.unwrap_or(false);
-        if pty {
+        if process.pty {
+            if matches!(process.stdin, Some(Input(Stdin::Null))) {
+                return Err(no_null(function).into());
+            }
             // What programs at a terminal want to know; a CI machine has none.
             env.entry("TERM".into()).or_insert_with(|| "xterm-256color".into());
         }
         Ok(Self {
             function: function.to_owned(),
-            name,
             command,
             cwd,
             env,
             user: surroundings.user,
-            stdin: stdin(function, opts)?,
-            pty,
-            grace: opts.duration("grace")?.unwrap_or(rt.options.grace),
-            limits: limits(function, opts)?,
-            opts,
+            stdin: process.stdin.map_or(Stdin::Null, |input| input.0),
+            pty: process.pty,
+            grace: process.grace.unwrap_or(rt.options.grace),
+            limits: Limits {
+                memory: process.max_memory.map(|size| size.0),
+                procs: process.max_procs.map(|most| most.count() as u64),
+            },
         })
     }
 
-    /// A foreground command.
-    pub fn command_spec(self) -> Fallible<Spec> {
-        let interrupt = stop_signal(&self.function, self.opts)?;
-        Ok(Spec {
+    /// A foreground command, with the signal that always ends it.
+    pub fn command_spec(self, interrupt: Option<i32>) -> Spec {
+        Spec {
             name: self.command.program_name(),
             command: self.command,
             cwd: self.cwd,
@@ -282,14 +317,14 @@ impl<'a> Launch<'a> {
             fail_on: Vec::new(),
             max_log: limit::DEFAULT,
             limits: self.limits,
-        })
+        }
     }
 
     /// A background job.
-    fn job_spec(self) -> Fallible<Spec> {
+    fn job_spec(self, name: Option<String>, opts: &Opts) -> Fallible<Spec> {
         let rt = rt();
         let function = self.function.as_str();
-        let wanted = match (self.name, self.opts.string("name")?) {
+        let wanted = match (name, opts.string("name")?) {
             (Some(name), _) | (None, Some(name)) => {
                 check_name(function, &name)?;
                 name
@@ -301,17 +336,17 @@ impl<'a> Launch<'a> {
         };
         let name = rt.jobs.unique_name(&wanted);
         let mut env = self.env;
-        let port = match self.opts.get("port") {
+        let port = match opts.get("port") {
             Some(value) if value.clone().into_string().is_ok_and(|text| text == "free") => {
                 Some(super::owner::take(function)?)
             }
-            Some(_) => self.opts.port("port")?,
+            Some(_) => opts.port("port")?,
             None => None,
         };
         if let Some(port) = port {
             env.insert("PORT".into(), port.to_string().into());
         }
-        let log = self.opts.string("log")?.map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(&path));
+        let log = opts.string("log")?.map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(&path));
         Ok(Spec {
             output: Output::Log(log),
             command: self.command,
@@ -321,15 +356,15 @@ impl<'a> Launch<'a> {
             port,
             stdin: self.stdin,
             pty: self.pty,
-            stop_signal: stop_signal(function, self.opts)?.unwrap_or(SIGTERM),
-            kill_mode: kill_mode(function, self.opts)?,
+            stop_signal: stop_signal(function, opts)?.unwrap_or(SIGTERM),
+            kill_mode: kill_mode(function, opts)?,
             interrupt: None,
             needs: Vec::new(),
-            stop_cmd: stop_cmd(function, self.opts)?,
+            stop_cmd: stop_cmd(function, opts)?,
             grace: self.grace,
-            expect: expectation(function, self.opts)?,
-            fail_on: fail_on(function, self.opts)?,
-            max_log: max_log(function, self.opts)?,
+            expect: expectation(function, opts)?,
+            fail_on: fail_on(function, opts)?,
+            max_log: max_log(function, opts)?,
             limits: self.limits,
             name,
         })
@@ -337,16 +372,6 @@ impl<'a> Launch<'a> {
 }
 
 const SIGTERM: i32 = 15;
-
-fn limits(function: &str, opts: &Opts) -> Fallible<Limits> {
-    let procs = match opts.int("max_procs")? {
-        Some(most) => Some(u64::try_from(most).ok().filter(|most| *most > 0).ok_or_else(|| {
-            ScriptError::usage(format!("{function}: option `max_procs`: {most} is not at least 1"))
-        })?),
-        None => None,
-    };
-    Ok(Limits { memory: opts.size("max_memory")?, procs })
-}
 
 /// A limit that cannot be enforced, with the way out where there is one.
 fn no_limit(function: &str, refused: &Refused) -> ScriptError {
@@ -377,30 +402,10 @@ fn check_name(function: &str, name: &str) -> Fallible<()> {
         .into())
 }
 
-fn stdin(function: &str, opts: &Opts) -> Fallible<Stdin> {
-    let Some(value) = opts.get("stdin") else { return Ok(Stdin::Null) };
-    if let Some(map) = value.read_lock::<Map>()
-        && map.len() == 1
-        && let Some(text) = map.get("text")
-    {
-        return Ok(Stdin::Text(value::word(text, &format!("{function}: option `stdin`"))?));
-    }
-    match value.clone().into_string().as_deref() {
-        Ok("null") if opts.bool("pty")? == Some(true) => {
-            Err(ScriptError::usage(format!("{function}: option `stdin`: with `pty` it is the terminal"))
-                .note("what is to be typed there: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
-                .into())
-        }
-        Ok("null") => Ok(Stdin::Null),
-        Ok("pipe") => Ok(Stdin::Pipe),
-        _ => {
-            let shown = value::show(value);
-            Err(ScriptError::usage(format!(
-                "{function}: option `stdin`: {shown} is not \"null\", \"pipe\" or #{{text: \"…\"}}"
-            ))
-            .into())
-        }
-    }
+/// `stdin: "null"` beside `pty`.
+fn no_null(function: &str) -> ScriptError {
+    ScriptError::usage(format!("{function}: option `stdin`: with `pty` it is the terminal"))
+        .note("what is to be typed there: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
 }
 
 fn max_log(function: &str, opts: &Opts) -> Fallible<u64> {

@@ -1,14 +1,13 @@
 //! One thing that is waited for, and one attempt after the other at it. Every wait for a port, a URL, a log line, a file
 //! or a command is one [`Prober`] of one [`Condition`]; `ready` is a list of them.
 
-use super::described::FromOpts;
 use super::error::{self, Fallible};
 use super::flow;
 use super::job::{Job, listening_ports, view};
-use super::launch::{self, Launch, Surroundings};
+use super::launch::{self, Launch};
 use super::owner;
 use super::runtime::rt;
-use super::value::{self, Opts};
+use super::value;
 use crate::jobs::output::LogReader;
 use crate::jobs::spec::{Command, SpawnError};
 use crate::jobs::{self, State, Watching};
@@ -186,10 +185,7 @@ impl Prober<'static> {
                 Live::Tcp { background, even_so: Duration::ZERO }
             }
             (Condition::Cmd { command, limit }, _) => {
-                let opts = Opts::none("wait_cmd");
-                let mut spec =
-                    Launch::new("wait_cmd", None, command.clone(), Surroundings::read(&opts)?, &opts)?
-                        .command_spec()?;
+                let mut spec = Launch::plain("wait_cmd", command.clone())?.command_spec(None);
                 // It looks at the job from where the job is: same PORT, same directory, same user.
                 if let Some(Job(job)) = &job {
                     spec.env.clone_from(&job.spec.env);
@@ -209,7 +205,7 @@ impl Prober<'static> {
 
     /// As `new`, for a command with options of its own.
     pub fn command(command: Command, launch: Launch, limit: Option<Duration>) -> Fallible<Self> {
-        let probe = CommandProbe::new(&rt().jobs, launch.command_spec()?, limit);
+        let probe = CommandProbe::new(&rt().jobs, launch.command_spec(None), limit);
         Ok(Self {
             condition: Condition::Cmd { command, limit },
             job: None,

@@ -478,8 +478,8 @@ fn wait_socket(ctx: &NativeCallContext, path: String, opts: Waiting) -> Fallible
 }
 
 fn wait_cmd(ctx: &NativeCallContext, command: Command, opts: WaitCmd) -> Fallible<()> {
-    let (others, limit) = (Opts::none("wait_cmd"), opts.attempt_timeout);
-    let launch = launch::Launch::new("wait_cmd", None, command.clone(), opts.surroundings, &others)?;
+    let limit = opts.attempt_timeout;
+    let launch = launch::Launch::placed("wait_cmd", command.clone(), opts.surroundings)?;
     let prober = Prober::command(command, launch, limit)?;
     drive(ctx, prober, &Watch::new("wait_cmd", opts.waiting).stable(opts.stable)).map(drop)
 }

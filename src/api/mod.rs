@@ -184,7 +184,8 @@ impl Form {
 impl Function {
     /// Where its options are described: of the first form that has some, be it in a parameter.
     pub fn options(&self) -> Option<&'static Options> {
-        let in_params = |form: &Form| form.params.iter().find_map(|param| param.kind.options());
+        let of = |kind: Type| kind.options().or_else(|| kind.items().and_then(|item| item.options()));
+        let in_params = |form: &Form| form.params.iter().find_map(|param| of(param.kind));
         self.forms.iter().find_map(|form| form.options.or_else(|| in_params(form)))
     }
 

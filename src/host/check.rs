@@ -7,19 +7,12 @@
 use super::functions::{Function, Functions};
 use super::signature::{self, CallAdvice, Names};
 use super::value::{self, nearest};
-use super::{declared, failure, functions, hints, import, kinds, launch, method, param, ready};
+use super::{declared, failure, functions, hints, import, kinds, method, param, ready};
 use crate::api::{self, Form, Options, Type};
 use crate::event::Failure;
 use crate::exit;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The option keys of every function that has some: name, how many arguments come before the map at least
-/// (with the receiver of a method), keys.
-const OPTIONS: &[(&str, usize, &[&str])] =
-    &[("spawn", 1, launch::SPAWN_OPTIONS), ("start", 1, launch::SPAWN_OPTIONS)];
-/// What a service of `start([…])` has besides.
-const SERVICE: &[&str] = &["cmd", "needs"];
 
 /// Options whose value is a duration.
 const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
@@ -28,11 +21,10 @@ const PORTS: &[&str] = &["port_in_use", "port_owner", "kill_port"];
 /// Functions that run a closure whose errors they catch.
 const CATCHING: &[&str] = &["attempt", "assert_throws"];
 
-/// The names of the options of a function that are known here; those of a described function are in its description.
+/// The names of the options of a function.
 pub fn option_names(function: &str) -> impl Iterator<Item = &'static str> {
-    let keys = OPTIONS.iter().filter(move |(name, ..)| *name == function).flat_map(|(.., keys)| *keys);
     let described = api::named(function).filter_map(api::Function::options).flat_map(Options::all);
-    keys.copied().chain(described.map(|option| option.name))
+    described.map(|option| option.name)
 }
 
 /// All that is wrong with a script and with what it imports.
@@ -857,26 +849,10 @@ impl<'a> Walk<'a> {
             self.report(map.position(), CallAdvice { message, notes: Vec::new(), hint });
             return;
         }
-        if name == "start"
-            && receiver == 0
-            && let [Expr::Array(services, _)] = &*call.args
-        {
-            for service in services {
-                self.options(name, service, &[launch::SPAWN_OPTIONS, SERVICE]);
-            }
-        }
         if name == "param" && receiver == 0 {
             self.kind_of_param(call);
         }
         self.described(name, call, receiver);
-        let Some((_, before, known)) = OPTIONS.iter().find(|(function, _, _)| *function == name) else {
-            return;
-        };
-        if let Some(last) = call.args.last()
-            && call.args.len() - 1 + receiver >= *before
-        {
-            self.options(name, last, &[known]);
-        }
     }
 
     /// The arguments of a described function, as far as they are written out: the form that is meant, then its options.
@@ -918,7 +894,10 @@ impl<'a> Walk<'a> {
             match options.get(name) {
                 Some(opt) => self.value(opt.kind, value, &format!("{what}: option `{name}`")),
                 None => {
-                    let error = value::unknown_described(what, name, options);
+                    let error = match what.ends_with("option `ready`") {
+                        true => ready::unknown_key(what, name),
+                        false => value::unknown_described(what, name, options),
+                    };
                     let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
                     self.report(key.pos, advice);
                 }
@@ -943,30 +922,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn options(&mut self, function: &str, options: &Expr, known: &[&[&str]]) {
-        let Expr::Map(map, _) = options else { return };
-        let known: Vec<&str> = known.iter().flat_map(|keys| keys.iter().copied()).collect();
-        for (key, value) in &map.0 {
-            let name = key.name.as_str();
-            if !known.contains(&name) {
-                let error = match known == ready::READY_KEYS {
-                    true => ready::unknown_key(function, name),
-                    false => value::unknown_option(function, name, &known),
-                };
-                self.report(
-                    key.pos,
-                    CallAdvice { message: error.message, notes: error.notes, hint: error.hint },
-                );
-            } else if DURATIONS.contains(&name) {
-                self.duration(value, &format!("{function}: option `{name}`"));
-            } else if name == "port" {
-                self.own_port(value, &format!("{function}: option `port`"));
-            } else if name == "ready" {
-                self.ready(function, value);
-            }
-        }
-    }
-
     /// The kind of a parameter, of which more can be said than that it is none.
     fn kind_of_param(&mut self, call: &FnCallExpr) {
         let Some(Expr::Map(map, _)) = call.args.get(1) else { return };
@@ -975,23 +930,6 @@ impl<'a> Walk<'a> {
         {
             self.literal(value, |_| param::kind(text).map(drop));
         }
-    }
-
-    fn ready(&mut self, function: &str, ready: &Expr) {
-        match ready {
-            Expr::IntegerConstant(..) => self.port(ready, &format!("{function}: option `ready`")),
-            Expr::Map(..) => self.options(&format!("{function}: ready"), ready, &[ready::READY_KEYS]),
-            Expr::Array(items, _) => items.iter().for_each(|item| self.ready(function, item)),
-            _ => {}
-        }
-    }
-
-    /// The option `port`: a number, or what stands for any free one.
-    fn own_port(&mut self, value: &Expr, what: &str) {
-        if matches!(value, Expr::StringConstant(text, _) if text != "free") {
-            self.literal(value, |value| value::port(value, what).map(drop));
-        }
-        self.port(value, what);
     }
 
     fn duration(&mut self, value: &Expr, what: &str) {
@@ -1232,30 +1170,6 @@ fn root(expr: &Expr) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_option_is_in_the_documentation_of_its_function() {
-        let known = signature::known();
-        let doc =
-            |name: &str| -> String { known.get(name).iter().map(|form| form.doc.clone() + "\n").collect() };
-        let mut missing = Vec::new();
-        for (function, _, keys) in OPTIONS {
-            let mut text = doc(function);
-            // It may send the reader on: "the options of `wait_http`".
-            for (other, ..) in OPTIONS.iter().filter(|(other, ..)| other != function) {
-                if text.contains(&format!("`{other}`")) || text.contains(&format!("`{other}(")) {
-                    text += &doc(other);
-                }
-            }
-            let named = |key: &str| {
-                [format!("`{key}`"), format!("#{{{key}"), format!("`{key}:")]
-                    .iter()
-                    .any(|as_| text.contains(as_))
-            };
-            missing.extend(keys.iter().filter(|key| !named(key)).map(|key| format!("{function}: {key}")));
-        }
-        assert!(missing.is_empty(), "not in the documentation: {missing:#?}");
-    }
 
     /// Eight times the script is to cost about eight times the time, not 64. What the parser costs is another matter.
     #[test]

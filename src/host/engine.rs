@@ -21,7 +21,7 @@ pub type Namespace = (&'static str, Register, &'static [&'static [Entry]]);
 
 /// One namespace a line, in the order of the reference.
 pub const NAMESPACES: &[Namespace] = &[
-    ("Jobs", job::register, &[]),
+    ("Jobs", job::register, &[job::FUNCTIONS]),
     ("Commands", command::register, &[command::FUNCTIONS]),
     ("Waiting", nothing, &[wait::FUNCTIONS]),
     ("HTTP", http::register, &[http::FUNCTIONS, load::FUNCTIONS]),

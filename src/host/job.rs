@@ -1,15 +1,16 @@
 //! Jobs: `spawn`, `start`, and what a job can be asked and told.
 
 use super::command::{Outcome, signal_of};
-use super::described::FromOpts;
+use super::describe::function;
+use super::described::{Entry, FromOpts};
 use super::error::{self, Fallible, Kind, ScriptError};
-use super::launch::{launch, signal_number, spawn_error, two};
+use super::launch::{JobOptions, launch, signal_number, spawn_error, two};
 use super::ready;
 use super::runtime::rt;
-use super::services;
+use super::services::{self, Services};
 use super::value::{self, Opts};
 use super::wait::{Common, WaitExit};
-use crate::jobs::spec::Expect;
+use crate::jobs::spec::{Command, Expect};
 use crate::jobs::{self, Ask, Job as Inner, Sent, State, UNREAD, View};
 use crate::jobs::{strand, text};
 use crate::probe::{Attempt, Wait};
@@ -22,76 +23,46 @@ use std::time::Duration;
 #[derive(Clone)]
 pub struct Job(pub Arc<Inner>);
 
-pub fn register(engine: &mut Engine) {
-    engine.register_type_with_name::<Job>("Job");
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
+pub const FUNCTIONS: &[Entry] = &[SPAWN, START_SERVICES, START];
 
-#[export_module]
-mod functions {
+function! {
     /// Starts a background job and returns it at once, without waiting until it is ready.
     ///
     /// A string is run by `/bin/sh -c`, an array is executed directly. Its output goes to its log. It is
     /// stopped at the end of the run, however that ends. Throws `command_failed` when it cannot be executed
-    /// (exit code 127 not found, 126 not executable).
+    /// (exit code 127 not found, 126 not executable). `ready` and what is said about it are for `wait_ready`.
     ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// ```
-    #[rhai_fn(name = "spawn", return_raw)]
-    pub fn spawn(cmd: Dynamic) -> Fallible<Job> {
-        launch("spawn", None, &cmd, &Dynamic::UNIT)
-    }
-
-    /// As `spawn(cmd)`, with a name before the command or options after it: `name`, `cwd`, `env` (map; `()`
-    /// unsets), `clear_env`, `user` (as root), `port` (a number or `"free"`; sets PORT), `stdin` (`"null"`,
-    /// `"pipe"`, `#{text: "…"}`), `pty` (true: see below), `log` (path), `stop_signal` (`"TERM"`), `kill_mode` (`"group"`, or `"mixed"`: see below), `stop_cmd` (see below), `grace` (5 s), `ready`, `timeout`
-    /// (30 s, for `ready`), `interval`, `message`, `times`, `stable`, `attempt_timeout`, `tries` (all of these as `start`
-    /// has them, for `wait_ready`), `expect_exit` (true, a code, or an array of codes: such an end is no
-    /// failure; false: no end is expected, not even with 0, as of a server: a job that was ready by its `ready`), `fail_on` (a regex, or an
-    /// array of them: as soon as a whole line of its log matches, the job counts as failed, although it may live on:
-    /// every wait ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits;
-    /// its end is no second failure, and what it prints after it was asked to stop does not count), `max_log` (`"100MB"`:
-    /// when its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
-    /// cannot do that, the job is stopped, which throws `job_died`), `max_memory` (`"512MB"`, or a number of bytes:
-    /// beyond it the kernel kills the whole job), `max_procs` (processes and threads together: beyond it none can
-    /// be started). The last two need cgroup v2 with these controllers; throws `io` when they cannot be enforced.
-    ///
-    /// With `pty` it has a terminal of 24 rows and 120 columns, which is its stdin, stdout and stderr and its controlling
-    /// terminal, in a session of its own. All that it prints is in its log, where lines end as it has ended them; what
-    /// is typed (`.send(text)`, `stdin: #{text}` followed by Ctrl-D) is echoed there, unless the program turns that
-    /// off. As at any terminal, what it leaves in its foreground gets HUP when its first process ends. Interactive
-    /// shells ignore TERM: `stop_signal: "HUP"`.
+    /// With `pty` the terminal is also its controlling one, in a session of its own. All that it prints is in its log,
+    /// where lines end as it has ended them; what is typed (`.send(text)`, `stdin: #{text}` followed by Ctrl-D) is
+    /// echoed there, unless the program turns that off. As at any terminal, what it leaves in its foreground gets HUP
+    /// when its first process ends. Interactive shells ignore TERM: `stop_signal: "HUP"`.
     ///
     /// With `kill_mode: "mixed"` the stop signal goes to its first process alone, which is to tell the others, as gunicorn,
     /// celery and npm do: each gets one signal then, not two. What is left when that process has ended, or at the end of
     /// the grace period, gets SIGKILL. A shell tells nobody: `exec` the server there, or start it by an array.
     ///
-    /// `stop_cmd` is a command that is run instead of the stop signal, with the job's environment, directory and user;
+    /// `stop_cmd` is run with the job's environment, directory and user;
     /// what it prints goes to the job's log. The grace period runs from its start. When it fails, the job gets its stop
     /// signal at once, with a warning; when it has ended well and the job still runs after half of the grace period,
     /// too; SIGKILL at the end of the grace period, as always. It is also run at the end of the run and when that is
     /// interrupted, but not by `.kill()`, nor when bgjobs itself was killed: then there are only signals.
     ///
     /// ```rhai
-    /// let api = spawn("api", "sleep 60");
+    /// let job = spawn("sleep 60");
     /// let db = spawn(["sleep", "60"], #{name: "db", grace: "1s"});
     /// ```
-    #[rhai_fn(name = "spawn", return_raw)]
-    pub fn spawn_with(cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
-        two("spawn", &cmd_or_name, &cmd_or_opts)
+    SPAWN = "spawn" -> Job, throws command_failed port_taken io {
+        (cmd: Command; JobOptions);
+        /// With the name of the job first.
+        ///
+        /// ```rhai
+        /// let api = spawn("api", "sleep 60", #{env: #{MODE: "test"}});
+        /// ```
+        (name: String, cmd: Command; JobOptions);
     }
+}
 
-    /// As `spawn(cmd, opts)`, with the name first.
-    ///
-    /// ```rhai
-    /// let api = spawn("api", "sleep 60", #{env: #{MODE: "test"}});
-    /// ```
-    #[rhai_fn(name = "spawn", return_raw)]
-    pub fn spawn_named(name: &str, cmd: Dynamic, opts: Dynamic) -> Fallible<Job> {
-        launch("spawn", Some(name), &cmd, &opts)
-    }
-
+function! {
     /// Starts a list of services, in parallel and in the order of their `needs`, waits until each is ready,
     /// and returns a map of the jobs by name. Each is a map with `name`, `cmd`, `needs` (an array of names)
     /// and the options of `spawn`. A service gets `<NAME>_PORT` and `<NAME>_URL` of those that it needs.
@@ -103,39 +74,77 @@ mod functions {
     /// ]);
     /// assert(s.api.running);
     /// ```
+    START_SERVICES = "start" -> Map, throws timeout job_died port_taken command_failed {
+        (services: Services);
+    }
+}
+
+function! {
+    /// Starts a job and waits until its `ready` holds; needs the option `ready`.
+    ///
+    /// `ready` is a port, a URL, a path on the job's own URL, a map such as `#{log: regex}` or `#{listening: true}`, a closure,
+    /// or an array of these. All of them must hold at the same time. What `wait_http` takes goes beside `http`. A path
+    /// is one on its own `port`, on whichever of 127.0.0.1 and ::1 it listens: `"/health"`, or `"https:/health"` for TLS.
+    /// With `expect_exit` and no `ready` it is a task: ready when it has ended.
+    ///
+    /// ```rhai
+    /// let job = start("echo listening; sleep 60", #{ready: #{log: "listening"}});
+    /// ```
+    START = "start" -> Job, throws timeout job_died port_taken command_failed {
+        (cmd: Command; JobOptions);
+        /// With the name of the job first.
+        ///
+        /// ```rhai
+        /// let job = start("api", ["sh", "-c", "echo up; sleep 60"], #{ready: #{log: "up"}});
+        /// ```
+        (name: String, cmd: Command; JobOptions);
+    }
+}
+
+pub fn register(engine: &mut Engine) {
+    engine.register_type_with_name::<Job>("Job");
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+#[export_module]
+mod functions {
+    /// Described by `SPAWN`, with its errors.
+    #[rhai_fn(name = "spawn", return_raw)]
+    pub fn spawn(cmd: Dynamic) -> Fallible<Job> {
+        launch("spawn", None, &cmd, &Dynamic::UNIT)
+    }
+
+    /// Described by `SPAWN`, with its errors.
+    #[rhai_fn(name = "spawn", return_raw)]
+    pub fn spawn_with(cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
+        two("spawn", &cmd_or_name, &cmd_or_opts)
+    }
+
+    /// Described by `SPAWN`, with its errors.
+    #[rhai_fn(name = "spawn", return_raw)]
+    pub fn spawn_named(name: &str, cmd: Dynamic, opts: Dynamic) -> Fallible<Job> {
+        launch("spawn", Some(name), &cmd, &opts)
+    }
+
+    /// Described by `START_SERVICES`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start_services(ctx: NativeCallContext, services: Array) -> Fallible<Map> {
         services::start(&ctx, &services)
     }
 
-    /// Starts a job and waits until its `ready` holds; needs the option `ready`.
-    ///
-    /// `ready` is a port, a URL, a path on the job's own URL, `#{port}`, `#{http, status}`, `#{log: regex}`,
-    /// `#{file}`, `#{socket}`, `#{cmd}`, `#{listening: true}`, `#{settled: "1s"}`, a closure, or an array of
-    /// these, all of which must hold at the same time; what `wait_http` takes besides `status` goes beside `http`. A path
-    /// is one on its own `port`, on whichever of 127.0.0.1 and ::1 it listens: `"/health"`, or `"https:/health"` for TLS.
-    /// With `expect_exit` and no `ready` it is a task: ready when it has ended. Throws `timeout` (30 s), `job_died`,
-    /// `port_taken`.
-    ///
-    /// Options beside `ready`, which say more about it: `timeout`, `interval`, `message`; `times` (of a log line: the n-th),
-    /// `stable` (it must hold that long without a break, `"2s"`: some databases restart themselves while they
-    /// initialise), `attempt_timeout` (of one HTTP request or command; each may take as long as the whole wait unless it is
-    /// given), and `tries` (1: how often it is started at most; when it ends, or has failed by `fail_on`, before it was
-    /// ready, it is started again, within the same `timeout`, after a pause of 100 ms times the number of starts).
-    ///
-    /// ```rhai
-    /// let job = start("echo listening; sleep 60", #{ready: #{log: "listening"}});
-    /// ```
+    /// Described by `START`; an error that says what is missing.
+    #[rhai_fn(name = "start", return_raw)]
+    pub fn start_without_options(cmd: &str) -> Fallible<Job> {
+        launch("start", None, &cmd.into(), &Dynamic::UNIT)
+    }
+
+    /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start(ctx: NativeCallContext, cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
         ready::started(&ctx, two("start", &cmd_or_name, &cmd_or_opts)?)
     }
 
-    /// As `start(cmd, opts)`, with the name first.
-    ///
-    /// ```rhai
-    /// let job = start("api", ["sh", "-c", "echo up; sleep 60"], #{ready: #{log: "up"}});
-    /// ```
+    /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start_named(ctx: NativeCallContext, name: &str, cmd: Dynamic, opts: Dynamic) -> Fallible<Job> {
         ready::started(&ctx, launch("start", Some(name), &cmd, &opts)?)
@@ -184,7 +193,7 @@ mod functions {
         by_name(name)
     }
 
-    /// Its name.
+    /// Its name: what messages and its log are called after.
     #[rhai_fn(get = "name", pure)]
     pub fn name(job: &mut Job) -> String {
         job.0.spec.name.clone()

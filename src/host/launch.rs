@@ -1,17 +1,17 @@
 //! Starting a process from what a script says: options → [`Spec`] → job, and the words for what could not be
 //! started.
 
-use super::describe::options;
+use super::describe::{options, words};
 use super::described::FromOpts;
 use super::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use super::job::Job;
 pub use super::kinds::signal_number;
-use super::kinds::{self, Count, FromValue, MapOf, Size, Typed, Word};
+use super::kinds::{self, Count, FromValue, MapOf, OneOrMore, Signal, Size, Typed, Word};
 use super::program;
-use super::ready::{self, Readiness};
+use super::ready::{Readiness, Ready};
 use super::runtime::rt;
 use super::value::{self, Opts};
-use super::wait as waits;
+use super::wait::Telling;
 use crate::api::Type;
 use crate::exit;
 use crate::jobs::cgroup::{Limits, Refused};
@@ -28,36 +28,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What `spawn` and `start` can be told.
-pub const SPAWN_OPTIONS: &[&str] = &[
-    "name",
-    "cwd",
-    "env",
-    "clear_env",
-    "user",
-    "port",
-    "stdin",
-    "pty",
-    "log",
-    "stop_signal",
-    "kill_mode",
-    "stop_cmd",
-    "grace",
-    "ready",
-    "timeout",
-    "interval",
-    "message",
-    "times",
-    "stable",
-    "attempt_timeout",
-    "tries",
-    "expect_exit",
-    "fail_on",
-    "max_log",
-    "max_memory",
-    "max_procs",
-];
 
 /// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.
 pub fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
@@ -85,8 +55,8 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
             .hint(hint)
             .into());
     }
-    let opts = Opts::new(function, opts, SPAWN_OPTIONS)?;
-    if function == "start" && opts.get("ready").is_none() && !ready::is_task(&opts) {
+    let options = JobOptions::read(&Opts::described(function, opts, JobOptions::OPTIONS)?)?;
+    if function == "start" && options.ready.is_none() && !options.is_task() {
         return Err(ScriptError::usage("start: the option `ready` is missing: what shows that it is ready?")
             .hint(
                 "ready: 8080, ready: \"http://localhost:8080/health\", ready: #{log: \"listening\"}; \
@@ -94,7 +64,7 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
             )
             .into());
     }
-    launch_with(function, name, command, &opts, &[], Vec::new())
+    launch_with(function, name, command, options, &[], Vec::new())
 }
 
 /// `spawn("npm", "run", "dev")`: the words of one command.
@@ -121,18 +91,19 @@ pub fn launch_with(
     function: &str,
     name: Option<&str>,
     command: Command,
-    opts: &Opts,
+    options: JobOptions,
     extra: &[(String, String)],
     needs: Vec<JobId>,
 ) -> Fallible<Job> {
     let rt = rt();
     let given = name.map(str::to_owned);
-    let mut spec = Launch::new(function, command, Process::read(opts)?)?.job_spec(given.clone(), opts)?;
+    let mut spec =
+        Launch::new(function, command, options.process.clone())?.job_spec(given.clone(), &options)?;
     spec.needs = needs;
     for (key, value) in extra {
         spec.env.entry(key.into()).or_insert_with(|| value.into());
     }
-    let readiness = Readiness::parse(function, opts, spec.port)?;
+    let readiness = Readiness::parse(function, &options, spec.port)?;
     if let Some(port) = spec.port {
         refuse_taken_port(&spec, port)?;
     }
@@ -205,6 +176,108 @@ options! {
     struct Typing {
         /// What is to be read, and then its end.
         text: Option<Word>;
+    }
+}
+
+options! {
+    /// What a job can be told.
+    pub struct JobOptions or timeout: Process as process, Telling as telling {
+        /// What it is called in messages, and its log after it.
+        name: Option<String>, default "that of its program";
+        /// The port that it is to listen on, which it finds in `PORT`: a number, or `"free"` for any that is free.
+        port: Option<OwnPort>;
+        /// Where its log is written: a path.
+        log: Option<String>, default "in the directory of the run", also output logfile log_file stdout;
+        /// What it gets when it is to stop.
+        stop_signal: Signal = "TERM", also kill_signal signal;
+        /// Who gets the stop signal: its whole group, or its first process alone, and what that leaves SIGKILL.
+        kill_mode: Gets = "group";
+        /// A command that is run instead of the stop signal.
+        stop_cmd: Option<Command>, also stop_command shutdown;
+        /// When it is ready: a port, a URL, a path on its own URL, a map of conditions, a closure, or an array of these.
+        ready: Option<Ready>, also healthcheck health_check health readiness wait wait_for;
+        /// How long it may take to become ready.
+        timeout: Option<Duration>, default "30s", also max_time deadline retries attempts max_retries start_period;
+        /// So many lines must match the `log` of `ready`.
+        times: Option<Count>, default "1";
+        /// `ready` must hold that long without a break: some databases restart themselves while they initialise.
+        stable: Option<Duration>;
+        /// How long one HTTP request or one command of `ready` may take.
+        attempt_timeout: Option<Duration>, default "as long as the whole wait";
+        /// How often it is started at most: when it ends, or has failed by `fail_on`, before it was ready, it is started
+        /// again, within the same `timeout`, after a pause of 100 ms times the number of starts.
+        tries: Option<Count>, default "1";
+        /// Which end is no failure: true for any, a code, or an array of codes. With false no end is expected, not even with
+        /// 0, as of a server.
+        expect_exit: Option<Ends>, default "one with 0, unless it has been ready by its `ready`";
+        /// As soon as a whole line of its log matches, it counts as failed, although it may live on: every wait ends
+        /// with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits. Its end is no
+        /// second failure, and what it prints after it was asked to stop does not count.
+        fail_on: Option<OneOrMore<Regex>>, also fail_if fail_pattern;
+        /// When its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
+        /// cannot do that, the job is stopped, which throws `job_died`.
+        max_log: Size = "100MB", also log_limit max_log_size log_size;
+    }
+}
+
+words! {
+    /// Who gets the stop signal of a job.
+    pub enum Gets { Group = "group", Mixed = "mixed" }
+}
+
+impl From<Gets> for KillMode {
+    fn from(gets: Gets) -> Self {
+        match gets {
+            Gets::Group => Self::Group,
+            Gets::Mixed => Self::Mixed,
+        }
+    }
+}
+
+/// The option `port`.
+#[derive(Clone, Copy, Debug)]
+pub enum OwnPort {
+    Free,
+    Number(u16),
+}
+
+impl Typed for OwnPort {
+    const TYPE: Type = Type::Either(&[Type::Port, Type::OneOf(&["free"])]);
+}
+
+impl FromValue for OwnPort {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        match value.clone().into_string().as_deref() {
+            Ok("free") => Ok(Self::Free),
+            _ => value::port(value, what).map(Self::Number),
+        }
+    }
+}
+
+/// The option `expect_exit`.
+#[derive(Clone, Debug)]
+pub struct Ends(Expect);
+
+impl Typed for Ends {
+    const TYPE: Type = Type::Either(&[Type::Bool, i64::TYPE, Type::List(&i64::TYPE)]);
+}
+
+impl FromValue for Ends {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, what)?;
+        if let Ok(any) = value.as_bool() {
+            return Ok(Self(if any { Expect::AnyEnd } else { Expect::NoEnd }));
+        }
+        let OneOrMore(codes) = OneOrMore::<i64>::from_value(value, what)?;
+        // One that no process can end with is never met.
+        Ok(Self(Expect::Codes(codes.into_iter().filter_map(|code| i32::try_from(code).ok()).collect())))
+    }
+}
+
+impl JobOptions {
+    /// Whether the job is expected to end, and nothing else is said of when it is ready.
+    pub fn is_task(&self) -> bool {
+        self.ready.is_none() && self.expect_exit.as_ref().is_some_and(|ends| ends.0 != Expect::NoEnd)
     }
 }
 
@@ -321,10 +394,10 @@ impl Launch {
     }
 
     /// A background job.
-    fn job_spec(self, name: Option<String>, opts: &Opts) -> Fallible<Spec> {
+    fn job_spec(self, name: Option<String>, options: &JobOptions) -> Fallible<Spec> {
         let rt = rt();
         let function = self.function.as_str();
-        let wanted = match (name, opts.string("name")?) {
+        let wanted = match (name, options.name.clone()) {
             (Some(name), _) | (None, Some(name)) => {
                 check_name(function, &name)?;
                 name
@@ -336,17 +409,15 @@ impl Launch {
         };
         let name = rt.jobs.unique_name(&wanted);
         let mut env = self.env;
-        let port = match opts.get("port") {
-            Some(value) if value.clone().into_string().is_ok_and(|text| text == "free") => {
-                Some(super::owner::take(function)?)
-            }
-            Some(_) => opts.port("port")?,
+        let port = match options.port {
+            Some(OwnPort::Free) => Some(super::owner::take(function)?),
+            Some(OwnPort::Number(port)) => Some(port),
             None => None,
         };
         if let Some(port) = port {
             env.insert("PORT".into(), port.to_string().into());
         }
-        let log = opts.string("log")?.map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(&path));
+        let log = options.log.as_ref().map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(path));
         Ok(Spec {
             output: Output::Log(log),
             command: self.command,
@@ -356,15 +427,15 @@ impl Launch {
             port,
             stdin: self.stdin,
             pty: self.pty,
-            stop_signal: stop_signal(function, opts)?.unwrap_or(SIGTERM),
-            kill_mode: kill_mode(function, opts)?,
+            stop_signal: options.stop_signal.0,
+            kill_mode: options.kill_mode.into(),
             interrupt: None,
             needs: Vec::new(),
-            stop_cmd: stop_cmd(function, opts)?,
+            stop_cmd: options.stop_cmd.clone(),
             grace: self.grace,
-            expect: expectation(function, opts)?,
-            fail_on: fail_on(function, opts)?,
-            max_log: max_log(function, opts)?,
+            expect: options.expect_exit.clone().map_or_else(Expect::default, |ends| ends.0),
+            fail_on: fail_on(function, options.fail_on.as_ref())?,
+            max_log: max_log(function, options.max_log)?,
             limits: self.limits,
             name,
         })
@@ -408,85 +479,24 @@ fn no_null(function: &str) -> ScriptError {
         .note("what is to be typed there: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
 }
 
-fn max_log(function: &str, opts: &Opts) -> Fallible<u64> {
-    match opts.size("max_log")? {
-        Some(bytes) if bytes < limit::LEAST => {
-            let (bytes, least) = (value::show_size(bytes), value::show_size(limit::LEAST));
-            let wrong = format!("{function}: option `max_log`: {bytes} is too little: at least {least}");
+fn max_log(function: &str, Size(bytes): Size) -> Fallible<u64> {
+    if bytes >= limit::LEAST {
+        return Ok(bytes);
+    }
+    let (bytes, least) = (value::show_size(bytes), value::show_size(limit::LEAST));
+    let wrong = format!("{function}: option `max_log`: {bytes} is too little: at least {least}");
+    Err(ScriptError::usage(wrong).into())
+}
+
+fn fail_on(function: &str, patterns: Option<&OneOrMore<Regex>>) -> Fallible<Vec<Regex>> {
+    let Some(OneOrMore(patterns)) = patterns else { return Ok(Vec::new()) };
+    match patterns.iter().find(|pattern| pattern.is_match("")) {
+        Some(pattern) => {
+            let wrong = format!("{function}: option `fail_on`: {:?} matches every line", pattern.as_str());
             Err(ScriptError::usage(wrong).into())
         }
-        bytes => Ok(bytes.unwrap_or(limit::DEFAULT)),
+        None => Ok(patterns.clone()),
     }
-}
-
-fn stop_signal(function: &str, opts: &Opts) -> Fallible<Option<i32>> {
-    let what = format!("{function}: option `stop_signal`");
-    opts.get("stop_signal").map(|value| signal_number(&what, value)).transpose()
-}
-
-fn kill_mode(function: &str, opts: &Opts) -> Fallible<KillMode> {
-    let Some(value) = opts.get("kill_mode") else { return Ok(KillMode::Group) };
-    match value.clone().into_string().as_deref() {
-        Ok("group") => Ok(KillMode::Group),
-        Ok("mixed") => Ok(KillMode::Mixed),
-        _ => {
-            let shown = value::show(value);
-            let wrong = format!("{function}: option `kill_mode`: {shown} is not \"group\" or \"mixed\"");
-            Err(ScriptError::usage(wrong)
-                .note("with \"mixed\" its first process alone gets the stop signal, and what that leaves SIGKILL")
-                .into())
-        }
-    }
-}
-
-fn stop_cmd(function: &str, opts: &Opts) -> Fallible<Option<Command>> {
-    let what = format!("{function}: option `stop_cmd`");
-    opts.get("stop_cmd").map(|value| value::command(value, &what)).transpose()
-}
-
-/// A pattern, or an array of them.
-fn fail_on(function: &str, opts: &Opts) -> Fallible<Vec<Regex>> {
-    let Some(value) = opts.get("fail_on") else { return Ok(Vec::new()) };
-    let what = format!("{function}: option `fail_on`");
-    let one = |value: &Dynamic| -> Fallible<Regex> {
-        let Some(text) = value.read_lock::<rhai::ImmutableString>() else {
-            let shown = value::show(value);
-            return Err(ScriptError::usage(format!(
-                "{what}: {shown} is no regular expression (a string), nor an array of them"
-            ))
-            .into());
-        };
-        let pattern = waits::regex(&what, &text)?;
-        if pattern.is_match("") {
-            let wrong = format!("{what}: {:?} matches every line", text.as_str());
-            return Err(ScriptError::usage(wrong).into());
-        }
-        Ok(pattern)
-    };
-    match value.read_lock::<Array>() {
-        Some(list) => list.iter().map(one).collect(),
-        None => Ok(vec![one(value)?]),
-    }
-}
-
-fn expectation(function: &str, opts: &Opts) -> Fallible<Expect> {
-    let Some(value) = opts.get("expect_exit") else { return Ok(Expect::Success) };
-    if let Ok(any) = value.as_bool() {
-        return Ok(if any { Expect::AnyEnd } else { Expect::NoEnd });
-    }
-    let code = |value: &Dynamic| value.as_int().ok().and_then(|code| i32::try_from(code).ok());
-    let codes = match (code(value), value.read_lock::<Array>()) {
-        (Some(code), _) => Some(vec![code]),
-        (None, Some(list)) => list.iter().map(code).collect(),
-        (None, None) => None,
-    };
-    codes.map(Expect::Codes).ok_or_else(|| {
-        let shown = value::show(value);
-        ScriptError::usage(format!(
-            "{function}: option `expect_exit`: {shown} is not true, false, a code or an array of codes"
-        ))
-        .into()
-    })
 }
 
 /// What could not be started and why, with the exit code that shells give it. `named`: the name and command

@@ -1,9 +1,10 @@
 //! Mocks: `mock(routes)` starts a stand-in HTTP server as an ordinary job, by executing this program again.
 
+use super::described::FromOpts;
 use super::error::{Fallible, ScriptError};
 use super::http::{from_json, to_json};
 use super::job::Job;
-use super::launch::{self, SPAWN_OPTIONS};
+use super::launch::{self, JobOptions};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait::Common;
@@ -88,8 +89,8 @@ fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<
         ("stdin".into(), map("text", mock::encode(&routes).into())),
         ("ready".into(), listens),
     ]);
-    let opts = Opts::new("mock", &opts.into(), SPAWN_OPTIONS)?;
-    let job = launch::launch_with("mock", name, command, &opts, &[], Vec::new())?;
+    let opts = JobOptions::read(&Opts::described("mock", &opts.into(), JobOptions::OPTIONS)?)?;
+    let job = launch::launch_with("mock", name, command, opts, &[], Vec::new())?;
     lock(&rt.mocks).insert(job.0.id);
     ready::wait(ctx, "mock", std::slice::from_ref(&job), &Common::default())?;
     Ok(job)

@@ -1,21 +1,25 @@
 //! When a job is ready, and waiting for it.
 
+use super::describe::options;
 use super::described::FromOpts;
 use super::error::{self, Fallible, ScriptError};
 use super::job::{Job, view};
-use super::kinds;
-use super::launch;
+use super::kinds::{self, Count, FromValue, Port, Typed};
+use super::launch::{self, JobOptions};
 use super::owner;
 use super::prober::{Condition, Prober};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait::{self as waits, Answer, Common};
+use crate::api::Type;
 use crate::event::Event;
 use crate::jobs::control::lock;
 use crate::jobs::fail::Death;
 use crate::jobs::port;
+use crate::jobs::spec::Command;
 use crate::jobs::{self, Ask, State};
 use crate::probe::{Attempt, DEFAULT_TIMEOUT, Look, Seen, Wait};
+use regex::Regex;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -44,24 +48,17 @@ struct Beside {
     limit: Option<Duration>,
 }
 
-/// Options that say more about `ready`.
-const ABOUT_READY: &[&str] = &["times", "stable", "attempt_timeout", "tries", "message"];
-
-/// Whether these are the options of a job that is expected to end, and says nothing else of when it is ready.
-pub fn is_task(opts: &Opts) -> bool {
-    opts.get("ready").is_none() && opts.get("expect_exit").is_some_and(|value| value.as_bool() != Ok(false))
-}
-
 impl Readiness {
-    pub fn parse(function: &str, opts: &Opts, port: Option<u16>) -> Fallible<Self> {
+    pub fn parse(function: &str, options: &JobOptions, port: Option<u16>) -> Fallible<Self> {
         let mut conditions = Vec::new();
-        let beside = Beside { port, times: opts.count("times")?, limit: opts.duration("attempt_timeout")? };
-        if let Some(value) = opts.get("ready") {
+        let (times, limit) = (options.times.map(Count::count), options.attempt_timeout);
+        let beside = Beside { port, times, limit };
+        if let Some(Ready(value)) = &options.ready {
             parse_conditions(&format!("{function}: option `ready`"), value, &beside, &mut conditions)?;
-        } else if is_task(opts) {
+        } else if options.is_task() {
             // Such as a migration: what needs it wants it done.
             conditions.push(Condition::Ended);
-        } else if let Some(key) = ABOUT_READY.iter().find(|key| opts.get(key).is_some()) {
+        } else if let Some(key) = about_ready(options) {
             let wrong = format!("{function}: option `{key}`: there is no `ready` that it could be about");
             return Err(ScriptError::usage(wrong)
                 .hint(format!("ready: #{{log: \"listening\"}}, {key}: …"))
@@ -75,8 +72,10 @@ impl Readiness {
         if conditions.iter().any(|one| one.local_port().is_some() || matches!(one, Condition::Listening)) {
             owner::need_loopback(function)?;
         }
-        let tries = opts.count("tries")?.unwrap_or(1);
-        let (started, common) = (function == "start", Common::from(opts)?);
+        let tries = options.tries.map_or(1, Count::count);
+        let (started, telling) = (function == "start", options.telling.clone());
+        let (timeout, stable) = (options.timeout, options.stable);
+        let common = Common { timeout, stable, ..Common::of(telling, timeout) };
         Ok(Self { conditions, started, common, tries, log_from: AtomicU64::new(0) })
     }
 
@@ -111,27 +110,62 @@ pub fn of(job: &Job) -> Arc<Readiness> {
     lock(&rt().readiness).get(&job.0.id).cloned().unwrap_or_default()
 }
 
-pub const READY_KEYS: &[&str] = &[
-    "port",
-    "http",
-    "log",
-    "file",
-    "socket",
-    "cmd",
-    "listening",
-    "settled",
-    "status",
-    "contains",
-    "matches",
-    "json",
-    "headers",
-    "method",
-    "insecure",
-    "auth",
-    "unix_socket",
-    "times",
-    "attempt_timeout",
-];
+options! {
+    /// The conditions that a map names, all of which must hold, and what is said about them.
+    pub struct Conditions: Answer as answer {
+        /// It accepts connections on this port.
+        port: Option<Port>;
+        /// This URL answers, or this path on the job's own port.
+        http: Option<String>, also url;
+        /// Its log has a line that matches.
+        log: Option<Regex>, also regex output;
+        /// There is a file.
+        file: Option<String>;
+        /// A Unix socket accepts connections: its path.
+        socket: Option<String>;
+        /// A command succeeds, which is run again and again.
+        cmd: Option<Command>, also command exec run;
+        /// It listens on any TCP port.
+        listening: bool = false;
+        /// It has printed nothing for so long.
+        settled: Option<Duration>;
+        /// So many lines must match `log`.
+        times: Option<Count>, default "1";
+        /// How long one HTTP request or one command may take.
+        attempt_timeout: Option<Duration>, default "as long as the whole wait";
+    }
+}
+
+/// The option `ready`. What it says is read where the job's own port is known.
+#[derive(Clone, Debug)]
+pub struct Ready(pub Dynamic);
+
+impl Typed for Ready {
+    const TYPE: Type = Type::OneOrMore(&Type::Either(&[
+        Type::Port,
+        Type::Text,
+        Type::Closure,
+        Type::Options(Conditions::OPTIONS),
+    ]));
+}
+
+impl FromValue for Ready {
+    fn from_value(value: &Dynamic, _: &str) -> Fallible<Self> {
+        Ok(Self(value.clone()))
+    }
+}
+
+/// The first option that says more about a `ready`.
+fn about_ready(options: &JobOptions) -> Option<&'static str> {
+    let given = [
+        ("times", options.times.is_some()),
+        ("stable", options.stable.is_some()),
+        ("attempt_timeout", options.attempt_timeout.is_some()),
+        ("tries", options.tries.is_some()),
+        ("message", options.telling.message.is_some()),
+    ];
+    given.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
+}
 
 /// Options of `start` that are easily taken for a part of `ready`.
 pub const BESIDE_READY: &[&str] = &["timeout", "interval", "message", "stable", "tries"];
@@ -139,7 +173,7 @@ pub const BESIDE_READY: &[&str] = &["timeout", "interval", "message", "stable", 
 /// Worded the same whether it is found before the run or during it.
 pub fn unknown_key(what: &str, key: &str) -> ScriptError {
     if !BESIDE_READY.contains(&key) {
-        return value::unknown_option(what, key, READY_KEYS);
+        return value::unknown_described(what, key, Conditions::OPTIONS);
     }
     ScriptError::usage(format!("{what}: `{key}` stands beside `ready`, not in it"))
         .hint(format!("ready: #{{…}}, {key}: …"))
@@ -188,41 +222,42 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
     {
         return Err(unknown_key(what, key).into());
     }
-    let opts = Opts::new(what, value, READY_KEYS)?;
-    let limit = opts.duration("attempt_timeout")?.or(beside.limit);
+    let given = Conditions::read(&Opts::described(what, value, Conditions::OPTIONS)?)?;
+    let limit = given.attempt_timeout.or(beside.limit);
     let before = into.len();
-    if let Some(number) = opts.port("port")? {
-        into.push(Condition::Port { host: "localhost".to_owned(), port: number });
+    if let Some(Port(port)) = given.port {
+        into.push(Condition::Port { host: "localhost".to_owned(), port });
     }
-    if let Some(url) = opts.string("http")? {
+    if let Some(url) = given.http {
         // Over a Unix socket the host and its port do not matter.
-        let port = beside.port.or(opts.get("unix_socket").map(|_| 80));
+        let port = beside.port.or(given.answer.unix_socket.as_ref().map(|_| 80));
         let url = kinds::url(what, &own_url(what, &url, port)?)?;
-        let target = Arc::new(waits::target(what, url, Answer::read(&opts)?)?);
+        let target = Arc::new(waits::target(what, url, given.answer)?);
         into.push(Condition::Http { target, limit });
     }
-    if let Some(pattern) = opts.string("log")? {
-        let times = opts.count("times")?.or(beside.times).unwrap_or(1);
-        into.push(Condition::Log { pattern: waits::regex(what, &pattern)?, times });
+    if let Some(pattern) = given.log {
+        let times = given.times.map(Count::count).or(beside.times).unwrap_or(1);
+        into.push(Condition::Log { pattern, times });
     }
-    if let Some(path) = opts.string("file")? {
+    if let Some(path) = given.file {
         into.push(Condition::File(rt().path(&path)));
     }
-    if let Some(path) = opts.string("socket")? {
+    if let Some(path) = given.socket {
         into.push(Condition::Socket(rt().path(&path)));
     }
-    if let Some(command) = opts.get("cmd") {
-        into.push(Condition::Cmd { command: value::command(command, what)?, limit });
+    if let Some(command) = given.cmd {
+        into.push(Condition::Cmd { command, limit });
     }
-    if opts.bool("listening")? == Some(true) {
+    if given.listening {
         into.push(Condition::Listening);
     }
-    if let Some(time) = opts.duration("settled")? {
+    if let Some(time) = given.settled {
         into.push(Condition::Settled(time));
     }
     if into.len() == before {
+        let names: Vec<&str> = Conditions::OPTIONS.keys[..8].iter().map(|opt| opt.name).collect();
         return Err(ScriptError::usage(format!("{what}: the map names no condition"))
-            .note(format!("it takes one or more of: {}", READY_KEYS[..8].join(", ")))
+            .note(format!("it takes one or more of: {}", names.join(", ")))
             .into());
     }
     Ok(())

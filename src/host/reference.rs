@@ -170,8 +170,12 @@ fn entry(text: &mut String, name: &str, forms: &[&Signature], receiver: &str) {
         }
         let _ = writeln!(text, "\n{}", form.doc);
     }
-    if let Some((about, _)) = forms.iter().find_map(|form| form.about) {
-        facts(text, about);
+    let mut told: Vec<&Function> = Vec::new();
+    for (about, _) in forms.iter().filter_map(|form| form.about) {
+        if !told.iter().any(|other| std::ptr::eq(*other, about)) {
+            told.push(about);
+            facts(text, about);
+        }
     }
 }
 
@@ -210,7 +214,10 @@ mod tests {
     #[test]
     fn the_reference_shows_functions_as_scripts_call_them() {
         let text = reference();
-        assert!(text.contains("### spawn\n\n```text\nspawn(cmd: any) -> Job\n"), "{text}");
+        assert!(
+            text.contains("### spawn\n\n```text\nspawn(cmd: command, opts: duration | map) -> Job\n"),
+            "{text}"
+        );
         assert!(text.contains("* `job.name -> string`: "), "{text}");
         for rust in ["Dynamic", "ImmutableString", "i64", "Fallible", "NativeCallContext", "get$", "&mut"] {
             assert!(!text.contains(rust), "{rust} in the reference");

@@ -1,21 +1,43 @@
 //! `start([…])`: a list of services, in parallel and in the order of their needs.
 
+use super::describe::options;
+use super::described::FromOpts;
 use super::error::{Fallible, Kind, ScriptError};
 use super::flow;
 use super::job::Job;
-use super::launch::{SPAWN_OPTIONS, launch_with};
+use super::kinds::{OneOrMore, Typed, Word};
+use super::launch::{JobOptions, launch_with};
 use super::ready::Starting;
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait as waits;
+use crate::api::Type;
+use crate::jobs::spec::Command;
 use crate::probe::{Attempt, Look, Wait};
 use rhai::{Array, Dynamic, EvalAltResult, Map, NativeCallContext};
 
+options! {
+    /// What a service can be told.
+    pub struct ServiceOptions: JobOptions as job {
+        /// What it runs: a string for the shell, or an array.
+        cmd: Option<Command>, also command exec run args;
+        /// The names of the services that must be ready before it starts.
+        needs: Option<OneOrMore<Word>>, also depends_on depends requires after;
+    }
+}
+
+/// An array of services.
+pub struct Services;
+
+impl Typed for Services {
+    const TYPE: Type = Type::List(&Type::Options(ServiceOptions::OPTIONS));
+}
+
 struct Service {
     name: String,
-    command: crate::jobs::spec::Command,
+    command: Command,
     needs: Vec<String>,
-    opts: Opts,
+    options: JobOptions,
     starting: Option<Starting>,
     /// What the modules that read files of services propose when it ends by itself with 0.
     task_hint: Option<String>,
@@ -68,31 +90,27 @@ fn propose_task(error: &mut ScriptError, services: &[Service]) {
 }
 
 fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
-    let known: Vec<&str> = SPAWN_OPTIONS.iter().copied().chain(["cmd", "needs", "task_hint"]).collect();
     let place = format!("start: service {}", index + 1);
-    if !value.is_map() {
+    let Some(mut map) = value.read_lock::<Map>().map(|map| map.clone()) else {
         return Err(ScriptError::usage(format!(
             "{place}: {} is no map `#{{name: …, cmd: …}}`",
             value::show(value)
         ))
         .into());
-    }
-    let opts = Opts::new(&place, value, &known)?;
+    };
+    // Not for scripts: the modules that read files of services set it.
+    let task_hint = map.remove("task_hint").and_then(|hint| hint.into_string().ok());
+    let map = Dynamic::from_map(map);
     let missing = |key: &str| ScriptError::usage(format!("{place}: `{key}` is missing"));
+    let opts = Opts::described(&place, &map, ServiceOptions::OPTIONS)?;
     let name = opts.string("name")?.ok_or_else(|| missing("name"))?;
     let place = format!("start: service `{name}`");
-    let opts = Opts::new(&place, value, &known)?;
-    let command = value::command(opts.get("cmd").ok_or_else(|| missing("cmd"))?, &place)?;
-    let needs = match opts.get("needs") {
-        Some(one) if one.is_string() => vec![value::word(one, &place)?],
-        Some(_) => {
-            let list = opts.array("needs")?.unwrap_or_default();
-            list.iter().map(|need| value::word(need, &place)).collect::<Fallible<_>>()?
-        }
-        None => Vec::new(),
-    };
-    let task_hint = opts.string("task_hint")?;
-    Ok(Service { name, command, needs, opts, starting: None, task_hint })
+    let read = ServiceOptions::read(&Opts::described(&place, &map, ServiceOptions::OPTIONS)?)?;
+    let missing = |key: &str| ScriptError::usage(format!("{place}: `{key}` is missing"));
+    let command = read.cmd.ok_or_else(|| missing("cmd"))?;
+    let needs =
+        read.needs.map_or_else(Vec::new, |needs| needs.0.into_iter().map(|Word(need)| need).collect());
+    Ok(Service { name, command, needs, options: read.job, starting: None, task_hint })
 }
 
 /// Names are unique, needs exist, and nobody needs itself through others.
@@ -152,7 +170,7 @@ fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result
                     "start",
                     Some(&service.name),
                     service.command.clone(),
-                    &service.opts,
+                    service.options.clone(),
                     &extra,
                     needed.iter().filter_map(|other| Some(other.starting.as_ref()?.job.0.id)).collect(),
                 )?;

@@ -312,11 +312,6 @@ impl Opts {
         self.get(key).map(|value| duration(value, &self.what(key))).transpose()
     }
 
-    /// In bytes.
-    pub fn size(&self, key: &str) -> Fallible<Option<u64>> {
-        self.get(key).map(|value| size(value, &self.what(key))).transpose()
-    }
-
     pub fn bool(&self, key: &str) -> Fallible<Option<bool>> {
         let read = |value: &Dynamic| value.as_bool().map_err(|_| self.wrong(key, value, "true or false"));
         self.get(key).map(read).transpose()
@@ -327,25 +322,12 @@ impl Opts {
         self.get(key).map(read).transpose()
     }
 
-    /// How often: at least once.
-    pub fn count(&self, key: &str) -> Fallible<Option<usize>> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        match value.as_int().ok().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0) {
-            Some(n) => Ok(Some(n)),
-            None => Err(self.wrong(key, value, "a number of times: 1 or more")),
-        }
-    }
-
     pub fn string(&self, key: &str) -> Fallible<Option<String>> {
         let read = |value: &Dynamic| {
             let text = value.read_lock::<rhai::ImmutableString>();
             text.map(|text| text.to_string()).ok_or_else(|| self.wrong(key, value, "a string"))
         };
         self.get(key).map(read).transpose()
-    }
-
-    pub fn port(&self, key: &str) -> Fallible<Option<u16>> {
-        self.get(key).map(|value| port(value, &self.what(key))).transpose()
     }
 
     pub fn map(&self, key: &str) -> Fallible<Option<Map>> {
@@ -628,8 +610,8 @@ mod tests {
             let known: Vec<&str> = KNOWN.iter().copied().filter(|_| random.below(8) > 0).collect();
             let Ok(opts) = Opts::new("run", &value, &known) else { return };
             for key in known {
-                let _ = (opts.duration(key), opts.size(key), opts.bool(key), opts.int(key), opts.string(key));
-                let _ = (opts.port(key), opts.map(key), opts.array(key));
+                let _ = (opts.duration(key), opts.bool(key), opts.int(key), opts.string(key));
+                let _ = (opts.map(key), opts.array(key));
             }
         });
     }

@@ -13,7 +13,7 @@ use super::owner;
 use super::prober::{Advice, Condition, Prober};
 use super::ready;
 use super::runtime::rt;
-use super::value::{self, Opts};
+use super::value;
 use crate::event::Tail;
 use crate::jobs::spec::Command;
 use crate::jobs::{self, State, text};
@@ -346,16 +346,7 @@ pub struct Common {
 }
 
 impl Common {
-    pub fn from(opts: &Opts) -> Fallible<Self> {
-        Ok(Self {
-            timeout: opts.duration("timeout")?,
-            interval: opts.duration("interval")?,
-            message: opts.string("message")?,
-            stable: opts.duration("stable")?,
-        })
-    }
-
-    fn of(telling: Telling, timeout: Option<Duration>) -> Self {
+    pub fn of(telling: Telling, timeout: Option<Duration>) -> Self {
         Self { timeout, interval: telling.interval, message: telling.message, stable: None }
     }
 }

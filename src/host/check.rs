@@ -16,8 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Options whose value is a duration.
 const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
-/// Functions whose first argument is a port when it is a number.
-const PORTS: &[&str] = &["port_in_use", "port_owner", "kill_port"];
 /// Functions that run a closure whose errors they catch.
 const CATCHING: &[&str] = &["attempt", "assert_throws"];
 
@@ -834,12 +832,6 @@ impl<'a> Walk<'a> {
         {
             self.duration(arg, name);
         }
-        if PORTS.contains(&name)
-            && receiver == 0
-            && let Some(arg) = call.args.first()
-        {
-            self.port(arg, name);
-        }
         if name == "param"
             && receiver == 0
             && let [_, _, map @ Expr::Map(..)] = &*call.args
@@ -935,12 +927,6 @@ impl<'a> Walk<'a> {
     fn duration(&mut self, value: &Expr, what: &str) {
         if let Expr::StringConstant(..) | Expr::IntegerConstant(..) = value {
             self.literal(value, |value| value::duration(value, what).map(drop));
-        }
-    }
-
-    fn port(&mut self, value: &Expr, what: &str) {
-        if let Expr::IntegerConstant(..) = value {
-            self.literal(value, |value| value::port(value, what).map(drop));
         }
     }
 
@@ -1170,6 +1156,52 @@ fn root(expr: &Expr) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A map with this key, and below it with every one that it has, whose values are computed.
+    fn maps_of(options: &'static Options) -> Vec<String> {
+        let of = |opt: &'static api::Opt| {
+            let below = opt.kind.options().map_or_else(Vec::new, maps_of).into_iter();
+            let below = below.map(|map| format!("#{{{}: {map}}}", opt.name));
+            std::iter::once(format!("#{{{}: x}}", opt.name)).chain(below).collect::<Vec<_>>()
+        };
+        options.all().flat_map(of).collect()
+    }
+
+    /// Its description is what the check, the reference and the reading walk: an option that one of them misses is a
+    /// mistake in how it is walked.
+    #[test]
+    fn every_described_option_is_accepted_and_is_in_the_reference() {
+        let engine = crate::host::engine::engine(&[]);
+        let reference = crate::host::reference::reference();
+        let mut tried = 0;
+        for (_, function) in api::functions() {
+            for form in function.forms {
+                let Some(options) = form.options else { continue };
+                for map in maps_of(options) {
+                    let call = format!("{}({}{map});", function.name, "x, ".repeat(form.params.len()));
+                    let ast = engine.compile(format!("let x = parse_json(\"1\"); {call}")).expect(&call);
+                    let refused = check(&engine, &ast, "option").err().map(|failure| failure.message);
+                    assert_eq!(refused, None, "{call}");
+                    tried += 1;
+                }
+                for opt in options.all() {
+                    assert!(
+                        reference.contains(&format!("* `{}`: ", opt.name)),
+                        "{}: {}",
+                        function.name,
+                        opt.name
+                    );
+                    assert!(
+                        !opt.doc.is_empty() && opt.kind.name() != "()",
+                        "{}: {}",
+                        function.name,
+                        opt.name
+                    );
+                }
+            }
+        }
+        assert!(tried > 300, "only {tried}");
+    }
 
     /// Eight times the script is to cost about eight times the time, not 64. What the parser costs is another matter.
     #[test]

@@ -3,7 +3,7 @@
 use super::described::Entry;
 use super::{
     assert, command, data, described, env, error, failure, flow, fs, hints, http, import, job, load, method,
-    mock, module, number, parallel, param, port, runtime, test, text, wait,
+    mock, module, number, parallel, param, port, position, runtime, test, text, wait,
 };
 use crate::api;
 use crate::event::Event;
@@ -25,15 +25,15 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Commands", command::register, &[command::FUNCTIONS]),
     ("Waiting", nothing, &[wait::FUNCTIONS]),
     ("HTTP", http::register, &[http::FUNCTIONS, load::FUNCTIONS]),
-    ("Mocks", mock::register, &[]),
+    ("Mocks", mock::register, &[mock::FUNCTIONS]),
     ("Assertions", assert::register, &[assert::FUNCTIONS]),
     ("Tests", test::register, &[]),
-    ("Ports", port::register, &[]),
+    ("Ports", port::register, &[port::FUNCTIONS]),
     ("Files", fs::register, &[fs::FUNCTIONS]),
     ("JSON, YAML, TOML", data::register, &[data::FUNCTIONS]),
     ("Environment and parameters", env::register, &[env::FUNCTIONS, param::FUNCTIONS]),
     ("Flow", flow::register, &[parallel::FUNCTIONS]),
-    ("Writing modules", module::register, &[]),
+    ("Writing modules", module::register, &[position::FUNCTIONS]),
     ("Text and lists", text::register, &[]),
     ("Numbers", number::register, &[]),
     ("Errors", error::register, &[]),

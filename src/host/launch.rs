@@ -615,3 +615,93 @@ fn taken_for(name: &str, command: &Command) -> Taken {
         _ => Taken::Either,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rhai::Map;
+
+    /// A value as a script may have it, wrong or right.
+    fn random_value(random: &mut crate::fuzz::Random, depth: usize) -> Dynamic {
+        let word = [
+            "",
+            "x",
+            "5s",
+            "1m30s",
+            "500ms",
+            "-1s",
+            "1e400s",
+            "18446744073709551615s",
+            "99999999999999999999y",
+            "100MB",
+            "1.5GiB",
+            "inf",
+            "nan",
+            "0x10",
+            "1e99GB",
+            "8080",
+            "free",
+            "TERM",
+            "()",
+            "é",
+            "\0",
+            "１２",
+        ];
+        match random.below(if depth == 0 { 8 } else { 10 }) {
+            0 => Dynamic::UNIT,
+            1 => Dynamic::from(random.below(2) == 0),
+            2 => Dynamic::from(
+                *[0, 1, -1, 300, 301, 5000, 65_535, 65_536, i64::MAX, i64::MIN]
+                    .get(random.below(10))
+                    .expect("one of them"),
+            ),
+            3 => Dynamic::from(
+                *[0.0, -0.0, 0.5, -1.5, 1e300, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE]
+                    .get(random.below(8))
+                    .expect("one of them"),
+            ),
+            4 => Dynamic::from(random.text(12)),
+            5 => Dynamic::from(format!(
+                "{}{}",
+                random.below(1000),
+                random.pick(&["s", "ms", "m", "h", "d", "y", "KB", "PiB", " s", "ss"])
+            )),
+            6 => Dynamic::from('x'),
+            8 => Dynamic::from(
+                (0..random.below(4)).map(|_| random_value(random, depth - 1)).collect::<Array>(),
+            ),
+            9 => Dynamic::from(random_map(random, depth - 1)),
+            _ => Dynamic::from(random.pick(&word).to_owned()),
+        }
+    }
+
+    fn random_map(random: &mut crate::fuzz::Random, depth: usize) -> Map {
+        let key = |random: &mut crate::fuzz::Random| match random.below(4) {
+            0 => random.text(8),
+            _ => random.pick(&JobOptions::OPTIONS.names()).to_string(),
+        };
+        (0..random.below(5)).map(|_| (key(random).into(), random_value(random, depth))).collect()
+    }
+
+    #[test]
+    fn no_value_makes_a_reader_of_options_panic() {
+        crate::fuzz::for_a_while("options", |random| {
+            let value = random_value(random, 3);
+            let _ = (
+                value::show(&value),
+                value::size(&value, "x"),
+                value::port(&value, "x"),
+                value::command(&value, "run"),
+                value::word(&value, "x"),
+            );
+            if let Ok(time) = value::duration(&value, "x") {
+                // What is added to a time must not overflow.
+                let _ = (value::show_duration(time), std::time::Duration::from_secs(1 << 40) + time);
+            }
+            if let Ok(opts) = Opts::described("spawn", &value, JobOptions::OPTIONS) {
+                let _ = JobOptions::read(&opts);
+            }
+            let _ = kinds::literal(Type::Options(JobOptions::OPTIONS), &value, "spawn");
+        });
+    }
+}

@@ -1,14 +1,17 @@
 //! Mocks: `mock(routes)` starts a stand-in HTTP server as an ordinary job, by executing this program again.
 
-use super::described::FromOpts;
+use super::describe::{function, options};
+use super::described::{Entry, FromOpts};
 use super::error::{Fallible, ScriptError};
 use super::http::{from_json, to_json};
 use super::job::Job;
+use super::kinds::{FromValue, MapOf, Typed, Within, Word};
 use super::launch::{self, JobOptions};
 use super::runtime::rt;
 use super::value::{self, Opts};
 use super::wait::Common;
 use super::{owner, ready};
+use crate::api::Type;
 use crate::jobs::Job as Inner;
 use crate::jobs::control::lock;
 use crate::jobs::spec::Command;
@@ -17,20 +20,33 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
 use std::time::Duration;
 
-/// What an answer can be told.
-const OPTIONS: &[&str] = &["status", "json", "body", "file", "headers", "delay"];
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
+pub const FUNCTIONS: &[Entry] = &[MOCK];
+
+options! {
+    /// What an answer can be told.
+    struct Told {
+        /// Its status.
+        status: Within<200, 599> = 200, also status_code code;
+        /// A body as JSON: any value; `()` is null.
+        json: Option<Dynamic>, also data;
+        /// A body as text.
+        body: Option<Dynamic>, also text content;
+        /// A body that is a file: its path.
+        file: Option<String>, also path;
+        /// Headers to send with it.
+        headers: Option<MapOf<Word>>, also header;
+        /// How long it waits before it answers.
+        delay: Duration = "0s", also latency sleep;
+    }
 }
 
-#[export_module]
-mod functions {
+function! {
     /// Starts a stand-in HTTP server as a job and returns it when it listens, on 127.0.0.1 and ::1. The keys
     /// of `routes` are `"METHOD /path"` or `"/path"` (any method); in a path, `:name` stands for one segment
     /// and a trailing `*` for all that is left. The values are what to answer: a string (a text body), a
-    /// number (a status without body), or a map with `status` (default 200), one of `json`, `body` and
-    /// `file` (a path), `headers` and `delay` (a duration); or an array of these, given one after another,
-    /// the last one for ever. A request without a route gets a 404 that lists the routes.
+    /// number (a status without body), or a map, which has at most one of `json`, `body` and `file`; or an array of
+    /// these, given one after another, the last one for ever. A request without a route gets a 404 that lists the
+    /// routes.
     /// ```rhai
     /// let pay = mock(#{
     ///     "GET /health": #{json: #{ok: true}},
@@ -41,21 +57,48 @@ mod functions {
     /// assert_eq(http_get(`${pay.url}/flaky`).status, 503);
     /// assert_eq(http_get(`${pay.url}/flaky`).status, 200);
     /// ```
-    #[rhai_fn(name = "mock", return_raw)]
-    pub fn mock(ctx: NativeCallContext, routes: Map) -> Fallible<Job> {
-        super::start(&ctx, None, &routes)
+    MOCK = "mock" -> Job {
+        (routes: Routes) => mock;
+        /// The same with a name for the job.
+        /// ```rhai
+        /// let pay = mock("payments", #{"/": "hello"});
+        /// assert_eq(pay.name, "payments");
+        /// ```
+        (name: String, routes: Routes) => mock_named;
     }
+}
 
-    /// The same with a name for the job.
-    /// ```rhai
-    /// let pay = mock("payments", #{"/": "hello"});
-    /// assert_eq(pay.name, "payments");
-    /// ```
-    #[rhai_fn(name = "mock", return_raw)]
-    pub fn mock_named(ctx: NativeCallContext, name: &str, routes: Map) -> Fallible<Job> {
-        super::start(&ctx, Some(name), &routes)
+/// What is asked for, and what is to be answered; read route by route.
+struct Routes(Map);
+
+impl Typed for Routes {
+    const TYPE: Type = Type::MapOf(&Type::OneOrMore(&Type::Either(&[
+        Type::Text,
+        Type::Int(200, 599),
+        Type::Options(Told::OPTIONS),
+    ])));
+}
+
+impl FromValue for Routes {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        Map::from_value(value, what).map(Self)
     }
+}
 
+fn mock(ctx: &NativeCallContext, Routes(routes): Routes) -> Fallible<Job> {
+    start(ctx, None, &routes)
+}
+
+fn mock_named(ctx: &NativeCallContext, name: String, Routes(routes): Routes) -> Fallible<Job> {
+    start(ctx, Some(&name), &routes)
+}
+
+pub fn register(engine: &mut Engine) {
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+#[export_module]
+mod functions {
     /// The requests that a mock got so far, in order, as an array of maps: `method`, `path`, `query` (a map),
     /// `params` (what `:name` in the path stood for), `headers` (a map, names in small letters), `body`
     /// (text, at most 1 MiB), `json` (the body, when it is JSON), `status` (what was answered) and `at_ms`
@@ -127,18 +170,14 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
     } else if let Ok(status) = value.as_int() {
         answer.status = u16::try_from(status).unwrap_or(0);
     } else if value.is_map() {
-        let opts = Opts::new(what, value, OPTIONS)?;
-        if let Some(status) = opts.int("status")? {
-            answer.status = u16::try_from(status).unwrap_or(0);
-        }
-        if let Some(delay) = opts.duration("delay")? {
-            answer.delay = delay;
-        }
-        for (name, value) in opts.map("headers")?.unwrap_or_default() {
-            let text = value::word(&value, &format!("{what}: header `{name}`"))?;
-            answer.headers.push((name.to_string(), text));
-        }
-        content_type = content(what, &opts, value, &mut answer)?;
+        let mut told = Told::read(&Opts::described(what, value, Told::OPTIONS)?)?;
+        // `json: ()` is the JSON value null.
+        told.json = value.read_lock::<Map>().and_then(|map| map.get("json").cloned());
+        answer.status = u16::try_from(told.status.0).unwrap_or(0);
+        answer.delay = told.delay;
+        let headers = told.headers.take().map_or_else(Vec::new, |headers| headers.0);
+        answer.headers.extend(headers.into_iter().map(|(name, Word(text))| (name, text)));
+        content_type = content(what, told, &mut answer)?;
     } else {
         let error = usage(format!("{} is no answer", value::show(value)));
         return Err(error
@@ -154,11 +193,9 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
 }
 
 /// Fills in the body; its content type.
-fn content(what: &str, opts: &Opts, value: &Dynamic, answer: &mut Answer) -> Fallible<Option<&'static str>> {
+fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'static str>> {
     let usage = |message: String| ScriptError::usage(format!("{what}: {message}"));
-    // `json: ()` is the JSON value null.
-    let json = value.read_lock::<Map>().and_then(|map| map.get("json").cloned());
-    let (body, file) = (opts.get("body"), opts.string("file")?);
+    let Told { json, body, file, .. } = told;
     if usize::from(json.is_some()) + usize::from(body.is_some()) + usize::from(file.is_some()) > 1 {
         return Err(usage("only one of `json`, `body` and `file`".to_owned()).into());
     }
@@ -171,7 +208,7 @@ fn content(what: &str, opts: &Opts, value: &Dynamic, answer: &mut Answer) -> Fal
         if body.is_map() || body.is_array() {
             return Err(usage("option `body` is a map or an array".to_owned()).hint("`json: …`").into());
         }
-        answer.content = Content::Text(value::word(body, &format!("{what}: option `body`"))?);
+        answer.content = Content::Text(value::word(&body, &format!("{what}: option `body`"))?);
         return Ok(Some("text/plain; charset=utf-8"));
     }
     if let Some(file) = file {

@@ -14,7 +14,6 @@ use std::path::Path;
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
-    super::position::register(engine);
 }
 
 /// Where Debian and others put servers, although few people have it on their PATH.

@@ -1,9 +1,11 @@
 //! TCP ports: free ones, and who has the others.
 
+use super::describe::function;
+use super::described::Entry;
 use super::error::{Fallible, Kind, ScriptError};
+use super::kinds::Port;
 use super::owner::{self, describe as who};
 use super::runtime::rt;
-use super::value;
 use crate::event::Event;
 use crate::jobs::evict::Held;
 use crate::jobs::port::{self, Listening, Owner};
@@ -13,6 +15,54 @@ use std::time::Duration;
 
 /// Each is held by a descriptor until the run ends.
 const MOST: i64 = 500;
+
+pub const FUNCTIONS: &[Entry] = &[PORT_IN_USE, PORT_OWNER, KILL_PORT];
+
+function! {
+    /// Whether somebody listens on a TCP port of this machine, on whatever address.
+    ///
+    /// ```rhai
+    /// if port_in_use(5432) { log("a database is running"); }
+    /// ```
+    PORT_IN_USE = "port_in_use" -> bool {
+        (port: Port) => port_in_use;
+    }
+}
+
+function! {
+    /// Who listens on a TCP port: `#{pid, name, cmd, user, ours}`, or `()` when nobody does. `ours` says whether this
+    /// run started it. Of a process that may not be looked at, `pid` is `()` and `name` is `"?"`.
+    ///
+    /// ```rhai
+    /// let owner = port_owner(5432);
+    /// if owner != () { log(`${owner.name} (pid ${owner.pid})`); }
+    /// ```
+    PORT_OWNER = "port_owner" -> Dynamic {
+        (port: Port) => port_owner;
+    }
+}
+
+function! {
+    /// Ends whoever listens on a TCP port, and returns when it is free; does nothing when it is. A job of this run is
+    /// stopped as with `.stop()`. Anybody else gets TERM, and SIGKILL after the grace period (5 s, `--grace`); a line
+    /// says who it was. All who share the listening socket are ended, the parent and its workers.
+    ///
+    /// Throws `port_taken`, and ends nobody, when one of them is a process of another user, or one above bgjobs (what
+    /// has started it), or cannot be seen, or forwards the port of a container.
+    ///
+    /// ```rhai
+    /// kill_port(free_port());
+    /// ```
+    KILL_PORT = "kill_port" -> (), throws port_taken {
+        (port: Port) => kill_port;
+        /// With another grace period.
+        ///
+        /// ```rhai
+        /// kill_port(free_port(), "500ms");
+        /// ```
+        (port: Port, grace: Duration) => kill_port_within;
+    }
+}
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
@@ -47,67 +97,35 @@ mod functions {
         }
         (0..n).map(|_| super::take("free_ports").map(Dynamic::from)).collect()
     }
-
-    /// Whether somebody listens on a TCP port of this machine, on whatever address.
-    ///
-    /// ```rhai
-    /// if port_in_use(5432) { log("a database is running"); }
-    /// ```
-    #[rhai_fn(name = "port_in_use", return_raw)]
-    pub fn port_in_use(port: Dynamic) -> Fallible<bool> {
-        rt().checkpoint()?;
-        value::port(&port, "port_in_use").map(port::in_use)
-    }
-
-    /// Who listens on a TCP port: `#{pid, name, cmd, user, ours}`, or `()` when nobody does. `ours` says whether this
-    /// run started it. Of a process that may not be looked at, `pid` is `()` and `name` is `"?"`.
-    ///
-    /// ```rhai
-    /// let owner = port_owner(5432);
-    /// if owner != () { log(`${owner.name} (pid ${owner.pid})`); }
-    /// ```
-    #[rhai_fn(name = "port_owner", return_raw)]
-    pub fn port_owner(port: Dynamic) -> Fallible<Dynamic> {
-        rt().checkpoint()?;
-        let owner = match port::listening(value::port(&port, "port_owner")?) {
-            Listening::Nobody => return Ok(Dynamic::UNIT),
-            // A server's workers share its socket: the oldest process is the server.
-            Listening::Known(owners) => owners.into_iter().next(),
-            Listening::Unknown(owner) => Some(owner),
-        };
-        Ok(owner.map_or(Dynamic::UNIT, |owner| super::describe(owner).into()))
-    }
-
-    /// Ends whoever listens on a TCP port, and returns when it is free; does nothing when it is. A job of this run is
-    /// stopped as with `.stop()`. Anybody else gets TERM, and SIGKILL after the grace period (5 s, `--grace`); a line
-    /// says who it was. All who share the listening socket are ended, the parent and its workers.
-    ///
-    /// Throws `port_taken`, and ends nobody, when one of them is a process of another user, or one above bgjobs (what
-    /// has started it), or cannot be seen, or forwards the port of a container.
-    ///
-    /// ```rhai
-    /// kill_port(free_port());
-    /// ```
-    #[rhai_fn(name = "kill_port", return_raw)]
-    pub fn kill_port(port: Dynamic) -> Fallible<()> {
-        super::free("kill_port", &port, rt().options.grace)
-    }
-
-    /// As `kill_port(port)`, with another grace period.
-    ///
-    /// ```rhai
-    /// kill_port(free_port(), "500ms");
-    /// ```
-    #[rhai_fn(name = "kill_port", return_raw)]
-    pub fn kill_port_within(port: Dynamic, grace: Dynamic) -> Fallible<()> {
-        super::free("kill_port", &port, value::duration(&grace, "kill_port: grace")?)
-    }
 }
 
-fn free(function: &str, port: &Dynamic, grace: Duration) -> Fallible<()> {
+fn port_in_use(_: &NativeCallContext, Port(port): Port) -> Fallible<bool> {
+    rt().checkpoint()?;
+    Ok(port::in_use(port))
+}
+
+fn port_owner(_: &NativeCallContext, Port(port): Port) -> Fallible<Dynamic> {
+    rt().checkpoint()?;
+    let owner = match port::listening(port) {
+        Listening::Nobody => return Ok(Dynamic::UNIT),
+        // A server's workers share its socket: the oldest process is the server.
+        Listening::Known(owners) => owners.into_iter().next(),
+        Listening::Unknown(owner) => Some(owner),
+    };
+    Ok(owner.map_or(Dynamic::UNIT, |owner| describe(owner).into()))
+}
+
+fn kill_port(_: &NativeCallContext, Port(port): Port) -> Fallible<()> {
+    free("kill_port", port, rt().options.grace)
+}
+
+fn kill_port_within(_: &NativeCallContext, Port(port): Port, grace: Duration) -> Fallible<()> {
+    free("kill_port", port, grace)
+}
+
+fn free(function: &str, port: u16, grace: Duration) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
-    let port = value::port(port, function)?;
     let (evicted, result) = rt.jobs.free(port, grace, &|| rt.control().halted());
     for one in evicted {
         let pid = one.owner.pid.unwrap_or_default();

@@ -4,22 +4,35 @@
 //! Values come from `read_yaml` and its kin, which keep no places; here the text is read a second time, only once
 //! something is wrong with it.
 
+use super::describe::{function, options};
+use super::described::Entry;
 use super::error::{Fallible, Origin, ScriptError};
 use super::fs;
 use super::runtime::rt;
-use super::value::{self, Opts};
+use super::value;
 use crate::event::Place;
 use granit_parser::{Event, Parser, Span, StrInput};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine};
+use rhai::{Array, Dynamic, NativeCallContext};
 
-/// Registers `fail_at`, among what modules are made of.
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
+pub const FUNCTIONS: &[Entry] = &[FAIL_AT];
+
+options! {
+    /// What is said about a mistake in a file.
+    struct Pointing {
+        /// The words that would be right: the one nearest to `word` is proposed.
+        known: Option<Array>;
+        /// The wrong word, which is also what is underlined in a line.
+        word: Option<String>, default "the last key of `place`";
+        /// Points to the value of the last key, not to the key.
+        value: bool = false;
+        /// What is said besides.
+        note: Option<String>;
+        /// What to write instead.
+        hint: Option<String>, also help;
+    }
 }
 
-#[export_module]
-mod functions {
+function! {
     /// Fails with a `usage` error that points into a file, as the errors of a script point into the script: for
     /// what is wrong in a file that a script or module reads.
     ///
@@ -32,14 +45,6 @@ mod functions {
     /// let wrong = attempt(|| fail_at(file, ["limits", "memory"], "`lots` is no size"));
     /// assert_eq(wrong.error.line, 2);
     /// ```
-    #[rhai_fn(name = "fail_at", return_raw)]
-    pub fn fail_at(path: &str, place: Dynamic, msg: &str) -> Fallible<()> {
-        super::fail(path, &place, msg, &Dynamic::UNIT)
-    }
-
-    /// As `fail_at(path, place, msg)`, with options: `known` (an array of the words that would be right: the one
-    /// nearest to `word` is proposed), `word` (the wrong one, which is also what is underlined in a line; by default
-    /// the last key of `place`), `value` (true: points to the value of the last key, not to the key), `note`, `hint`.
     ///
     /// ```rhai
     /// let file = temp_dir() + "/limits.conf";
@@ -47,9 +52,8 @@ mod functions {
     /// let wrong = attempt(|| fail_at(file, 2, "unknown limit `memroy`", #{word: "memroy", known: ["memory"]}));
     /// assert_eq(wrong.error.message, "unknown limit `memroy`; did you mean `memory`?");
     /// ```
-    #[rhai_fn(name = "fail_at", return_raw)]
-    pub fn fail_at_with(path: &str, place: Dynamic, msg: &str, opts: Dynamic) -> Fallible<()> {
-        super::fail(path, &place, msg, &opts)
+    FAIL_AT = "fail_at" -> (), throws usage {
+        (path: String, place: Dynamic, msg: String; Pointing) => fail_at;
     }
 }
 
@@ -61,28 +65,27 @@ struct Spot {
     width: usize,
 }
 
-fn fail(path: &str, place: &Dynamic, msg: &str, opts: &Dynamic) -> Fallible<()> {
+fn fail_at(_: &NativeCallContext, path: String, place: Dynamic, msg: String, opts: Pointing) -> Fallible<()> {
     rt().checkpoint()?;
-    let opts = Opts::new("fail_at", opts, &["known", "word", "value", "note", "hint"])?;
-    let text = fs::read("fail_at", path)?;
+    let text = fs::read("fail_at", &path)?;
     let keys = place.read_lock::<Array>().map(|keys| keys.clone());
-    let word = opts.string("word")?.or_else(|| Some(keys.as_ref()?.last()?.to_string()));
+    let word = opts.word.or_else(|| Some(keys.as_ref()?.last()?.to_string()));
     let spot = match (&keys, place.as_int()) {
         (Some(keys), _) => {
             let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-            Some(of_key(&text, &keys, opts.bool("value")?.unwrap_or(false)))
+            Some(of_key(&text, &keys, opts.value))
         }
         (None, Ok(line)) => Some(of_word(&text, usize::try_from(line).unwrap_or(0), word.as_deref())),
         (None, Err(_)) if place.is_unit() => None,
         (None, Err(_)) => {
-            let wrong = format!("fail_at: {} is no place", value::show(place));
+            let wrong = format!("fail_at: {} is no place", value::show(&place));
             return Err(ScriptError::usage(wrong)
                 .note("a place is the number of a line, or an array of keys and indexes")
                 .into());
         }
     };
     let mut error = ScriptError::usage(msg);
-    if let Some(known) = opts.array("known")? {
+    if let Some(known) = opts.known {
         let known: Vec<String> = known.iter().map(ToString::to_string).collect();
         let names = || known.iter().map(String::as_str);
         match word.and_then(|word| value::nearest(&word, names())) {
@@ -90,17 +93,17 @@ fn fail(path: &str, place: &Dynamic, msg: &str, opts: &Dynamic) -> Fallible<()> 
             None => error = error.note(format!("known: {}", known.join(", "))),
         }
     }
-    if let Some(note) = opts.string("note")? {
+    if let Some(note) = opts.note {
         error = error.note(note);
     }
-    if let Some(hint) = opts.string("hint")? {
+    if let Some(hint) = opts.hint {
         error = error.hint(hint);
     }
-    error = error.fact("path", path.to_owned());
+    error = error.fact("path", path.clone());
     if let Some(Spot { line, column, width }) = spot {
         error = error.fact("line", i64::try_from(line).unwrap_or(i64::MAX));
         let text = text.lines().nth(line - 1).unwrap_or_default().to_owned();
-        let place = Place { file: path.to_owned(), line, column, width, text };
+        let place = Place { file: path, line, column, width, text };
         error.origin = Some(Box::new(Origin { place: Some(place), trail: Vec::new() }));
     }
     Err(error.into())

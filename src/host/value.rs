@@ -242,33 +242,15 @@ pub struct Opts {
 }
 
 impl Opts {
-    /// `known` is every key that this function has. Where there is a `timeout`, a bare duration may stand in
-    /// place of the map.
-    pub fn new(function: &str, value: &Dynamic, known: &[&str]) -> Fallible<Self> {
-        let bare = known.contains(&"timeout").then_some("timeout");
-        Self::of(function, value, known, bare, |key| unknown_option(function, key, known))
-    }
-
-    /// The same for options that are described.
+    /// Where they have a bare form, it may stand in place of the map.
     pub fn described(function: &str, value: &Dynamic, options: &'static Options) -> Fallible<Self> {
-        Self::of(function, value, &options.names(), options.bare, |key| {
-            unknown_described(function, key, options)
-        })
-    }
-
-    fn of(
-        function: &str,
-        value: &Dynamic,
-        known: &[&str],
-        bare: Option<&str>,
-        unknown: impl Fn(&str) -> ScriptError,
-    ) -> Fallible<Self> {
+        let known = options.names();
         let function = function.to_owned();
         let Some(map) = value.read_lock::<Map>() else {
             if value.is_unit() {
                 return Ok(Self { function, map: Map::new() });
             }
-            if let Some(key) = bare
+            if let Some(key) = options.bare
                 && (value.is_string() || value.is_int() || value.is_float())
             {
                 duration(value, &function).map_err(|error| words_apart(&function, value, error))?;
@@ -285,7 +267,7 @@ impl Opts {
         };
         for key in map.keys() {
             if !known.contains(&key.as_str()) {
-                return Err(unknown(key).into());
+                return Err(unknown_described(&function, key, options).into());
             }
         }
         Ok(Self { function, map: map.clone() })
@@ -308,40 +290,10 @@ impl Opts {
         self.map.get(key).filter(|value| !value.is_unit())
     }
 
-    pub fn duration(&self, key: &str) -> Fallible<Option<Duration>> {
-        self.get(key).map(|value| duration(value, &self.what(key))).transpose()
-    }
-
-    pub fn bool(&self, key: &str) -> Fallible<Option<bool>> {
-        let read = |value: &Dynamic| value.as_bool().map_err(|_| self.wrong(key, value, "true or false"));
-        self.get(key).map(read).transpose()
-    }
-
-    pub fn int(&self, key: &str) -> Fallible<Option<i64>> {
-        let read = |value: &Dynamic| value.as_int().map_err(|_| self.wrong(key, value, "a whole number"));
-        self.get(key).map(read).transpose()
-    }
-
     pub fn string(&self, key: &str) -> Fallible<Option<String>> {
         let read = |value: &Dynamic| {
             let text = value.read_lock::<rhai::ImmutableString>();
             text.map(|text| text.to_string()).ok_or_else(|| self.wrong(key, value, "a string"))
-        };
-        self.get(key).map(read).transpose()
-    }
-
-    pub fn map(&self, key: &str) -> Fallible<Option<Map>> {
-        let read = |value: &Dynamic| {
-            let map = value.read_lock::<Map>();
-            map.map(|map| map.clone()).ok_or_else(|| self.wrong(key, value, "a map `#{…}`"))
-        };
-        self.get(key).map(read).transpose()
-    }
-
-    pub fn array(&self, key: &str) -> Fallible<Option<Array>> {
-        let read = |value: &Dynamic| {
-            let array = value.read_lock::<Array>();
-            array.map(|array| array.clone()).ok_or_else(|| self.wrong(key, value, "an array `[…]`"))
         };
         self.get(key).map(read).transpose()
     }
@@ -525,94 +477,5 @@ mod tests {
         assert!(has_unit("echo ()"));
         assert!(!has_unit("f() { echo; }; f"));
         assert!(!has_unit("echo hi"));
-    }
-
-    /// A value as a script may have it, wrong or right.
-    fn random_value(random: &mut crate::fuzz::Random, depth: usize) -> Dynamic {
-        let word = [
-            "",
-            "x",
-            "5s",
-            "1m30s",
-            "500ms",
-            "-1s",
-            "1e400s",
-            "18446744073709551615s",
-            "99999999999999999999y",
-            "100MB",
-            "1.5GiB",
-            "inf",
-            "nan",
-            "0x10",
-            "1e99GB",
-            "8080",
-            "free",
-            "TERM",
-            "()",
-            "é",
-            "\0",
-            "１２",
-        ];
-        match random.below(if depth == 0 { 8 } else { 10 }) {
-            0 => Dynamic::UNIT,
-            1 => Dynamic::from(random.below(2) == 0),
-            2 => Dynamic::from(
-                *[0, 1, -1, 300, 301, 5000, 65_535, 65_536, i64::MAX, i64::MIN]
-                    .get(random.below(10))
-                    .expect("one of them"),
-            ),
-            3 => Dynamic::from(
-                *[0.0, -0.0, 0.5, -1.5, 1e300, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE]
-                    .get(random.below(8))
-                    .expect("one of them"),
-            ),
-            4 => Dynamic::from(random.text(12)),
-            5 => Dynamic::from(format!(
-                "{}{}",
-                random.below(1000),
-                random.pick(&["s", "ms", "m", "h", "d", "y", "KB", "PiB", " s", "ss"])
-            )),
-            6 => Dynamic::from('x'),
-            8 => Dynamic::from(
-                (0..random.below(4)).map(|_| random_value(random, depth - 1)).collect::<Array>(),
-            ),
-            9 => Dynamic::from(random_map(random, depth - 1)),
-            _ => Dynamic::from(random.pick(&word).to_owned()),
-        }
-    }
-
-    const KNOWN: &[&str] =
-        &["timeout", "grace", "max_log", "port", "env", "name", "check", "needs", "retries"];
-
-    fn random_map(random: &mut crate::fuzz::Random, depth: usize) -> Map {
-        let key = |random: &mut crate::fuzz::Random| match random.below(4) {
-            0 => random.text(8),
-            _ => random.pick(KNOWN).to_owned(),
-        };
-        (0..random.below(5)).map(|_| (key(random).into(), random_value(random, depth))).collect()
-    }
-
-    #[test]
-    fn no_value_makes_a_reader_of_options_panic() {
-        crate::fuzz::for_a_while("options", |random| {
-            let value = random_value(random, 3);
-            let _ = (
-                show(&value),
-                size(&value, "x"),
-                port(&value, "x"),
-                command(&value, "run"),
-                word(&value, "x"),
-            );
-            if let Ok(time) = duration(&value, "x") {
-                // What is added to a time must not overflow.
-                let _ = (show_duration(time), std::time::Duration::from_secs(1 << 40) + time);
-            }
-            let known: Vec<&str> = KNOWN.iter().copied().filter(|_| random.below(8) > 0).collect();
-            let Ok(opts) = Opts::new("run", &value, &known) else { return };
-            for key in known {
-                let _ = (opts.duration(key), opts.bool(key), opts.int(key), opts.string(key));
-                let _ = (opts.map(key), opts.array(key));
-            }
-        });
     }
 }

@@ -3,8 +3,11 @@
 //!
 //! `BGJOBS_FUZZ_SECONDS` and `BGJOBS_SEED` as in src/fuzz.rs.
 
-use crate::support::{Random, Script};
+use crate::support::{Random, Script, bgjobs};
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Calls that take an option map, which is `m`.
@@ -39,52 +42,28 @@ const CALLS: &[&str] = &[
     "print(to_json(m))",
 ];
 
-const KEYS: &[&str] = &[
-    "name",
-    "cwd",
-    "env",
-    "clear_env",
-    "user",
-    "port",
-    "stdin",
-    "pty",
-    "log",
-    "stop_signal",
-    "stop_cmd",
-    "grace",
-    "ready",
-    "timeout",
-    "interval",
-    "fail_on",
-    "expect_exit",
-    "max_log",
-    "max_memory",
-    "max_procs",
-    "echo",
-    "check",
-    "message",
-    "from",
-    "status",
-    "contains",
-    "matches",
-    "json",
-    "headers",
-    "method",
-    "insecure",
-    "external",
-    "body",
-    "form",
-    "redirects",
-    "auth",
-    "unix_socket",
-    "cmd",
-    "needs",
-    "value",
-    "GET /x",
-    "timeuot",
-    "",
-    "é",
-];
+/// Every option that there is, as the program itself describes them, and some that there are not.
+fn keys() -> &'static [String] {
+    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let api = Command::new(bgjobs()).args(["api", "--json"]).output().expect("bgjobs starts");
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&api.stdout).expect("it is JSON");
+        let options = entries.iter().filter_map(|entry| entry["options"].as_array()).flatten();
+        let options = options.filter_map(|name| name.as_str().map(str::to_owned));
+        let others = ["value", "GET /x", "timeuot", "", "é"].map(str::to_owned);
+        let keys: BTreeSet<String> = options.chain(others).collect();
+        keys.into_iter().collect()
+    })
+}
+
+#[test]
+fn the_keys_that_are_tried_are_those_of_the_program() {
+    let keys = keys();
+    assert!(keys.len() > 60, "{keys:?}");
+    for key in ["fail_on", "needs", "settled", "jsn", "redirects", "user", "at_once"] {
+        assert_eq!(keys.iter().any(|known| known == key), key != "jsn", "{key}");
+    }
+}
 
 /// Values for any key. None of them is a long time, or a command or a file that could do harm.
 const VALUES: &[&str] = &[
@@ -154,7 +133,7 @@ fn script(seed: u64, statements: usize) -> String {
         // Key by key: the check before the run would refuse a literal with a mistake in it.
         code.push_str("let m = #{};");
         for _ in 0..random.below(5) {
-            let _ = write!(code, " m[{:?}] = {};", random.pick(KEYS), random.pick(VALUES));
+            let _ = write!(code, " m[{:?}] = {};", random.pick(keys()), random.pick(VALUES));
         }
         for key in ["timeout", "interval", "grace"] {
             let _ = write!(code, " m[\"{key}\"] = {};", random.pick(TIMES));

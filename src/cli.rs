@@ -46,6 +46,8 @@ pub struct Options {
     pub color: Color,
     pub include: Vec<PathBuf>,
     pub isolate: Isolation,
+    /// Only say what the script would do.
+    pub plan: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -286,6 +288,9 @@ struct ScriptArgs {
     /// Run this code instead of a file
     #[arg(short = 'e', value_name = "CODE")]
     code: Option<String>,
+    /// Say what the script starts, what waits for what and how long at most, as far as that is written out; run nothing
+    #[arg(short = 'n', long = "dry-run")]
+    plan: bool,
     /// Stop the whole run after this time and exit with 124, e.g. 90s or 5m
     #[arg(long, value_parser = duration, value_name = "TIME")]
     timeout: Option<Duration>,
@@ -588,6 +593,7 @@ impl From<ScriptArgs> for Options {
                 net: given.isolate.contains(&Wall::Net),
                 ipc: given.isolate.contains(&Wall::Ipc),
             },
+            plan: given.plan,
         }
     }
 }

@@ -71,7 +71,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let code = match cli::parse() {
-        Ok(cli::Command::Script(options)) => run::help(&options).unwrap_or_else(|| guard::run(&options)),
+        Ok(cli::Command::Script(options)) => {
+            run::help(&options).or_else(|| run::plan(&options)).unwrap_or_else(|| guard::run(&options))
+        }
         Ok(cli::Command::Check(all)) => run::check(&all),
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),

@@ -69,6 +69,7 @@ mod pages;
 mod parallel;
 mod param;
 mod path;
+mod plan;
 mod port;
 mod position;
 mod prober;
@@ -88,9 +89,10 @@ mod warnings;
 
 pub use pages::{brief, entries_as_json, overview, pages, search};
 pub use parallel::STACK;
+pub use plan::Step;
 pub use reference::reference;
 pub use runtime::{Options, Session};
-pub use script::{Script, built_in, built_in_text, check, findings, manual, scripts_of};
+pub use script::{Script, built_in, built_in_text, check, findings, manual, plan, scripts_of};
 
 use crate::event::Failure;
 use crate::jobs::Jobs;

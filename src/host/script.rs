@@ -3,6 +3,7 @@
 use super::engine::engine;
 use super::import::without_shebang;
 use super::job::{Job, view};
+use super::plan as plans;
 use super::runtime::{self, Runtime, Session};
 use super::warnings;
 use super::{captured, check as checks, command, error, failure, hints, param, utf8, value, wait as waits};
@@ -271,6 +272,12 @@ pub fn check(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failu
     let loaded = load(source, "check")?;
     let ast = compile(&engine(include), &loaded)?;
     Ok(warnings::warnings(&ast, &loaded.name, &loaded.text))
+}
+
+/// Compiles and checks, and tells what it would do; runs nothing.
+pub fn plan(source: &Source, include: &[PathBuf]) -> Result<Vec<plans::Step>, Failure> {
+    let loaded = load(source, "script")?;
+    Ok(plans::plan(&compile(&engine(include), &loaded)?))
 }
 
 /// As [`check`], every finding for itself: what is wrong, or else what is better done otherwise.

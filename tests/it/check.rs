@@ -112,3 +112,39 @@ fn a_script_that_cannot_be_read_is_told_in_json_too() {
     assert_eq!((code, stderr.as_str()), (Some(2), ""));
     assert!(stdout.contains("\"severity\": \"error\"") && stdout.contains("\"line\": 1"), "{stdout}");
 }
+
+#[test]
+fn a_plan_is_told_without_a_process() {
+    let code = "import \"std/redis\" as redis;
+let db = redis::start(#{timeout: \"5s\"});
+let s = start([
+    #{name: \"auth\", cmd: \"auth $PORT\", port: \"free\", ready: \"/\"},
+    #{name: \"web\", cmd: [\"web\", \"a b\"], needs: [\"auth\"], ready: 8080, timeout: \"1m\"},
+]);
+let job = spawn(\"worker\", `work ${db.url}`);
+job.wait_log(\"up\");
+wait_port(5432, \"10s\");
+if env(\"CI\", \"\") != \"\" { run(\"touch ran\", #{timeout: \"5m\"}); }
+test(\"it answers\", || run(\"touch ran\"));
+";
+    let dir = tempfile::tempdir().expect("a directory");
+    let ran = Command::new(bgjobs()).args(["script", "-n", "-e", code]).current_dir(dir.path()).output();
+    let ran = ran.expect("bgjobs starts");
+    assert_eq!((ran.status.code(), String::from_utf8_lossy(&ran.stderr).as_ref()), (Some(0), ""));
+    let expected = "-e would do, from top to bottom:
+   2  redis::start    (at most 5s)
+   4  start       auth: auth $PORT   (port free; ready /; at most 30s)
+   5  start       web: web 'a b'   (needs auth; ready 8080; at most 1m)
+   7  spawn       worker: work …
+   8  wait_log    up   (at most 30s)
+   9  wait_port   5432   (at most 10s)
+  10  run         touch ran   (at most 5m)
+  11  test        it answers
+  11  run         touch ran   (no limit)
+";
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), expected);
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+    let wrong =
+        Command::new(bgjobs()).args(["script", "-n", "-e", "prnt(1)"]).output().expect("bgjobs starts");
+    assert_eq!(wrong.status.code(), Some(2));
+}

@@ -18,9 +18,10 @@
 //! }
 //! ```
 //!
-//! That is the struct with typed fields, its description (`WaitFile::OPTIONS`), and its reading. The Rust type of a field
-//! says how a value is read and judged: `Duration`, `Size`, `Port`, `Regex`, `Within<1, 10>`, `bool`, `String` …, see the
-//! list in src/host/value/described.rs. A field without `=` and with a type `Option<T>` is `None` unless it is given.
+//! That is the struct with typed fields, its description (`WaitFile::OPTIONS`), and its reading. A name that is a word of
+//! Rust is written `r#override`. The Rust type of a field says how a value is read and judged: `Duration`, `Size`,
+//! `Port`, `Regex`, `Within<1, 10>`, `bool`, `String` …, see the list in src/host/kinds.rs. A field without `=` and with a
+//! type `Option<T>` is `None` unless it is given.
 //! `Nested<T>` is an option map in an option, `OneOrMore<T>` a value or an array of them, `MapOf<T>` a map with any keys.
 //!
 //! # How to describe a function

@@ -32,7 +32,7 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Files", fs::register, &[fs::FUNCTIONS]),
     ("JSON, YAML, TOML", data::register, &[data::FUNCTIONS]),
     ("Environment and parameters", env::register, &[env::FUNCTIONS, param::FUNCTIONS]),
-    ("Flow", flow::register, &[parallel::FUNCTIONS]),
+    ("Flow", flow::register, &[flow::FUNCTIONS, parallel::FUNCTIONS]),
     ("Writing modules", module::register, &[position::FUNCTIONS]),
     ("Text and lists", text::register, &[]),
     ("Numbers", number::register, &[]),

@@ -1,5 +1,7 @@
 //! The flow of the script itself: messages, time, ending, trying again.
 
+use super::describe::function;
+use super::described::Entry;
 use super::error::{self, Fallible, Kind, Origin, ScriptError, terminated};
 use super::runtime::{Hook, rt};
 use super::{captured, failure, parallel, value};
@@ -11,6 +13,28 @@ use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
 use std::time::Duration;
+
+pub const FUNCTIONS: &[Entry] = &[RETRY];
+
+function! {
+    /// Calls a closure up to `n` times, waiting for `delay` in between, until it does not throw, and does not return
+    /// `false`; returns its value. After the last attempt its error is thrown. Errors of the kinds
+    /// `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*; a mistake
+    /// in the script, or a job that dies, ends it at once.
+    ///
+    /// ```rhai
+    /// let tries = 0;
+    /// let value = retry(5, "1ms", || {
+    ///     tries += 1;
+    ///     if tries < 3 { fail("not yet") }
+    ///     "done"
+    /// });
+    /// assert_eq(value, "done");
+    /// ```
+    RETRY = "retry" -> Dynamic {
+        (n: i64, delay: Duration, closure: FnPtr) => retry;
+    }
+}
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
@@ -102,25 +126,6 @@ mod functions {
     #[rhai_fn(name = "attempt", return_raw)]
     pub fn attempt(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Map> {
         super::attempted(&ctx, &closure)
-    }
-
-    /// Calls a closure up to `n` times, waiting for `delay` in between, until it does not throw, and does not return
-    /// `false`; returns its value. After the last attempt its error is thrown. Errors of the kinds
-    /// `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*; a mistake
-    /// in the script, or a job that dies, ends it at once.
-    ///
-    /// ```rhai
-    /// let tries = 0;
-    /// let value = retry(5, "1ms", || {
-    ///     tries += 1;
-    ///     if tries < 3 { fail("not yet") }
-    ///     "done"
-    /// });
-    /// assert_eq(value, "done");
-    /// ```
-    #[rhai_fn(name = "retry", return_raw)]
-    pub fn retry(ctx: NativeCallContext, n: i64, delay: Dynamic, closure: FnPtr) -> Fallible<Dynamic> {
-        super::again(&ctx, n, &delay, &closure)
     }
 
     /// Waits for a time such as `"500ms"`, or a number of seconds. A job that dies meanwhile ends it with an error
@@ -289,9 +294,8 @@ fn rest(time: Duration, what: &str) -> Fallible<()> {
     }
 }
 
-fn again(ctx: &NativeCallContext, n: i64, delay: &Dynamic, closure: &FnPtr) -> Fallible<Dynamic> {
+fn retry(ctx: &NativeCallContext, n: i64, delay: Duration, closure: FnPtr) -> Fallible<Dynamic> {
     rt().checkpoint()?;
-    let delay = value::duration(delay, "retry")?;
     if n < 1 {
         return Err(ScriptError::usage(format!("retry: {n} attempts? at least 1")).into());
     }

@@ -41,8 +41,7 @@ function! {
     /// celery and npm do: each gets one signal then, not two. What is left when that process has ended, or at the end of
     /// the grace period, gets SIGKILL. A shell tells nobody: `exec` the server there, or start it by an array.
     ///
-    /// `stop_cmd` is run with the job's environment, directory and user;
-    /// what it prints goes to the job's log. The grace period runs from its start. When it fails, the job gets its stop
+    /// `stop_cmd` is run with the job's environment, directory and user; what it prints goes to the job's log. The grace period runs from its start. When it fails, the job gets its stop
     /// signal at once, with a warning; when it has ended well and the job still runs after half of the grace period,
     /// too; SIGKILL at the end of the grace period, as always. It is also run at the end of the run and when that is
     /// interrupted, but not by `.kill()`, nor when bgjobs itself was killed: then there are only signals.
@@ -82,9 +81,9 @@ function! {
 function! {
     /// Starts a job and waits until its `ready` holds; needs the option `ready`.
     ///
-    /// `ready` is a port, a URL, a path on the job's own URL, a map such as `#{log: regex}` or `#{listening: true}`, a closure,
-    /// or an array of these. All of them must hold at the same time. What `wait_http` takes goes beside `http`. A path
-    /// is one on its own `port`, on whichever of 127.0.0.1 and ::1 it listens: `"/health"`, or `"https:/health"` for TLS.
+    /// `ready` is a port, a URL, a path on the job's own URL, a map such as `#{log: regex}` or `#{listening: true}`, a
+    /// closure, or an array of these. All of them must hold at the same time. What `wait_http` takes goes beside `http`.
+    /// A path is one on its own `port`, on whichever of 127.0.0.1 and ::1 it listens: `"/health"`, or `"https:/health"` for TLS.
     /// With `expect_exit` and no `ready` it is a task: ready when it has ended.
     ///
     /// ```rhai

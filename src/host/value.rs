@@ -299,7 +299,8 @@ impl Opts {
     }
 }
 
-/// What other tools call an option, and what it is called here.
+/// What other tools call an option of a module, whose options are described by their defaults alone; those of functions
+/// have such names in their description.
 const OPTION_SYNONYMS: &[(&str, &str)] = &[
     ("command", "cmd"),
     ("exec", "cmd"),

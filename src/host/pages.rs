@@ -721,14 +721,16 @@ fn brief_param(param: &str) -> String {
 }
 
 fn brief_type(kind: &str) -> String {
+    // What is in it is listed with the options.
+    let kind = if kind.starts_with("map of ") { "map" } else { kind };
     kind.replace("string", "str").replace("integer", "int").replace("duration", "dur")
 }
 
-/// Every set of options once, with the functions that take it.
+/// Every set of options once, with the functions that take it; one that has all of another's says only what it has besides.
 fn brief_options(all: &[Entry]) -> String {
     let mut sets: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
     for entry in all.iter().filter(|entry| !entry.property) {
-        let shown = brief_option_names(entry);
+        let shown = brief_option_list(entry);
         if shown.is_empty() {
             continue;
         }
@@ -739,25 +741,76 @@ fn brief_options(all: &[Entry]) -> String {
         }
     }
     let mut text = String::new();
-    for (options, functions) in sets {
-        let _ = writeln!(text, "{}: {}", functions.join(", "), options.join(", "));
+    for (index, (options, functions)) in sets.iter().enumerate() {
+        let within = |other: &&(Vec<String>, Vec<&str>)| {
+            other.0.len() > 1
+                && other.0.len() < options.len()
+                && other.0.iter().all(|one| options.contains(one))
+        };
+        let base = sets[..index].iter().filter(within).max_by_key(|(known, _)| known.len());
+        let own: Vec<&str> = options
+            .iter()
+            .filter(|one| base.is_none_or(|(known, _)| !known.contains(one)))
+            .map(String::as_str)
+            .collect();
+        let base = base.map_or_else(String::new, |(_, names)| format!("as {}, and ", names[0]));
+        let _ = writeln!(text, "{}: {base}{}", functions.join(", "), own.join(", "));
     }
     text
 }
 
-/// `timeout: duration = 30s`, where that is described; else the name.
-fn brief_option_names(entry: &Entry) -> Vec<String> {
-    let described = |name: &str| {
-        let bullet = format!("* `{name}`: ");
-        let line = entry.text.lines().find_map(|line| line.trim_start().strip_prefix(&bullet))?;
-        let kind = brief_type(line.split(['.', ',']).next().unwrap_or_default());
+/// `timeout: dur = 30s`, where that is described, with what an option map in it has; else the name.
+fn brief_option_list(entry: &Entry) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
+    // How deep the line before stood.
+    let mut depth = 0;
+    for line in entry.text.lines() {
+        let rest = line.trim_start();
+        let Some((name, said)) = rest.strip_prefix("* `").and_then(|rest| rest.split_once("`: ")) else {
+            continue;
+        };
+        let indent = (line.len() - rest.len()) / 2;
+        let kind = brief_type(said.split(['.', ',']).next().unwrap_or_default());
+        // Of an option map, what is in it is what there is to say.
+        let kind = kind.replace(" | map | array of port | str | closure | map", " | array of these");
+        let kind = kind.replace("word", "str");
         let default =
-            line.split_once(", default ").map(|(_, rest)| rest.split(". ").next().unwrap_or_default());
+            said.split_once(", default ").map(|(_, rest)| rest.split(". ").next().unwrap_or_default());
         // One in words is told by `bgjobs api`.
         let default = default.filter(|it| it.len() <= 12).map_or_else(String::new, |it| format!(" = {it}"));
-        Some(format!("{name}: {kind}{default}"))
-    };
-    option_names(entry).iter().map(|name| described(name).unwrap_or_else(|| name.clone())).collect()
+        let one = format!("{name}: {kind}{default}");
+        match shown.last_mut() {
+            Some(last) if indent > 0 => {
+                last.push_str(match indent.cmp(&depth) {
+                    std::cmp::Ordering::Greater => " #{",
+                    std::cmp::Ordering::Equal => ", ",
+                    std::cmp::Ordering::Less => "}, ",
+                });
+                last.push_str(&one);
+            }
+            _ => {
+                close(&mut shown, depth);
+                shown.push(one);
+                named.push(name);
+            }
+        }
+        depth = indent;
+    }
+    close(&mut shown, depth);
+    let more = super::check::option_names(entry.last()).filter(|name| !named.contains(name));
+    if !entry.property {
+        shown.extend(more.map(str::to_owned));
+    }
+    shown.dedup();
+    shown
+}
+
+/// Closes the option maps that the last option has open.
+fn close(shown: &mut [String], depth: usize) {
+    if let Some(last) = shown.last_mut() {
+        last.push_str(&"}".repeat(depth));
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::engine::{NAMESPACES, Namespace};
 use super::signature::{Known, Signature};
 use super::value;
-use crate::api::{self, Function, Options};
+use crate::api::{self, Function, Opt, Options};
 use crate::builtin::MODULES;
 use crate::event::Failure;
 use crate::exit;
@@ -188,22 +188,42 @@ fn facts(text: &mut String, about: &Function) {
             let _ = writeln!(text, "\nA bare `{bare}` may stand in place of the options.");
         }
     }
+    // What a map that is no option map may hold: answers of a mock, services.
+    let mut told: Vec<&str> = Vec::new();
+    for param in about.forms.iter().flat_map(|form| form.params) {
+        let inner = param.kind.values().or_else(|| param.kind.items()).copied().and_then(api::Type::options);
+        if let Some(options) = inner
+            && !told.contains(&param.name)
+        {
+            told.push(param.name);
+            let own = about.options();
+            let new: Vec<&Opt> =
+                options.all().filter(|opt| own.is_none_or(|own| own.get(opt.name).is_none())).collect();
+            if !new.is_empty() {
+                let besides = if own.is_some() { " these options, and" } else { "" };
+                let _ = writeln!(text, "\nA map in `{}` can have{besides}:\n", param.name);
+                new.into_iter().for_each(|opt| item(text, opt, ""));
+            }
+        }
+    }
     if !about.throws.is_empty() {
         let _ = writeln!(text, "\nThrows `{}`.", about.throws.join("`, `"));
     }
 }
 
 fn list(text: &mut String, options: &Options, indent: &str) {
-    for opt in options.all() {
-        let default = match opt.default {
-            "" => String::new(),
-            default => format!(", default {default}"),
-        };
-        let doc = api::text_of(opt.doc).replace('\n', " ");
-        let _ = writeln!(text, "{indent}* `{}`: {}{default}. {doc}", opt.name, opt.kind.name());
-        if let Some(nested) = opt.kind.options() {
-            list(text, nested, &format!("{indent}  "));
-        }
+    options.all().for_each(|opt| item(text, opt, indent));
+}
+
+fn item(text: &mut String, opt: &Opt, indent: &str) {
+    let default = match opt.default {
+        "" => String::new(),
+        default => format!(", default {default}"),
+    };
+    let doc = api::text_of(opt.doc).replace('\n', " ");
+    let _ = writeln!(text, "{indent}* `{}`: {}{default}. {doc}", opt.name, opt.kind.name());
+    if let Some(nested) = opt.kind.options() {
+        list(text, nested, &format!("{indent}  "));
     }
 }
 

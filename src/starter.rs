@@ -73,9 +73,27 @@ pub fn skill(options: &Skill) -> i32 {
     }
 }
 
-/// The last line of each file that is written: it may be written again.
+/// The last line of each file that is written begins so; behind it stands what tells whether it was changed since.
 const MARK: &str =
-    "<!-- written by `bgjobs skill --install`; do not edit: it is replaced by the next one -->";
+    "<!-- written by `bgjobs skill --install`, which replaces it as long as nobody has changed it: ";
+
+/// A text as it is written.
+fn marked(text: &str) -> String {
+    let body = text.trim_end();
+    format!("{body}\n\n{MARK}{:016x} -->\n", sum(body))
+}
+
+/// Whether a file is as it was written, by this version or another.
+fn is_ours(bytes: &[u8]) -> bool {
+    let written = std::str::from_utf8(bytes).ok().and_then(|text| text.rsplit_once(MARK));
+    written.is_some_and(|(body, end)| end == format!("{:016x} -->\n", sum(body.trim_end())))
+}
+
+/// FNV-1a: the same in every version, and good enough to see an edit.
+fn sum(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
 
 fn install(dir: &Path, force: bool) -> Result<String, Failure> {
     let mut files =
@@ -86,7 +104,10 @@ fn install(dir: &Path, force: bool) -> Result<String, Failure> {
     }
     // All or nothing: first look whether one of them is somebody else's.
     for (path, _) in &files {
-        let foreign = std::fs::read_to_string(path).is_ok_and(|text| !text.trim_end().ends_with(MARK));
+        let foreign = match std::fs::read(path) {
+            Ok(bytes) => !is_ours(&bytes),
+            Err(e) => e.kind() != std::io::ErrorKind::NotFound,
+        };
         if foreign && !force {
             return Err(Failure {
                 code: exit::USAGE,
@@ -102,7 +123,7 @@ fn install(dir: &Path, force: bool) -> Result<String, Failure> {
     for (path, text) in &files {
         let write = || {
             std::fs::create_dir_all(path.parent().unwrap_or(dir))?;
-            std::fs::write(path, format!("{}\n\n{MARK}\n", text.trim_end()))
+            std::fs::write(path, marked(text))
         };
         write().map_err(|e| Failure {
             code: exit::SURROUNDINGS,

@@ -350,5 +350,10 @@ const HABITS: &[Habit] = &[
         does: Does::Say("bgjobs new test.rhai"),
         note: "`bgjobs scripts` lists those that are built in, to be copied and changed",
     },
+    Habit {
+        words: &["install", "skills", "agent", "agents"],
+        does: Does::Say("bgjobs skill --install claude"),
+        note: "",
+    },
     Habit { words: &["version"], does: Does::Say("bgjobs --version"), note: "" },
 ];

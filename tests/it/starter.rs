@@ -121,6 +121,16 @@ fn the_skill_is_installed_with_its_references() {
          try: --force   (replaces it)\n"
     );
     assert_eq!(std::fs::read_to_string(&path).expect("still there"), "mine");
+    // An edit within a file of ours, and a file that is no text.
+    let other = dir.path().join(".gemini/skills/bgjobs/SKILL.md");
+    let edited =
+        std::fs::read_to_string(&other).expect("a skill").replace("# bgjobs\n", "# bgjobs, as we use it\n");
+    for mine in [edited.as_bytes(), b"\xff\xfe"] {
+        std::fs::write(&other, mine).expect("written");
+        assert_eq!(install(&["gemini"]).code, Some(2));
+        assert_eq!(std::fs::read(&other).expect("still there"), mine);
+    }
+    assert_eq!(install(&["copilot"]).code, Some(0), "what nobody has changed is replaced");
     assert_eq!(install(&["claude", "--force"]).code, Some(0));
     assert!(std::fs::read_to_string(&path).expect("replaced").starts_with("---\n"));
 }

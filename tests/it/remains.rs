@@ -164,6 +164,12 @@ print('ready', id, flush=True)
 time.sleep(60)
 ";
 
+/// One at a time: what a killed maker has left for a moment may be, to another run, what that one has left.
+fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn segments() -> Vec<i32> {
     let text = fs::read_to_string("/proc/sysvipc/shm").expect("/proc");
     text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(1)?.parse().ok()).collect()
@@ -183,6 +189,7 @@ fn sharer(base: &Path, end: &str) -> (String, String) {
 
 #[test]
 fn shared_memory_of_a_killed_job_goes_with_the_run() {
+    let _alone = alone();
     let ends = [
         ("", 0),
         ("sleep(`300ms`); job.kill();", 0),
@@ -202,6 +209,7 @@ fn shared_memory_of_a_killed_job_goes_with_the_run() {
 
 #[test]
 fn shared_memory_of_others_stays() {
+    let _alone = alone();
     let base = base();
     let (_, file) = sharer(base.path(), "");
     let mut other = Command::new("python3")
@@ -239,6 +247,7 @@ fn nothing_is_read_of_shared_memory_when_nothing_was_started() {
 
 #[test]
 fn a_killed_postgres_leaves_no_shared_memory() {
+    let _alone = alone();
     let installed =
         fs::read_dir("/usr/lib/postgresql").is_ok() || crate::support::which("postgres").is_some();
     if !installed {
@@ -260,6 +269,7 @@ fn a_killed_postgres_leaves_no_shared_memory() {
 
 #[test]
 fn with_an_ipc_namespace_of_its_own_nothing_is_shared_with_anybody() {
+    let _alone = alone();
     let base = base();
     let probe = script(base.path(), "0").option("--isolate=ipc").run();
     if probe.code != Some(0) {

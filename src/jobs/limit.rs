@@ -88,8 +88,8 @@ impl Waker {
 /// When to look again.
 enum Next {
     After(Duration),
-    /// When one of these logs is written to, which nobody does at present.
-    Written(Vec<Arc<Job>>),
+    /// When one of these logs is written to, which nobody does at present; or after this time where that is not told.
+    Written(Vec<Arc<Job>>, Duration),
     /// When there is a job.
     NewJob,
 }
@@ -101,7 +101,7 @@ impl Jobs {
         loop {
             match self.look_at_logs(&mut looked) {
                 Next::After(rest) => std::thread::sleep(rest),
-                Next::Written(logs) => wait_for_write(&logs, woken),
+                Next::Written(jobs, rest) => wait_for_write(&jobs, rest, woken),
                 Next::NewJob => drop(fd::wait_readable(&[woken.as_fd()], None)),
             }
             // A job that comes from here on is seen by the next look.
@@ -144,12 +144,10 @@ impl Jobs {
                 self.bus.emit(Event::DiskFull { path: self.run_dir.clone() });
             }
         }
-        if quiet && settled {
-            return Next::Written(running);
-        }
         // However many there are, this takes at most a fifth of a processor.
         let cost = clock::now().saturating_sub(start);
-        Next::After(rest.max(SHORTEST).max(cost * 4))
+        let rest = rest.max(SHORTEST).max(cost * 4);
+        if quiet && settled { Next::Written(running, rest) } else { Next::After(rest) }
     }
 
     fn running(&self) -> Vec<Arc<Job>> {
@@ -173,21 +171,20 @@ impl Jobs {
     }
 }
 
-/// Sleeps until one of these logs is written to or there is a new job.
-fn wait_for_write(jobs: &[Arc<Job>], woken: &OwnedFd) {
-    let start = clock::now();
+/// Sleeps until one of these logs is written to or there is a new job; where the kernel tells of no writes, and at least,
+/// for as long as after any look.
+fn wait_for_write(jobs: &[Arc<Job>], rest: Duration, woken: &OwnedFd) {
     let logs = || jobs.iter().filter_map(|job| job.log.as_deref());
     let size = || logs().filter_map(|log| log.symlink_metadata().ok()).map(|meta| meta.size()).sum::<u64>();
     let before = size();
     let watch = watch::create().filter(|watch| logs().all(|log| watch.next_write(log)));
-    let cost = clock::now().saturating_sub(start);
     // What was written before its file was watched is seen here.
     if let Some(watch) = watch
         && size() == before
     {
         fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(ASLEEP));
     }
-    std::thread::sleep(SHORTEST.max(cost * 4));
+    std::thread::sleep(rest);
 }
 
 struct Kept {

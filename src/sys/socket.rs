@@ -50,10 +50,15 @@ fn look_up(fd: &OwnedFd, addresses: &[SocketAddr]) -> nix::Result<bool> {
     for address in addresses {
         let mut id = [0; SOCKET_ID];
         id[..2].copy_from_slice(&address.port().to_be_bytes());
+        // Whoever connects to no address at all comes to the loopback (ip(7)).
         match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => id[4..8].copy_from_slice(&Ipv4Addr::LOCALHOST.octets()),
             IpAddr::V4(ip) => id[4..8].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) if ip.is_unspecified() => id[4..20].copy_from_slice(&Ipv6Addr::LOCALHOST.octets()),
             IpAddr::V6(ip) => id[4..20].copy_from_slice(&ip.octets()),
         }
+        // By the loopback interface, which is number 1: who is bound to it is meant, too.
+        id[36..40].copy_from_slice(&1u32.to_ne_bytes());
         // INET_DIAG_NOCOOKIE: whichever it is.
         id[40..].fill(0xff);
         requests.extend(request(NLM_F_REQUEST, family_of(*address), id));
@@ -286,8 +291,10 @@ mod tests {
         for (bound, asked, found) in [
             ("127.0.0.1:0", "127.0.0.1", true),
             ("127.0.0.1:0", "127.0.0.2", false),
+            ("127.0.0.1:0", "0.0.0.0", true),
             ("0.0.0.0:0", "127.0.0.1", true),
             ("[::1]:0", "::1", true),
+            ("[::1]:0", "::", true),
             ("[::1]:0", "127.0.0.1", false),
             ("[::]:0", "::1", true),
             // As long as the machine lets one socket serve both families, which is the default.
@@ -303,6 +310,14 @@ mod tests {
             );
             drop(server);
             assert_eq!(ask(asked, port), Some(false), "{bound} {asked}, closed");
+        }
+        // One that hears only what comes by the loopback interface. (Before Linux 5.7 that takes a capability.)
+        let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = server.local_addr().expect("bound").port();
+        let interface = std::ffi::OsString::from("lo");
+        if nix::sys::socket::setsockopt(&server, nix::sys::socket::sockopt::BindToDevice, &interface).is_ok()
+        {
+            assert_eq!(ask("127.0.0.1", port), Some(true));
         }
     }
 

@@ -89,9 +89,14 @@ fn is_order(c: char) -> bool {
 
 /// The report of a failure: cause, place, path to it, why, the logs that matter, the next edit.
 pub fn failure(failure: &Failure, style: Style) -> String {
+    told(&style.bad("error:"), failure, style)
+}
+
+/// The same with another word at its beginning.
+fn told(word: &str, failure: &Failure, style: Style) -> String {
     let mut text = String::new();
     let message = few_lines(&failure.message, FEW, "\n  ");
-    let _ = writeln!(text, "{} {message}", style.bad("error:"));
+    let _ = writeln!(text, "{word} {message}");
     if let Some(place) = &failure.place {
         excerpt(&mut text, place, style);
     }
@@ -530,10 +535,7 @@ pub fn print_failure(what: &Failure, style: Style) {
 
 /// What is not wrong, but is better done otherwise.
 pub fn print_warning(what: &Failure, style: Style) {
-    let error = style.bad("error:");
-    let text = failure(what, style);
-    let rest = text.strip_prefix(&error).unwrap_or(&text);
-    print_error(&format!("{}{rest}", style.warning("warning:")));
+    print_error(&told(&style.warning("warning:"), what, style));
 }
 
 /// Findings of a check for programs, on stdout.

@@ -1,5 +1,5 @@
-//! What a script says about itself, as plain data: the text at its top and the parameters that it asks for.
-//! Nothing of it needs the script to run.
+//! What a script says about itself, as plain data: the text at its top, the parameters that it asks for, and what it does
+//! from top to bottom. Nothing of it needs the script to run.
 
 use serde_json::Value;
 
@@ -28,6 +28,18 @@ pub struct Param {
     /// Where it is written out. Its type is the type of the parameter: true and false need no value, an array
     /// takes one value each time that the parameter is given.
     pub default: Option<Value>,
+}
+
+/// One thing that a script does, as far as its text says.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub line: usize,
+    /// `start`, `run`, `wait_http`, `postgres::start`.
+    pub call: String,
+    /// The name and the command, or what is waited for.
+    pub what: String,
+    /// `ready "/"`, `needs db`, `at most 30s`.
+    pub facts: Vec<String>,
 }
 
 impl Manual {

@@ -571,17 +571,10 @@ pub fn plan(options: &Options) -> Option<i32> {
     if !options.plan {
         return None;
     }
-    let steps = match host::plan(&options.source, &options.include) {
-        Ok(steps) => steps,
-        Err(failure) => return Some(failed(&failure, options.color)),
-    };
-    let mut text = format!("{} would do, from top to bottom:\n", options.source);
-    for host::Step { line, call, what, facts } in steps {
-        let facts = if facts.is_empty() { String::new() } else { format!("   ({})", facts.join("; ")) };
-        let step = format!("{line:>4}  {call:<11} {what}{facts}");
-        text += &format!("{}\n", step.trim_end());
+    match host::plan(&options.source, &options.include) {
+        Ok(steps) => Some(report::plan(&options.source.to_string(), &steps)),
+        Err(failure) => Some(failed(&failure, options.color)),
     }
-    Some(report::print(&text))
 }
 
 /// What completes the parameters of a script: of one that cannot be read, nothing.

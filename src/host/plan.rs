@@ -1,20 +1,9 @@
 //! `bgjobs script -n`: what a script starts, what waits for what, and how long at most, read from its text. Nothing is
 //! started or evaluated: what is computed shows as `…`, and what stands in a branch or a loop is listed as if it ran once.
 
+use crate::manual::Step;
 use crate::words::quote;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
-
-/// One thing that the script does.
-#[derive(Clone, Debug)]
-pub struct Step {
-    pub line: usize,
-    /// `start`, `run`, `wait_http`, `postgres::start`.
-    pub call: String,
-    /// The name and the command, or what is waited for.
-    pub what: String,
-    /// `ready "/"`, `needs db`, `at most 30s`.
-    pub facts: Vec<String>,
-}
 
 const STARTS: &[&str] = &["spawn", "start"];
 const RUNS: &[&str] = &["run", "try_run", "output"];

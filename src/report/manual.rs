@@ -1,7 +1,7 @@
 //! What a script says about itself: `bgjobs script FILE --help` and `bgjobs scripts`.
 
 use super::text::{print, print_json};
-use crate::manual::{Manual, Param};
+use crate::manual::{Manual, Param, Step};
 use crate::words::{columns, filled, folded};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -127,4 +127,15 @@ fn object(it: &Manual) -> Value {
     };
     let params: Vec<Value> = it.params.iter().map(param).collect();
     json!({"name": it.name, "sentence": it.sentence(), "about": it.about, "params": params})
+}
+
+/// `bgjobs script -n FILE`.
+pub fn plan(name: &str, steps: &[Step]) -> i32 {
+    let mut text = format!("{name} would do, from top to bottom:\n");
+    for Step { line, call, what, facts } in steps {
+        let facts = if facts.is_empty() { String::new() } else { format!("   ({})", facts.join("; ")) };
+        let step = format!("{line:>4}  {call:<11} {what}{facts}");
+        text += &format!("{}\n", step.trim_end());
+    }
+    print(&text)
 }

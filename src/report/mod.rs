@@ -10,7 +10,7 @@ mod terminal;
 mod text;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
-pub use manual::{manual, params, scripts};
+pub use manual::{manual, params, plan, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use pager::page;
 pub use runs::{

@@ -31,16 +31,12 @@
 //! sys/     system calls; the only folder with `unsafe`
 //! ```
 //!
-//! Imports point downward only: `main → cli, guard, run, sweep, doctor`; `guard → run`;
-//! `run → host → probe → jobs → sys`; `guard, run, sweep → runs → jobs, rundir`; `rundir → sys`;
-//! `run → report → event → sys`; `run, host → suite → event`; `cli, host → builtin`; `host → api → words`; `cli, host, jobs, report → words → sys`; `cli, guard, doctor, report → isolate → sys`; nothing imports `report` but `guard`,
-//! `run`, `sweep` and `doctor`; `host` does not touch `sys`,
-//! `jobs` neither `probe` nor `host`, `sys` nobody. A test checks this.
+//! Imports point downward only; which room may import which stands in one table, `MAY_IMPORT` in tests/it/tidy.rs, by
+//! which a test checks it.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers and parent-death signals");
 
-#[allow(dead_code, reason = "the namespaces are described one by one")]
 mod api;
 mod builtin;
 mod cli;

@@ -22,7 +22,7 @@
 //! Rust is written `r#override`. The Rust type of a field says how a value is read and judged: `Duration`, `Size`,
 //! `Port`, `Regex`, `Within<1, 10>`, `bool`, `String` …, see the list in src/host/kinds.rs. A field without `=` and with a
 //! type `Option<T>` is `None` unless it is given.
-//! `Nested<T>` is an option map in an option, `OneOrMore<T>` a value or an array of them, `MapOf<T>` a map with any keys.
+//! `OneOrMore<T>` is a value or an array of them, `MapOf<T>` a map with any keys.
 //!
 //! # How to describe a function
 //!
@@ -189,14 +189,6 @@ impl Function {
         let in_params = |form: &Form| form.params.iter().find_map(|param| of(param.kind));
         self.forms.iter().find_map(|form| form.options.or_else(|| in_params(form)))
     }
-
-    pub fn sentence(&self) -> String {
-        let text = text_of(self.doc);
-        text.split_once(". ").map_or_else(
-            || text.lines().next().unwrap_or_default().to_owned(),
-            |(first, _)| format!("{first}."),
-        )
-    }
 }
 
 impl Type {
@@ -336,4 +328,9 @@ pub fn functions() -> &'static [(&'static str, &'static Function)] {
 /// All of a name: methods of several types may have the same.
 pub fn named(name: &str) -> impl Iterator<Item = &'static Function> {
     functions().iter().map(|(_, function)| *function).filter(move |function| function.name == name)
+}
+
+/// The names of the options of all functions of a name, in the order of their descriptions.
+pub fn option_names(name: &str) -> impl Iterator<Item = &'static str> {
+    named(name).filter_map(Function::options).flat_map(Options::all).map(|option| option.name)
 }

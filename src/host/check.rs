@@ -19,12 +19,6 @@ const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
 /// Functions that run a closure whose errors they catch.
 const CATCHING: &[&str] = &["attempt", "assert_throws"];
 
-/// The names of the options of a function.
-pub fn option_names(function: &str) -> impl Iterator<Item = &'static str> {
-    let described = api::named(function).filter_map(api::Function::options).flat_map(Options::all);
-    described.map(|option| option.name)
-}
-
 /// All that is wrong with a script and with what it imports.
 fn findings(
     engine: &Engine,

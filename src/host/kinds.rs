@@ -4,7 +4,6 @@
 //! A kind of one namespace alone (the answer of a mock) implements [`Typed`] and [`FromValue`] beside its namespace, out
 //! of the types of the description; what the check says of it is then said by [`literal`].
 
-use super::described::FromOpts;
 use super::error::{Fallible, ScriptError};
 use super::job::Job;
 use super::value::{self, Opts};
@@ -312,20 +311,6 @@ impl<T: FromValue> FromValue for OneOrMore<T> {
             Some(list) => list.iter().map(|one| T::from_value(one, what)).collect::<Fallible<_>>().map(Self),
             None => Ok(Self(vec![T::from_value(value, what)?])),
         }
-    }
-}
-
-/// An option map in an option.
-#[derive(Clone, Debug)]
-pub struct Nested<T>(pub T);
-
-impl<T: FromOpts> Typed for Nested<T> {
-    const TYPE: Type = Type::Options(T::OPTIONS);
-}
-
-impl<T: FromOpts> FromValue for Nested<T> {
-    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
-        T::read(&Opts::described(what, value, T::OPTIONS)?).map(Self)
     }
 }
 

@@ -254,12 +254,15 @@ impl FromValue for OwnPort {
     }
 }
 
+/// What a process can end with (exit(3)).
+const CODE: Type = Type::Int(0, 255);
+
 /// The option `expect_exit`.
 #[derive(Clone, Debug)]
 pub struct Ends(Expect);
 
 impl Typed for Ends {
-    const TYPE: Type = Type::Either(&[Type::Bool, i64::TYPE, Type::List(&i64::TYPE)]);
+    const TYPE: Type = Type::Either(&[Type::Bool, CODE, Type::List(&CODE)]);
 }
 
 impl FromValue for Ends {
@@ -269,8 +272,8 @@ impl FromValue for Ends {
             return Ok(Self(if any { Expect::AnyEnd } else { Expect::NoEnd }));
         }
         let OneOrMore(codes) = OneOrMore::<i64>::from_value(value, what)?;
-        // One that no process can end with is never met.
-        Ok(Self(Expect::Codes(codes.into_iter().filter_map(|code| i32::try_from(code).ok()).collect())))
+        let codes = codes.into_iter().filter_map(|code| i32::try_from(code).ok());
+        Ok(Self(Expect::Codes(codes.collect())))
     }
 }
 

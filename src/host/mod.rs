@@ -56,7 +56,6 @@ mod hints;
 mod http;
 mod import;
 mod job;
-#[allow(dead_code, reason = "the namespaces are described one by one")]
 mod kinds;
 mod launch;
 mod load;
@@ -89,7 +88,6 @@ mod warnings;
 
 pub use pages::{brief, entries_as_json, overview, pages, search};
 pub use parallel::STACK;
-pub use plan::Step;
 pub use reference::reference;
 pub use runtime::{Options, Session};
 pub use script::{Script, built_in, built_in_text, check, findings, manual, plan, scripts_of};

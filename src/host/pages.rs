@@ -7,6 +7,7 @@ use super::engine::NAMESPACES;
 use super::error::Kind;
 use super::reference;
 use super::signature::{self, Signature};
+use crate::api;
 use crate::builtin::MODULES;
 use crate::event::Failure;
 use crate::exit;
@@ -354,7 +355,7 @@ fn option_names(entry: &Entry) -> Vec<String> {
     }
     let listed = entry.text.lines().filter_map(|line| line.trim_start().strip_prefix("* `"));
     let listed = listed.filter_map(|rest| rest.split_once("`: ").map(|(name, _)| name));
-    let known = super::check::option_names(entry.last()).map(str::to_owned);
+    let known = api::option_names(entry.last()).map(str::to_owned);
     let mut names: Vec<String> = Vec::new();
     for name in listed.map(str::to_owned).chain(known) {
         if !names.contains(&name) {
@@ -798,7 +799,7 @@ fn brief_option_list(entry: &Entry) -> Vec<String> {
         depth = indent;
     }
     close(&mut shown, depth);
-    let more = super::check::option_names(entry.last()).filter(|name| !named.contains(name));
+    let more = api::option_names(entry.last()).filter(|name| !named.contains(name));
     if !entry.property {
         shown.extend(more.map(str::to_owned));
     }

@@ -275,7 +275,7 @@ pub fn check(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failu
 }
 
 /// Compiles and checks, and tells what it would do; runs nothing.
-pub fn plan(source: &Source, include: &[PathBuf]) -> Result<Vec<plans::Step>, Failure> {
+pub fn plan(source: &Source, include: &[PathBuf]) -> Result<Vec<crate::manual::Step>, Failure> {
     let loaded = load(source, "script")?;
     Ok(plans::plan(&compile(&engine(include), &loaded)?))
 }

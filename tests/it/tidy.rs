@@ -31,7 +31,7 @@ fn room(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// What each room may import, besides itself. The map in src/main.rs says the same in words.
+/// What each room may import, besides itself. The map in src/main.rs says what they are for.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli", "guard", "host", "mock", "report", "run", "starter", "sweep", "doctor"]),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),

@@ -4,7 +4,7 @@
 //!
 //! # How to describe the options of a function
 //!
-//! In the file of its namespace, with `options!` (src/host/describe.rs has the grammar and two examples):
+//! In the file of its namespace, with `options!` (src/host/value/describe.rs has the grammar and two examples):
 //!
 //! ```text
 //! options! {
@@ -20,7 +20,7 @@
 //!
 //! That is the struct with typed fields, its description (`WaitFile::OPTIONS`), and its reading. A name that is a word of
 //! Rust is written `r#override`. The Rust type of a field says how a value is read and judged: `Duration`, `Size`,
-//! `Port`, `Regex`, `Within<1, 10>`, `bool`, `String` …, see the list in src/host/kinds.rs. A field without `=` and with a
+//! `Port`, `Regex`, `Within<1, 10>`, `bool`, `String` …, see the list in src/host/value/kinds.rs. A field without `=` and with a
 //! type `Option<T>` is `None` unless it is given.
 //! `OneOrMore<T>` is a value or an array of them, `MapOf<T>` a map with any keys.
 //!

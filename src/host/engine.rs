@@ -1,14 +1,17 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
-use super::described::Entry;
-use super::{
-    assert, command, data, described, env, error, failure, flow, fs, hints, http, import, job, load, method,
-    mock, module, number, parallel, param, port, position, runtime, test, text, wait,
-};
 use crate::api;
 use crate::event::Event;
-use crate::jobs;
-use crate::jobs::strand;
+use crate::host::explain::{failure, hints, method};
+use crate::host::functions::{
+    assert, command, data, env, flow, fs, http, job, load, mock, module, number, parallel, param, port,
+    position, test, text, wait,
+};
+use crate::host::run::runtime;
+use crate::host::source::import;
+use crate::host::value::described::{self, Entry};
+use crate::host::value::error;
+use crate::jobs::{self, strand};
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::PathBuf;
 use std::time::Duration;

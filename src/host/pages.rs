@@ -4,13 +4,13 @@
 //! answered with the entries that it may mean. Nothing is described here.
 
 use super::engine::NAMESPACES;
-use super::error::Kind;
 use super::reference;
-use super::signature::{self, Signature};
 use crate::api;
 use crate::builtin::MODULES;
 use crate::event::Failure;
 use crate::exit;
+use crate::host::explain::signature::{self, Signature};
+use crate::host::value::error::Kind;
 use crate::words::{filled, nearest};
 use rhai::Engine;
 use serde_json::{Value, json};

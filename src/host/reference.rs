@@ -1,12 +1,12 @@
 //! The reference of all script functions and modules, as Markdown, from their own documentation.
 
 use super::engine::{NAMESPACES, Namespace};
-use super::signature::{Known, Signature};
-use super::value;
 use crate::api::{self, Function, Opt, Options};
 use crate::builtin::MODULES;
 use crate::event::Failure;
 use crate::exit;
+use crate::host::explain::signature::{Known, Signature};
+use crate::words;
 use rhai::Engine;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -58,8 +58,8 @@ pub fn module_reference(name: &str) -> Result<String, Failure> {
     let known = |(known, _): &&(&str, &str)| *known == wanted || known.strip_prefix("std/") == Some(wanted);
     let Some((name, source)) = MODULES.iter().find(known) else {
         let names: Vec<&str> = MODULES.iter().map(|(name, _)| *name).collect();
-        let near = value::nearest(wanted, names.iter().copied())
-            .or_else(|| value::nearest(&format!("std/{wanted}"), names.iter().copied()));
+        let near = words::nearest(wanted, names.iter().copied())
+            .or_else(|| words::nearest(&format!("std/{wanted}"), names.iter().copied()));
         return Err(Failure {
             code: exit::USAGE,
             message: format!("there is no module `{wanted}` in the standard library"),

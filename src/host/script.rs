@@ -1,22 +1,24 @@
 //! Load, check, run, `on_exit`.
 
+use super::check as checks;
 use super::engine::engine;
-use super::import::without_shebang;
-use super::job::{Job, view};
-use super::plan as plans;
-use super::runtime::{self, Runtime, Session};
-use super::warnings;
-use super::{captured, check as checks, command, error, failure, hints, param, utf8, value, wait as waits};
 use crate::builtin;
 use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
+use crate::host::check::{plan as plans, warnings};
+use crate::host::explain::{failure, hints};
+use crate::host::functions::job::{Job, view};
+use crate::host::functions::{command, param, wait as waits};
+use crate::host::run::runtime::{self, Runtime, Session};
+use crate::host::source::captured;
+use crate::host::source::import::without_shebang;
+use crate::host::value::{error, utf8};
 use crate::jobs::control::lock;
-use crate::jobs::patient;
-use crate::jobs::{self, State};
+use crate::jobs::{self, State, patient};
 use crate::manual::Manual;
 use crate::probe::background::Background;
-use crate::words::quote;
+use crate::words::{self, quote};
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -164,7 +166,7 @@ fn unknown_script(name: &str, command: &str) -> Failure {
     // With its extension and its directory a name is as near as without.
     let plain = |name: &str| name.rsplit('/').next().unwrap_or(name).trim_end_matches(".rhai").to_owned();
     let names: Vec<String> = candidates.iter().map(|name| plain(name)).collect();
-    let near = value::nearest(&plain(name), names.iter().map(String::as_str));
+    let near = words::nearest(&plain(name), names.iter().map(String::as_str));
     if let Some(near) = near.and_then(|near| names.iter().position(|name| name == near)) {
         let near = &candidates[near];
         let remark = if builtin::script(near).is_some() { "   (which is built in)" } else { "" };
@@ -190,7 +192,7 @@ fn files_like(path: &Path) -> Vec<String> {
         .filter(|entry| entry.is_dir())
         .filter_map(|dir| Some(dir.file_name()?.to_str()?.to_owned()));
     let dirs: Vec<String> = dirs.collect();
-    let near = value::nearest(&last.to_string_lossy(), dirs.iter().map(String::as_str));
+    let near = words::nearest(&last.to_string_lossy(), dirs.iter().map(String::as_str));
     let there = near.map(|near| above.join(near).join(name)).filter(|file| file.is_file());
     there.map(|file| file.display().to_string()).into_iter().collect()
 }

@@ -1,0 +1,134 @@
+//! Errors of scenario scripts that are built in: they are told of what the caller has typed, not of a source that is
+//! not the caller's.
+
+use crate::builtin;
+use crate::event::{Failure, Place};
+use crate::host::functions::param;
+use crate::host::run::runtime;
+use std::path::Path;
+
+/// The script of this run with its arguments, when it is one that is built in.
+fn built_in() -> Option<(&'static str, &'static str, &'static [String])> {
+    let options = &runtime::running()?.options;
+    let name = options.source.as_str();
+    let is_file = Path::new(name).exists() && !Path::new(name).is_dir();
+    let text = builtin::script(name).filter(|_| !is_file)?;
+    Some((name, text, &options.args))
+}
+
+/// Puts the option that an error comes from in the place of the line of a built-in script.
+pub fn tell_of_option(failure: &mut Failure) {
+    let Some((name, text, args)) = built_in() else { return };
+    let own = format!("{name}:");
+    failure.trail.retain(|frame| !frame.contains(&own) && !frame.contains("std/"));
+    let Some(place) = failure.place.take_if(|place| place.file == name) else { return };
+    let given = param::given(args);
+    let found = option_of(failure, &place.text, text, &given);
+    failure.place = found.map(|(name, value)| Place {
+        file: typed(name, value),
+        line: 0,
+        column: 0,
+        text: String::new(),
+        width: 0,
+    });
+}
+
+/// As it was typed: `--cmd "npm start"`.
+fn typed(name: &str, value: &str) -> String {
+    const MOST: usize = 80;
+    let mut short: String = value.chars().take(MOST).collect();
+    if short.len() < value.len() {
+        short.push('…');
+    }
+    let plain = |c: char| c.is_alphanumeric() || "_./:=@%+,-".contains(c);
+    let quoted = if !short.is_empty() && short.chars().all(plain) { short } else { format!("{short:?}") };
+    format!("--{name} {quoted}")
+}
+
+type Given = (String, String);
+
+/// Which of the options that were given an error is about: the one that it names, one whose value it has, or the first
+/// that the failing line uses.
+fn option_of<'g>(
+    failure: &Failure,
+    line: &str,
+    script: &str,
+    given: &'g [Given],
+) -> Option<(&'g str, &'g str)> {
+    let message = failure.message.as_str();
+    let pair = |one: &'g Given| (one.0.as_str(), one.1.as_str());
+    if let Some(at) = message.find("--") {
+        let name: String =
+            message[at + 2..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        if !name.is_empty() {
+            let named = || given.iter().filter(|(given, _)| *given == name);
+            let exact = named().find(|(_, value)| !value.is_empty() && message.contains(value.as_str()));
+            return exact.or_else(|| named().next()).map(pair);
+        }
+    }
+    let telling = |value: &str| value.len() > 1 && value.contains(|c: char| c.is_alphabetic());
+    let in_text = |text: &str| {
+        let has = |(_, value): &&Given| {
+            // `NAME=COMMAND`
+            let behind = value.split_once('=').map_or("", |(_, behind)| behind);
+            telling(value) && text.contains(value.as_str()) || telling(behind) && text.contains(behind)
+        };
+        given.iter().filter(has).max_by_key(|(_, value)| value.len())
+    };
+    if let Some(found) = in_text(message).or_else(|| failure.notes.iter().find_map(|note| in_text(note))) {
+        return Some(pair(found));
+    }
+    let used = |(name, _): &&Given| position_of_word(line, variable(script, name)?);
+    given
+        .iter()
+        .filter_map(|one| Some((used(&one)?, one)))
+        .min_by_key(|(at, _)| *at)
+        .map(|(_, one)| pair(one))
+}
+
+/// The variable that holds a parameter.
+fn variable<'s>(script: &'s str, name: &str) -> Option<&'s str> {
+    let call = format!(" = param(\"{name}\"");
+    let line = script.lines().find(|line| line.contains(&call))?;
+    line.split(&call).next()?.strip_prefix("let ")
+}
+
+fn position_of_word(line: &str, word: &str) -> Option<usize> {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '"';
+    line.match_indices(word)
+        .map(|(at, _)| at)
+        .find(|at| !line[..*at].ends_with(is_part) && !line[at + word.len()..].starts_with(is_part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_of_the_option_that_it_comes_from() {
+        let given = [("cmd", "npm strat"), ("url", "http://localhost:3000/health"), ("test", "npm tets")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let script = builtin::script("serve-and-test").expect("is there");
+        let line = "let server = start(\"server\", cmd, #{port: if free { \"free\" }, ready: url});";
+        let of = |message: &str, note: &str, line: &str| {
+            let failure =
+                Failure { message: message.to_owned(), notes: vec![note.to_owned()], ..Failure::default() };
+            option_of(&failure, line, script, &given).map(|(name, _)| name.to_owned())
+        };
+        assert_eq!(of("job `server` died (exit 1)", "command: npm strat", line).as_deref(), Some("cmd"));
+        assert_eq!(of("start: program `npm` not found", "", line).as_deref(), Some("cmd"));
+        assert_eq!(
+            of("timed out waiting for http://localhost:3000/health", "", line).as_deref(),
+            Some("url")
+        );
+        assert_eq!(
+            of("run: `npm tets` failed", "", "run(test, #{env: #{URL: base}});").as_deref(),
+            Some("test")
+        );
+        assert_eq!(of("run: cut…", "", "run(test, #{env: #{URL: base}});").as_deref(), Some("test"));
+        assert_eq!(of("--url is \"x\", not URL|/PATH", "", "").as_deref(), Some("url"));
+        assert_eq!(of("missing --sql", "", line), None);
+        assert_eq!(typed("cmd", "npm start"), "--cmd \"npm start\"");
+        assert_eq!(typed("url", "/health"), "--url /health");
+    }
+}

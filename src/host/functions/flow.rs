@@ -1,0 +1,362 @@
+//! The flow of the script itself: messages, time, ending, trying again.
+
+use super::parallel;
+use crate::event::Event;
+use crate::exit;
+use crate::host::explain::failure;
+use crate::host::run::runtime::{Hook, rt};
+use crate::host::source::captured;
+use crate::host::value;
+use crate::host::value::describe::function;
+use crate::host::value::described::Entry;
+use crate::host::value::error::{self, Fallible, Kind, Origin, ScriptError, terminated};
+use crate::jobs;
+use crate::jobs::control::Halt;
+use crate::probe::{Attempt, Failed, Wait};
+use rhai::plugin::*;
+use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
+use std::time::Duration;
+
+pub const FUNCTIONS: &[Entry] = &[RETRY];
+
+function! {
+    /// Calls a closure up to `n` times, waiting for `delay` in between, until it does not throw, and does not return
+    /// `false`; returns its value. After the last attempt its error is thrown. Errors of the kinds
+    /// `command_failed`, `http`, `io` and `assertion`, and what the script itself throws, mean *not yet*; a mistake
+    /// in the script, or a job that dies, ends it at once.
+    ///
+    /// ```rhai
+    /// let tries = 0;
+    /// let value = retry(5, "1ms", || {
+    ///     tries += 1;
+    ///     if tries < 3 { fail("not yet") }
+    ///     "done"
+    /// });
+    /// assert_eq(value, "done");
+    /// ```
+    RETRY = "retry" -> Dynamic {
+        (n: i64, delay: Duration, closure: FnPtr) => retry;
+    }
+}
+
+pub fn register(engine: &mut Engine) {
+    engine.register_global_module(rhai::exported_module!(functions).into());
+    parallel::register(engine);
+}
+
+#[export_module]
+mod functions {
+    /// Writes a line to stderr, among the events of the run.
+    ///
+    /// ```rhai
+    /// log("loading the fixtures");
+    /// ```
+    #[rhai_fn(name = "log", return_raw)]
+    pub fn log(ctx: NativeCallContext, msg: Dynamic) -> Fallible<()> {
+        rt().checkpoint()?;
+        rt().emit(Event::Log(super::text(&ctx, &msg)));
+        Ok(())
+    }
+
+    /// Writes a warning to stderr; the run goes on and its result is not changed.
+    ///
+    /// ```rhai
+    /// warn("no cache: this will be slow");
+    /// ```
+    #[rhai_fn(name = "warn", return_raw)]
+    pub fn warn(ctx: NativeCallContext, msg: Dynamic) -> Fallible<()> {
+        rt().checkpoint()?;
+        rt().warn(super::text(&ctx, &msg));
+        Ok(())
+    }
+
+    /// Ends the run with exit code 0: `on_exit` closures run, jobs are stopped. It cannot be caught, and works the
+    /// same in functions, closures and modules.
+    ///
+    /// ```rhai
+    /// if args().is_empty() { exit(); }
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit() -> Fallible<()> {
+        super::leave(0)
+    }
+
+    /// Ends the run with this exit code, 0 to 255.
+    ///
+    /// ```rhai
+    /// if cwd() == "/" { exit(3); }
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_code(code: i64) -> Fallible<()> {
+        super::leave(code)
+    }
+
+    /// Ends the run: true is exit code 0, false is 1.
+    ///
+    /// ```rhai
+    /// let ok = 1 + 1 == 2;
+    /// exit(ok);
+    /// ```
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_bool(ok: bool) -> Fallible<()> {
+        super::leave(i64::from(!ok))
+    }
+
+    // Rhai's own takes any value, and would be found for what the others do not take.
+    #[rhai_fn(name = "exit", return_raw)]
+    pub fn exit_wrong(code: Dynamic) -> Fallible<()> {
+        Err(super::no_exit_code(&code).into())
+    }
+
+    /// Runs a closure without parameters at the end of the run, however it ends, before the jobs are stopped; the
+    /// last one first. All of them together have 10 s.
+    ///
+    /// ```rhai
+    /// on_exit(|| log("cleaning up"));
+    /// ```
+    #[rhai_fn(name = "on_exit", return_raw)]
+    pub fn on_exit(ctx: NativeCallContext, closure: FnPtr) -> Fallible<()> {
+        super::at_end(&ctx, closure)
+    }
+
+    /// Calls a closure and returns `#{ok, value, error}`: what it returned, or the error that it threw, with
+    /// `.error.kind` and `.error.message`. `exit` and an interrupt pass through.
+    ///
+    /// ```rhai
+    /// let r = attempt(|| read_file("/no/such/file"));
+    /// if !r.ok { log(r.error.message); }
+    /// ```
+    #[rhai_fn(name = "attempt", return_raw)]
+    pub fn attempt(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Map> {
+        super::attempted(&ctx, &closure)
+    }
+
+    /// Waits for a time such as `"500ms"`, or a number of seconds. A job that dies meanwhile ends it with an error
+    /// of kind `job_died`.
+    ///
+    /// ```rhai
+    /// sleep("5ms");
+    /// ```
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep(duration: Dynamic) -> Fallible<()> {
+        super::rest(value::duration(&duration, "sleep")?, "`sleep`")
+    }
+
+    // Rhai's own take exactly these two types, and an exact match is found first.
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep_seconds(seconds: i64) -> Fallible<()> {
+        super::rest(value::duration(&seconds.into(), "sleep")?, "`sleep`")
+    }
+
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep_fraction(seconds: f64) -> Fallible<()> {
+        super::rest(value::duration(&seconds.into(), "sleep")?, "`sleep`")
+    }
+
+    /// Milliseconds since the run started.
+    ///
+    /// ```rhai
+    /// let before = elapsed_ms();
+    /// sleep("2ms");
+    /// assert(elapsed_ms() - before >= 2);
+    /// ```
+    #[rhai_fn(name = "elapsed_ms")]
+    pub fn elapsed_ms() -> i64 {
+        let since = jobs::now().saturating_sub(rt().options.started);
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Always an error: a time has its unit in its name.
+    #[rhai_fn(name = "elapsed", return_raw)]
+    pub fn elapsed() -> Fallible<i64> {
+        Err(ScriptError::usage("there is no `elapsed()`: a time has its unit in the name")
+            .hint("elapsed_ms()   (milliseconds since the run started)")
+            .into())
+    }
+
+    /// Always an error: a time has its unit in its name.
+    #[rhai_fn(get = "duration", return_raw)]
+    pub fn duration(value: &mut Dynamic) -> Fallible<i64> {
+        let what = value::type_name(value).to_owned();
+        Err(ScriptError::usage("there is no `.duration`: a time has its unit in the name")
+            .note(format!("asked of a value of type {what}"))
+            .hint(".ms   (milliseconds; of a job: .uptime_ms)")
+            .into())
+    }
+}
+
+/// A value as `print` shows it.
+fn text(ctx: &NativeCallContext, value: &Dynamic) -> String {
+    if value.is_string() {
+        return value.to_string();
+    }
+    if value.is_unit() {
+        return "()".to_owned();
+    }
+    let own = ctx.call_native_fn::<ImmutableString>("to_string", (value.clone(),));
+    own.map_or_else(|_| value.to_string(), |text| text.to_string())
+}
+
+fn no_exit_code(code: &Dynamic) -> ScriptError {
+    ScriptError::usage(format!("exit: {} is no exit code", value::show(code)))
+        .note("an exit code is a whole number from 0 to 255, or true (0) or false (1)")
+}
+
+fn leave(code: i64) -> Fallible<()> {
+    rt().checkpoint()?;
+    let code = i32::from(u8::try_from(code).map_err(|_| no_exit_code(&code.into()))?);
+    if rt().control().closing() {
+        // The script has ended, perhaps by an error: nothing may turn that into a success.
+        return Err(ScriptError::usage(format!(
+            "exit({code}) comes too late in an on_exit closure: the run's exit code is decided"
+        ))
+        .into());
+    }
+    if code == exit::OK {
+        // It says that all went well; once the script is halted there is no time to see whether it did.
+        rt().jobs.look_for_failures_to_the_end();
+    }
+    rt().control().halt(Halt::Exit(code));
+    Err(terminated())
+}
+
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
+    rt().checkpoint()?;
+    if let Some(params) = captured::parameters(&closure).filter(|params| *params > 0) {
+        let plural = if params == 1 { "a parameter" } else { "parameters" };
+        return Err(ScriptError::usage(format!("on_exit: its closure takes {plural}, but gets none"))
+            .hint("on_exit(|| …)")
+            .into());
+    }
+    let hook = Hook { closure, context: ctx.store_data() };
+    jobs::control::lock(&rt().hooks).push(hook);
+    rt().control().expect_hooks();
+    Ok(())
+}
+
+/// Whether nothing in the script may stop this error on its way.
+pub fn passes_through(error: &EvalAltResult) -> bool {
+    rt().control().halted() || !error.unwrap_inner().is_catchable()
+}
+
+fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
+    rt().checkpoint()?;
+    let (ok, value, error) = match closure.call_within_context::<Dynamic>(ctx, ()) {
+        Ok(value) => (true, value, Dynamic::UNIT),
+        Err(error) if passes_through(&error) => return Err(error),
+        Err(error) => (false, Dynamic::UNIT, caught(&error, ctx.call_source().unwrap_or_default())),
+    };
+    Ok(Map::from([("ok".into(), ok.into()), ("value".into(), value), ("error".into(), error)]))
+}
+
+/// An error as a value on which `.kind` and `.message` always work: what was thrown if it has them, an error object
+/// otherwise.
+pub fn caught(error: &EvalAltResult, source: &str) -> Dynamic {
+    let thrown = match error.unwrap_inner() {
+        EvalAltResult::ErrorRuntime(value, _) => value.flatten_clone(),
+        _ => Dynamic::UNIT,
+    };
+    let failure = failure::describe(error, source);
+    let origin = || Some(Box::new(Origin { place: failure.place.clone(), trail: failure.trail.clone() }));
+    if let Some(mut object) = thrown.clone().try_cast::<ScriptError>() {
+        object.origin = origin();
+        return Dynamic::from(object);
+    }
+    if let Some(mut map) = thrown.clone().try_cast::<Map>() {
+        map.entry("message".into()).or_insert_with(|| failure.message.clone().into());
+        return map.into();
+    }
+    let mut object = ScriptError::new(Kind::Script, failure.message.clone());
+    object.notes.clone_from(&failure.notes);
+    object.hint.clone_from(&failure.hint);
+    object.origin = origin();
+    if let Some(place) = &failure.place {
+        object = object.fact("line", i64::try_from(place.line).unwrap_or(0));
+    }
+    if !thrown.is_unit() {
+        object = object.fact("value", thrown);
+    }
+    Dynamic::from(object)
+}
+
+/// Waits, but not beyond the death of a job or the end of the run.
+fn rest(time: Duration, what: &str) -> Fallible<()> {
+    rt().checkpoint()?;
+    let mut wait = Wait::new(&rt().jobs);
+    wait.timeout = Some(time);
+    wait.interval = Some(time);
+    match wait.run::<(), ()>(|| Attempt::NotYet(String::new())) {
+        Ok(()) | Err(Failed::Timeout { .. }) => {
+            rt().jobs.waited();
+            Ok(())
+        }
+        Err(Failed::Died(job, death)) => Err(error::death(&job, &death, Some(what)).into()),
+        Err(Failed::Ended(job, status)) => Err(error::job_died(&job, status, Some(what)).into()),
+        Err(Failed::Halted | Failed::AllEnded | Failed::Never(())) => Err(terminated()),
+    }
+}
+
+fn retry(ctx: &NativeCallContext, n: i64, delay: Duration, closure: FnPtr) -> Fallible<Dynamic> {
+    rt().checkpoint()?;
+    if n < 1 {
+        return Err(ScriptError::usage(format!("retry: {n} attempts? at least 1")).into());
+    }
+    let mut attempt = 1;
+    loop {
+        let last = attempt == n;
+        match closure.call_within_context::<Dynamic>(ctx, ()) {
+            Err(error) if last && not_yet(&error).is_some() => return Err(after(error, n)),
+            Err(error) if not_yet(&error).is_none() => return Err(error),
+            Ok(value) if value.as_bool() != Ok(false) => return Ok(value),
+            Ok(_) if last => {
+                let attempts =
+                    if n == 1 { "its attempt".to_owned() } else { format!("the last of {n} attempts") };
+                let message = format!("retry: {attempts} returned false");
+                return Err(ScriptError::new(Kind::Assertion, message).into());
+            }
+            Ok(_) | Err(_) => {}
+        }
+        rest(delay, "the next attempt of `retry`")?;
+        attempt += 1;
+    }
+}
+
+/// The first line of an error that means *not yet*, in `retry`, `wait_until`, `eventually` and `ready`: one of a kind
+/// that says so, or what the script itself threw. A mistake in the script is none, nor is a job that died.
+pub fn not_yet(error: &EvalAltResult) -> Option<String> {
+    if passes_through(error) {
+        return None;
+    }
+    let EvalAltResult::ErrorRuntime(thrown, _) = error.unwrap_inner() else { return None };
+    let message = match error::thrown(thrown) {
+        Some(error) if error.kind.is_not_yet() => error.message,
+        Some(_) => return None,
+        None => failure::thrown(thrown),
+    };
+    Some(message.lines().next().unwrap_or_default().to_owned())
+}
+
+/// Changes the error object that was thrown, if it is one or a map that counts as one.
+pub fn change(error: &mut EvalAltResult, change: impl FnOnce(&mut ScriptError)) {
+    let mut inner = error;
+    while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) =
+        inner
+    {
+        inner = next;
+    }
+    if let EvalAltResult::ErrorRuntime(thrown, _) = inner
+        && let Some(mut error) = error::thrown(thrown)
+    {
+        change(&mut error);
+        *thrown = Dynamic::from(error);
+    }
+}
+
+/// The last error, with the number of attempts.
+fn after(mut error: Box<EvalAltResult>, attempts: i64) -> Box<EvalAltResult> {
+    change(&mut error, |error| {
+        error.notes.push(format!("retry: all {attempts} attempts failed; this is the last one"));
+    });
+    error
+}

@@ -1,0 +1,481 @@
+//! Files and directories. Relative paths start from `cwd()`. What fails is an error of kind `io` with the path.
+
+use crate::host::run::runtime::rt;
+use crate::host::value::describe::{function, options};
+use crate::host::value::described::Entry;
+use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::{self, utf8};
+use crate::jobs::{patient, spec};
+use crate::rundir;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Engine};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// As much text as a script's string may hold.
+const LARGEST: u64 = 64 << 20;
+
+pub const FUNCTIONS: &[Entry] = &[TEMP_DIR];
+
+options! {
+    /// What a new directory can be told.
+    struct TempDir {
+        /// The user that it belongs to; only root can give it away.
+        user: Option<String>, default "who runs bgjobs", also owner;
+    }
+}
+
+function! {
+    /// Creates a fresh, empty directory that only its owner may enter, and returns its path, short enough for Unix
+    /// sockets. It is removed at the end of the run, and kept when the run fails.
+    ///
+    /// ```rhai
+    /// let data = temp_dir();
+    /// write_file(data + "/config", "x = 1");
+    /// ```
+    ///
+    /// ```rhai
+    /// let data = temp_dir(#{user: ()});
+    /// ```
+    TEMP_DIR = "temp_dir" -> String {
+        (; TempDir) => temp_dir;
+    }
+}
+
+pub fn register(engine: &mut Engine) {
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+#[export_module]
+mod functions {
+    /// The text of a file, without a byte order mark. It must be UTF-8 and at most 64 MiB. A FIFO is waited for, until
+    /// somebody has written to it and closed it.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/greeting";
+    /// write_file(file, "hello");
+    /// assert_eq(read_file(file), "hello");
+    /// ```
+    #[rhai_fn(name = "read_file", return_raw)]
+    pub fn read_file(path: &str) -> Fallible<String> {
+        rt().checkpoint()?;
+        super::read("read_file", path)
+    }
+
+    /// Writes a file: text, or a number or boolean as text. What was in it is gone. Its directory must exist.
+    ///
+    /// ```rhai
+    /// write_file(temp_dir() + "/answer", 42);
+    /// ```
+    #[rhai_fn(name = "write_file", return_raw)]
+    pub fn write_file(path: &str, text: Dynamic) -> Fallible<()> {
+        super::write("write_file", path, &text, File::options().write(true).create(true).truncate(true))
+    }
+
+    /// Adds text to the end of a file, which is created when it is missing.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/log";
+    /// append_file(file, "one\n");
+    /// append_file(file, "two\n");
+    /// assert_eq(read_file(file), "one\ntwo\n");
+    /// ```
+    #[rhai_fn(name = "append_file", return_raw)]
+    pub fn append_file(path: &str, text: Dynamic) -> Fallible<()> {
+        super::write("append_file", path, &text, File::options().append(true).create(true))
+    }
+
+    /// Whether there is a file, a directory or anything else at this path. A link to nothing is nothing.
+    ///
+    /// ```rhai
+    /// assert(exists("/dev/null"));
+    /// ```
+    #[rhai_fn(name = "exists", return_raw)]
+    pub fn exists(path: &str) -> Fallible<bool> {
+        let full = super::full("exists", path)?;
+        match fs::metadata(full) {
+            Ok(_) => Ok(true),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+            Err(e) => Err(super::failed("exists: cannot look at", path, &e).into()),
+        }
+    }
+
+    /// Creates a directory and those above it. One that exists is fine.
+    ///
+    /// ```rhai
+    /// let dir = temp_dir() + "/a/b";
+    /// mkdir(dir);
+    /// assert(exists(dir));
+    /// ```
+    #[rhai_fn(name = "mkdir", return_raw)]
+    pub fn mkdir(path: &str) -> Fallible<()> {
+        rt().checkpoint()?;
+        let full = super::full("mkdir", path)?;
+        if let Some(gone) = super::no_cwd("mkdir: cannot create", path) {
+            return Err(gone.into());
+        }
+        if fs::metadata(&full).is_ok_and(|meta| !meta.is_dir()) {
+            let error = ScriptError::io(format!("mkdir: `{path}` exists and is not a directory"));
+            return Err(error.fact("path", path.to_owned()).into());
+        }
+        fs::create_dir_all(full).map_err(|e| super::failed("mkdir: cannot create", path, &e).into())
+    }
+
+    /// Removes a file, a link, or a directory with all that is in it. Returns false when there was nothing.
+    ///
+    /// ```rhai
+    /// let file = temp_dir() + "/old";
+    /// write_file(file, "");
+    /// assert(remove(file));
+    /// assert(!remove(file));
+    /// ```
+    #[rhai_fn(name = "remove", return_raw)]
+    pub fn remove(path: &str) -> Fallible<bool> {
+        rt().checkpoint()?;
+        super::remove(path)
+    }
+
+    /// The paths that match a pattern, sorted; an empty array when there are none. `*` stands for any text, `?` for
+    /// one character, `[a-z]` and `[!a-z]` for one of a set, `**` for any directories (but not
+    /// through links to some), `{yml,yaml}` for alternatives. A name that begins with a dot matches only a pattern that does; names that are not
+    /// UTF-8 are left out.
+    ///
+    /// Paths come as the pattern has them: from `cwd()` on for a relative one. Throws `usage` for a wrong pattern,
+    /// `io` for a directory that may not be read.
+    ///
+    /// ```rhai
+    /// cd(temp_dir());
+    /// mkdir("db/old");
+    /// for file in ["db/2.sql", "db/1.sql", "db/old/0.sql", "db/README"] { write_file(file, ""); }
+    /// assert_eq(glob("db/*.sql"), ["db/1.sql", "db/2.sql"]);
+    /// assert_eq(glob("**/{0,1}.sql"), ["db/1.sql", "db/old/0.sql"]);
+    /// ```
+    #[rhai_fn(name = "glob", return_raw)]
+    pub fn glob(pattern: &str) -> Fallible<Array> {
+        super::matching(pattern)
+    }
+
+    /// Quotes one word for the shell.
+    ///
+    /// ```rhai
+    /// assert_eq(quote("it's"), `'it'\''s'`);
+    /// ```
+    #[rhai_fn(name = "quote", return_raw)]
+    pub fn quote(word: Dynamic) -> Fallible<String> {
+        value::word(&word, "quote").map(|word| spec::quote(&word))
+    }
+}
+
+/// What went wrong with a file, in words.
+fn reason(error: &std::io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "it does not exist".to_owned(),
+        ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        ErrorKind::NotADirectory => "a part of its path is not a directory".to_owned(),
+        ErrorKind::InvalidInput => "its name contains a NUL byte".to_owned(),
+        ErrorKind::InvalidFilename => "its name is too long".to_owned(),
+        ErrorKind::StorageFull => "no space is left".to_owned(),
+        _ if error.raw_os_error() == Some(nix::libc::ENXIO) => {
+            "it is a socket, or a device that is not there".to_owned()
+        }
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+    }
+}
+
+/// `what` names function and action: `read_file: cannot read`.
+pub fn failed(what: &str, path: &str, error: &std::io::Error) -> ScriptError {
+    let full = rt().path(path);
+    if let Some(gone) = no_cwd(what, path) {
+        return gone;
+    }
+    let wrong = ScriptError::io(format!("{what} `{path}`: {}", reason(error))).fact("path", path.to_owned());
+    if Path::new(path).is_relative() && error.kind() == ErrorKind::NotFound {
+        wrong.note(format!("a relative path starts from cwd(): {}", full.display()))
+    } else {
+        wrong
+    }
+}
+
+/// Nothing can be done with a relative path when the current directory has been removed.
+fn no_cwd(what: &str, path: &str) -> Option<ScriptError> {
+    let cwd = rt().cwd();
+    let gone = Path::new(path).is_relative() && !cwd.is_dir();
+    let wrong = || format!("{what} `{path}`: the current directory `{}` is gone", cwd.display());
+    gone.then(|| {
+        ScriptError::io(wrong())
+            .fact("path", path.to_owned())
+            .hint("cd(…) to another before it is removed, or an absolute path")
+    })
+}
+
+/// A path as the script means it. An empty one would be `cwd()` itself, which nobody means.
+fn full(function: &str, path: &str) -> Fallible<PathBuf> {
+    if path.is_empty() {
+        return Err(ScriptError::usage(format!("{function}: the path is empty")).into());
+    }
+    Ok(rt().path(path))
+}
+
+/// The text of a file, for any function that reads one.
+pub fn read(function: &str, path: &str) -> Fallible<String> {
+    let full = full(function, path)?;
+    let what = format!("{function}: cannot read");
+    let read = patient::read(&full, LARGEST, Some(rt().control()));
+    rt().checkpoint()?;
+    let bytes = read.map_err(|e| failed(&what, path, &e))?;
+    let wrong = |reason: String| {
+        ScriptError::io(format!("{function}: `{path}` {reason}")).fact("path", path.to_owned())
+    };
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong(format!("is larger than {} MiB", LARGEST >> 20)).into());
+    }
+    utf8::text(bytes).map_err(|reason| wrong(reason).into())
+}
+
+fn write(function: &str, path: &str, text: &Dynamic, how: &fs::OpenOptions) -> Fallible<()> {
+    rt().checkpoint()?;
+    let full = full(function, path)?;
+    let text = value::word(text, &format!("{function}: the text for `{path}`"))?;
+    let done = patient::write(&full, how, text.as_bytes(), rt().control());
+    rt().checkpoint()?;
+    done.map_err(|e| {
+        let dir = full.parent().unwrap_or(&full);
+        if e.kind() == ErrorKind::NotFound && !dir.exists() && no_cwd(function, path).is_none() {
+            let dir = Path::new(path).parent().unwrap_or(dir).display();
+            return ScriptError::io(format!(
+                "{function}: cannot write `{path}`: the directory `{dir}` does not exist"
+            ))
+            .fact("path", path.to_owned())
+            .hint(format!("mkdir(\"{dir}\") before"))
+            .into();
+        }
+        failed(&format!("{function}: cannot write"), path, &e).into()
+    })
+}
+
+/// What matches a pattern, in the order of the paths.
+fn matching(pattern: &str) -> Fallible<Array> {
+    rt().checkpoint()?;
+    if pattern.is_empty() {
+        return Err(ScriptError::usage("glob: the pattern is empty").into());
+    }
+    if let Some(gone) = no_cwd("glob: cannot look for", pattern) {
+        return Err(gone.into());
+    }
+    let wrong = |reason: &str| ScriptError::usage(format!("glob: `{pattern}` is no pattern: {reason}"));
+    let mut found = BTreeSet::new();
+    for alternative in alternatives(pattern).ok_or_else(|| wrong("too many alternatives"))? {
+        let mut parts: Vec<glob::Pattern> = Vec::new();
+        for part in alternative.split('/').filter(|part| !part.is_empty()) {
+            parts.push(glob::Pattern::new(part).map_err(|e| wrong(e.msg))?);
+        }
+        if parts.last().is_some_and(|part| part.as_str() == "**") {
+            parts.push(glob::Pattern::new("*").map_err(|e| wrong(e.msg))?);
+        }
+        let start = if alternative.starts_with('/') { "/" } else { "" };
+        walk(Path::new(start), &parts, alternative.ends_with('/'), &mut found)?;
+    }
+    Ok(found.into_iter().map(Dynamic::from).collect())
+}
+
+/// What is below a directory and matches these parts of a path. (The walk of the crate `glob` goes through links that
+/// lead back until the kernel has had enough, once for every way to do so.)
+fn walk(dir: &Path, parts: &[glob::Pattern], only_dirs: bool, found: &mut BTreeSet<String>) -> Fallible<()> {
+    rt().checkpoint()?;
+    let on_disk = |path: &Path| rt().cwd().join(path);
+    let Some((part, rest)) = parts.split_first() else {
+        if !only_dirs || on_disk(dir).is_dir() {
+            found.extend(dir.to_str().map(str::to_owned));
+        }
+        return Ok(());
+    };
+    let recursive = part.as_str() == "**";
+    if recursive {
+        walk(dir, rest, only_dirs, found)?;
+    }
+    if !part.as_str().contains(['*', '?', '[']) {
+        let path = dir.join(part.as_str());
+        let there = fs::symlink_metadata(on_disk(&path)).is_ok();
+        return if there { walk(&path, rest, only_dirs, found) } else { Ok(()) };
+    }
+    let visible = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
+    let gone = |e: &std::io::Error| matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+    let cannot = |e: &std::io::Error| failed("glob: cannot read", &on_disk(dir).display().to_string(), e);
+    let entries = match fs::read_dir(on_disk(dir)) {
+        Err(e) if gone(&e) => return Ok(()),
+        entries => entries.map_err(|e| cannot(&e))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| cannot(&e))?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let path = dir.join(name);
+        if !recursive && part.matches_with(name, visible) {
+            walk(&path, rest, only_dirs, found)?;
+        }
+        if recursive && !name.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            walk(&path, parts, only_dirs, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// A pattern without `{a,b}`: one for every combination of alternatives, none when there are too many. Braces
+/// without a comma stay as they are, as in a shell.
+fn alternatives(pattern: &str) -> Option<Vec<String>> {
+    const MOST: usize = 1000;
+    let mut done = Vec::new();
+    let mut queue = vec![pattern.to_owned()];
+    while let Some(pattern) = queue.pop() {
+        if done.len() + queue.len() > MOST {
+            return None;
+        }
+        match braces(&pattern) {
+            None => done.push(pattern),
+            Some((before, items, after)) => {
+                queue.extend(items.iter().map(|item| format!("{before}{item}{after}")));
+            }
+        }
+    }
+    Some(done)
+}
+
+/// The first `{a,b}` of a pattern: what is before it, its alternatives, what comes after it. `[{]` is none.
+fn braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
+    let bytes = pattern.as_bytes();
+    let in_set = |at: usize| at > 0 && bytes[at - 1] == b'[';
+    for start in (0..bytes.len()).filter(|at| bytes[*at] == b'{' && !in_set(*at)) {
+        let (mut depth, mut item, mut items) = (0, start + 1, Vec::new());
+        for at in start..bytes.len() {
+            match bytes[at] {
+                b'{' => depth += 1,
+                b',' if depth == 1 => {
+                    items.push(&pattern[item..at]);
+                    item = at + 1;
+                }
+                b'}' if depth == 1 && items.is_empty() => break,
+                b'}' if depth == 1 => {
+                    items.push(&pattern[item..at]);
+                    return Some((&pattern[..start], items, &pattern[at + 1..]));
+                }
+                b'}' => depth -= 1,
+                _ => {}
+            }
+        }
+    }
+    None
+}
+
+fn remove(path: &str) -> Fallible<bool> {
+    let full = full("remove", path)?;
+    let meta = match fs::symlink_metadata(&full) {
+        Ok(meta) => meta,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(false),
+        Err(e) => return Err(failed("remove: cannot look at", path, &e).into()),
+    };
+    if !meta.is_dir() {
+        return match fs::remove_file(&full) {
+            Ok(()) => Ok(true),
+            Err(e) => Err(failed("remove: cannot remove", path, &e).into()),
+        };
+    }
+    // `remove(dir + "/")` with an empty `dir` must not take the machine with it.
+    let real = fs::canonicalize(&full).unwrap_or_else(|_| full.clone());
+    if rt().cwd().starts_with(&real) && !rt().jobs.run_dir().starts_with(&real) {
+        let what =
+            if rt().cwd() == real { "is the current directory" } else { "holds the current directory" };
+        return Err(ScriptError::usage(format!("remove: `{path}` {what}"))
+            .note(format!("cwd() is {}", rt().cwd().display()))
+            .hint("cd(\"/\") before   (or to another place outside of it)")
+            .into());
+    }
+    if rt().jobs.run_dir().starts_with(&real) {
+        return Err(ScriptError::usage(format!(
+            "remove: `{path}` is the directory of this run, or above it"
+        ))
+        .note(format!("it is {}", real.display()))
+        .into());
+    }
+    fs::remove_dir_all(&full).map(|()| true).map_err(|e| failed("remove: cannot remove", path, &e).into())
+}
+
+fn temp_dir(_: &NativeCallContext, opts: TempDir) -> Fallible<String> {
+    rt().checkpoint()?;
+    let run = rt().jobs.run_dir();
+    let failed = |e: std::io::Error| {
+        ScriptError::io(format!("temp_dir: cannot create a directory in {}: {}", run.display(), reason(&e)))
+            .fact("path", run.display().to_string())
+    };
+    let Some(user) = opts.user else {
+        return Ok(fresh_dir(run).map_err(failed)?.display().to_string());
+    };
+    let account =
+        spec::account(&user).map_err(|e| crate::host::run::launch::spawn_error("temp_dir", &e, None))?;
+    let dir = shared_dir(run).and_then(|shared| fresh_dir(&shared)).map_err(failed)?;
+    let ids = account.credentials;
+    chown(&dir, Some(ids.uid), Some(ids.gid)).map_err(|e| {
+        let _ = fs::remove_dir(&dir);
+        let wrong = ScriptError::io(format!("temp_dir: cannot give it to user `{user}`: {}", reason(&e)));
+        wrong.fact("path", dir.display().to_string()).note("only root can do that")
+    })?;
+    Ok(dir.display().to_string())
+}
+
+/// A directory of its own in one that only we can write to.
+fn fresh_dir(base: &Path) -> std::io::Result<PathBuf> {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    loop {
+        let dir = base.join(format!("t{}", NEXT.fetch_add(1, Relaxed)));
+        match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+            // Whatever the umask is.
+            Ok(()) => return fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).map(|()| dir),
+        }
+    }
+}
+
+/// The directory for other users' directories, created when it is first needed. Its name can be guessed from that
+/// of the run directory, so what is there already must be ours.
+fn shared_dir(run: &Path) -> std::io::Result<PathBuf> {
+    let dir = rundir::shared_dir(run);
+    match fs::DirBuilder::new().mode(0o711).create(&dir) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    if !rundir::is_ours(run, &dir) {
+        return Err(std::io::Error::other("somebody else has created it"));
+    }
+    // Whatever the umask is.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711))?;
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_are_alternatives() {
+        let of = |pattern: &str| {
+            let mut all = alternatives(pattern).expect("few enough");
+            all.sort();
+            all
+        };
+        assert_eq!(of("*.{yml,yaml}"), ["*.yaml", "*.yml"]);
+        assert_eq!(of("{a,b{1,2}}/{,x}"), ["a/", "a/x", "b1/", "b1/x", "b2/", "b2/x"]);
+        for none in ["{a}", "a{", "}{,", "[{]a,b}", "{}"] {
+            assert_eq!(of(none), [none]);
+        }
+        assert!(alternatives(&"{a,b}".repeat(30)).is_none());
+    }
+}

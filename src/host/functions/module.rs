@@ -1,0 +1,115 @@
+//! What modules are made of: options with defaults, and programs that have to be there.
+//!
+//! The standard library is written with these; so are the modules of a project.
+
+use crate::exit;
+use crate::host::run::runtime::rt;
+use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::host::value::{self, show, type_name};
+use crate::jobs::spec;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, Engine, Map};
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+pub fn register(engine: &mut Engine) {
+    engine.register_global_module(rhai::exported_module!(functions).into());
+}
+
+/// Where Debian and others put servers, although few people have it on their PATH.
+const FOR_SERVERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+#[export_module]
+mod functions {
+    /// The options of a function that takes a map: `defaults` with `given` laid over it; `()` is no option at all. A key
+    /// that `defaults` has not throws `usage` with the nearest one; so does a value that is no boolean, array
+    /// or map where the default is one. `what` is the name of the function in those errors.
+    ///
+    /// ```rhai
+    /// fn serve(opts) {
+    ///     let opts = options(opts, #{name: "web", args: [], timeout: "30s"}, "serve");
+    ///     opts.name
+    /// }
+    /// assert_eq(serve(#{timeout: "5s"}), "web");
+    /// ```
+    #[rhai_fn(name = "options", return_raw)]
+    pub fn options(given: Dynamic, defaults: Map, what: &str) -> Fallible<Map> {
+        super::merged(&given, defaults, what)
+    }
+
+    /// The path of a program, which has to be there: the first one of an array that is. It is looked for where
+    /// `which` does, then in /usr/local/sbin, /usr/sbin and /sbin, where servers live. When there is none, it throws
+    /// `command_failed` (exit code 127), which names the Debian package to install.
+    ///
+    /// ```rhai
+    /// let sh = need(["dash", "sh"], "dash");
+    /// run([sh, "-c", "exit 0"]);
+    /// ```
+    #[rhai_fn(name = "need", return_raw)]
+    pub fn need(program: Dynamic, package: &str) -> Fallible<String> {
+        super::installed(&program, package)
+    }
+}
+
+fn merged(given: &Dynamic, mut defaults: Map, what: &str) -> Fallible<Map> {
+    if given.is_unit() {
+        return Ok(defaults);
+    }
+    let known: Vec<String> = defaults.keys().map(ToString::to_string).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let Some(given) = given.read_lock::<Map>() else {
+        return Err(ScriptError::usage(format!("{what}: {} is no option map", show(given)))
+            .note(format!("options: #{{{}: …}}", known.join(", ")))
+            .into());
+    };
+    for (key, value) in given.iter() {
+        let Some(default) = defaults.get(key) else {
+            return Err(value::unknown_option(what, key, &known).into());
+        };
+        let strict = default.is_bool() || default.is_array() || default.is_map();
+        if strict && type_name(default) != type_name(value) {
+            let wanted = match type_name(default) {
+                "bool" => "true or false",
+                "array" => "an array `[…]`",
+                _ => "a map `#{…}`",
+            };
+            let wrong = format!("{what}: option `{key}`: {} is not {wanted}", show(value));
+            return Err(ScriptError::usage(wrong).into());
+        }
+    }
+    defaults.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Ok(defaults)
+}
+
+fn installed(program: &Dynamic, package: &str) -> Fallible<String> {
+    rt().checkpoint()?;
+    let names: Vec<String> = match program.read_lock::<Array>() {
+        Some(names) => names.iter().map(|name| value::word(name, "need")).collect::<Fallible<_>>()?,
+        None => vec![value::word(program, "need")?],
+    };
+    let env = rt().env();
+    let path = env.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    let servers = OsString::from(FOR_SERVERS.join(":"));
+    let cwd = rt().cwd();
+    for name in &names {
+        let found = spec::find_program(name, &cwd, path)
+            .or_else(|| spec::find_program(name, Path::new("/"), Some(&servers)));
+        if let Some(file) = found {
+            return Ok(file.components().collect::<std::path::PathBuf>().display().to_string());
+        }
+    }
+    let shown: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let missing = match shown.as_slice() {
+        [] => return Err(ScriptError::usage("need: no program is named").into()),
+        [one] => format!("{one} is not installed"),
+        several => format!("none of {} is installed", several.join(", ")),
+    };
+    let path = path.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+    Err(ScriptError::new(Kind::CommandFailed, missing)
+        .exit(exit::NOT_FOUND)
+        .fact("code", i64::from(exit::NOT_FOUND))
+        .fact("name", names[0].clone())
+        .note(format!("looked for in {path} and {}", FOR_SERVERS.join(", ")))
+        .hint(format!("apt-get install {package}   (the package of Debian and Ubuntu)"))
+        .into())
+}

@@ -1,0 +1,157 @@
+//! Whose port is it? A wait that is satisfied by somebody else's server is worse than one that fails.
+
+use super::runtime::rt;
+use crate::exit;
+use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::jobs::Job;
+use crate::jobs::port::{self, Listening, NoLoopback, Owner};
+use crate::jobs::spec::Command;
+use crate::words;
+use std::sync::{Arc, OnceLock};
+
+/// Throws when no server of this machine can be reached, whatever the script does: in a sandbox.
+pub fn need_loopback(function: &str) -> Fallible<()> {
+    static FOUND: OnceLock<Result<(), NoLoopback>> = OnceLock::new();
+    let error = match FOUND.get_or_init(port::loopback) {
+        Ok(()) => return Ok(()),
+        Err(NoLoopback::Forbidden(reason)) => ScriptError::io(format!(
+            "{function}: this process may not open a port or connect to one on this machine ({reason}): it is in a sandbox"
+        ))
+        .note("no server can be reached here; run bgjobs outside of the sandbox, or allow it 127.0.0.1"),
+        Err(NoLoopback::Down) => ScriptError::io(format!(
+            "{function}: the loopback interface `lo` is down: this is a network namespace of its own, or a sandbox"
+        ))
+        .note("no server can be reached on 127.0.0.1 here")
+        .hint("ip link set lo up   (before bgjobs, in that namespace)"),
+    };
+    Err(error.exit(exit::SURROUNDINGS).into())
+}
+
+/// A free port, held for this run.
+pub fn take(function: &str) -> Fallible<u16> {
+    need_loopback(function)?;
+    rt().ports.take().ok_or_else(|| {
+        ScriptError::io(format!("{function}: no TCP port below the ephemeral range is free"))
+            .exit(exit::SURROUNDINGS)
+            .into()
+    })
+}
+
+/// Why a job does not listen on the port that it was given, when its command shows that: a note, and the next edit.
+pub fn port_unused(job: &Job) -> Option<(String, Option<String>)> {
+    job.spec.port?;
+    let text = match &job.spec.command {
+        Command::Shell(text) => text,
+        Command::Argv(words) | Command::Own(words) => {
+            let word = words.iter().find(|word| word.contains("$PORT") || word.contains("${PORT"))?;
+            let alone = !words.iter().any(|word| word == "-c");
+            let note = format!("an array has no shell: its program was given {word:?} as it is");
+            return alone.then_some((note, Some("a string in the place of the array".to_owned())));
+        }
+    };
+    let names: Vec<&str> = text
+        .split('$')
+        .skip(1)
+        .map(|rest| {
+            let rest = rest.strip_prefix('{').unwrap_or(rest);
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            &rest[..end]
+        })
+        .filter(|name| !name.is_empty())
+        .collect();
+    if names.contains(&"PORT") {
+        return None;
+    }
+    let unset = |name: &&&str| !job.spec.env.contains_key(std::ffi::OsStr::new(**name));
+    let wrong = names.iter().filter(unset).find(|name| words::nearest(name, ["PORT"]).is_some());
+    Some(match wrong {
+        Some(wrong) => {
+            let right = text.replace(&format!("${wrong}"), "$PORT").replace(&format!("${{{wrong}"), "${PORT");
+            (format!("`${wrong}` in its command is not set"), Some(format!("{right:?}")))
+        }
+        None => ("its command has no `$PORT`: its program must read PORT by itself".to_owned(), None),
+    })
+}
+
+/// What to do about a port that is taken, for a job with this command.
+pub fn another_port(command: &Command, port: u16) -> String {
+    let number = port.to_string();
+    let is_number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).any(|word| word == number);
+    let fixed = match command {
+        Command::Shell(text) => is_number(text),
+        Command::Argv(words) | Command::Own(words) => words.iter().any(|word| is_number(word)),
+    };
+    match (fixed, command) {
+        (true, Command::Shell(_)) => {
+            format!(
+                "port: \"free\", and `$PORT` in the place of {port} in the command; or kill_port({port}) before"
+            )
+        }
+        (true, _) => format!("let port = free_port();   in the place of {port}; or kill_port({port}) before"),
+        (false, _) => format!("port: \"free\"   (takes one that is free); or kill_port({port}) before"),
+    }
+}
+
+/// Who listens on a port, in words.
+pub fn who(port: u16) -> String {
+    match port::listening(port) {
+        Listening::Nobody => "nobody".to_owned(),
+        Listening::Known(owners) => owners.iter().map(describe).collect::<Vec<_>>().join(", "),
+        Listening::Unknown(owner) => format!("a process of user {} that cannot be seen", owner.user),
+    }
+}
+
+pub fn describe(owner: &Owner) -> String {
+    let pid = owner.pid.unwrap_or(0);
+    const MOST: usize = 80;
+    let mut command: String = owner.command.chars().take(MOST).collect();
+    if command.len() < owner.command.len() {
+        command.push('…');
+    }
+    format!("pid {pid} ({command})")
+}
+
+/// Passes when a process of this run listens on this local port, or when it cannot be told who does: then with
+/// a warning, unless the port is one that this run chose for somebody. Throws `port_taken` when it is known to be
+/// somebody else. `own_job`: the job that should answer, where the wait is for one; then a stranger cannot be meant.
+pub fn check_owner(number: u16, own_job: Option<&Job>) -> Fallible<()> {
+    let rt = rt();
+    // Our own few processes first: reading everybody's descriptors takes milliseconds.
+    if rt.jobs.listens(number) {
+        return Ok(());
+    }
+    let chosen = || {
+        let of_a_job = |job: &Arc<Job>| job.spec.port == Some(number);
+        rt.ports.gave(number) || rt.jobs.list().iter().any(of_a_job)
+    };
+    let accept = |why: &str| {
+        if !chosen() {
+            rt.warn(format!("port {number} answers, but {why}: whether this run started it cannot be told"));
+        }
+        Ok(())
+    };
+    match port::listening(number) {
+        Listening::Nobody => accept("no local process listens on it"),
+        Listening::Unknown(owner) => accept(&format!("it belongs to user {}", owner.user)),
+        Listening::Known(owners) => {
+            if owners.iter().any(|owner| owner.pid.is_some_and(|pid| rt.jobs.is_ours(pid))) {
+                return Ok(());
+            }
+            if owners.iter().any(port::forwards) {
+                return accept("a container engine forwards it");
+            }
+            let who = owners.first().map(describe).unwrap_or_default();
+            let stranger = format!("port {number} is answered by {who}, which this run did not start");
+            let error = match own_job {
+                Some(job) => ScriptError::new(Kind::PortTaken, stranger)
+                    .note(format!("job `{}` should answer it", job.spec.name))
+                    .hint(another_port(&job.spec.command, number)),
+                None => ScriptError::new(Kind::PortTaken, format!("{stranger}; `external: true` accepts it")),
+            };
+            Err(error
+                .fact("port", i64::from(number))
+                .fact("pid", i64::from(owners.first().and_then(|owner| owner.pid).unwrap_or(0)))
+                .into())
+        }
+    }
+}

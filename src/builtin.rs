@@ -17,6 +17,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("std/nginx", include_str!("../stdlib/nginx.rhai")),
     ("std/node", include_str!("../stdlib/node.rhai")),
     ("std/postgres", include_str!("../stdlib/postgres.rhai")),
+    ("std/process_compose", include_str!("../stdlib/process_compose.rhai")),
     ("std/procfile", include_str!("../stdlib/procfile.rhai")),
     ("std/python", include_str!("../stdlib/python.rhai")),
     ("std/rabbitmq", include_str!("../stdlib/rabbitmq.rhai")),

@@ -185,7 +185,10 @@ fn a_shell_completes_the_names_of_what_is_built_in() {
     for words in [&["script", "--color", ""][..], &["script", "demo", ""]] {
         assert!(!completed(words).contains(&"smoke".to_owned()), "{words:?}");
     }
-    assert_eq!(completed(&["api", "std/p"]), ["std/postgres", "std/procfile", "std/python"]);
+    assert_eq!(
+        completed(&["api", "std/p"]),
+        ["std/postgres", "std/process_compose", "std/procfile", "std/python"]
+    );
     assert!(completed(&["scripts", ""]).contains(&"demo".to_owned()));
     let commands = completed(&[""]);
     assert!(commands.contains(&"sweep".to_owned()) && !commands.contains(&"mock".to_owned()), "{commands:?}");
@@ -754,4 +757,23 @@ fn the_services_of_a_file_are_found_by_the_tests() {
     let _ = ran.stderr_has("unknown key `prots`; did you mean `ports`?").stderr_has("--> broken.yaml:4:5");
     let ran = scenario("services-file", &["--test", test], &[]).code(2);
     let _ = ran.stderr_has("error: there is no file of services: give --file, or write services.yaml");
+}
+
+#[test]
+fn a_file_of_process_compose_brings_its_test_along() {
+    let file = "processes:
+  server: {command: 'touch up; sleep 60', readiness_probe: {exec: {command: test -e up}}}
+  tests:
+    command: test -e up && echo tested; exit 7
+    depends_on: {server: {condition: process_healthy}}
+    availability: {exit_on_end: true}
+";
+    let files = [("process-compose.yaml", file)];
+    let ran = scenario("services-file", &[], &files).code(7).stdout("tested\n");
+    let _ =
+        ran.stderr_has("note: process-compose.yaml:6: `exit_on_end` (tests): is the test, and no service");
+    let _ = scenario("services-file", &["--test", "test -e up; exit $(($? + 3))"], &files).code(3).stdout("");
+    let without = file.replace("exit_on_end: true", "restart: \"no\"");
+    let ran = scenario("services-file", &[], &[("process-compose.yaml", &without)]).code(2);
+    let _ = ran.stderr_has("error: missing --test, the command of the tests");
 }

@@ -16,6 +16,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("std/nats", include_str!("../stdlib/nats.rhai")),
     ("std/nginx", include_str!("../stdlib/nginx.rhai")),
     ("std/node", include_str!("../stdlib/node.rhai")),
+    ("std/npm_scripts", include_str!("../stdlib/npm_scripts.rhai")),
     ("std/postgres", include_str!("../stdlib/postgres.rhai")),
     ("std/process_compose", include_str!("../stdlib/process_compose.rhai")),
     ("std/procfile", include_str!("../stdlib/procfile.rhai")),

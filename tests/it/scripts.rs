@@ -760,6 +760,18 @@ fn the_services_of_a_file_are_found_by_the_tests() {
 }
 
 #[test]
+fn the_ports_of_a_procfile_are_counted_from_a_base() {
+    let file = "one: echo up $PORT | tee one; exec sleep 60\ntwo: echo up $PORT | tee two; exec sleep 60\n";
+    let run = |args: &[&str]| {
+        let ready = ["--ready", "one=log:up", "--ready", "two=log:up", "--test", "cat one two"];
+        scenario("services-file", &[&ready, args].concat(), &[("Procfile", file)])
+    };
+    let _ = run(&["--base-port", "7100"]).code(0).stdout("up 7100\nup 7200\n");
+    let _ = run(&["--base-port", "65500"]).code(2).stderr_has("2 ports in steps of 100 from 65500");
+    let _ = run(&["--base-port", "many"]).code(2).stderr_has("--base-port is \"many\", not PORT");
+}
+
+#[test]
 fn a_file_of_process_compose_brings_its_test_along() {
     let file = "processes:
   server: {command: 'touch up; sleep 60', readiness_probe: {exec: {command: test -e up}}}

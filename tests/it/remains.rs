@@ -200,10 +200,12 @@ fn shared_memory_of_a_killed_job_goes_with_the_run() {
         let base = base();
         let (text, file) = sharer(base.path(), end);
         let ran = script(base.path(), &text).option("--grace=0.1").run().code(code);
-        let id: i32 = fs::read_to_string(base.path().join("id")).expect("there").parse().expect("a number");
-        assert!(!segments().contains(&id), "{end}: {}", ran.stderr);
-        assert!(!Path::new(&file).exists(), "{end}: {}", ran.stderr);
-        assert!(!ran.stderr.contains("shared memory"), "{end}: {}", ran.stderr);
+        let said = format!("{end}: {}{}", ran.stdout, ran.stderr);
+        let id = fs::read_to_string(base.path().join("id")).expect(&said);
+        let id: i32 = id.parse().unwrap_or_else(|_| panic!("{id:?} is not a number: {said}"));
+        assert!(!segments().contains(&id), "{said}");
+        assert!(!Path::new(&file).exists(), "{said}");
+        assert!(!ran.stderr.contains("shared memory"), "{said}");
     }
 }
 

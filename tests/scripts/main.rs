@@ -11,7 +11,7 @@ mod message;
 mod support;
 
 datatest_stable::harness! {
-    { test = assertion::passes, root = "tests/script", pattern = r"\.rhai$" },
+    { test = assertion::passes, root = "tests/script", pattern = r"^[^/]+/[^/]+\.rhai$" },
     { test = message::is_whole, root = "tests/error", pattern = r"^[^/]*\.rhai$" },
     { test = example::runs, root = "stdlib", pattern = r"\.rhai$" },
 }

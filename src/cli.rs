@@ -146,7 +146,7 @@ pub struct Api {
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Every word of the reference
-    #[arg(long, conflicts_with_all = ["names", "brief", "search"])]
+    #[arg(long, conflicts_with_all = ["brief", "search"])]
     pub all: bool,
     /// The whole language in at most 12,000 characters, without examples
     #[arg(long, conflicts_with_all = ["names", "search"])]

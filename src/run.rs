@@ -603,11 +603,11 @@ pub fn api(options: &Api) -> i32 {
                 Err(failure) => failed(&failure, Color::Auto),
             };
         }
-        Api { all: true, .. } => Ok(host::reference()),
+        Api { all: true, names, .. } if names.is_empty() => Ok(host::reference()),
         Api { brief: true, .. } => Ok(host::brief()),
         Api { search: Some(word), .. } => host::search(word),
         Api { names, .. } if names.is_empty() => Ok(host::overview()),
-        Api { names, .. } => host::pages(names),
+        Api { names, all, .. } => host::pages(names, *all),
     };
     match found {
         Ok(text) => report::page(&text),

@@ -100,7 +100,7 @@ fn install(dir: &Path, force: bool) -> Result<String, Failure> {
         vec![(dir.join("SKILL.md"), SKILL.to_owned()), (dir.join("references/language.md"), host::brief())];
     for name in builtin::modules() {
         let file = format!("references/{}.md", name.replace('/', "-"));
-        files.push((dir.join(file), host::pages(&[name.to_owned()])?));
+        files.push((dir.join(file), host::pages(&[name.to_owned()], true)?));
     }
     // All or nothing: first look whether one of them is somebody else's.
     for (path, _) in &files {

@@ -182,7 +182,12 @@ fn entry(text: &mut String, name: &str, forms: &[&Signature], receiver: &str) {
 /// The options and the errors of a described function.
 fn facts(text: &mut String, about: &Function) {
     if let Some(options) = about.options() {
-        let _ = writeln!(text, "\nOptions:\n");
+        // Those of a list of maps are of each of them.
+        let of_each = about.forms.iter().find(|form| form.options.is_none()).and_then(|form| {
+            form.params.iter().find(|param| param.kind.items().is_some_and(|item| item.options().is_some()))
+        });
+        let of_each = of_each.map_or_else(String::new, |param| format!(" of each map in `{}`", param.name));
+        let _ = writeln!(text, "\nOptions{of_each}:\n");
         list(text, options, "");
         if let Some(bare) = options.bare {
             let _ = writeln!(text, "\nA bare `{bare}` may stand in place of the options.");

@@ -169,8 +169,11 @@ fn a_function_a_method_an_option_and_an_object_have_a_page() {
         (".wait_log", "### Job.wait_log\n"),
         ("Job.wait_log", "### Job.wait_log\n"),
         ("job.wait_log", "### Job.wait_log\n"),
-        ("wait_http.status", "wait_http: `status`: status, default any 2xx or 3xx."),
+        ("wait_http.status", "wait_http, Job.wait_http: `status`: status, default any 2xx or 3xx."),
+        ("spawn.ready.status", "spawn: `status`: status, default any 2xx or 3xx."),
+        ("ready.status", "spawn, start: `status`: status, default any 2xx or 3xx."),
         ("spawn.fail_on", "spawn: `fail_on`"),
+        ("spawn.ready", "spawn: `ready`: port | "),
         (".pid", "* `job.pid -> integer`: "),
         ("Job", "# Job\n"),
         ("std/postgres", "# std/postgres\n"),
@@ -186,6 +189,28 @@ fn a_function_a_method_an_option_and_an_object_have_a_page() {
     }
     let both = answer(&["run", "output"]);
     assert!(both.contains("### run\n") && both.contains("### output\n"), "{both}");
+    assert!(answer(&["spawn.ready"]).contains("\n  * `status`: status, "), "what is in an option");
+}
+
+/// Who asks pays for each character: many options are named, and explained one by one, or all together when that is asked for.
+#[test]
+fn a_page_is_short_unless_all_of_it_is_asked_for() {
+    for (asked, most) in
+        [(&["spawn"][..], 3300), (&["start"], 3700), (&["wait_http"], 1300), (&["Job"], 4500)]
+    {
+        let page = answer(asked);
+        assert!(page.chars().count() <= most, "{asked:?}: {} characters", page.chars().count());
+        assert!(answer(&[&["--all"], asked].concat()).len() > page.len() + 1000, "{asked:?}");
+    }
+    let spawn = answer(&["spawn"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in
+        ["expect_exit: bool | int | array of int, fail_on: regex", "`bgjobs api spawn.OPTION` explains one"]
+    {
+        assert!(spawn.contains(part), "no {part:?} in {spawn}");
+    }
+    // What two of them have in common is said once.
+    let two = answer(&["http_post", "http_put"]);
+    assert!(two.contains("(As above.)"), "{two}");
 }
 
 #[test]

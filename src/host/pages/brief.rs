@@ -1,0 +1,245 @@
+//! `bgjobs api --brief`: the whole language, each thing once, without examples; and options in few words.
+
+use super::entry::{Entry, entries};
+use super::{module_functions, rhai};
+use crate::api;
+use crate::builtin::MODULES;
+use crate::host::engine::NAMESPACES;
+use crate::host::reference;
+use crate::host::value::error::Kind;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// The whole language, each thing once, without examples.
+pub fn brief() -> String {
+    let all = entries(&reference::reference());
+    let mut text = String::from(BRIEF);
+    for (title, ..) in NAMESPACES {
+        let functions: Vec<&Entry> =
+            all.iter().filter(|entry| entry.group == *title && !entry.property).collect();
+        if functions.is_empty() {
+            continue;
+        }
+        let calls: Vec<String> = functions.iter().map(|entry| brief_calls(entry)).collect();
+        let _ = writeln!(text, "\n## {title}\n{}", calls.join("\n"));
+    }
+    text.push_str("\n## Options (all optional)\n");
+    text.push_str(&brief_options(&all));
+    text.push_str("\n## Properties\n");
+    let mut objects: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    for entry in all.iter().filter(|entry| entry.property) {
+        objects.entry(entry.of().unwrap_or_default()).or_default().push(entry);
+    }
+    for (object, properties) in objects {
+        let shown: Vec<&str> =
+            properties.iter().map(|entry| entry.last()).filter(|name| *name != "[]").collect();
+        let _ = writeln!(text, "{object}: {}", shown.join(", "));
+    }
+    text.push_str("\n## Errors: e.kind, and the exit code when nobody catches it\n");
+    for kind in Kind::ALL {
+        let _ = writeln!(text, "{} ({}): {}", kind.name(), kind.code_in_words(), kind.meaning());
+    }
+    text.push_str("\n## Standard library: import \"std/NAME\" as NAME; bgjobs api std/NAME\n");
+    for (module, _) in MODULES {
+        let page = reference::module_reference(module).unwrap_or_default();
+        let name = module.trim_start_matches("std/");
+        let _ = writeln!(text, "{name}: {}", module_functions(&page).join(", "));
+    }
+    text.push_str("\n## Built into Rhai\n");
+    for (group, functions) in rhai::functions() {
+        // What is a property can be called as well.
+        let names: BTreeSet<&str> = functions.keys().map(|name| name.trim_start_matches('.')).collect();
+        let names: Vec<&str> = names.into_iter().filter(|name| !is_rare(name)).collect();
+        let _ = writeln!(text, "{group}: {}", names.join(", "));
+    }
+    text
+}
+
+/// Functions of numbers, bits and the language itself that a test hardly needs.
+fn is_rare(name: &str) -> bool {
+    const RARE: &[&str] = &[
+        "acos",
+        "acosh",
+        "asin",
+        "asinh",
+        "atan",
+        "atanh",
+        "cos",
+        "cosh",
+        "sin",
+        "sinh",
+        "tan",
+        "tanh",
+        "hypot",
+        "bits",
+        "get_bit",
+        "get_bits",
+        "set_bit",
+        "set_bits",
+        "blob",
+        "to_blob",
+        "to_degrees",
+        "to_radians",
+        "is_anonymous",
+        "get_fn_metadata_list",
+        "reduce_rev",
+        "is_exclusive",
+        "is_inclusive",
+        "fill_with",
+        "exp",
+        "ln",
+        "is_infinite",
+    ];
+    RARE.contains(&name)
+}
+
+const BRIEF: &str = "\
+# bgjobs: the whole language, briefly (bgjobs api NAME explains one, bgjobs api rhai the syntax)
+Durations: \"500ms\", \"2s\", \"1m30s\", or seconds. A command: a string is run by /bin/sh -c, an array directly.
+A bare duration may stand for #{timeout: …}. Exit codes: 0 passed, 1 assertion or throw, 2 usage, 124 deadline,
+125 job died or leak, 126/127 not executable/found, 128+n signal n; an uncaught run() failure: its own code.
+";
+
+/// All calls of an entry in one line; one that only has more at its end than the one before is shown with it.
+fn brief_calls(entry: &Entry) -> String {
+    // Name, parameters that there must be, those that there may be, result.
+    let mut calls: Vec<(String, Vec<String>, Vec<String>, String)> = Vec::new();
+    for call in entry.calls() {
+        let (head, result) = call.split_once(" -> ").unwrap_or((call, ""));
+        let (name, params) = head.trim_end_matches(')').split_once('(').unwrap_or((head, ""));
+        let params: Vec<String> =
+            params.split(", ").filter(|param| !param.is_empty()).map(brief_param).collect();
+        let result = brief_type(result).replace("any", "");
+        if let Some((_, least, more, before)) = calls.last_mut()
+            && *before == result
+            && let Some(rest) = params.strip_prefix(&[&least[..], &more[..]].concat()[..])
+        {
+            more.extend(rest.iter().cloned());
+            continue;
+        }
+        // The options are always optional.
+        let (least, more) = match params.split_last() {
+            Some((last, least)) if last == "opts" => (least.to_vec(), vec![last.clone()]),
+            _ => (params, Vec::new()),
+        };
+        calls.push((name.to_owned(), least, more, result));
+    }
+    let shown = calls.iter().map(|(name, least, more, result)| {
+        let mut params = least.join(", ");
+        for param in more {
+            let comma = if params.is_empty() { "" } else { ", " };
+            let _ = write!(params, "[{comma}{param}]");
+        }
+        let arrow = if result.is_empty() { String::new() } else { format!(" -> {result}") };
+        format!("{name}({params}){arrow}")
+    });
+    shown.collect::<Vec<_>>().join(" | ")
+}
+
+/// A parameter without the type that its name tells.
+fn brief_param(param: &str) -> String {
+    match param.split_once(": ") {
+        Some((name, kind)) if kind == "any" || kind == name || name == "opts" => name.to_owned(),
+        Some((name, kind)) => format!("{name}: {}", brief_type(kind)),
+        None => param.to_owned(),
+    }
+}
+
+fn brief_type(kind: &str) -> String {
+    // What is in it is listed with the options.
+    let kind = if kind.starts_with("map of ") { "map" } else { kind };
+    kind.replace("string", "str").replace("integer", "int").replace("duration", "dur")
+}
+
+/// Every set of options once, with the functions that take it; one that has all of another's says only what it has besides.
+fn brief_options(all: &[Entry]) -> String {
+    let mut sets: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
+    for entry in all.iter().filter(|entry| !entry.property) {
+        let shown = brief_option_list(entry);
+        if shown.is_empty() {
+            continue;
+        }
+        match sets.iter_mut().find(|(known, _)| *known == shown) {
+            Some((_, functions)) if functions.contains(&entry.last()) => {}
+            Some((_, functions)) => functions.push(entry.last()),
+            None => sets.push((shown, vec![entry.last()])),
+        }
+    }
+    let mut text = String::new();
+    for (index, (options, functions)) in sets.iter().enumerate() {
+        let within = |other: &&(Vec<String>, Vec<&str>)| {
+            other.0.len() > 1
+                && other.0.len() < options.len()
+                && other.0.iter().all(|one| options.contains(one))
+        };
+        let base = sets[..index].iter().filter(within).max_by_key(|(known, _)| known.len());
+        let own: Vec<&str> = options
+            .iter()
+            .filter(|one| base.is_none_or(|(known, _)| !known.contains(one)))
+            .map(String::as_str)
+            .collect();
+        let base = base.map_or_else(String::new, |(_, names)| format!("as {}, and ", names[0]));
+        let _ = writeln!(text, "{}: {base}{}", functions.join(", "), own.join(", "));
+    }
+    text
+}
+
+/// `timeout: dur = 30s`, where that is described, with what an option map in it has; else the name.
+fn brief_option_list(entry: &Entry) -> Vec<String> {
+    let (mut shown, named) = in_few_words(entry.text.lines());
+    if !entry.property {
+        let more = api::option_names(entry.last()).filter(|name| !named.contains(name));
+        shown.extend(more.map(str::to_owned));
+    }
+    shown.dedup();
+    shown
+}
+
+/// The options that are listed in these lines of the reference, and their names.
+pub fn in_few_words<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<String>, Vec<&'a str>) {
+    let mut shown: Vec<String> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
+    // How deep the line before stood.
+    let mut depth = 0;
+    for line in lines {
+        let rest = line.trim_start();
+        let Some((name, said)) = rest.strip_prefix("* `").and_then(|rest| rest.split_once("`: ")) else {
+            continue;
+        };
+        let indent = (line.len() - rest.len()) / 2;
+        let kind = brief_type(said.split(['.', ',']).next().unwrap_or_default());
+        // Of an option map, what is in it is what there is to say.
+        let kind = kind.replace(" | map | array of port | str | closure | map", " | array of these");
+        let kind = kind.replace("word", "str");
+        let default =
+            said.split_once(", default ").map(|(_, rest)| rest.split(". ").next().unwrap_or_default());
+        // One in words is told by `bgjobs api`.
+        let default = default.filter(|it| it.len() <= 12).map_or_else(String::new, |it| format!(" = {it}"));
+        let one = format!("{name}: {kind}{default}");
+        match shown.last_mut() {
+            Some(last) if indent > 0 => {
+                last.push_str(match indent.cmp(&depth) {
+                    std::cmp::Ordering::Greater => " #{",
+                    std::cmp::Ordering::Equal => ", ",
+                    std::cmp::Ordering::Less => "}, ",
+                });
+                last.push_str(&one);
+            }
+            _ => {
+                close(&mut shown, depth);
+                shown.push(one);
+                named.push(name);
+            }
+        }
+        depth = indent;
+    }
+    close(&mut shown, depth);
+    (shown, named)
+}
+
+/// Closes the option maps that the last option has open.
+fn close(shown: &mut [String], depth: usize) {
+    if let Some(last) = shown.last_mut() {
+        last.push_str(&"}".repeat(depth));
+    }
+}

@@ -2,7 +2,7 @@
 
 use crate::api;
 use crate::event::Event;
-use crate::host::explain::{failure, hints, method};
+use crate::host::explain::{failure, hints, method, signature};
 use crate::host::functions::{
     assert, command, data, env, flow, fs, http, job, load, mock, module, number, parallel, param, port,
     position, test, text, wait,
@@ -14,32 +14,33 @@ use crate::host::value::error;
 use crate::jobs::{self, strand};
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What registers the functions of a namespace.
 type Register = fn(&mut Engine);
 
 /// The title in the reference, what registers documented Rust functions, and the described functions.
-pub type Namespace = (&'static str, Register, &'static [&'static [Entry]]);
+pub type Namespace = (&'static str, &'static [Register], &'static [&'static [Entry]]);
 
 /// One namespace a line, in the order of the reference.
 pub const NAMESPACES: &[Namespace] = &[
-    ("Jobs", job::register, &[job::FUNCTIONS]),
-    ("Commands", command::register, &[command::FUNCTIONS]),
-    ("Waiting", nothing, &[wait::FUNCTIONS]),
-    ("HTTP", http::register, &[http::FUNCTIONS, load::FUNCTIONS]),
-    ("Mocks", mock::register, &[mock::FUNCTIONS]),
-    ("Assertions", assert::register, &[assert::FUNCTIONS]),
-    ("Tests", test::register, &[]),
-    ("Ports", port::register, &[port::FUNCTIONS]),
-    ("Files", fs::register, &[fs::FUNCTIONS]),
-    ("JSON, YAML, TOML", data::register, &[data::FUNCTIONS]),
-    ("Environment and parameters", env::register, &[env::FUNCTIONS, param::FUNCTIONS]),
-    ("Flow", flow::register, &[flow::FUNCTIONS, parallel::FUNCTIONS]),
-    ("Writing modules", module::register, &[position::FUNCTIONS]),
-    ("Text and lists", text::register, &[]),
-    ("Numbers", number::register, &[]),
-    ("Errors", error::register, &[]),
+    ("Jobs", &[job::register], &[job::FUNCTIONS]),
+    ("Commands", &[command::register], &[command::FUNCTIONS]),
+    ("Waiting", &[], &[wait::FUNCTIONS]),
+    ("HTTP", &[http::register], &[http::FUNCTIONS, load::FUNCTIONS]),
+    ("Mocks", &[mock::register], &[mock::FUNCTIONS]),
+    ("Assertions", &[assert::register], &[assert::FUNCTIONS]),
+    ("Tests", &[test::register], &[]),
+    ("Ports", &[port::register], &[port::FUNCTIONS]),
+    ("Files", &[fs::register], &[fs::FUNCTIONS]),
+    ("JSON, YAML, TOML", &[data::register], &[data::FUNCTIONS]),
+    ("Environment and parameters", &[env::register], &[env::FUNCTIONS, param::FUNCTIONS]),
+    ("Flow", &[flow::register, parallel::register], &[flow::FUNCTIONS, parallel::FUNCTIONS]),
+    ("Writing modules", &[module::register], &[position::FUNCTIONS]),
+    ("Text and lists", &[text::register], &[]),
+    ("Numbers", &[number::register], &[]),
+    ("Errors", &[error::register], &[]),
 ];
 
 pub const MOST_CALLS: usize = 1000;
@@ -65,10 +66,13 @@ pub fn engine(include: &[PathBuf]) -> Engine {
     hints::install(&mut engine);
     install();
     for (_, register, described) in NAMESPACES {
-        register(&mut engine);
+        register.iter().for_each(|register| register(&mut engine));
         described.iter().for_each(|functions| described::register(&mut engine, functions));
     }
-    engine.set_module_resolver(import::Resolver::new(include));
+    engine.set_module_resolver(import::Resolver::new(
+        include,
+        runtime::running().map(|rt| Arc::clone(&rt.jobs.control)),
+    ));
     engine.on_print(|text| {
         if let Some(rt) = runtime::running() {
             rt.emit(Event::Stdout(format!("{text}\n").into_bytes()));
@@ -91,9 +95,6 @@ pub fn engine(include: &[PathBuf]) -> Engine {
     engine
 }
 
-/// What registers a namespace that is described as a whole.
-fn nothing(_: &mut Engine) {}
-
 /// Puts the description of all functions where everything below finds it.
 pub fn install() {
     api::install(|| {
@@ -102,6 +103,7 @@ pub fn install() {
         });
         all.collect()
     });
+    signature::install(|| engine(&[]));
 }
 
 /// There is one hook for reading a variable, and two uses for it.

@@ -48,7 +48,7 @@ pub fn reference() -> String {
 /// What one namespace has.
 fn known_of((_, register, described): &Namespace) -> Known {
     let mut engine = Engine::new_raw();
-    register(&mut engine);
+    register.iter().for_each(|register| register(&mut engine));
     Known::of(&engine, false, described.iter().copied().flatten().map(|entry| entry.about))
 }
 

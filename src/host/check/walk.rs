@@ -886,7 +886,7 @@ impl<'a> Walk<'a> {
                 Some(opt) => self.value(opt.kind, value, &format!("{what}: option `{name}`")),
                 None => {
                     let error = match what.ends_with("option `ready`") {
-                        true => readiness::unknown_key(what, name),
+                        true => readiness::unknown_key(what, name, options),
                         false => value::unknown_described(what, name, options),
                     };
                     let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };

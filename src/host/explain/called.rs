@@ -4,16 +4,22 @@
 use crate::builtin;
 use crate::event::{Failure, Place};
 use crate::host::functions::param;
-use crate::host::run::runtime;
 use std::path::Path;
+use std::sync::OnceLock;
+
+/// How the script of this run was called, and its arguments.
+static CALLED: OnceLock<(String, Vec<String>)> = OnceLock::new();
+
+pub fn remember(source: &str, args: &[String]) {
+    CALLED.get_or_init(|| (source.to_owned(), args.to_vec()));
+}
 
 /// The script of this run with its arguments, when it is one that is built in.
 fn built_in() -> Option<(&'static str, &'static str, &'static [String])> {
-    let options = &runtime::running()?.options;
-    let name = options.source.as_str();
+    let (name, args) = CALLED.get()?;
     let is_file = Path::new(name).exists() && !Path::new(name).is_dir();
     let text = builtin::script(name).filter(|_| !is_file)?;
-    Some((name, text, &options.args))
+    Some((name, text, args))
 }
 
 /// Puts the option that an error comes from in the place of the line of a built-in script.

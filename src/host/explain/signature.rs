@@ -1,7 +1,6 @@
 //! Which functions there are, from the engine's own metadata: for the check, for messages, for the reference.
 
 use crate::api::{self, Form, Function, Type};
-use crate::host::engine;
 use crate::words;
 use rhai::Engine;
 use std::collections::{BTreeMap, HashMap};
@@ -33,11 +32,18 @@ pub struct Known {
     functions: BTreeMap<String, Vec<Signature>>,
 }
 
+static ENGINE: OnceLock<fn() -> Engine> = OnceLock::new();
+
+/// Says what makes an engine with every function.
+pub fn install(engine: fn() -> Engine) {
+    ENGINE.get_or_init(|| engine);
+}
+
 /// Everything about every function. Read when an error needs it: it takes longer than a short script.
 pub fn known() -> &'static Known {
     static KNOWN: OnceLock<Known> = OnceLock::new();
     KNOWN.get_or_init(|| {
-        let engine = engine::engine(&[]);
+        let engine = ENGINE.get().map_or_else(Engine::new, |engine| engine());
         Known::of(&engine, true, api::functions().iter().map(|(_, function)| *function))
     })
 }

@@ -1,6 +1,5 @@
 //! The flow of the script itself: messages, time, ending, trying again.
 
-use super::parallel;
 use crate::event::Event;
 use crate::exit;
 use crate::host::explain::failure;
@@ -41,7 +40,6 @@ function! {
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
-    parallel::register(engine);
 }
 
 #[export_module]

@@ -16,7 +16,7 @@ use crate::words::{self, quote};
 use regex::Regex;
 use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnCallExpr, Map, NativeCallContext, Stmt};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The parameters that the main script asks for by literal names: for the usage line.
@@ -383,8 +383,8 @@ impl Kind {
         }
     }
 
-    fn fits(self, text: &str) -> bool {
-        let path = || rt().path(text);
+    /// Whether a text fits. `path`: the text as a path of the script.
+    pub fn fits(self, text: &str, path: impl Fn() -> PathBuf) -> bool {
         match self {
             Self::Command => !text.trim().is_empty(),
             Self::Count => text.parse::<u32>().is_ok_and(|count| count > 0),
@@ -486,7 +486,7 @@ fn asked_for(name: &str, asked: Asked) -> Fallible<Dynamic> {
             let form = form.unwrap_or_else(|| format!("a text that matches /{pattern}/"));
             return Err(wrong(text, &form).into());
         }
-        if let Some(kind) = kind.filter(|kind| !kind.fits(text)) {
+        if let Some(kind) = kind.filter(|kind| !kind.fits(text, || rt().path(text))) {
             return Err(wrong(text, kind.words()).into());
         }
     }

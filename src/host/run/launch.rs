@@ -7,14 +7,13 @@ use crate::api::Type;
 use crate::exit;
 use crate::host::functions::job::Job;
 use crate::host::functions::wait::Telling;
-use crate::host::run::ready::readiness::{Readiness, Ready};
+use crate::host::run::ready::readiness::{self, Readiness, Ready};
 use crate::host::value::describe::{options, words};
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::kinds::{self, Count, FromValue, MapOf, OneOrMore, Signal, Size, Typed, Word};
 use crate::host::value::{self, Opts};
 use crate::jobs::cgroup::{Limits, Refused};
-use crate::jobs::control::lock;
 use crate::jobs::spec::{self, Command, Expect, KillMode, Output, SpawnError, Spec, Stdin};
 use crate::jobs::{JobId, Kind, limit, port};
 use crate::secret;
@@ -24,7 +23,6 @@ use rhai::{Array, Dynamic};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.
@@ -121,7 +119,7 @@ pub fn launch_with(
     if readiness.is_server_from_the_start() {
         rt.jobs.serves(job.0.id);
     }
-    lock(&rt.readiness).insert(job.0.id, Arc::new(readiness));
+    readiness::remember(job.0.id, readiness);
     Ok(job)
 }
 

@@ -1,6 +1,7 @@
 //! What the script functions work on. One process runs one script, so there is one.
 
 use crate::event::{Bus, Event};
+use crate::host::explain::called;
 use crate::host::value::error::{Fallible, terminated};
 use crate::jobs::control::{Control, lock};
 use crate::jobs::port::{self, FreePorts};
@@ -57,8 +58,6 @@ pub struct Runtime {
     pub script_dir: Mutex<PathBuf>,
     /// The parameters that the script has asked for.
     pub asked: Mutex<BTreeSet<String>>,
-    /// When each job is ready, by id.
-    pub readiness: Mutex<BTreeMap<usize, Arc<crate::host::run::ready::readiness::Readiness>>>,
     /// Which address of this machine has answered on a port, and whether by TLS.
     pub answered: Mutex<BTreeMap<u16, (IpAddr, bool)>>,
     /// How often the script has limited the rest of the run.
@@ -105,6 +104,7 @@ pub fn running() -> Option<&'static Runtime> {
 }
 
 pub fn install(session: Session) -> &'static Runtime {
+    called::remember(&session.options.source, &session.options.args);
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     RUNTIME.get_or_init(|| Runtime {
         jobs: session.jobs,
@@ -117,7 +117,6 @@ pub fn install(session: Session) -> &'static Runtime {
         hooks: Mutex::default(),
         script_dir: Mutex::new(cwd),
         asked: Mutex::default(),
-        readiness: Mutex::default(),
         answered: Mutex::default(),
         limits: AtomicUsize::new(0),
         mocks: Mutex::default(),

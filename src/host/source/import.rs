@@ -7,10 +7,10 @@
 use super::captured;
 use crate::builtin;
 use crate::host::explain::{failure, hints};
-use crate::host::run::runtime::{self, rt};
-use crate::host::value::error::ScriptError;
+use crate::host::run::runtime;
+use crate::host::value::error::{ScriptError, terminated};
 use crate::host::value::utf8;
-use crate::jobs::control::lock;
+use crate::jobs::control::{Control, lock};
 use crate::jobs::strand;
 use rhai::{
     AST, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position,
@@ -18,7 +18,7 @@ use rhai::{
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 
 pub struct Resolver {
@@ -28,6 +28,8 @@ pub struct Resolver {
     parsed: Mutex<HashMap<String, AST>>,
     cache: Mutex<HashMap<String, Shared<Module>>>,
     loading: Mutex<Loading>,
+    /// Of the run; outside of one there is none, and one thread.
+    control: Option<Arc<Control>>,
 }
 
 /// Closures of `parallel` may import the same module: one evaluates it, the others wait.
@@ -65,13 +67,14 @@ impl Loading {
 type Found = (String, String);
 
 impl Resolver {
-    pub fn new(include: &[PathBuf]) -> Self {
+    pub fn new(include: &[PathBuf], control: Option<Arc<Control>>) -> Self {
         Self {
             include: include.to_vec(),
             start: std::env::current_dir().unwrap_or_default(),
             parsed: Mutex::default(),
             cache: Mutex::default(),
             loading: Mutex::default(),
+            control,
         }
     }
 
@@ -133,8 +136,7 @@ impl Resolver {
     ) -> Result<Option<Shared<Module>>, Box<EvalAltResult>> {
         let me = thread::current().id();
         loop {
-            // Outside of a run there is one thread.
-            let rings = runtime::running().map_or(0, |rt| rt.control().bell.rings());
+            let rings = self.control.as_ref().map_or(0, |control| control.bell.rings());
             {
                 let mut loading = lock(&self.loading);
                 if let Some(module) = lock(&self.cache).get(name) {
@@ -154,9 +156,13 @@ impl Resolver {
                 }
                 loading.waiting.push((strand::lineage(), name.to_owned()));
             }
-            rt().control().bell.wait(rings, None);
+            if let Some(control) = &self.control {
+                control.bell.wait(rings, None);
+            }
             lock(&self.loading).waiting.retain(|(lineage, _)| lineage.last() != Some(&me));
-            rt().checkpoint()?;
+            if self.control.as_ref().is_some_and(|control| control.halted()) {
+                return Err(terminated());
+            }
         }
     }
 
@@ -241,8 +247,8 @@ impl ModuleResolver for Resolver {
             lock(&self.cache).insert(name.clone(), Shared::clone(module));
         }
         lock(&self.loading).by.retain(|(_, loading)| *loading != name);
-        if let Some(rt) = runtime::running() {
-            rt.control().bell.ring();
+        if let Some(control) = &self.control {
+            control.bell.ring();
         }
         module
     }

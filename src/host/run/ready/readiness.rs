@@ -1,7 +1,7 @@
 //! When a job is ready, and waiting for it.
 
 use super::prober::{Condition, Prober};
-use crate::api::Type;
+use crate::api::{Options, Type};
 use crate::event::Event;
 use crate::host::functions::job::{Job, view};
 use crate::host::functions::wait::{self as waits, Answer, Common};
@@ -12,17 +12,18 @@ use crate::host::value::describe::options;
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{self, Fallible, ScriptError};
 use crate::host::value::kinds::{self, Count, FromValue, Port, Typed};
-use crate::host::value::{self, Opts};
+use crate::host::value::{self, Opts, unknown_described};
 use crate::jobs::control::lock;
 use crate::jobs::fail::Death;
 use crate::jobs::spec::Command;
-use crate::jobs::{self, Ask, State, port};
+use crate::jobs::{self, Ask, JobId, State, port};
 use crate::probe::{Attempt, DEFAULT_TIMEOUT, Look, Seen, Wait};
 use regex::Regex;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 type Failure = Box<EvalAltResult>;
@@ -105,9 +106,17 @@ impl Readiness {
     }
 }
 
+/// When each job of the run is ready, by id.
+static READINESS: Mutex<BTreeMap<usize, Arc<Readiness>>> = Mutex::new(BTreeMap::new());
+
 /// What shows that this job is ready.
 pub fn of(job: &Job) -> Arc<Readiness> {
-    lock(&rt().readiness).get(&job.0.id).cloned().unwrap_or_default()
+    lock(&READINESS).get(&job.0.id).cloned().unwrap_or_default()
+}
+
+/// Remembers what shows that a job is ready.
+pub fn remember(id: JobId, readiness: Readiness) {
+    lock(&READINESS).insert(id, Arc::new(readiness));
 }
 
 options! {
@@ -170,10 +179,10 @@ fn about_ready(options: &JobOptions) -> Option<&'static str> {
 /// Options of `start` that are easily taken for a part of `ready`.
 pub const BESIDE_READY: &[&str] = &["timeout", "interval", "message", "stable", "tries"];
 
-/// Worded the same whether it is found before the run or during it.
-pub fn unknown_key(what: &str, key: &str) -> ScriptError {
+/// A key that no condition of `ready` has. Worded the same whether it is found before the run or during it.
+pub fn unknown_key(what: &str, key: &str, conditions: &'static Options) -> ScriptError {
     if !BESIDE_READY.contains(&key) {
-        return value::unknown_described(what, key, Conditions::OPTIONS);
+        return unknown_described(what, key, conditions);
     }
     ScriptError::usage(format!("{what}: `{key}` stands beside `ready`, not in it"))
         .hint(format!("ready: #{{…}}, {key}: …"))
@@ -220,7 +229,7 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
     if let Some(map) = value.read_lock::<rhai::Map>()
         && let Some(key) = map.keys().find(|key| BESIDE_READY.contains(&key.as_str()))
     {
-        return Err(unknown_key(what, key).into());
+        return Err(unknown_key(what, key, Conditions::OPTIONS).into());
     }
     let given = Conditions::read(&Opts::described(what, value, Conditions::OPTIONS)?)?;
     let limit = given.attempt_timeout.or(beside.limit);

@@ -4,13 +4,14 @@ use crate::api;
 use crate::event::Event;
 use crate::host::explain::{failure, hints, method, signature};
 use crate::host::functions::{
-    assert, command, data, env, flow, fs, http, job, load, mock, module, number, parallel, param, port,
-    position, test, text, wait,
+    assert, command, data, env, error, flow, fs, http, job, load, mock, module, number, parallel, param,
+    port, position, test, text, wait,
 };
 use crate::host::run::runtime;
 use crate::host::source::import;
 use crate::host::value::described::{self, Entry};
-use crate::host::value::error;
+use crate::host::value::error::Fallible;
+use crate::host::value::limits::{LARGEST_STRING, MOST_CALLS, MOST_ITEMS};
 use crate::jobs::{self, strand};
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::PathBuf;
@@ -42,11 +43,6 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Numbers", &[number::register], &[]),
     ("Errors", &[error::register], &[]),
 ];
-
-pub const MOST_CALLS: usize = 1000;
-pub const LARGEST_STRING: usize = 64 << 20;
-/// Of an array or a map.
-pub const MOST_ITEMS: usize = 1_000_000;
 
 /// An engine with every script function. Limits are set explicitly: rhai's own differ between debug and
 /// release builds.
@@ -128,7 +124,7 @@ const LONGEST_USE: Duration = Duration::from_secs(5);
 
 /// A captured variable that another closure uses right now, by a method that takes its time: rhai itself would give
 /// up on it, or panic, after 50 ms.
-fn wait_for_lock(rt: &runtime::Runtime, name: &str, shared: &Dynamic) -> error::Fallible<()> {
+fn wait_for_lock(rt: &runtime::Runtime, name: &str, shared: &Dynamic) -> Fallible<()> {
     let control = rt.control();
     let until = jobs::now() + LONGEST_USE;
     while shared.is_locked() {

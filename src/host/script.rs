@@ -7,12 +7,14 @@ use crate::cli::Source;
 use crate::event::Failure;
 use crate::exit;
 use crate::host::check::{plan as plans, warnings};
-use crate::host::explain::{failure, hints};
-use crate::host::functions::job::{Job, view};
-use crate::host::functions::{command, param, wait as waits};
+use crate::host::explain::failure;
+use crate::host::functions::param;
+use crate::host::run::job::view;
 use crate::host::run::runtime::{self, Runtime, Session};
-use crate::host::source::captured;
+use crate::host::run::{logs, waiting};
 use crate::host::source::import::without_shebang;
+use crate::host::source::{captured, params, text};
+use crate::host::value::handle::Job;
 use crate::host::value::{error, utf8};
 use crate::jobs::control::lock;
 use crate::jobs::{self, State, patient};
@@ -48,7 +50,7 @@ impl Script {
             dir.clone_into(&mut lock(&self.rt.script_dir));
         }
         let ast = compile(&self.engine, &loaded)?;
-        param::declare(param::declared(&ast), &self.rt.options.args)
+        param::declare(params::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
         let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
         // What the jobs print while they are being stopped says nothing about the test.
@@ -62,7 +64,7 @@ impl Script {
                 failure.tails.clear();
                 failure.hint = None;
             } else if error::is_judgement(&error) {
-                command::show_logs(&mut failure, &[], Duration::ZERO);
+                logs::show_logs(&mut failure, &[], Duration::ZERO);
             }
             failure
         })
@@ -99,7 +101,7 @@ fn jobs_at_the_end(rt: &Runtime) -> Vec<String> {
     const MOST: usize = 4;
     let living = |job: &Job| view(job).is_some_and(|view| !matches!(view.state, State::Ended(_)));
     let jobs = rt.jobs.list().into_iter().map(Job).filter(living);
-    jobs.take(MOST).map(|job| waits::state_line(&job)).collect()
+    jobs.take(MOST).map(|job| waiting::state_line(&job)).collect()
 }
 
 /// More text than any script has; but a device may go on for ever.
@@ -151,7 +153,7 @@ fn load(source: &Source, command: &str) -> Result<Loaded, Failure> {
         return Err(fail(format!("the script `{name}` is larger than {} MiB", LARGEST >> 20)));
     }
     let text = utf8::script(bytes).map_err(|wrong| fail(format!("`{name}` {wrong}")))?;
-    failure::remember(&name, &text);
+    text::remember(&name, &text);
     Ok(Loaded { name, text, dir })
 }
 
@@ -262,9 +264,9 @@ fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
 fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
     let text = without_shebang(&loaded.text);
     let mut ast =
-        hints::compile(engine, text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
+        text::compile(engine, text).map_err(|error| failure::syntax(&error.0, &loaded.name, error.1))?;
     ast.set_source(loaded.name.as_str());
-    failure::remember_closures(&ast);
+    text::remember_closures(&ast);
     captured::remember(&ast);
     Ok(ast)
 }
@@ -314,7 +316,7 @@ pub fn manual(source: &Source, include: &[PathBuf]) -> Result<Option<Manual>, Fa
         return Ok(None);
     }
     let loaded = load(source, "script")?;
-    let declared = param::declared(&parse(&engine(include), &loaded)?);
+    let declared = params::declared(&parse(&engine(include), &loaded)?);
     Ok((!declared.own_help).then(|| described(loaded.name, &loaded.text, declared)))
 }
 
@@ -323,7 +325,7 @@ pub fn built_in() -> Vec<Manual> {
     let engine = engine(&[]);
     let manual = |(name, text): &(&str, &str)| {
         let loaded = Loaded { name: (*name).to_owned(), text: (*text).to_owned(), dir: None };
-        let declared = parse(&engine, &loaded).map(|ast| param::declared(&ast)).unwrap_or_default();
+        let declared = parse(&engine, &loaded).map(|ast| params::declared(&ast)).unwrap_or_default();
         described(loaded.name, &loaded.text, declared)
     };
     builtin::SCRIPTS.iter().map(manual).collect()
@@ -334,7 +336,7 @@ pub fn built_in_text(name: &str) -> Result<&'static str, Failure> {
     builtin::script(name.trim_end_matches(".rhai")).ok_or_else(|| unknown_script(name, "scripts"))
 }
 
-fn described(name: String, text: &str, declared: param::Declared) -> Manual {
+fn described(name: String, text: &str, declared: params::Declared) -> Manual {
     Manual { name, about: header(text), params: declared.params, complete: declared.complete }
 }
 

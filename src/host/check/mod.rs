@@ -12,4 +12,5 @@ pub mod plan;
 mod walk;
 pub mod warnings;
 
-pub use walk::{check, each};
+pub use walk::check;
+pub use walk::each;

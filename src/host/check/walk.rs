@@ -10,11 +10,9 @@ use crate::event::Failure;
 use crate::exit;
 use crate::host::explain::signature::{self, CallAdvice, Names};
 use crate::host::explain::{failure, hints, method};
-use crate::host::functions::param;
-use crate::host::run::ready::readiness;
 use crate::host::source::functions::{self, Function, Functions};
-use crate::host::source::import;
-use crate::host::value::{self, kinds};
+use crate::host::source::{import, text};
+use crate::host::value::{self, kinds, parameter};
 use crate::words::nearest;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +51,7 @@ pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
     let mut failure = Failure {
         code: exit::USAGE,
         message: advice.message.clone(),
-        place: failure::place(name, *position),
+        place: text::place(name, *position),
         notes: advice.notes.clone(),
         hint: advice.hint.clone(),
         ..Failure::default()
@@ -75,7 +73,7 @@ pub fn each(engine: &Engine, ast: &AST, source: &str) -> Vec<Failure> {
     let failure = |(name, position, advice): (String, Position, CallAdvice)| Failure {
         code: exit::USAGE,
         message: advice.message,
-        place: failure::place(&name, position),
+        place: text::place(&name, position),
         notes: advice.notes,
         hint: advice.hint,
         ..Failure::default()
@@ -292,7 +290,7 @@ fn circle(chain: &[String], target: &str, importer: &str, position: Position) ->
     Failure {
         code: exit::USAGE,
         message: format!("modules import each other in a circle: {} → `{target}`", names.join(" → ")),
-        place: failure::place(importer, position),
+        place: text::place(importer, position),
         hint: Some("move what both need into a module of its own".to_owned()),
         ..Failure::default()
     }
@@ -886,7 +884,7 @@ impl<'a> Walk<'a> {
                 Some(opt) => self.value(opt.kind, value, &format!("{what}: option `{name}`")),
                 None => {
                     let error = match what.ends_with("option `ready`") {
-                        true => readiness::unknown_key(what, name, options),
+                        true => value::unknown_key(what, name, options),
                         false => value::unknown_described(what, name, options),
                     };
                     let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
@@ -919,7 +917,7 @@ impl<'a> Walk<'a> {
         if let Some((_, value)) = map.0.iter().find(|(key, _)| key.name == "kind")
             && let Some(text) = literal_text(value)
         {
-            self.literal(value, |_| param::kind(text).map(drop));
+            self.literal(value, |_| parameter::kind(text).map(drop));
         }
     }
 
@@ -952,7 +950,7 @@ impl<'a> Walk<'a> {
             if name.is_empty()
                 || self.index_of(name).is_none()
                 || self.is_of_the_shell(name, text)
-                || !failure::starts_with_quote(&self.file.name, position)
+                || !text::starts_with_quote(&self.file.name, position)
             {
                 continue;
             }

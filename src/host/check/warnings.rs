@@ -2,7 +2,7 @@
 //! better than a false alarm, so only what is written out is judged.
 
 use crate::event::Failure;
-use crate::host::explain::failure;
+use crate::host::source::text;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
 use std::sync::LazyLock;
 
@@ -85,7 +85,7 @@ pub fn warnings(ast: &AST, name: &str, text: &str) -> Vec<Failure> {
     found.dedup_by(|a, b| a.0 == b.0 && a.1 == b.1);
     let warning = |(position, message, hint): (Position, String, String)| Failure {
         message,
-        place: failure::place(name, position),
+        place: text::place(name, position),
         hint: Some(hint),
         ..Failure::default()
     };

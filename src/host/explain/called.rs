@@ -3,7 +3,7 @@
 
 use crate::builtin;
 use crate::event::{Failure, Place};
-use crate::host::functions::param;
+use crate::host::value::arguments;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ pub fn tell_of_option(failure: &mut Failure) {
     let own = format!("{name}:");
     failure.trail.retain(|frame| !frame.contains(&own) && !frame.contains("std/"));
     let Some(place) = failure.place.take_if(|place| place.file == name) else { return };
-    let given = param::given(args);
+    let given = arguments::given(args);
     let found = option_of(failure, &place.text, text, &given);
     failure.place = found.map(|(name, value)| Place {
         file: typed(name, value),

@@ -6,69 +6,12 @@ use super::method;
 use super::signature::{self, CallAdvice};
 use crate::event::{Failure, Place};
 use crate::exit;
-use crate::host::engine;
 use crate::host::source::import;
+use crate::host::source::text::{as_written, at, closures, place, position_of, text_of, texts};
 use crate::host::value::error::{self, Kind, Origin, ScriptError};
+use crate::host::value::limits;
 use crate::jobs::control::lock;
-use rhai::{AST, Dynamic, EvalAltResult, Map, ParseErrorType, Position};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
-
-/// Every script text that was loaded, for excerpts.
-fn texts() -> &'static Mutex<HashMap<String, Arc<str>>> {
-    static TEXTS: OnceLock<Mutex<HashMap<String, Arc<str>>>> = OnceLock::new();
-    TEXTS.get_or_init(Mutex::default)
-}
-
-pub fn remember(name: &str, text: &str) {
-    lock(texts()).insert(name.to_owned(), text.into());
-}
-
-/// In which script a closure is written. Rhai reports the script that calls it; its name is unique.
-fn closures() -> &'static Mutex<HashMap<String, String>> {
-    static CLOSURES: OnceLock<Mutex<HashMap<String, String>>> = OnceLock::new();
-    CLOSURES.get_or_init(Mutex::default)
-}
-
-pub fn remember_closures(ast: &AST) {
-    let Some(source) = ast.source() else { return };
-    let names = ast.iter_functions().map(|function| function.name).filter(|name| name.starts_with("anon$"));
-    lock(closures()).extend(names.map(|name| (name.to_owned(), source.to_owned())));
-}
-
-/// What was put into the text of a module before it was run.
-struct Inserted {
-    /// Behind which characters, as line and column of the text as it is written, in order.
-    places: Vec<(usize, usize)>,
-    width: usize,
-}
-
-fn inserted() -> &'static Mutex<HashMap<String, Inserted>> {
-    static INSERTED: OnceLock<Mutex<HashMap<String, Inserted>>> = OnceLock::new();
-    INSERTED.get_or_init(Mutex::default)
-}
-
-pub fn remember_inserted(name: &str, places: Vec<(usize, usize)>, width: usize) {
-    lock(inserted()).insert(name.to_owned(), Inserted { places, width });
-}
-
-/// A position in what is run → the one in the text as it is written.
-fn as_written(source: &str, position: Position) -> Position {
-    let (Some(line), Some(mut column)) = (position.line(), position.position()) else { return position };
-    if let Some(inserted) = lock(inserted()).get(source) {
-        for (_, place) in inserted.places.iter().filter(|(at, _)| *at == line) {
-            if column > place + inserted.width {
-                column -= inserted.width;
-            }
-        }
-    }
-    place_at(line, column)
-}
-
-fn place_at(line: usize, column: usize) -> Position {
-    let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-    Position::new(number(line).max(1), number(column))
-}
+use rhai::{Dynamic, EvalAltResult, Map, ParseErrorType, Position};
 
 /// What failed, where, and how the script got there. `main` is the name of the main script.
 pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
@@ -144,10 +87,6 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     failure.trail = fold(frames);
     called::tell_of_option(&mut failure);
     failure
-}
-
-fn position_of(place: &Place) -> Position {
-    place_at(place.line, place.column)
 }
 
 /// Whether a value is what `catch` gives for an error of the evaluation: a map that rhai has filled.
@@ -247,10 +186,6 @@ pub fn syntax(kind: &ParseErrorType, source: &str, position: Position) -> Failur
     }
 }
 
-pub fn text_of(source: &str) -> Arc<str> {
-    lock(texts()).get(source).cloned().unwrap_or_else(|| "".into())
-}
-
 /// An error object that was never thrown in a script.
 pub fn from_error(error: &ScriptError) -> Failure {
     Failure {
@@ -287,7 +222,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
         }
         EvalAltResult::ErrorStackOverflow(_) => Failure {
             notes: vec!["does a function call itself without an end?".to_owned()],
-            ..plain(format!("more than {} calls inside each other", engine::MOST_CALLS))
+            ..plain(format!("more than {} calls inside each other", limits::MOST_CALLS))
         },
         EvalAltResult::ErrorDataTooLarge(what, _) => plain(too_large(what)),
         EvalAltResult::ErrorModuleNotFound(message, _) => {
@@ -355,11 +290,11 @@ fn unknown_property(text: &str) -> Option<CallAdvice> {
 fn too_large(what: &str) -> String {
     let what = what.to_lowercase();
     if what.contains("string") {
-        format!("a string grew beyond {} MiB", engine::LARGEST_STRING >> 20)
+        format!("a string grew beyond {} MiB", limits::LARGEST_STRING >> 20)
     } else if what.contains("map") {
-        format!("a map grew beyond {} entries", engine::MOST_ITEMS)
+        format!("a map grew beyond {} entries", limits::MOST_ITEMS)
     } else {
-        format!("an array grew beyond {} items", engine::MOST_ITEMS)
+        format!("an array grew beyond {} items", limits::MOST_ITEMS)
     }
 }
 
@@ -374,35 +309,4 @@ pub fn thrown(value: &Dynamic) -> String {
         return message.to_string();
     }
     value.to_string()
-}
-
-fn at(source: &str, position: Position) -> Option<String> {
-    let (line, column) = (position.line()?, position.position().unwrap_or(1));
-    Some(format!("{source}:{line}:{column}"))
-}
-
-/// Whether a string at a place stands in double quotes, not in backticks.
-pub fn starts_with_quote(source: &str, position: Position) -> bool {
-    place(source, position).is_some_and(|place| place.text.chars().nth(place.column - 1) == Some('"'))
-}
-
-/// The line with the token that an error points to.
-pub fn place(source: &str, position: Position) -> Option<Place> {
-    let line = position.line()?;
-    let column = position.position().unwrap_or(1).max(1);
-    let text = lock(texts()).get(source).and_then(|text| text.lines().nth(line - 1).map(str::to_owned));
-    let text = text.unwrap_or_default();
-    let rest: String = text.chars().skip(column - 1).collect();
-    Some(Place { file: source.to_owned(), line, column, width: token_width(&rest), text })
-}
-
-/// How many characters the token at the start of a text has.
-fn token_width(rest: &str) -> usize {
-    let word = |c: &char| c.is_alphanumeric() || *c == '_';
-    match rest.chars().next() {
-        Some('"') => rest[1..].find('"').map_or(1, |end| rest[..end + 2].chars().count()),
-        Some(c) if word(&c) => rest.chars().take_while(word).count(),
-        Some(c) if "+-=!<>&|".contains(c) => rest.chars().take_while(|c| "+-=!<>&|".contains(*c)).count(),
-        _ => 1,
-    }
 }

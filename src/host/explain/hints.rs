@@ -6,7 +6,7 @@
 use super::signature;
 use crate::host::source::import;
 use crate::words::nearest;
-use rhai::{AST, Engine, LexError, ParseError, ParseErrorType, Position, Token};
+use rhai::{Engine, LexError, ParseErrorType, Position, Token};
 
 /// Reserved by rhai, used by nobody: ordinary names here, so that `spawn(…)`, `#{default: 1}` and `x.match`
 /// parse.
@@ -806,16 +806,6 @@ fn line_and_column(position: Position) -> (usize, usize) {
 fn place_of((line, column): (usize, usize)) -> Position {
     let number = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
     Position::new(number(line), number(column))
-}
-
-/// Compiles a text, in which a comment must have an end: rhai takes what follows for a part of it, and says nothing.
-pub fn compile(engine: &Engine, text: &str) -> Result<AST, ParseError> {
-    let ast = engine.compile(text)?;
-    // Only in a comment that is still open this is no mistake.
-    if text.contains("/*") && engine.compile(format!("{text}\n*/")).is_ok() {
-        return Err(ParseError(ParseErrorType::UnexpectedEOF.into(), Position::NONE));
-    }
-    Ok(ast)
 }
 
 /// The innermost opening bracket that nothing closes.

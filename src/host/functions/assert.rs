@@ -3,14 +3,14 @@
 //!
 //! Equality is that of people: deep, numbers by value (`1` equals `1.0`), jobs and other handles by identity.
 
-use super::flow;
-use super::http::Response;
-use super::job::Job;
-use super::wait::{self as waits, Telling, Waiting};
+use crate::host::run::options::{Telling, Waiting};
 use crate::host::run::runtime::rt;
+use crate::host::run::{caught, waiting};
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
 use crate::host::value::error::{self, Fallible, Kind, ScriptError};
+use crate::host::value::handle::Job;
+use crate::host::value::response::Response;
 use crate::host::value::{self, kinds, path};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
@@ -456,7 +456,7 @@ fn json(
         (response.read_json()?, Some(format!("in the answer to {request} (status {status})")))
     } else if let Some(text) = text_of(document) {
         match serde_json::from_str(&text) {
-            Ok(value) => (crate::host::functions::http::from_json(&value), None),
+            Ok(value) => (crate::host::value::json::from_json(&value), None),
             Err(e) => {
                 let error = failed(msg, &format!("{} is not JSON", excerpt(&text)));
                 return Err(error.note(format!("not JSON because: {e}")).into());
@@ -512,10 +512,10 @@ fn throws(ctx: &NativeCallContext, closure: &FnPtr, expected: Option<&str>) -> F
             let wanted = expected.map_or_else(String::new, |expected| format!(" (expected: {expected})"));
             return Err(failed(None, &format!("the closure did not throw{wanted}{returned}")).into());
         }
-        Err(error) if flow::passes_through(&error) => return Err(error),
+        Err(error) if caught::passes_through(&error) => return Err(error),
         Err(error) => error,
     };
-    let caught = flow::caught(&error, ctx.call_source().unwrap_or_default());
+    let caught = caught::caught(&error, ctx.call_source().unwrap_or_default());
     let Some(expected) = expected else { return Ok(caught) };
     let (kind, message) = error::kind_and_message(&caught);
     let is_kind = Kind::of(expected).is_some() || expected == Kind::Script.name();
@@ -552,7 +552,7 @@ fn eventually(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting) -> Fallibl
                 Attempt::NotYet("false".to_owned())
             }
             Ok(value) => Attempt::Ready(value),
-            Err(error) => match flow::not_yet(&error) {
+            Err(error) => match caught::not_yet(&error) {
                 Some(message) => {
                     last = Some(error);
                     Attempt::NotYet(message)
@@ -565,7 +565,7 @@ fn eventually(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting) -> Fallibl
         Ok(value) => Ok(value),
         Err(Failed::Timeout { waited, .. }) => Err(in_the_end(last, attempts, waited, message)),
         Err(other) => {
-            Err(waits::failed("eventually", "its assertions to hold", other, message, &[], |error| error))
+            Err(waiting::failed("eventually", "its assertions to hold", other, message, &[], |error| error))
         }
     }
 }
@@ -584,7 +584,7 @@ fn in_the_end(
         let what = format!("{said}eventually: the closure still returned false after {waited} ({tries})");
         return ScriptError::new(Kind::Assertion, what).into();
     };
-    flow::change(&mut last, |error| {
+    caught::change(&mut last, |error| {
         error.message = format!("{said}{}", error.message);
         error.notes.push(format!("eventually: {tries} in {waited}; this is the last one"));
     });

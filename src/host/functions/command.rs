@@ -1,42 +1,29 @@
 //! Commands: `run`, `try_run`, `output`, and the `Result` that they give.
 
 use crate::api::Type;
-use crate::event::{Event, Failure, Tail};
+use crate::event::{Event, Tail};
 use crate::exit;
-use crate::host::run::launch::{Launch, Process, spawn_error};
-use crate::host::run::program;
+use crate::host::run::launch::Launch;
+use crate::host::run::logs::{grown, logs};
+use crate::host::run::options::Process;
 use crate::host::run::runtime::rt;
+use crate::host::run::spawn_error::spawn_error;
+use crate::host::run::{death, program};
 use crate::host::value;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::kinds::{self, FromValue, Signal, Typed};
-use crate::jobs::control::lock;
+use crate::host::value::outcome::{Outcome, signal_of};
 use crate::jobs::output::{Captured, Stream};
 use crate::jobs::spec::{Command, SpawnError};
-use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, State, output as capture, strand, text};
+use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, output as capture, strand, text};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// How a command or a job ended.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    pub code: i64,
-    pub signal: Option<String>,
-    pub timed_out: bool,
-    pub stdout: String,
-    pub stderr: String,
-    pub output: String,
-    pub ms: i64,
-}
-
-impl Typed for Outcome {
-    const TYPE: Type = Type::Object("Result");
-}
 
 pub const FUNCTIONS: &[Entry] = &[RUN, TRY_RUN, OUTPUT];
 
@@ -276,52 +263,6 @@ const OF_HEALTHY: usize = 5;
 /// How many lines of what it has streamed itself.
 const AGAIN: usize = 8;
 
-/// The logs of the jobs that live, but of mocks, which only say what they were asked for; and how long they are.
-pub fn logs() -> Vec<(Arc<Inner>, u64)> {
-    /// Nobody reads more, and looking at thousands would cost more than most commands.
-    const MOST: usize = 128;
-    let rt = rt();
-    let mocks = lock(&rt.mocks);
-    let jobs = rt.jobs.live(MOST).into_iter().filter(|job| !mocks.contains(&job.id));
-    jobs.filter(|job| job.log.is_some()).map(|job| (Arc::clone(&job), job.log_length())).collect()
-}
-
-/// The end of a log that has grown.
-struct Grown {
-    tail: Tail,
-    /// Its job has not ended, or as it should.
-    of_living: bool,
-}
-
-/// The ends of the logs that have grown since: what failed has most likely met what is written there.
-fn grown(before: &[(Arc<Inner>, u64)]) -> Vec<Grown> {
-    const MOST: usize = 3;
-    let grown = before.iter().filter_map(|(job, before)| {
-        let tail = error::log_tail(job).filter(|_| job.log_length() > *before)?;
-        let ended = rt().jobs.view(job.id).map(|view| view.state);
-        let of_living = !matches!(ended, Some(State::Ended(status)) if !status.success());
-        Some(Grown { tail, of_living })
-    });
-    grown.take(MOST).collect()
-}
-
-/// The ends of the logs that have grown since then, for a failure that has not brought others; also of jobs that have
-/// ended meanwhile, or have come.
-pub fn show_logs(failure: &mut Failure, before: &[(Arc<Inner>, u64)], then: Duration) {
-    if !failure.tails.is_empty() {
-        return;
-    }
-    let rt = rt();
-    let mocks = lock(&rt.mocks).clone();
-    let since = |job: Arc<Inner>| {
-        let over = rt.jobs.view(job.id).and_then(|view| view.ended).is_some_and(|ended| ended < then);
-        let length = before.iter().find(|(old, _)| old.id == job.id).map_or(0, |(_, length)| *length);
-        (!over && !mocks.contains(&job.id)).then_some((job, length))
-    };
-    let now: Vec<_> = rt.jobs.list().into_iter().filter_map(since).collect();
-    failure.tails = grown(&now).into_iter().map(|grown| grown.tail).collect();
-}
-
 /// The first line of a command, for a message.
 fn one_line(command: &str) -> String {
     const MOST: usize = 80;
@@ -366,7 +307,7 @@ fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
         && let Some((dead, death)) = rt.jobs.death_by_now()
     {
         rt.jobs.told(dead.id);
-        return Err(error::death(&dead, &death, Some(&format!("`{}` to start", one_line(&text)))).into());
+        return Err(death::death(&dead, &death, Some(&format!("`{}` to start", one_line(&text)))).into());
     }
     let logs = logs();
     let started = jobs::now();
@@ -426,7 +367,7 @@ fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
                 });
             }
             let Failed::Died(dead, death) = failed else { return Err(error::terminated()) };
-            let mut error = error::death(&dead, &death, Some(&format!("`{}` to end", one_line(&text))));
+            let mut error = death::death(&dead, &death, Some(&format!("`{}` to end", one_line(&text))));
             if echo == Echo::No {
                 let lines = text::last_lines_folded(output.as_bytes(), 20);
                 error =
@@ -523,13 +464,6 @@ fn outcome(status: ExitStatus, timed_out: bool, captured: &Captured, after: Dura
         stderr: captured.text(Some(Stream::Stderr)),
         output: captured.text(None),
         ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-    }
-}
-
-pub fn signal_of(status: ExitStatus) -> Option<String> {
-    match status {
-        ExitStatus::Signal(number) => Some(jobs::signal_name(number)),
-        ExitStatus::Code(_) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! YAML is that of version 1.2: `no` and `22:30` are texts. What versions 1.1 and 1.2 take for different numbers
 //! (`0755`, `1_000`) stays a text, too, so that nothing is silently another number than was meant.
 
-use super::fs;
+use crate::host::run::files;
 use crate::host::run::runtime::rt;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
@@ -143,7 +143,7 @@ fn parse_yaml(_: &NativeCallContext, yaml: String, opts: Documents) -> Fallible<
 
 fn from_file(function: &str, path: &str, read: Format) -> Fallible<Dynamic> {
     rt().checkpoint()?;
-    let text = fs::read(function, path)?;
+    let text = files::read(function, path)?;
     read(&text).map_err(|wrong| {
         let place = match wrong.line {
             0 => path.to_owned(),

@@ -7,6 +7,7 @@ use crate::host::run::runtime::rt;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::typed::typed;
 use crate::host::value::{self, dotenv};
 use crate::jobs::control::lock;
 use crate::jobs::spec;
@@ -239,7 +240,7 @@ fn set_variable(name: &str, value: &Dynamic) -> Fallible<()> {
 
 fn load_env(_: &NativeCallContext, path: String, opts: Loading) -> Fallible<Map> {
     rt().checkpoint()?;
-    let text = crate::host::functions::fs::read("load_env", &path)?;
+    let text = crate::host::run::files::read("load_env", &path)?;
     let mut env = lock(&rt().env);
     let read = dotenv::read(&text, opts.r#override, |name| {
         env.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned())
@@ -268,7 +269,7 @@ fn change_dir(path: &str) -> Fallible<()> {
     if path.is_empty() {
         return Err(ScriptError::usage("cd: the path is empty").into());
     }
-    let failed = |e: std::io::Error| crate::host::functions::fs::failed("cd: cannot enter", path, &e);
+    let failed = |e: std::io::Error| crate::host::run::files::failed("cd: cannot enter", path, &e);
     let dir = std::fs::canonicalize(rt().path(path)).map_err(failed)?;
     if !dir.is_dir() {
         let wrong = ScriptError::io(format!("cd: cannot enter `{path}`: it is not a directory"));
@@ -278,29 +279,4 @@ fn change_dir(path: &str) -> Fallible<()> {
     std::fs::metadata(dir.join(".")).map_err(failed)?;
     *lock(&rt().cwd) = dir;
     Ok(())
-}
-
-/// A text as a value of the default's type.
-pub fn typed(what: &str, text: String, default: &Dynamic) -> Fallible<Dynamic> {
-    let wrong = |wanted: &str| -> Box<EvalAltResult> {
-        ScriptError::usage(format!("{what} is {text:?}, not {wanted}"))
-            .note(format!("its default is {}, and its value has the same type", value::show(default)))
-            .into()
-    };
-    let trimmed = text.trim();
-    if default.is_int() {
-        return trimmed.parse::<i64>().map(Into::into).map_err(|_| wrong("a whole number"));
-    }
-    if default.is_float() {
-        let number = trimmed.parse::<f64>().ok().filter(|number| number.is_finite());
-        return number.map(Into::into).ok_or_else(|| wrong("a number"));
-    }
-    if default.is_bool() {
-        return match trimmed.to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "on" => Ok(true.into()),
-            "false" | "0" | "no" | "off" => Ok(false.into()),
-            _ => Err(wrong("true or false")),
-        };
-    }
-    Ok(text.into())
 }

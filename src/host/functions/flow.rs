@@ -2,13 +2,14 @@
 
 use crate::event::Event;
 use crate::exit;
-use crate::host::explain::failure;
+use crate::host::run::caught::{caught, change, not_yet, passes_through};
+use crate::host::run::death;
 use crate::host::run::runtime::{Hook, rt};
 use crate::host::source::captured;
 use crate::host::value;
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
-use crate::host::value::error::{self, Fallible, Kind, Origin, ScriptError, terminated};
+use crate::host::value::error::{Fallible, Kind, ScriptError, terminated};
 use crate::jobs;
 use crate::jobs::control::Halt;
 use crate::probe::{Attempt, Failed, Wait};
@@ -233,11 +234,6 @@ fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
     Ok(())
 }
 
-/// Whether nothing in the script may stop this error on its way.
-pub fn passes_through(error: &EvalAltResult) -> bool {
-    rt().control().halted() || !error.unwrap_inner().is_catchable()
-}
-
 fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
     rt().checkpoint()?;
     let (ok, value, error) = match closure.call_within_context::<Dynamic>(ctx, ()) {
@@ -246,36 +242,6 @@ fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
         Err(error) => (false, Dynamic::UNIT, caught(&error, ctx.call_source().unwrap_or_default())),
     };
     Ok(Map::from([("ok".into(), ok.into()), ("value".into(), value), ("error".into(), error)]))
-}
-
-/// An error as a value on which `.kind` and `.message` always work: what was thrown if it has them, an error object
-/// otherwise.
-pub fn caught(error: &EvalAltResult, source: &str) -> Dynamic {
-    let thrown = match error.unwrap_inner() {
-        EvalAltResult::ErrorRuntime(value, _) => value.flatten_clone(),
-        _ => Dynamic::UNIT,
-    };
-    let failure = failure::describe(error, source);
-    let origin = || Some(Box::new(Origin { place: failure.place.clone(), trail: failure.trail.clone() }));
-    if let Some(mut object) = thrown.clone().try_cast::<ScriptError>() {
-        object.origin = origin();
-        return Dynamic::from(object);
-    }
-    if let Some(mut map) = thrown.clone().try_cast::<Map>() {
-        map.entry("message".into()).or_insert_with(|| failure.message.clone().into());
-        return map.into();
-    }
-    let mut object = ScriptError::new(Kind::Script, failure.message.clone());
-    object.notes.clone_from(&failure.notes);
-    object.hint.clone_from(&failure.hint);
-    object.origin = origin();
-    if let Some(place) = &failure.place {
-        object = object.fact("line", i64::try_from(place.line).unwrap_or(0));
-    }
-    if !thrown.is_unit() {
-        object = object.fact("value", thrown);
-    }
-    Dynamic::from(object)
 }
 
 /// Waits, but not beyond the death of a job or the end of the run.
@@ -289,8 +255,8 @@ fn rest(time: Duration, what: &str) -> Fallible<()> {
             rt().jobs.waited();
             Ok(())
         }
-        Err(Failed::Died(job, death)) => Err(error::death(&job, &death, Some(what)).into()),
-        Err(Failed::Ended(job, status)) => Err(error::job_died(&job, status, Some(what)).into()),
+        Err(Failed::Died(job, death)) => Err(death::death(&job, &death, Some(what)).into()),
+        Err(Failed::Ended(job, status)) => Err(death::job_died(&job, status, Some(what)).into()),
         Err(Failed::Halted | Failed::AllEnded | Failed::Never(())) => Err(terminated()),
     }
 }
@@ -317,37 +283,6 @@ fn retry(ctx: &NativeCallContext, n: i64, delay: Duration, closure: FnPtr) -> Fa
         }
         rest(delay, "the next attempt of `retry`")?;
         attempt += 1;
-    }
-}
-
-/// The first line of an error that means *not yet*, in `retry`, `wait_until`, `eventually` and `ready`: one of a kind
-/// that says so, or what the script itself threw. A mistake in the script is none, nor is a job that died.
-pub fn not_yet(error: &EvalAltResult) -> Option<String> {
-    if passes_through(error) {
-        return None;
-    }
-    let EvalAltResult::ErrorRuntime(thrown, _) = error.unwrap_inner() else { return None };
-    let message = match error::thrown(thrown) {
-        Some(error) if error.kind.is_not_yet() => error.message,
-        Some(_) => return None,
-        None => failure::thrown(thrown),
-    };
-    Some(message.lines().next().unwrap_or_default().to_owned())
-}
-
-/// Changes the error object that was thrown, if it is one or a map that counts as one.
-pub fn change(error: &mut EvalAltResult, change: impl FnOnce(&mut ScriptError)) {
-    let mut inner = error;
-    while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) =
-        inner
-    {
-        inner = next;
-    }
-    if let EvalAltResult::ErrorRuntime(thrown, _) = inner
-        && let Some(mut error) = error::thrown(thrown)
-    {
-        change(&mut error);
-        *thrown = Dynamic::from(error);
     }
 }
 

@@ -3,23 +3,26 @@
 //! A request runs on a thread of its own while the script's thread listens to the bell, so that an interrupt
 //! gets through at once.
 
-use super::job::{self, Job};
 use crate::api::Type;
 use crate::exit;
+use crate::host::run::job;
 use crate::host::run::ready::readiness;
+use crate::host::run::request::{Asking, parse_method, prepared};
 use crate::host::run::runtime::rt;
-use crate::host::value::describe::{function, options};
+use crate::host::value::Opts;
+use crate::host::value::describe::function;
 use crate::host::value::described::{Entry, FromOpts};
 use crate::host::value::error::{Fallible, Kind, ScriptError};
-use crate::host::value::kinds::{self, FromValue, MapOf, Typed, Within, Word};
-use crate::host::value::{self, Opts, utf8};
+use crate::host::value::handle::Job;
+use crate::host::value::kinds::{FromValue, Typed};
+use crate::host::value::response::{Answered, Headers, Response};
+use crate::host::value::response::{header, json, lossy, one_line};
 use crate::jobs::fail::Death;
 use crate::jobs::{self, State};
 use crate::probe::background::Background;
 use crate::probe::http::{self, Reason, Request, Url};
 use rhai::plugin::*;
-use rhai::{Array, Blob, Dynamic, Engine, ImmutableString, Map};
-use serde_json::Value;
+use rhai::{Array, Blob, Dynamic, Engine};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,39 +137,6 @@ function! {
         (method: Method, url: Url; Asking) => http_with_any_method;
     }
 }
-
-/// What a request was answered, as scripts hold it.
-#[derive(Clone)]
-pub struct Response(Arc<Answered>);
-
-struct Answered {
-    method: String,
-    response: http::Response,
-}
-
-impl Response {
-    /// What an assertion about it needs: `GET http://127.0.0.1:8080/`, the status, the start of the body.
-    pub fn facts(&self) -> (String, u16, String) {
-        let Answered { method, response } = &*self.0;
-        (format!("{method} {}", response.url), response.status, start_of(&response.body))
-    }
-
-    /// The body, read as JSON.
-    ///
-    /// # Errors
-    /// Of kind `http` when it is none.
-    pub fn read_json(&self) -> Fallible<Dynamic> {
-        json(&self.0)
-    }
-}
-
-impl Typed for Response {
-    const TYPE: Type = Type::Object("Response");
-}
-
-/// The headers of a response: names in any case.
-#[derive(Clone)]
-pub struct Headers(Arc<Answered>);
 
 pub fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Response>("Response");
@@ -333,164 +303,6 @@ mod functions {
     }
 }
 
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn header(response: &http::Response, name: &str) -> Dynamic {
-    let values: Vec<String> =
-        response.headers.get_all(name).iter().map(|value| lossy(value.as_bytes())).collect();
-    if values.is_empty() { Dynamic::UNIT } else { values.join(", ").into() }
-}
-
-/// The first characters of a body, for an error or a line.
-fn start_of(body: &[u8]) -> String {
-    const MOST: usize = 200;
-    let text = lossy(&body[..body.len().min(4 * MOST)]);
-    let start: String = text.chars().take(MOST).collect();
-    let cut = start.len() < body.len();
-    format!("{}{}", start.trim_end(), if cut { "…" } else { "" })
-}
-
-fn one_line(answered: &Answered) -> String {
-    let response = &answered.response;
-    let body = if response.body.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", start_of(&response.body).replace(['\r', '\n'], " "))
-    };
-    format!("{} ({} bytes, {} ms){body}", response.status, response.body.len(), response.ms)
-}
-
-fn json(answered: &Answered) -> Fallible<Dynamic> {
-    let response = &answered.response;
-    let body = response.body.strip_prefix(utf8::MARK.to_string().as_bytes()).unwrap_or(&response.body);
-    match serde_json::from_slice(body) {
-        Ok(value) => Ok(from_json(&value)),
-        Err(error) => {
-            let what = format!("{} {}", answered.method, response.url);
-            let (status, start) = (response.status, start_of(&response.body));
-            let message = if response.body.is_empty() {
-                format!("{what}: the body is empty, not JSON (status {status})")
-            } else {
-                format!("{what}: the body is not JSON (status {status}): {start}")
-            };
-            Err(ScriptError::new(Kind::Http, message)
-                .fact("url", response.url.to_string())
-                .fact("method", answered.method.clone())
-                .fact("status", i64::from(status))
-                .fact("body", start)
-                .note(format!("not JSON because: {error}"))
-                .into())
-        }
-    }
-}
-
-/// A value of a script as JSON.
-///
-/// # Errors
-/// What has no JSON form, such as a closure or a job; in words that stand after "cannot become JSON: ".
-pub fn to_json(value: &Dynamic) -> Result<Value, String> {
-    if value.is_unit() {
-        return Ok(Value::Null);
-    }
-    if let Ok(bool) = value.as_bool() {
-        return Ok(bool.into());
-    }
-    if let Ok(int) = value.as_int() {
-        return Ok(int.into());
-    }
-    if let Ok(float) = value.as_float() {
-        let number = serde_json::Number::from_f64(float);
-        return number.map(Value::Number).ok_or_else(|| format!("the number {float}"));
-    }
-    if value.is_string() || value.is_char() {
-        return Ok(value.to_string().into());
-    }
-    if let Some(array) = value.read_lock::<Array>() {
-        return array.iter().map(to_json).collect();
-    }
-    if let Some(map) = value.read_lock::<Map>() {
-        let pairs = map.iter().map(|(key, value)| {
-            let value = to_json(value).map_err(|what| format!("{what} at `{key}`"))?;
-            Ok((key.to_string(), value))
-        });
-        return pairs.collect::<Result<_, _>>().map(Value::Object);
-    }
-    Err(format!("a {}", value::type_name(value)))
-}
-
-/// JSON as a value of a script. A number that is no i64 becomes a float.
-pub fn from_json(value: &Value) -> Dynamic {
-    match value {
-        Value::Null => Dynamic::UNIT,
-        Value::Bool(bool) => (*bool).into(),
-        Value::Number(number) => match number.as_i64() {
-            Some(int) => int.into(),
-            None => number.as_f64().unwrap_or(f64::NAN).into(),
-        },
-        Value::String(text) => text.as_str().into(),
-        Value::Array(array) => array.iter().map(from_json).collect::<Array>().into(),
-        Value::Object(object) => {
-            let pairs = object.iter().map(|(key, value)| (key.as_str().into(), from_json(value)));
-            pairs.collect::<Map>().into()
-        }
-    }
-}
-
-fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
-    let error = ScriptError::usage(format!("{function}: {text:?} is no HTTP method"));
-    if text.contains("://") {
-        return Err(error.note("the method comes first, then the URL").into());
-    }
-    match text.trim().to_ascii_uppercase().parse() {
-        Ok(method) => Ok(method),
-        Err(_) => Err(error.note("a method is a word such as GET").into()),
-    }
-}
-
-options! {
-    /// How a server is spoken to.
-    pub struct Connection {
-        /// Headers to send with the request.
-        headers: Option<MapOf<Word>>, also header;
-        /// Accepts every certificate.
-        insecure: bool = false, also verify;
-        /// The login: `"user:password"`, `#{user: …, password: …}` or `#{bearer: token}`.
-        auth: Option<Login>, also authorization basic_auth;
-    }
-}
-
-options! {
-    /// What a request carries: one of these.
-    pub struct Content {
-        /// A body as JSON: any value.
-        json: Option<Dynamic>, also data;
-        /// A body as a form sends it: a map of fields.
-        form: Option<MapOf<Word>>, also params;
-        /// A body: a string or a blob as it is, a map or an array as JSON.
-        body: Option<Dynamic>;
-    }
-}
-
-options! {
-    /// What every request can be told.
-    pub struct Sending: Connection as connection, Content as content {
-        /// How long a request may take.
-        timeout: Option<Duration>, default "10s", also max_time;
-    }
-}
-
-options! {
-    /// What a single request can be told.
-    pub struct Asking or timeout: Sending as sending {
-        /// How many redirects are followed; 0 returns the redirect itself.
-        redirects: Within<0, { i64::MAX }> = 5;
-        /// The path of a Unix socket to connect to, whatever host the URL names.
-        unix_socket: Option<String>;
-    }
-}
-
 /// The method of a request. That it is one is judged before the URL is: where the two are in the wrong order, that is
 /// what is to be told.
 struct Method(String);
@@ -504,156 +316,6 @@ impl FromValue for Method {
         let text = String::from_value(value, what)?;
         parse_method(what, &text).map(|_| Self(text))
     }
-}
-
-/// What else than a body a request can be told.
-pub fn common(
-    function: &str,
-    connection: &Connection,
-    socket: Option<&str>,
-    request: &mut Request,
-) -> Fallible<()> {
-    let usage = |message: String| ScriptError::usage(format!("{function}: {message}"));
-    for (name, Word(value)) in connection.headers.iter().flat_map(|headers| &headers.0) {
-        request.header(name, value).map_err(|e| usage(format!("option `headers`: {e}")))?;
-    }
-    request.insecure = connection.insecure;
-    if let Some(Login(value)) = &connection.auth {
-        // Not the reason: it would show the value.
-        request.header("authorization", value).map_err(|_| {
-            usage("option `auth`: a login has no line breaks or other control characters".into())
-        })?;
-    }
-    if let Some(path) = socket {
-        let path = http::socket_path(&rt().path(path));
-        request.unix_socket = Some(path.map_err(|e| usage(format!("option `unix_socket`: {e}")))?);
-    }
-    Ok(())
-}
-
-options! {
-    /// A login as a map.
-    struct Credentials {
-        /// The name, for basic authentication.
-        user: Option<Hidden>, also username login;
-        /// With the user.
-        password: Option<Hidden>, also pass;
-        /// A token in place of both.
-        bearer: Option<Hidden>, also token;
-    }
-}
-
-/// A word that no error shows.
-#[derive(Clone)]
-struct Hidden(String);
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("Hidden")
-    }
-}
-
-impl Typed for Hidden {
-    const TYPE: Type = Type::Secret(&Type::Word);
-}
-
-impl FromValue for Hidden {
-    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
-        kinds::literal(Self::TYPE, value, what)?;
-        value::word(value, what).map(Self)
-    }
-}
-
-/// What the header `authorization` has: `"user:password"`, `#{user, password}` or `#{bearer}`.
-#[derive(Clone)]
-pub struct Login(String);
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str("Login")
-    }
-}
-
-impl Typed for Login {
-    const TYPE: Type = Type::Secret(&Type::Either(&[Type::Text, Type::Options(Credentials::OPTIONS)]));
-}
-
-impl FromValue for Login {
-    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
-        let wrong = || {
-            ScriptError::usage(format!("{what}: {} is no login", value::type_name(value)))
-                .note("write \"user:password\", #{user: …, password: …} or #{bearer: …}")
-        };
-        if let Some(text) = value.read_lock::<ImmutableString>() {
-            return if text.contains(':') { Ok(Self(http::basic(&text))) } else { Err(wrong().into()) };
-        }
-        if !value.is_map() {
-            return Err(wrong().into());
-        }
-        let login = Credentials::read(&Opts::described(what, value, Credentials::OPTIONS)?)?;
-        match (login.user, login.password, login.bearer) {
-            (None, None, Some(token)) => Ok(Self(format!("Bearer {}", token.0))),
-            (Some(user), password, None) => {
-                let password = password.map_or_else(String::new, |password| password.0);
-                Ok(Self(http::basic(&format!("{}:{password}", user.0))))
-            }
-            _ => Err(wrong().into()),
-        }
-    }
-}
-
-/// Puts a body in, with its type unless the script named one.
-fn set_body(request: &mut Request, body: Vec<u8>, content_type: &str) {
-    request.body = Some(body);
-    if !request.headers.contains_key("content-type") {
-        // Only constants come here, which are valid.
-        let _ = request.header("content-type", content_type);
-    }
-}
-
-/// A map or an array as JSON, a string or a blob as it is, `()` for none.
-fn body(function: &str, given: &Dynamic, request: &mut Request) -> Fallible<()> {
-    let wrong = |why: String| ScriptError::usage(format!("{function}: the body {why}"));
-    if given.is_unit() {
-        return Ok(());
-    }
-    if let Some(text) = given.read_lock::<ImmutableString>() {
-        set_body(request, text.as_bytes().to_vec(), "text/plain; charset=utf-8");
-        return Ok(());
-    }
-    if let Some(blob) = given.read_lock::<Blob>() {
-        set_body(request, blob.clone(), "application/octet-stream");
-        return Ok(());
-    }
-    if given.is_map() || given.is_array() {
-        let json = to_json(given).map_err(|e| wrong(format!("cannot become JSON: {e}")))?;
-        set_body(request, json.to_string().into_bytes(), "application/json");
-        return Ok(());
-    }
-    Err(wrong(format!("is {}; write a string, a map, an array or ()", value::show(given))).into())
-}
-
-fn encoded(form: &MapOf<Word>) -> Vec<u8> {
-    let pairs = form
-        .0
-        .iter()
-        .map(|(name, Word(value))| format!("{}={}", http::encode_form(name), http::encode_form(value)));
-    pairs.collect::<Vec<_>>().join("&").into_bytes()
-}
-
-/// Options in the place of the body would be sent to the server without a word.
-fn options_as_body(function: &str, body: &Dynamic) -> Option<ScriptError> {
-    let map = body.read_lock::<Map>()?;
-    let only_options = !map.is_empty() && map.keys().all(|key| Asking::OPTIONS.get(key).is_some());
-    let certain = map.contains_key("json")
-        || map.get("headers").is_some_and(Dynamic::is_map)
-        || map.get("form").is_some_and(Dynamic::is_map);
-    let keys = map.keys().map(|key| format!("{key}: …")).collect::<Vec<_>>().join(", ");
-    (only_options && certain).then(|| {
-        ScriptError::usage(format!("{function}: the second argument is the body, options come after it"))
-            .note(format!("a body that really has these keys: {function}(url, (), #{{json: body}})"))
-            .hint(format!("{function}(url, (), #{{{keys}}})"))
-    })
 }
 
 fn http_get(_: &NativeCallContext, url: Url, asking: Asking) -> Fallible<Response> {
@@ -689,7 +351,7 @@ fn http_with_any_method(
     request("http", &method.0, url, None, asking)
 }
 
-fn request(
+pub fn request(
     function: &str,
     method: &str,
     url: Url,
@@ -701,55 +363,6 @@ fn request(
     let mut request = prepared(function, method, url, given, asking.sending, socket)?;
     request.redirects = u32::try_from(asking.redirects.0).unwrap_or(u32::MAX);
     perform(request)
-}
-
-/// A request as a script wrote it, not sent yet.
-pub fn prepared(
-    function: &str,
-    method: &str,
-    url: Url,
-    given: Option<&Dynamic>,
-    sending: Sending,
-    socket: Option<&str>,
-) -> Fallible<Request> {
-    let method = parse_method(function, method)?;
-    let mut request = Request { method, ..Request::get(url) };
-    common(function, &sending.connection, socket, &mut request)?;
-    if let Some(timeout) = sending.timeout {
-        request.timeout = timeout;
-    }
-    let given = given.filter(|given| !given.is_unit());
-    if let Some(error) = given.and_then(|given| options_as_body(function, given)) {
-        return Err(error.into());
-    }
-    let content = sending.content;
-    let bodies = content.given();
-    if bodies.len() + usize::from(given.is_some()) > 1 {
-        let argument = if given.is_some() { "the second argument and " } else { "" };
-        let message = format!("{function}: more than one body: {argument}`{}`", bodies.join("`, `"));
-        return Err(ScriptError::usage(message).into());
-    }
-    if let Some(given) = given.or(content.body.as_ref()) {
-        body(function, given, &mut request)?;
-    }
-    if let Some(given) = content.json {
-        let json = to_json(&given)
-            .map_err(|e| ScriptError::usage(format!("{function}: option `json`: cannot become JSON: {e}")))?;
-        set_body(&mut request, json.to_string().into_bytes(), "application/json");
-    }
-    if let Some(fields) = content.form {
-        set_body(&mut request, encoded(&fields), "application/x-www-form-urlencoded");
-    }
-    Ok(request)
-}
-
-impl Content {
-    /// Which of them are given.
-    pub fn given(&self) -> Vec<&'static str> {
-        let given =
-            [("json", self.json.is_some()), ("form", self.form.is_some()), ("body", self.body.is_some())];
-        given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
-    }
 }
 
 /// Sends a request, listening to the bell.

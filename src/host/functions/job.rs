@@ -1,28 +1,24 @@
 //! Jobs: `spawn`, `start`, and what a job can be asked and told.
 
-use super::command::{Outcome, signal_of};
-use super::wait::{Common, WaitExit};
-use crate::host::run::launch::{JobOptions, launch, spawn_error, two};
-use crate::host::run::ready::readiness;
+use crate::host::run::job::{by_name, listening_ports, millis, port_of, stop_all, stop_one, view};
+use crate::host::run::options::{Common, JobOptions, WaitExit};
+use crate::host::run::ready::starting;
 use crate::host::run::runtime::rt;
 use crate::host::run::services::{self, Services};
+use crate::host::run::start::{launch, restart, two};
+use crate::host::run::waiting::wait_for_end;
 use crate::host::value::describe::function;
 use crate::host::value::described::{Entry, FromOpts};
-use crate::host::value::error::{self, Fallible, Kind, ScriptError};
+use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::host::value::handle::Job;
 use crate::host::value::kinds::signal_number;
+use crate::host::value::outcome::{Outcome, signal_of};
 use crate::host::value::{self, Opts};
 use crate::jobs::spec::{Command, Expect};
-use crate::jobs::{self, Ask, Job as Inner, Sent, State, UNREAD, View, strand, text};
-use crate::probe::{Attempt, Wait};
-use crate::words;
+use crate::jobs::{self, Ask, Sent, State, UNREAD, strand, text};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
-use std::sync::Arc;
 use std::time::Duration;
-
-/// A job as scripts hold it: copies are the same job.
-#[derive(Clone)]
-pub struct Job(pub Arc<Inner>);
 
 pub const FUNCTIONS: &[Entry] = &[SPAWN, START_SERVICES, START];
 
@@ -141,13 +137,13 @@ mod functions {
     /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start(ctx: NativeCallContext, cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
-        readiness::started(&ctx, two("start", &cmd_or_name, &cmd_or_opts)?)
+        starting::started(&ctx, two("start", &cmd_or_name, &cmd_or_opts)?)
     }
 
     /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start_named(ctx: NativeCallContext, name: &str, cmd: Dynamic, opts: Dynamic) -> Fallible<Job> {
-        readiness::started(&ctx, launch("start", Some(name), &cmd, &opts)?)
+        starting::started(&ctx, launch("start", Some(name), &cmd, &opts)?)
     }
 
     /// Stops every job, in the order in which the end of a run stops them, and returns when all are gone. A job stops
@@ -535,129 +531,5 @@ mod functions {
     #[rhai_fn(name = "!=", pure)]
     pub fn different(job: &mut Job, other: Job) -> bool {
         job.0.id != other.0.id
-    }
-}
-
-pub fn view(job: &Job) -> Option<View> {
-    rt().jobs.view(job.0.id)
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The ports that a job's processes listen on.
-pub fn listening_ports(job: &Job) -> Vec<u16> {
-    rt().jobs.ports(job.0.id)
-}
-
-fn port_of(job: &Job) -> Option<u16> {
-    job.0.spec.port.or_else(|| listening_ports(job).first().copied())
-}
-
-pub fn by_name(name: &str) -> Fallible<Job> {
-    if let Some(job) = rt().jobs.named(name) {
-        return Ok(Job(job));
-    }
-    let jobs = rt().jobs.list();
-    let names: Vec<&str> = jobs.iter().map(|job| job.spec.name.as_str()).collect();
-    let known = if names.is_empty() {
-        "no job was started yet".to_owned()
-    } else {
-        format!("there are: {}", names.join(", "))
-    };
-    let error = ScriptError::usage(format!("there is no job `{name}`")).note(known);
-    Err(match words::nearest(name, names) {
-        Some(near) => error.hint(format!("job(\"{near}\")")),
-        None => error,
-    }
-    .into())
-}
-
-/// Waits for the stop also when only a part of the script has been ended: what needs SIGKILL gets it here.
-fn stop_one(job: &Job, ask: Ask) -> Fallible<()> {
-    let rt = rt();
-    rt.checkpoint()?;
-    rt.jobs.look_for_failures_to_the_end();
-    rt.jobs.stop(&[job.0.id], ask, &|| rt.control().run_halted());
-    rt.checkpoint()
-}
-
-fn stop_all(grace: Option<Duration>) -> Fallible<()> {
-    let rt = rt();
-    rt.checkpoint()?;
-    let ids: Vec<_> = rt.jobs.list().iter().map(|job| job.id).collect();
-    rt.jobs.look_for_failures_to_the_end();
-    rt.jobs
-        .stop_in_order(&ids, Ask { grace, ..Ask::default() }, Duration::ZERO, &|| rt.control().run_halted());
-    rt.checkpoint()
-}
-
-fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
-    stop_one(job, Ask::default())?;
-    let rt = rt();
-    // Of its new self nobody could tell any more that its old one had failed, or died before it was stopped.
-    if let Some(death) = rt.jobs.tell_death(job.0.id) {
-        return Err(error::death(&job.0, &death, None).into());
-    }
-    let readiness = readiness::of(job);
-    readiness.restart_at(job.0.log_size());
-    rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
-    if readiness.is_awaited() {
-        readiness::wait(ctx, "restart", std::slice::from_ref(job), &Common::default())
-    } else {
-        Ok(())
-    }
-}
-
-/// Waits until a job has ended; its end is expected then.
-/// `waited`: how much of the timeout has passed already, waiting for others.
-pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration) -> Fallible<Outcome> {
-    let rt = rt();
-    rt.checkpoint()?;
-    rt.jobs.expect(job.0.id, Expect::AnyEnd);
-    let mut wait = Wait::new(&rt.jobs);
-    wait.timeout = common.timeout.map(|time| time.saturating_sub(waited));
-    wait.interval = Some(Duration::from_secs(1));
-    wait.eager = true;
-    let ended = || match view(job).map(|view| view.state) {
-        Some(State::Ended(_)) => Attempt::Ready(()),
-        _ => Attempt::NotYet("running".to_owned()),
-    };
-    let what = format!("the end of `{}`", job.0.spec.name);
-    wait.run::<(), ()>(ended).map_err(|failed| {
-        crate::host::functions::wait::failed(
-            function,
-            &what,
-            failed,
-            common.message.as_deref(),
-            std::slice::from_ref(job),
-            |()| error::terminated(),
-        )
-    })?;
-    // What it has printed is a failure, whatever its code.
-    if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {
-        return Err(error::fail_line(&job.0, &found, Some(&what)).into());
-    }
-    Ok(outcome(job))
-}
-
-/// How a job ended.
-fn outcome(job: &Job) -> Outcome {
-    let view = view(job);
-    let status = match view.as_ref().map(|view| view.state) {
-        Some(State::Ended(status)) => status,
-        _ => jobs::ExitStatus::Code(0),
-    };
-    let text = job.0.log_text();
-    let ms = view.map_or(0, |v| millis(v.ended.unwrap_or_else(jobs::now).saturating_sub(v.started)));
-    Outcome {
-        code: i64::from(status.code()),
-        signal: signal_of(status),
-        timed_out: false,
-        stdout: text.clone(),
-        stderr: String::new(),
-        output: text,
-        ms,
     }
 }

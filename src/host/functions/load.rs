@@ -1,9 +1,9 @@
 //! Load: one request many times, on several connections at once, and how long the answers took.
 
-use super::http;
 use crate::api::Type;
 use crate::exit;
 use crate::host::run::runtime::rt;
+use crate::host::run::{death, request};
 use crate::host::value;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
@@ -27,7 +27,7 @@ pub const FUNCTIONS: &[Entry] = &[HTTP_LOAD];
 
 options! {
     /// What a load can be told.
-    pub struct Plan: http::Sending as sending {
+    pub struct Plan: request::Sending as sending {
         /// How many requests there are at most.
         requests: Option<Count>, default "1000, or no limit with `duration`", also total number n;
         /// How long it lasts at most; what is under way then is waited for.
@@ -100,7 +100,7 @@ fn http_load(_: &NativeCallContext, url: Url, plan: Plan) -> Fallible<Map> {
         Err(Failed::Never(why)) => {
             Err(ScriptError::new(Kind::Io, format!("http_load: {why}")).exit(exit::SURROUNDINGS).into())
         }
-        Err(Failed::Died(job, death)) => Err(error::death(&job, &death, Some("`http_load`")).into()),
+        Err(Failed::Died(job, death)) => Err(death::death(&job, &death, Some("`http_load`")).into()),
         Err(Failed::Ended(..) | Failed::Halted | Failed::AllEnded | Failed::Timeout { .. }) => {
             Err(error::terminated())
         }
@@ -121,7 +121,7 @@ fn planned(url: Url, plan: Plan) -> Fallible<Load> {
         (None, None) => Some(REQUESTS),
     };
     Ok(Load {
-        request: http::prepared(NAME, &method, url, None, plan.sending, None)?,
+        request: request::prepared(NAME, &method, url, None, plan.sending, None)?,
         // More than there are requests would only be opened.
         connections: plan.connections.count().min(requests.unwrap_or(usize::MAX)),
         requests: requests.map(|most| most as u64),

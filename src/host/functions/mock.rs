@@ -1,16 +1,15 @@
 //! Mocks: `mock(routes)` starts a stand-in HTTP server as an ordinary job, by executing this program again.
 
-use super::http::{from_json, to_json};
-use super::job::Job;
-use super::wait::Common;
 use crate::api::Type;
-use crate::host::run::launch::{self, JobOptions};
-use crate::host::run::owner;
-use crate::host::run::ready::readiness;
+use crate::host::run::options::{Common, JobOptions};
+use crate::host::run::ready::starting;
 use crate::host::run::runtime::rt;
+use crate::host::run::{owner, start};
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::{Entry, FromOpts};
 use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::handle::Job;
+use crate::host::value::json::{from_json, to_json};
 use crate::host::value::kinds::{FromValue, MapOf, Typed, Within, Word};
 use crate::host::value::{self, Opts};
 use crate::jobs::Job as Inner;
@@ -134,9 +133,9 @@ fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<
         ("ready".into(), listens),
     ]);
     let opts = JobOptions::read(&Opts::described("mock", &opts.into(), JobOptions::OPTIONS)?)?;
-    let job = launch::launch_with("mock", name, command, opts, &[], Vec::new())?;
+    let job = start::launch_with("mock", name, command, opts, &[], Vec::new())?;
     lock(&rt.mocks).insert(job.0.id);
-    readiness::wait(ctx, "mock", std::slice::from_ref(&job), &Common::default())?;
+    starting::wait(ctx, "mock", std::slice::from_ref(&job), &Common::default())?;
     Ok(job)
 }
 

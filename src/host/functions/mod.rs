@@ -5,6 +5,7 @@
 //! command      commands that run to their end
 //! data         JSON, YAML and TOML
 //! env          the environment of the run, directories, `.env` files
+//! error        the properties of errors
 //! flow         sleeping, trying again, ending the run
 //! fs           files
 //! http         HTTP requests and their responses
@@ -26,6 +27,7 @@ pub mod assert;
 pub mod command;
 pub mod data;
 pub mod env;
+pub mod error;
 pub mod flow;
 pub mod fs;
 pub mod http;

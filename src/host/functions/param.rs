@@ -1,133 +1,28 @@
 //! The script's parameters: what its text says about them, and what its arguments give for them.
 
-use super::env::typed;
 use crate::api::Type;
 use crate::cli;
 use crate::host::run::runtime::rt;
+use crate::host::source::params::Declared;
+use crate::host::value::arguments::{options, value_after};
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::{Entry, FromOpts};
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::kinds::{FromValue, Typed};
+use crate::host::value::parameter::Kind;
+use crate::host::value::typed::typed;
 use crate::host::value::{self, Opts};
-use crate::jobs;
 use crate::jobs::control::lock;
 use crate::manual::{Param, usage};
 use crate::words::{self, quote};
 use regex::Regex;
-use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnCallExpr, Map, NativeCallContext, Stmt};
+use rhai::{Array, Dynamic, Map, NativeCallContext};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 
 /// The parameters that the main script asks for by literal names: for the usage line.
 static DECLARED: OnceLock<Vec<Param>> = OnceLock::new();
-
-/// What a script's text says about its arguments.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Declared {
-    /// In the order in which they are asked for.
-    pub params: Vec<Param>,
-    /// Whether these are all: nothing reads the arguments in a way that cannot be told beforehand.
-    pub complete: bool,
-    /// Whether the script reads `--help` itself.
-    pub own_help: bool,
-}
-
-/// Reads the literal `param("…")` calls of a script.
-pub fn declared(ast: &AST) -> Declared {
-    let mut found = Declared { complete: true, ..Declared::default() };
-    ast.walk(&mut |path| {
-        match path.last() {
-            Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
-                found.call(call, false);
-            }
-            Some(ASTNode::Expr(Expr::MethodCall(call, _))) => found.call(call, true),
-            // What a module asks for is only known once it is loaded; the built-in ones ask for nothing.
-            Some(ASTNode::Stmt(Stmt::Import(import, _))) => {
-                let built_in = matches!(&import.0, Expr::StringConstant(path, _) if path.starts_with("std/"));
-                found.complete &= built_in;
-            }
-            // The walk does not see what a `break` returns.
-            Some(ASTNode::Stmt(Stmt::BreakLoop(Some(_), ..))) => found.complete = false,
-            _ => {}
-        }
-        true
-    });
-    found.own_help |= found.params.iter().any(|param| param.name == "help");
-    found
-}
-
-impl Declared {
-    fn call(&mut self, call: &FnCallExpr, is_method: bool) {
-        if !call.namespace.is_empty() {
-            return;
-        }
-        match (call.name.as_str(), call.args.first()) {
-            ("param", Some(Expr::StringConstant(name, _))) if !is_method => {
-                self.add(written(name.trim_start_matches("--"), &call.args[1..]));
-            }
-            ("param", _) => self.complete = false,
-            ("args" | "eval" | "Fn", _) => {
-                self.complete = false;
-                self.own_help = true;
-            }
-            _ => {}
-        }
-    }
-
-    fn add(&mut self, new: Param) {
-        let Some(known) = self.params.iter_mut().find(|param| param.name == new.name) else {
-            return self.params.push(new);
-        };
-        known.required |= new.required;
-        known.default = known.default.take().or(new.default);
-        if known.help.is_empty() {
-            known.help = new.help;
-        }
-        if known.form.is_empty() {
-            known.form = new.form;
-        }
-    }
-}
-
-/// The parameter of one call, from what is written out after its name.
-fn written(name: &str, rest: &[Expr]) -> Param {
-    let text = |expr: &Expr| match expr {
-        Expr::StringConstant(text, _) => text.to_string(),
-        _ => String::new(),
-    };
-    // `()` is the default of what may be missing.
-    let literal = |expr: &Expr| {
-        let value = expr.get_literal_value(None).filter(|value| !value.is_unit())?;
-        rhai::serde::from_dynamic(&value).ok()
-    };
-    let mut param = Param {
-        name: name.to_owned(),
-        help: String::new(),
-        form: String::new(),
-        required: rest.is_empty(),
-        default: None,
-    };
-    match rest {
-        [Expr::Map(map, _)] => {
-            let option =
-                |key: &str| map.0.iter().find(|(ident, _)| ident.name == key).map(|(_, value)| value);
-            param.help = option("help").map(text).unwrap_or_default();
-            let kind = option("kind").map(text).and_then(|kind| Kind::of(&kind));
-            let form = kind.map_or_else(String::new, |kind| kind.form().to_owned());
-            param.form = option("form").map_or(form, text);
-            param.required = option("default").is_none()
-                || matches!(option("required"), Some(Expr::BoolConstant(true, _)));
-            param.default = option("default").and_then(literal);
-        }
-        [default, more @ ..] => {
-            param.default = literal(default);
-            param.help = more.first().map(text).unwrap_or_default();
-        }
-        [] => {}
-    }
-    param
-}
 
 /// Remembers what the script asks for, and finds arguments that it does not ask for.
 ///
@@ -218,32 +113,6 @@ fn one_after_the_other(others: &[&str]) -> String {
     runs.collect::<Vec<_>>().join(" && ")
 }
 
-/// The parameters that are given, each with its value.
-pub fn given(args: &[String]) -> Vec<(String, String)> {
-    let value = |index: usize, inline: Option<&str>| {
-        inline.or_else(|| value_after(args, index, false)).unwrap_or_default().to_owned()
-    };
-    options(args).map(|(index, name, inline)| (name.to_owned(), value(index, inline))).collect()
-}
-
-/// The `--name` words with their positions and, for `--name=value`, their values. After `--` there are none.
-fn options(args: &[String]) -> impl Iterator<Item = (usize, &str, Option<&str>)> {
-    args.iter().take_while(|arg| *arg != "--").enumerate().filter_map(|(index, arg)| {
-        let word = arg.strip_prefix("--")?;
-        Some(match word.split_once('=') {
-            Some((name, value)) => (index, name, Some(value)),
-            None => (index, word, None),
-        })
-    })
-}
-
-/// The value that stands behind a `--name`. After a flag comes one only if it is true or false: `--verbose file`
-/// has a positional argument.
-fn value_after(args: &[String], index: usize, is_flag: bool) -> Option<&str> {
-    let word = args.get(index + 1).filter(|word| !word.starts_with("--"))?;
-    (!is_flag || matches!(word.as_str(), "true" | "false")).then_some(word)
-}
-
 pub const FUNCTIONS: &[Entry] = &[PARAM];
 
 options! {
@@ -304,7 +173,7 @@ function! {
 }
 
 /// What stands behind the name of a parameter: its default, or a map that says more.
-enum Default {
+pub enum Default {
     Value(Dynamic),
     Described(Box<Asked>),
 }
@@ -321,123 +190,6 @@ impl FromValue for Default {
         asked.default = map.get("default").cloned();
         Ok(Self::Described(Box::new(asked)))
     }
-}
-
-/// What a value of a parameter stands for, where that can be looked at beforehand.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    Command,
-    Count,
-    Duration,
-    Port,
-    Signal,
-    Regex,
-    File,
-    Dir,
-    Path,
-}
-
-impl Kind {
-    const ALL: &[(&str, Self)] = &[
-        ("command", Self::Command),
-        ("count", Self::Count),
-        ("duration", Self::Duration),
-        ("port", Self::Port),
-        ("signal", Self::Signal),
-        ("regex", Self::Regex),
-        ("file", Self::File),
-        ("dir", Self::Dir),
-        ("path", Self::Path),
-    ];
-
-    fn of(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
-    }
-
-    /// What stands for a value in `--help`.
-    fn form(self) -> &'static str {
-        match self {
-            Self::Command => "COMMAND",
-            Self::Count => "NUMBER",
-            Self::Duration => "TIME",
-            Self::Port => "PORT",
-            Self::Signal => "SIGNAL",
-            Self::Regex => "REGEX",
-            Self::File => "FILE",
-            Self::Dir => "DIR",
-            Self::Path => "FILE|DIR",
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Command => "a command",
-            Self::Count => "a whole number of at least 1",
-            Self::Duration => "a time such as 500ms, 30s or 1m30s",
-            Self::Port => "a port (1 to 65535)",
-            Self::Signal => "a signal such as TERM or KILL",
-            Self::Regex => "a regular expression",
-            Self::File => "a file that is there",
-            Self::Dir => "a directory that is there",
-            Self::Path => "a file or directory that is there",
-        }
-    }
-
-    /// Whether a text fits. `path`: the text as a path of the script.
-    pub fn fits(self, text: &str, path: impl Fn() -> PathBuf) -> bool {
-        match self {
-            Self::Command => !text.trim().is_empty(),
-            Self::Count => text.parse::<u32>().is_ok_and(|count| count > 0),
-            Self::Duration => value::duration(&text.into(), "param").is_ok(),
-            Self::Port => value::port(&text.into(), "param").is_ok(),
-            Self::Signal => jobs::signal_number(text).is_some(),
-            Self::Regex => crate::host::value::kinds::regex("param", text).is_ok(),
-            // Not only a plain file: `<(command)` of a shell is a pipe.
-            Self::File => path().exists() && !path().is_dir(),
-            Self::Dir => path().is_dir(),
-            Self::Path => path().exists(),
-        }
-    }
-}
-
-impl Typed for Kind {
-    const TYPE: Type =
-        Type::OneOf(&["command", "count", "duration", "port", "signal", "regex", "file", "dir", "path"]);
-}
-
-impl FromValue for Kind {
-    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
-        kind(&String::from_value(value, what)?)
-    }
-}
-
-/// The kind of a name; also for the check.
-pub fn kind(name: &str) -> Fallible<Kind> {
-    let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
-    Kind::of(name).ok_or_else(|| {
-        let wrong = ScriptError::usage(format!("param: option `kind`: {name:?} is no kind of parameter"))
-            .note(format!("there are: {}", names.join(", ")));
-        // What is a type elsewhere is that of the default here.
-        let hint = match name.to_lowercase().as_str() {
-            "number" | "int" | "integer" => {
-                "kind: \"count\" from 1 on, or `default: 0` without a kind for any integer".to_owned()
-            }
-            "float" => "`default: 0.0` without a kind: a value takes the type of the default".to_owned(),
-            "string" | "str" | "text" => {
-                "leave out `kind`: a value is a string unless its default is none".to_owned()
-            }
-            "bool" | "boolean" | "flag" => "`default: false` without a kind".to_owned(),
-            "array" | "list" => "`default: []` without a kind".to_owned(),
-            "url" => "form: \"URL\", matches: \"^https?://.\"".to_owned(),
-            "time" | "seconds" | "timeout" => "kind: \"duration\"".to_owned(),
-            "directory" | "folder" => "kind: \"dir\"".to_owned(),
-            other => match words::nearest(other, names.iter().copied()) {
-                Some(near) => format!("kind: {near:?}"),
-                None => return wrong.into(),
-            },
-        };
-        wrong.hint(hint).into()
-    })
 }
 
 fn required(_: &NativeCallContext, name: String) -> Fallible<Dynamic> {
@@ -566,6 +318,7 @@ fn missing(name: &str) -> ScriptError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::source::params::declared;
 
     fn words(text: &str) -> Vec<String> {
         text.split_whitespace().map(str::to_owned).collect()
@@ -574,53 +327,6 @@ mod tests {
     fn of(script: &str) -> Declared {
         let engine = crate::host::engine::engine(&[]);
         declared(&engine.compile(script).expect("compiles"))
-    }
-
-    #[test]
-    fn literal_parameters_are_found_everywhere() {
-        let found = of(
-            r#"let p = param("port", 80); fn f() { if false { `${param("--name")}` } } let c = || param("x");"#,
-        );
-        let mut names: Vec<_> = found.params.iter().map(|p| (p.name.as_str(), p.required)).collect();
-        names.sort_unstable();
-        assert_eq!(names, [("name", true), ("port", false), ("x", true)]);
-        assert!(found.complete);
-    }
-
-    #[test]
-    fn a_script_that_reads_its_arguments_otherwise_is_not_judged() {
-        for script in ["args()", "let n = \"x\"; param(n)", "import \"./m\" as m;", "eval(\"param(`x`)\")"] {
-            assert!(!of(script).complete, "{script}");
-        }
-        assert!(of("import \"std/docker\" as d;").complete);
-    }
-
-    #[test]
-    fn what_a_parameter_is_for_is_found_without_running() {
-        let found = of(r#"param("cmd", #{help: "the command"}); param("url", "/", "the URL"); param("n", 3);
-            param("list", #{default: ["a"], form: "X"}); param("v", #{default: true, help: "verbose"}); param("x", 1 + 1, "sum");"#);
-        let param = |name: &str, help: &str, required, default: Option<serde_json::Value>| Param {
-            name: name.to_owned(),
-            help: help.to_owned(),
-            form: String::new(),
-            required,
-            default,
-        };
-        let expected = [
-            param("cmd", "the command", true, None),
-            param("url", "the URL", false, Some("/".into())),
-            param("n", "", false, Some(3.into())),
-            Param { form: "X".to_owned(), ..param("list", "", false, Some(vec!["a"].into())) },
-            param("v", "verbose", false, Some(true.into())),
-            param("x", "sum", false, None),
-        ];
-        assert_eq!(found.params, expected);
-    }
-
-    #[test]
-    fn a_script_may_read_help_itself() {
-        assert!(of("param(\"help\", false)").own_help && of("if \"-h\" in args() {}").own_help);
-        assert!(!of("import \"./m\" as m; param(\"x\")").own_help);
     }
 
     #[test]

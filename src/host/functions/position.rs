@@ -4,8 +4,8 @@
 //! Values come from `read_yaml` and its kin, which keep no places; here the text is read a second time, only once
 //! something is wrong with it.
 
-use super::fs;
 use crate::event::Place;
+use crate::host::run::files;
 use crate::host::run::runtime::rt;
 use crate::host::value;
 use crate::host::value::describe::{function, options};
@@ -68,7 +68,7 @@ struct Spot {
 
 fn fail_at(_: &NativeCallContext, path: String, place: Dynamic, msg: String, opts: Pointing) -> Fallible<()> {
     rt().checkpoint()?;
-    let text = fs::read("fail_at", &path)?;
+    let text = files::read("fail_at", &path)?;
     let keys = place.read_lock::<Array>().map(|keys| keys.clone());
     let word = opts.word.or_else(|| Some(keys.as_ref()?.last()?.to_string()));
     let spot = match (&keys, place.as_int()) {

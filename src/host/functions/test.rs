@@ -2,12 +2,12 @@
 //!
 //! A test works on a strand of its own, which `skip` ends: no `catch` in the test gets past it.
 
-use super::command;
 use crate::event::{Event, Outcome, Tested};
 use crate::exit;
 use crate::host::explain::failure;
-use crate::host::run::death;
-use crate::host::run::runtime::rt;
+use crate::host::run::runtime::{Running, rt};
+use crate::host::run::{death, logs};
+use crate::host::source::text;
 use crate::host::value;
 use crate::host::value::error::{self, Fallible, ScriptError, terminated};
 use crate::jobs;
@@ -19,14 +19,6 @@ use std::sync::{Arc, Mutex};
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-/// The test that is being run.
-#[derive(Debug)]
-pub struct Running {
-    name: String,
-    strand: Arc<Strand>,
-    skipped: Mutex<Option<String>>,
 }
 
 #[export_module]
@@ -91,9 +83,9 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
     // A death before it is none of its.
     if let Some((dead, status)) = rt.jobs.death_by_now() {
         rt.jobs.told(dead.id);
-        return Err(error::death(&dead, &status, Some(&format!("the test `{name}` to start"))).into());
+        return Err(death::death(&dead, &status, Some(&format!("the test `{name}` to start"))).into());
     }
-    let logs = command::logs();
+    let logs = logs::logs();
     let running =
         Arc::new(Running { name: name.to_owned(), strand: Strand::inside(), skipped: Mutex::default() });
     let mut place = rt.place();
@@ -115,8 +107,8 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
             // Nobody was waiting for anything when it died.
             Some((dead, status)) => {
                 rt.jobs.told(dead.id);
-                let mut failure = failure::from_error(&error::death(&dead, &status, None));
-                failure.place = failure::place(ctx.call_source().unwrap_or_default(), ctx.call_position());
+                let mut failure = failure::from_error(&death::death(&dead, &status, None));
+                failure.place = text::place(ctx.call_source().unwrap_or_default(), ctx.call_position());
                 (Outcome::Failed(Box::new(failure)), true)
             }
             None => (Outcome::Passed, false),
@@ -126,7 +118,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
             let others = death::other_deaths(&rt.jobs);
             let died = error::is_death(&error) || !others.is_empty();
             failure.notes.extend(others);
-            command::show_logs(&mut failure, &logs, started);
+            logs::show_logs(&mut failure, &logs, started);
             (Outcome::Failed(Box::new(failure)), died)
         }
     };

@@ -1,26 +1,27 @@
 //! Waits: they wake early, fail early, check the owner, and say why.
 
-use super::command::Outcome;
-use super::http;
-use super::job::{self, Job, listening_ports, view};
 use crate::event::Tail;
-use crate::host::run::launch::{self, Surroundings};
-use crate::host::run::owner;
-use crate::host::run::ready::prober::{Advice, Condition, Prober};
-use crate::host::run::ready::readiness;
+use crate::host::run::options::{Common, Surroundings, Telling, WaitExit, Waiting};
+use crate::host::run::ready::condition::Condition;
+use crate::host::run::ready::prober::Prober;
+use crate::host::run::ready::{readiness, starting};
+use crate::host::run::request::{Answer, target};
 use crate::host::run::runtime::rt;
+use crate::host::run::waiting::{self, TimeoutFacts, failed, timeout};
+use crate::host::run::{launch, owner};
 use crate::host::value;
 use crate::host::value::describe::{function, options, words};
 use crate::host::value::described::Entry;
-use crate::host::value::error::{self, Fallible, Kind, ScriptError};
+use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::handle::Job;
 use crate::host::value::kinds::{Count, Host, Jobs, Port};
+use crate::host::value::outcome::Outcome;
 use crate::jobs::spec::Command;
-use crate::jobs::{self, State, text};
-use crate::probe::http::{Request, Url};
-use crate::probe::target::{Target, Want};
-use crate::probe::{Attempt, Failed, Seen, Wait};
+use crate::jobs::{self, text};
+use crate::probe::http::Url;
+use crate::probe::{Attempt, Failed, Wait};
 use regex::Regex;
-use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
+use rhai::{Array, Dynamic, FnPtr, NativeCallContext};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,55 +41,11 @@ pub const FUNCTIONS: &[Entry] = &[
 ];
 
 options! {
-    /// What every wait can be told besides its time.
-    pub struct Telling {
-        /// The time between two attempts.
-        interval: Option<Duration>, default "what is fit for what is waited for", also delay poll retry_delay every;
-        /// What the error says first.
-        message: Option<String>, also msg;
-    }
-}
-
-options! {
-    /// What every wait can be told.
-    pub struct Waiting or timeout: Telling as telling {
-        /// How long it waits; then it throws `timeout`.
-        timeout: Duration = "30s", also max_time deadline retries attempts tries max_retries start_period;
-    }
-}
-
-options! {
-    /// What a wait without a limit of its own can be told.
-    pub struct WaitExit or timeout: Telling as telling {
-        /// How long it waits; then it throws `timeout`.
-        timeout: Option<Duration>, default "no limit", also max_time deadline retries attempts tries max_retries;
-    }
-}
-
-options! {
     /// What a wait for jobs that say themselves when they are ready can be told.
     pub struct WaitReady or timeout: Telling as telling {
         /// How long it waits; then it throws `timeout`.
         timeout: Option<Duration>, default "the option `timeout` of each job, or 30s",
             also max_time deadline retries attempts tries max_retries start_period;
-    }
-}
-
-options! {
-    /// What an answer must be like, and how it is asked for.
-    pub struct Answer: http::Connection as connection {
-        /// The statuses that are ok: 200, `[200, 204]`, `"2xx"`.
-        status: Option<Want>, default "any 2xx or 3xx", also status_code code;
-        /// Must be in the body.
-        contains: Option<String>, also body;
-        /// Must match in the body.
-        matches: Option<Regex>;
-        /// A subset of the answer, or of one of the documents of a stream.
-        json: Option<Dynamic>, also data;
-        /// The method of the request.
-        method: Option<String>, default "`\"GET\"`";
-        /// The path of a Unix socket to connect to, whatever host the URL names.
-        unix_socket: Option<String>;
     }
 }
 
@@ -334,55 +291,6 @@ function! {
     }
 }
 
-/// How a wait is to be done, from the options of its function.
-#[derive(Clone, Debug, Default)]
-pub struct Common {
-    pub timeout: Option<Duration>,
-    pub interval: Option<Duration>,
-    pub message: Option<String>,
-    /// How long it must hold without a break.
-    pub stable: Option<Duration>,
-}
-
-impl Common {
-    pub fn of(telling: Telling, timeout: Option<Duration>) -> Self {
-        Self { timeout, interval: telling.interval, message: telling.message, stable: None }
-    }
-}
-
-impl std::convert::From<Waiting> for Common {
-    fn from(waiting: Waiting) -> Self {
-        Self::of(waiting.telling, Some(waiting.timeout))
-    }
-}
-
-impl std::convert::From<WaitExit> for Common {
-    fn from(opts: WaitExit) -> Self {
-        Self::of(opts.telling, opts.timeout)
-    }
-}
-
-/// What a URL must answer.
-pub fn target(what: &str, url: Url, answer: Answer) -> Fallible<Target> {
-    let mut request = Request::get(url);
-    http::common(what, &answer.connection, answer.unix_socket.as_deref(), &mut request)?;
-    request.redirects = 0;
-    if let Some(method) = answer.method {
-        request.method = method.to_ascii_uppercase().parse().map_err(|_| {
-            ScriptError::usage(format!("{what}: option `method`: {method:?} is no HTTP method"))
-        })?;
-    }
-    let json = match &answer.json {
-        Some(value) => Some(
-            rhai::serde::from_dynamic(value)
-                .map_err(|e| ScriptError::usage(format!("{what}: option `json` cannot be JSON: {e}")))?,
-        ),
-        None => None,
-    };
-    let want = answer.status.unwrap_or_default();
-    Ok(Target { request, want, contains: answer.contains, matches: answer.matches, json })
-}
-
 /// What is waited for, and whose it is.
 struct Watch<'a> {
     function: &'static str,
@@ -555,7 +463,7 @@ fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) ->
 }
 
 fn wait_ready(ctx: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitReady) -> Fallible<()> {
-    readiness::wait(
+    starting::wait(
         ctx,
         "wait_ready",
         &job_list("wait_ready", &jobs)?,
@@ -566,7 +474,7 @@ fn wait_ready(ctx: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitReady) -> Fal
 fn wait_exit(_: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitExit) -> Fallible<Dynamic> {
     let opts: Common = opts.into();
     if let Some(one) = jobs.clone().try_cast::<Job>() {
-        return job::wait_for_end("wait_exit", &one, &opts, Duration::ZERO).map(Dynamic::from);
+        return waiting::wait_for_end("wait_exit", &one, &opts, Duration::ZERO).map(Dynamic::from);
     }
     let jobs = job_list("wait_exit", &jobs)?;
     // All are expected to end from the start, not one after the other.
@@ -575,7 +483,7 @@ fn wait_exit(_: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitExit) -> Fallibl
     }
     let since = crate::jobs::now();
     let one =
-        |job: &Job| job::wait_for_end("wait_exit", job, &opts, crate::jobs::now().saturating_sub(since));
+        |job: &Job| waiting::wait_for_end("wait_exit", job, &opts, crate::jobs::now().saturating_sub(since));
     let results: Fallible<Vec<Outcome>> = jobs.iter().map(one).collect();
     Ok(results?.into_iter().map(Dynamic::from).collect::<Array>().into())
 }
@@ -609,166 +517,4 @@ fn job_list(function: &str, value: &Dynamic) -> Fallible<Vec<Job>> {
             .ok_or_else(|| ScriptError::usage(format!("{function}: {shown} is no job")).into())
     };
     values.into_iter().map(job).collect()
-}
-
-/// A wait that ended without success → what the script catches.
-pub fn failed<E>(
-    function: &str,
-    what: &str,
-    failed: Failed<E>,
-    message: Option<&str>,
-    about: &[Job],
-    never: impl FnOnce(E) -> Box<EvalAltResult>,
-) -> Box<EvalAltResult> {
-    let error = match failed {
-        Failed::Never(error) => never(error),
-        Failed::Halted => error::terminated(),
-        Failed::Died(job, death) => error::death(&job, &death, Some(what)).into(),
-        Failed::Ended(job, status) => error::job_died(&job, status, Some(what)).into(),
-        Failed::AllEnded => {
-            let mut error = ScriptError::new(
-                Kind::JobDied,
-                format!("{function}: {what} cannot come any more: every job of this run has ended"),
-            );
-            for job in rt().jobs.list().iter().rev().take(2) {
-                error = error.note(state_line(&Job(Arc::clone(job)))).log_of(job);
-            }
-            error.note("a server outside of this run is meant? `external: true`").into()
-        }
-        Failed::Timeout { waited, seen } => {
-            let facts =
-                TimeoutFacts { what, waited, seen: &seen, about, condition: None, advice: None, message };
-            timeout(function, &facts).into()
-        }
-    };
-    error::while_waiting(error, message)
-}
-
-/// What a timeout is explained from.
-pub struct TimeoutFacts<'a> {
-    pub what: &'a str,
-    pub waited: Duration,
-    pub seen: &'a Seen,
-    /// The jobs that were waited for; all that run when there are none.
-    pub about: &'a [Job],
-    pub condition: Option<&'a Condition>,
-    pub advice: Option<Advice>,
-    pub message: Option<&'a str>,
-}
-
-/// The error of a wait whose time is up: what was seen, what the jobs do, the likely cause.
-pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
-    let said = facts.message.map_or_else(String::new, |message| format!("{message}: "));
-    let waited = value::show_duration(facts.waited);
-    let port = facts.condition.and_then(Condition::local_port);
-    let mut error = ScriptError::new(
-        Kind::Timeout,
-        format!("{said}{function}: timed out after {waited} waiting for {}", facts.what),
-    )
-    .fact("waited_ms", i64::try_from(facts.waited.as_millis()).unwrap_or(i64::MAX));
-    if !facts.seen.is_empty() {
-        error = error.note(format!("attempts: {}", facts.seen));
-    }
-    if let (Some(Condition::Http { target, .. }), Some(advice)) = (facts.condition, facts.advice) {
-        // The number of a free port is another one the next time.
-        let own = facts.about.len() == 1 && facts.about[0].0.spec.port == Some(target.request.url.port());
-        error = error.hint(advice_on_url(function, &target.request.url, own, advice));
-    }
-    let everyone: Vec<Job>;
-    let about = if facts.about.is_empty() {
-        everyone = rt()
-            .jobs
-            .list()
-            .into_iter()
-            .map(Job)
-            .filter(|job| view(job).is_some_and(|v| !matches!(v.state, State::Ended(_))))
-            .collect();
-        &everyone
-    } else {
-        facts.about
-    };
-    for job in about.iter().take(3) {
-        error = error.note(state_line(job));
-        let unused = owner::port_unused(&job.0);
-        if let Some((note, hint)) = unused
-            && port == job.0.spec.port
-            && port.is_some_and(|port| !listening_ports(job).contains(&port))
-        {
-            error = error.note(note);
-            error.hint = error.hint.or(hint);
-        }
-        if let (Some(wanted), Some(&other)) = (port, listening_ports(job).first())
-            && wanted != other
-            && error.hint.is_none()
-        {
-            let edit = match function {
-                "wait_port" => format!("wait_port({other})"),
-                "wait_http" => format!("port {other}"),
-                _ => format!("ready: {other}"),
-            };
-            error =
-                error.hint(format!("{edit}   (`{}` listens on {other}, not on {wanted})", job.0.spec.name));
-        }
-        if job.0.log.is_some() && job.0.log_length() == 0 {
-            error =
-                error.note(format!("the log of `{}` is empty: it may buffer its output", job.0.spec.name));
-        }
-    }
-    if let [job] = about {
-        error = error.fact("job", job.0.spec.name.clone());
-    }
-    for job in about.iter().take(2) {
-        error = error.log_of(&job.0);
-    }
-    error
-}
-
-/// How to ask a server that does not answer as it was asked. `own`: on the port that its job was given.
-fn advice_on_url(function: &str, url: &Url, own: bool, advice: Advice) -> String {
-    let tls = url.is_tls() != matches!(advice, Advice::Plain | Advice::Tls);
-    let (scheme, rest) = (if tls { "https:" } else { "http:" }, url.to_string());
-    let rest = rest.split_once(':').map_or("", |(_, rest)| rest).to_owned();
-    let waits = function == "wait_http";
-    let shown = match own && !waits {
-        true if tls => format!("https:{}", url.path()),
-        true => url.path().to_owned(),
-        false => format!("{scheme}{rest}"),
-    };
-    let (call, option) = match waits {
-        true => (format!("wait_http({shown:?})"), format!("wait_http({shown:?}, #{{insecure: true}})")),
-        false => (format!("ready: {shown:?}"), format!("ready: #{{http: {shown:?}, insecure: true}}")),
-    };
-    match advice {
-        Advice::Insecure => format!("{option}   (accepts every certificate)"),
-        Advice::Plain => call,
-        Advice::Tls => format!("{option}   (it speaks TLS)"),
-        Advice::NoHttp1 => {
-            let place =
-                if own { format!("http://localhost:$PORT{}", url.path()) } else { format!("{scheme}{rest}") };
-            let ask = format!("\"curl -fsS --http2-prior-knowledge {place}\"");
-            if waits { format!("wait_cmd({ask})") } else { format!("ready: #{{cmd: {ask}}}") }
-        }
-    }
-}
-
-/// What a job does now, in one line.
-pub fn state_line(job: &Job) -> String {
-    let name = &job.0.spec.name;
-    let Some(view) = view(job) else { return format!("`{name}` is gone") };
-    match view.state {
-        // A restarted job has a new limit.
-        State::Ended(status) => {
-            let job = rt().jobs.get(job.0.id).unwrap_or_else(|| Arc::clone(&job.0));
-            format!("`{name}` has ended ({})", job.describe(status))
-        }
-        State::Running | State::Daemonised => {
-            let ports: Vec<String> = listening_ports(job).iter().map(u16::to_string).collect();
-            let listens = if ports.is_empty() {
-                "listens on no port".to_owned()
-            } else {
-                format!("listens on {}", ports.join(", "))
-            };
-            format!("`{name}` runs (pid {}) and {listens}", view.pid)
-        }
-    }
 }

@@ -3,16 +3,17 @@
 use crate::event::{Bus, Event};
 use crate::host::explain::called;
 use crate::host::value::error::{Fallible, terminated};
+use crate::jobs::Jobs;
 use crate::jobs::control::{Control, lock};
 use crate::jobs::port::{self, FreePorts};
-use crate::jobs::{Jobs, strand};
+use crate::jobs::strand::{self, Strand};
 use crate::suite::Suite;
 use rhai::FnPtr;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -72,7 +73,7 @@ pub struct Place {
     /// A condition is being tried.
     pub condition: bool,
     /// The test that it is part of.
-    pub test: Option<Arc<crate::host::functions::test::Running>>,
+    pub test: Option<Arc<crate::host::run::runtime::Running>>,
 }
 
 thread_local! {
@@ -197,8 +198,10 @@ impl Runtime {
     }
 }
 
-/// A path for people: relative to the directory that bgjobs was called in, where that is shorter.
-pub fn display_path(path: &Path) -> String {
-    let cwd = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&cwd).unwrap_or(path).display().to_string()
+/// The test that is being run.
+#[derive(Debug)]
+pub struct Running {
+    pub name: String,
+    pub strand: Arc<Strand>,
+    pub skipped: Mutex<Option<String>>,
 }

@@ -1,14 +1,16 @@
 //! `start([…])`: a list of services, in parallel and in the order of their needs.
 
-use super::launch::{JobOptions, launch_with};
+use super::caught;
+use super::options::{self, JobOptions};
 use super::runtime::rt;
+use super::start::launch_with;
+use super::waiting;
 use crate::api::Type;
-use crate::host::functions::job::Job;
-use crate::host::functions::{flow, wait as waits};
-use crate::host::run::ready::readiness::Starting;
+use crate::host::run::ready::starting::Starting;
 use crate::host::value::describe::options;
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::host::value::handle::Job;
 use crate::host::value::kinds::{OneOrMore, Typed, Word};
 use crate::host::value::{self, Opts};
 use crate::jobs::spec::Command;
@@ -64,9 +66,9 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
         Ok(false) => Attempt::NotYet("not all are ready".to_owned()),
         Err(error) => Attempt::Never(error),
     })
-    .map_err(|failed| waits::failed("start", "the services", failed, None, &[], |error| error))
+    .map_err(|failed| waiting::failed("start", "the services", failed, None, &[], |error| error))
     .map_err(|mut error| {
-        flow::change(&mut error, |error| propose_task(error, &services));
+        caught::change(&mut error, |error| propose_task(error, &services));
         error
     })?;
     let job = |service: Service| {
@@ -174,7 +176,7 @@ fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result
                     &extra,
                     needed.iter().filter_map(|other| Some(other.starting.as_ref()?.job.0.id)).collect(),
                 )?;
-                service.starting = Some(Starting::new(&job, &waits::Common::default()));
+                service.starting = Some(Starting::new(&job, &options::Common::default()));
             }
         }
         if let Some(starting) = &mut service.starting

@@ -5,9 +5,8 @@
 //! it is the key of the cache, the source of positions, and what a nested import is relative to.
 
 use super::captured;
+use super::text;
 use crate::builtin;
-use crate::host::explain::{failure, hints};
-use crate::host::run::runtime;
 use crate::host::value::error::{ScriptError, terminated};
 use crate::host::value::utf8;
 use crate::jobs::control::{Control, lock};
@@ -112,7 +111,7 @@ impl Resolver {
                 let bytes = std::fs::read(&candidate).map_err(|e| wrong(format!("cannot be read: {e}")))?;
                 let text = utf8::script(bytes).map_err(wrong)?;
                 let canonical = std::fs::canonicalize(&candidate).unwrap_or(candidate);
-                return Ok((runtime::display_path(&canonical), text));
+                return Ok((text::display_path(&canonical), text));
             }
         }
         let name = path.trim_end_matches(".rhai");
@@ -178,11 +177,11 @@ impl Resolver {
         if let Some(ast) = lock(&self.parsed).get(&name) {
             return Ok(ast.clone());
         }
-        failure::remember(&name, &text);
-        let mut ast: AST = hints::compile(engine, without_shebang(&text))
+        text::remember(&name, &text);
+        let mut ast: AST = text::compile(engine, without_shebang(&text))
             .map_err(|error| in_module(&name, Box::new(error.into()), position))?;
         ast.set_source(name.as_str());
-        failure::remember_closures(&ast);
+        text::remember_closures(&ast);
         captured::remember(&ast);
         lock(&self.parsed).insert(name, ast.clone());
         Ok(ast)
@@ -213,7 +212,7 @@ fn shown(path: &Path) -> String {
             other => plain.push(other),
         }
     }
-    runtime::display_path(&plain)
+    text::display_path(&plain)
 }
 
 fn in_module(name: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
@@ -276,7 +275,7 @@ const IMPORT: &str = "import\"\u{1}\"as apart__;";
 /// cache only after the import of a module that has functions for all; so each function begins with such an import,
 /// which its end undoes. A closure without a block is left as it is.
 fn separated(engine: &Engine, ast: AST, name: &str) -> AST {
-    let text = failure::text_of(name);
+    let text = text::text_of(name);
     let text = without_shebang(&text);
     let starts = ast.iter_fn_def().map(|function| function.body.start_position());
     let mut starts: Vec<(usize, usize)> =
@@ -292,8 +291,8 @@ fn separated(engine: &Engine, ast: AST, name: &str) -> AST {
     // When that is no code, something was not as we thought: then rather the module as it is.
     let Ok(mut separated) = engine.compile(text.join("\n")) else { return ast };
     separated.set_source(name);
-    failure::remember_inserted(name, starts, IMPORT.chars().count());
-    failure::remember_closures(&separated);
+    text::remember_inserted(name, starts, IMPORT.chars().count());
+    text::remember_closures(&separated);
     captured::remember(&separated);
     separated
 }

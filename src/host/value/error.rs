@@ -2,17 +2,11 @@
 //!
 //! Catchable or fatal is decided here too: everything of this file but [`terminated`] can be caught.
 
+use super::handle;
 use crate::event::{Place, Tail};
 use crate::exit;
-use crate::host::functions::job;
-use crate::host::run::program;
-use crate::jobs::fail::{Death, FailLine};
-use crate::jobs::spec::{self, Expect};
-use crate::jobs::{self, ExitStatus, Job, text};
-use crate::words;
-use rhai::plugin::*;
+use crate::jobs::{Job, text};
 use rhai::{Dynamic, EvalAltResult, Map, Position};
-use std::sync::atomic::Ordering::SeqCst;
 
 pub type Fallible<T> = Result<T, Box<EvalAltResult>>;
 
@@ -133,7 +127,7 @@ pub struct Origin {
 }
 
 /// What an error can have besides `kind` and `message`. One that an error has not is `()`.
-const NOUNS: &[&str] = &[
+pub const NOUNS: &[&str] = &[
     "job",
     "code",
     "signal",
@@ -242,7 +236,7 @@ pub fn thrown(value: &Dynamic) -> Option<ScriptError> {
         let lines = text::last_lines_folded(output.as_bytes(), TAIL);
         error = error.tail(Tail { title: "output".to_owned(), lines, path: None });
     }
-    if let Some(job) = map.get("job").and_then(|job| job.read_lock::<job::Job>()) {
+    if let Some(job) = map.get("job").and_then(|job| job.read_lock::<handle::Job>()) {
         error = error.log_of(&job.0);
     }
     if error.kind == Kind::CommandFailed
@@ -279,7 +273,7 @@ impl std::fmt::Display for ScriptError {
 }
 
 /// How many lines of a log an error carries; the report shows fewer when there are several logs.
-const TAIL: usize = 20;
+pub const TAIL: usize = 20;
 
 /// The end of a job's log, and what has become of that, if it is not what it was.
 pub fn log_tail(job: &Job) -> Option<Tail> {
@@ -299,82 +293,6 @@ pub fn terminated() -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorTerminated("stopped".into(), Position::NONE))
 }
 
-/// A job counts as dead. `waiting_for`: what was being waited for.
-pub fn death(job: &Job, death: &Death, waiting_for: Option<&str>) -> ScriptError {
-    match death {
-        Death::Ended(status) => {
-            let error = ended(job, *status, waiting_for);
-            match expected(&job.spec.expect, *status) {
-                Some(note) => error.note(note),
-                None => error,
-            }
-        }
-        Death::Line(found) => fail_line(job, found, waiting_for),
-    }
-}
-
-/// Why an end that looks like a good one is none.
-fn expected(expect: &Expect, status: ExitStatus) -> Option<String> {
-    match (expect, status) {
-        (Expect::Codes(codes), ExitStatus::Code(_)) => {
-            let codes: Vec<String> = codes.iter().map(i32::to_string).collect();
-            Some(format!("expected was exit {} (`expect_exit`)", codes.join(" or ")))
-        }
-        (_, ExitStatus::Code(0)) => Some(match expect {
-            Expect::NoEnd => "no end of it is expected (`expect_exit: false`)".to_owned(),
-            _ => "it was a server, by its `ready`: it is to run until it is stopped; if it may end, say so before: job.expect_exit(), or the option `expect_exit: 0`".to_owned(),
-        }),
-        _ => None,
-    }
-}
-
-/// A job has printed a line that means failure.
-pub fn fail_line(job: &Job, found: &FailLine, waiting_for: Option<&str>) -> ScriptError {
-    const MOST: usize = 200;
-    let name = &job.spec.name;
-    let mut line: String = found.line.trim().chars().take(MOST).collect();
-    if line.len() < found.line.trim().len() {
-        line.push('…');
-    }
-    let during = waiting_for.map_or_else(String::new, |what| format!(" while waiting for {what}"));
-    let mut error = ScriptError::new(Kind::JobDied, format!("job `{name}` failed{during}: {line}"))
-        .fact("job", name.clone())
-        .fact("line", found.line.clone())
-        .fact("pattern", found.pattern.clone())
-        .note(format!("its log has a line that matches /{}/ (`fail_on`)", found.pattern))
-        .note(format!("command: {}", job.spec.command.display()))
-        .log_of(job);
-    if job.log.is_some() {
-        error = error.fact("output", job.log_tail(TAIL).join("\n"));
-    }
-    error
-}
-
-/// An error that says that a job died, after what the statement that was waiting says of itself (`message`).
-pub fn while_waiting(mut error: Box<EvalAltResult>, message: Option<&str>) -> Box<EvalAltResult> {
-    if let Some(message) = message
-        && is_death(&error)
-    {
-        put_before(&mut error, message);
-    }
-    error
-}
-
-fn put_before(error: &mut EvalAltResult, message: &str) {
-    match error {
-        EvalAltResult::ErrorInFunctionCall(_, _, inner, _) | EvalAltResult::ErrorInModule(_, inner, _) => {
-            put_before(inner, message);
-        }
-        EvalAltResult::ErrorRuntime(value, _) => {
-            if let Some(mut death) = thrown(value) {
-                death.message = format!("{message}: {}", death.message);
-                *value = Dynamic::from(death);
-            }
-        }
-        _ => {}
-    }
-}
-
 /// Whether an error that nobody has caught says that a job died.
 pub fn is_death(error: &EvalAltResult) -> bool {
     let EvalAltResult::ErrorRuntime(value, _) = error.unwrap_inner() else { return false };
@@ -388,68 +306,6 @@ pub fn is_judgement(error: &EvalAltResult) -> bool {
     thrown(value).is_none_or(|error| matches!(error.kind, Kind::Assertion | Kind::Http))
 }
 
-/// A job has ended that was waited for. `waiting_for`: for what of it.
-pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
-    let error = ended(job, status, waiting_for);
-    if status.success() {
-        error.note("a server that ends at once may want an open stdin: `stdin: \"pipe\"`")
-    } else {
-        error
-    }
-}
-
-fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
-    let name = &job.spec.name;
-    if job.too_chatty.load(SeqCst) {
-        return too_chatty(job, status);
-    }
-    let how = match status {
-        ExitStatus::Code(_) => format!("died ({})", job.describe(status)),
-        ExitStatus::Signal(_) => format!("was {}", job.describe(status)),
-    };
-    let how = if status.success() { "ended (exit 0)".to_owned() } else { how };
-    let during = waiting_for.map_or_else(String::new, |what| format!(" while waiting for {what}"));
-    let mut error = ScriptError::new(Kind::JobDied, format!("job `{name}` {how}{during}"))
-        .fact("job", name.clone())
-        .fact("code", i64::from(status.code()))
-        .note(format!("command: {}", job.spec.command.display()))
-        .log_of(job);
-    if let ExitStatus::Signal(number) = status {
-        error = error.fact("signal", jobs::signal_name(number));
-        if !job.out_of_memory() {
-            error = error.note(
-                "if the script caused this on purpose, say so before: job.expect_exit(), or the option `expect_exit: true`",
-            );
-        }
-    }
-    if let Some((times, most)) = job.out_of_procs() {
-        error =
-            error.note(format!("{times} times it could not start a process or thread (max_procs {most})"));
-    }
-    if job.log.is_some() {
-        let end = job.log_tail(TAIL).join("\n");
-        let missing = if status.code() == exit::NOT_FOUND { program::missing_in(&end) } else { None };
-        error = missing.and_then(program::instead).into_iter().fold(error, ScriptError::hint);
-        error = error.fact("output", end);
-    }
-    error
-}
-
-/// A job that had to be stopped because its log could not be kept within its limit.
-fn too_chatty(job: &Job, status: ExitStatus) -> ScriptError {
-    let (name, limit) = (&job.spec.name, spec::show_size(job.spec.max_log));
-    ScriptError::new(
-        Kind::JobDied,
-        format!("job `{name}` was stopped: its log has passed {limit} (`max_log`)"),
-    )
-    .fact("job", name.clone())
-    .fact("code", i64::from(status.code()))
-    .note("this file system has no holes, so that the beginning of a log cannot be dropped there")
-    .note(format!("command: {}", job.spec.command.display()))
-    .log_of(job)
-    .hint("max_log: \"1GB\", or another file system for the logs: TMPDIR, or the option `log`")
-}
-
 /// Whether an error is that of a command which a module has run for its own purposes, and which could be run.
 pub fn is_of_helper(error: &EvalAltResult) -> bool {
     let EvalAltResult::ErrorRuntime(value, _) = error else { return false };
@@ -457,76 +313,4 @@ pub fn is_of_helper(error: &EvalAltResult) -> bool {
         let could_run = !matches!(error.exit, exit::SURROUNDINGS | exit::NOT_EXECUTABLE | exit::NOT_FOUND);
         error.kind == Kind::CommandFailed && !error.of_run && could_run
     })
-}
-
-/// A name that no error has: a typing mistake, or a habit.
-fn no_noun(error: &ScriptError, name: &str) -> ScriptError {
-    let synonym = match name {
-        "exit_code" | "exitCode" | "exitcode" | "errno" => Some("code"),
-        "msg" | "error" | "text" | "reason" | "description" => Some("message"),
-        "type" | "error_kind" => Some("kind"),
-        "log" | "tail" => Some("output"),
-        "cmd" => Some("command"),
-        _ => None,
-    };
-    let all = || NOUNS.iter().copied().chain(["kind", "message"]);
-    let has = ["kind", "message"].into_iter().chain(error.facts.keys().map(rhai::Identifier::as_str));
-    let has = has.collect::<Vec<_>>().join(", ");
-    let wrong = ScriptError::usage(format!("an error has no `{name}`"))
-        .note(format!("this one, of kind `{}`, has: {has}", error.kind.name()));
-    match synonym.or_else(|| words::nearest(name, all())) {
-        Some(near) => wrong.hint(format!("`.{near}`")),
-        None => wrong,
-    }
-}
-
-/// `e.kind`, `e.message`, and the nouns of its kind; also in strings.
-pub fn register(engine: &mut rhai::Engine) {
-    engine
-        .register_type_with_name::<ScriptError>("Error")
-        .register_global_module(rhai::exported_module!(properties).into())
-        .register_fn("to_string", |e: &mut ScriptError| e.message.clone())
-        .register_fn("to_debug", |e: &mut ScriptError| format!("{}: {}", e.kind.name(), e.message))
-        .register_fn("+", |text: &str, e: ScriptError| format!("{text}{e}"))
-        .register_fn("+", |e: ScriptError, text: &str| format!("{e}{text}"));
-}
-
-#[export_module]
-mod properties {
-    /// What kind of error it is: `"timeout"`, `"job_died"`, `"command_failed"`, `"assertion"`, `"port_taken"`, `"http"`,
-    /// `"io"`, `"usage"`, or `"script"` for a mistake of the script itself, such as a division by zero.
-    ///
-    /// ```rhai
-    /// try { read_file("/no/such/file") } catch (e) { assert_eq(e.kind, "io"); }
-    /// ```
-    #[rhai_fn(get = "kind", pure)]
-    pub fn kind(error: &mut ScriptError) -> String {
-        error.kind.name().to_owned()
-    }
-
-    /// What went wrong, in one line; also what the error is in a string.
-    ///
-    /// ```rhai
-    /// try { fail("no luck") } catch (e) { assert_eq(e.message, `${e}`); }
-    /// ```
-    #[rhai_fn(get = "message", pure)]
-    pub fn message(error: &mut ScriptError) -> String {
-        error.message.clone()
-    }
-
-    /// What else is known, also as `e.code`: `job`, `code`, `signal`, `output`, `stdout`, `stderr`, `command`, `port`,
-    /// `pid`, `url`, `method`, `status`, `body`, `path`, `line`, `column`, `name`, `missing`, `expected`, `actual`,
-    /// `waited_ms`, `value` … `()` when this error has none of it; a name that no error has throws `usage`.
-    ///
-    /// ```rhai
-    /// try { run("exit 3", #{echo: false}) } catch (e) { assert_eq([e.code, e["url"]], [3, ()]); }
-    /// ```
-    #[rhai_fn(index_get, pure, return_raw)]
-    pub fn noun(error: &mut ScriptError, name: &str) -> Fallible<Dynamic> {
-        match error.facts.get(name) {
-            Some(fact) => Ok(fact.clone()),
-            None if NOUNS.contains(&name) => Ok(Dynamic::UNIT),
-            None => Err(no_noun(error, name).into()),
-        }
-    }
 }

@@ -5,9 +5,9 @@
 //! of the types of the description; what the check says of it is then said by [`literal`].
 
 use super::error::{Fallible, ScriptError};
+use super::handle::Job;
 use super::read::{self, Opts};
 use crate::api::Type;
-use crate::host::functions::job::Job;
 use crate::jobs;
 use crate::jobs::spec::Command;
 use crate::probe::http::Url;

@@ -1,23 +1,39 @@
 //! What a script holds → Rust, and back. Nothing here knows that a script runs.
 //!
 //! ```text
+//! arguments    the arguments of a script: words such as `--name value`
 //! describe     the macros that describe functions and options
 //! described    described functions in the engine, and how their arguments are read
 //! dotenv       files of variables
 //! error        what a script can catch
+//! handle       a job, as scripts hold it
+//! json         values of scripts ↔ JSON
 //! kinds        the kinds of values: how each is read and judged
+//! limits       how large a script and what it holds may become
+//! outcome      how a command or a job has ended
+//! parameter    what a value of a parameter stands for
 //! path         `users[0].name`: a path into JSON
 //! read         arguments: durations, commands, option maps
+//! response     what a request was answered
+//! typed        a text as a value of the type that a default has
 //! utf8         bytes of a file → text
 //! ```
 
+pub mod arguments;
 pub mod describe;
 pub mod described;
 pub mod dotenv;
 pub mod error;
+pub mod handle;
+pub mod json;
 pub mod kinds;
+pub mod limits;
+pub mod outcome;
+pub mod parameter;
 pub mod path;
 pub mod read;
+pub mod response;
+pub mod typed;
 pub mod utf8;
 
 pub use read::*;

@@ -399,6 +399,18 @@ fn unknown_of(function: &str, key: &str, known: &[&str], near: Option<&str>) -> 
     }
 }
 
+/// Options of `start` that are easily taken for a part of `ready`.
+pub const BESIDE_READY: &[&str] = &["timeout", "interval", "message", "stable", "tries"];
+
+/// A key that no condition of `ready` has. Worded the same whether it is found before the run or during it.
+pub fn unknown_key(what: &str, key: &str, conditions: &'static Options) -> ScriptError {
+    if !BESIDE_READY.contains(&key) {
+        return unknown_described(what, key, conditions);
+    }
+    ScriptError::usage(format!("{what}: `{key}` stands beside `ready`, not in it"))
+        .hint(format!("ready: #{{…}}, {key}: …"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

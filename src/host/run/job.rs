@@ -1,0 +1,63 @@
+//! What is asked about jobs, and stopping them.
+
+use super::runtime::rt;
+use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::handle::Job;
+use crate::jobs::{Ask, View};
+use crate::words;
+use std::time::Duration;
+
+pub fn view(job: &Job) -> Option<View> {
+    rt().jobs.view(job.0.id)
+}
+
+pub fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The ports that a job's processes listen on.
+pub fn listening_ports(job: &Job) -> Vec<u16> {
+    rt().jobs.ports(job.0.id)
+}
+
+pub fn port_of(job: &Job) -> Option<u16> {
+    job.0.spec.port.or_else(|| listening_ports(job).first().copied())
+}
+
+pub fn by_name(name: &str) -> Fallible<Job> {
+    if let Some(job) = rt().jobs.named(name) {
+        return Ok(Job(job));
+    }
+    let jobs = rt().jobs.list();
+    let names: Vec<&str> = jobs.iter().map(|job| job.spec.name.as_str()).collect();
+    let known = if names.is_empty() {
+        "no job was started yet".to_owned()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
+    let error = ScriptError::usage(format!("there is no job `{name}`")).note(known);
+    Err(match words::nearest(name, names) {
+        Some(near) => error.hint(format!("job(\"{near}\")")),
+        None => error,
+    }
+    .into())
+}
+
+/// Waits for the stop also when only a part of the script has been ended: what needs SIGKILL gets it here.
+pub fn stop_one(job: &Job, ask: Ask) -> Fallible<()> {
+    let rt = rt();
+    rt.checkpoint()?;
+    rt.jobs.look_for_failures_to_the_end();
+    rt.jobs.stop(&[job.0.id], ask, &|| rt.control().run_halted());
+    rt.checkpoint()
+}
+
+pub fn stop_all(grace: Option<Duration>) -> Fallible<()> {
+    let rt = rt();
+    rt.checkpoint()?;
+    let ids: Vec<_> = rt.jobs.list().iter().map(|job| job.id).collect();
+    rt.jobs.look_for_failures_to_the_end();
+    rt.jobs
+        .stop_in_order(&ids, Ask { grace, ..Ask::default() }, Duration::ZERO, &|| rt.control().run_halted());
+    rt.checkpoint()
+}

@@ -1,0 +1,138 @@
+//! Starting jobs: `spawn`, `start` and `restart`.
+
+use super::death;
+use super::job::stop_one;
+use super::launch::Launch;
+use super::options::{Common, JobOptions};
+use super::runtime::rt;
+use super::spawn_error::{spawn_error, words_of};
+use crate::host::run::ready::readiness::{self, Readiness};
+use crate::host::run::ready::starting;
+use crate::host::value::described::FromOpts;
+use crate::host::value::error::{Fallible, Kind as ErrorKind, ScriptError};
+use crate::host::value::handle::Job;
+use crate::host::value::{self, Opts};
+use crate::jobs::spec::{Command, Spec};
+use crate::jobs::{Ask, JobId, Kind, port};
+use rhai::plugin::*;
+use rhai::{Array, Dynamic};
+
+pub fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
+    stop_one(job, Ask::default())?;
+    let rt = rt();
+    // Of its new self nobody could tell any more that its old one had failed, or died before it was stopped.
+    if let Some(death) = rt.jobs.tell_death(job.0.id) {
+        return Err(death::death(&job.0, &death, None).into());
+    }
+    let readiness = readiness::of(job);
+    readiness.restart_at(job.0.log_size());
+    rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
+    if readiness.is_awaited() {
+        starting::wait(ctx, "restart", std::slice::from_ref(job), &Common::default())
+    } else {
+        Ok(())
+    }
+}
+
+/// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.
+pub fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
+    if second.is_map() || second.is_unit() {
+        return launch(function, None, first, second);
+    }
+    let Some(name) = first.read_lock::<rhai::ImmutableString>() else {
+        let shown = value::show(second);
+        return Err(ScriptError::usage(format!("{function}: {shown} is no option map"))
+            .note(format!("forms: {function}(cmd), {function}(cmd, #{{…}}), {function}(name, cmd), {function}(name, cmd, #{{…}})"))
+            .into());
+    };
+    launch(function, Some(name.as_str()), second, &Dynamic::UNIT)
+}
+
+/// Starts a job as `spawn` and `start` do.
+pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic) -> Fallible<Job> {
+    rt().checkpoint()?;
+    let command = value::command(cmd, function)?;
+    if let Some(name) = name
+        && let Some(hint) = words_apart(function, name, &command, opts)
+    {
+        return Err(ScriptError::usage(format!("{function}: {} is no option map", value::show(opts)))
+            .note("a command with arguments is one string, or an array of words")
+            .hint(hint)
+            .into());
+    }
+    let options = JobOptions::read(&Opts::described(function, opts, JobOptions::OPTIONS)?)?;
+    if function == "start" && options.ready.is_none() && !options.is_task() {
+        return Err(ScriptError::usage("start: the option `ready` is missing: what shows that it is ready?")
+            .hint(
+                "ready: 8080, ready: \"http://localhost:8080/health\", ready: #{log: \"listening\"}; \
+                 or spawn(…), which does not wait",
+            )
+            .into());
+    }
+    launch_with(function, name, command, options, &[], Vec::new())
+}
+
+/// `spawn("npm", "run", "dev")`: the words of one command.
+fn words_apart(function: &str, name: &str, command: &Command, last: &Dynamic) -> Option<String> {
+    let mut words = vec![name.to_owned()];
+    words.extend(words_of(command));
+    match (last.read_lock::<rhai::ImmutableString>(), last.read_lock::<Array>()) {
+        (Some(text), _) if value::duration(last, function).is_err() => words.push(text.to_string()),
+        (None, Some(list)) => words.extend(list.iter().map(ToString::to_string)),
+        _ => return None,
+    }
+    Some(value::array_form(function, &words))
+}
+
+/// Starts a job from options that have been checked; `extra` comes into its environment.
+pub fn launch_with(
+    function: &str,
+    name: Option<&str>,
+    command: Command,
+    options: JobOptions,
+    extra: &[(String, String)],
+    needs: Vec<JobId>,
+) -> Fallible<Job> {
+    let rt = rt();
+    let given = name.map(str::to_owned);
+    let mut spec =
+        Launch::new(function, command, options.process.clone())?.job_spec(given.clone(), &options)?;
+    spec.needs = needs;
+    for (key, value) in extra {
+        spec.env.entry(key.into()).or_insert_with(|| value.into());
+    }
+    let readiness = Readiness::parse(function, &options, spec.port)?;
+    if let Some(port) = spec.port {
+        refuse_taken_port(&spec, port)?;
+    }
+    let command = spec.command.clone();
+    rt.wait_for_room();
+    let (job, _) = rt
+        .jobs
+        .spawn(spec, Kind::Job)
+        .map_err(|e| spawn_error(function, &e, given.as_deref().map(|name| (name, &command))))?;
+    if job.file.is_none() && !job.spec.fail_on.is_empty() {
+        rt.warn(format!(
+            "{}: its log is no regular file, so that `fail_on` cannot be looked for",
+            job.spec.name
+        ));
+    }
+    let job = Job(job);
+    if readiness.is_server_from_the_start() {
+        rt.jobs.serves(job.0.id);
+    }
+    readiness::remember(job.0.id, readiness);
+    Ok(job)
+}
+
+/// A job that is told its port must find it free.
+fn refuse_taken_port(spec: &Spec, number: u16) -> Fallible<()> {
+    if !port::in_use(number) {
+        return Ok(());
+    }
+    let (name, who) = (&spec.name, crate::host::run::owner::who(number));
+    Err(ScriptError::new(ErrorKind::PortTaken, format!("port {number} for job `{name}` is taken by {who}"))
+        .fact("port", i64::from(number))
+        .hint(crate::host::run::owner::another_port(&spec.command, number))
+        .into())
+}

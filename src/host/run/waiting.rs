@@ -1,0 +1,234 @@
+//! Waits that have failed, and waiting for an end.
+
+use super::death;
+use super::job::{listening_ports, millis, view};
+use super::options::Common;
+use super::owner;
+use super::runtime::rt;
+use crate::host::run::ready::condition::Condition;
+use crate::host::run::ready::prober::Advice;
+use crate::host::value;
+use crate::host::value::error::{self, Fallible, Kind, ScriptError};
+use crate::host::value::handle::Job;
+use crate::host::value::outcome::{Outcome, signal_of};
+use crate::jobs::spec::Expect;
+use crate::jobs::{self, State};
+use crate::probe::http::Url;
+use crate::probe::{Attempt, Failed, Seen, Wait};
+use rhai::EvalAltResult;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Waits until a job has ended; its end is expected then.
+/// `waited`: how much of the timeout has passed already, waiting for others.
+pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration) -> Fallible<Outcome> {
+    let rt = rt();
+    rt.checkpoint()?;
+    rt.jobs.expect(job.0.id, Expect::AnyEnd);
+    let mut wait = Wait::new(&rt.jobs);
+    wait.timeout = common.timeout.map(|time| time.saturating_sub(waited));
+    wait.interval = Some(Duration::from_secs(1));
+    wait.eager = true;
+    let ended = || match view(job).map(|view| view.state) {
+        Some(State::Ended(_)) => Attempt::Ready(()),
+        _ => Attempt::NotYet("running".to_owned()),
+    };
+    let what = format!("the end of `{}`", job.0.spec.name);
+    wait.run::<(), ()>(ended).map_err(|failed| {
+        crate::host::run::waiting::failed(
+            function,
+            &what,
+            failed,
+            common.message.as_deref(),
+            std::slice::from_ref(job),
+            |()| error::terminated(),
+        )
+    })?;
+    // What it has printed is a failure, whatever its code.
+    if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {
+        return Err(death::fail_line(&job.0, &found, Some(&what)).into());
+    }
+    Ok(outcome(job))
+}
+
+/// How a job ended.
+fn outcome(job: &Job) -> Outcome {
+    let view = view(job);
+    let status = match view.as_ref().map(|view| view.state) {
+        Some(State::Ended(status)) => status,
+        _ => jobs::ExitStatus::Code(0),
+    };
+    let text = job.0.log_text();
+    let ms = view.map_or(0, |v| millis(v.ended.unwrap_or_else(jobs::now).saturating_sub(v.started)));
+    Outcome {
+        code: i64::from(status.code()),
+        signal: signal_of(status),
+        timed_out: false,
+        stdout: text.clone(),
+        stderr: String::new(),
+        output: text,
+        ms,
+    }
+}
+
+/// A wait that ended without success → what the script catches.
+pub fn failed<E>(
+    function: &str,
+    what: &str,
+    failed: Failed<E>,
+    message: Option<&str>,
+    about: &[Job],
+    never: impl FnOnce(E) -> Box<EvalAltResult>,
+) -> Box<EvalAltResult> {
+    let error = match failed {
+        Failed::Never(error) => never(error),
+        Failed::Halted => error::terminated(),
+        Failed::Died(job, death) => death::death(&job, &death, Some(what)).into(),
+        Failed::Ended(job, status) => death::job_died(&job, status, Some(what)).into(),
+        Failed::AllEnded => {
+            let mut error = ScriptError::new(
+                Kind::JobDied,
+                format!("{function}: {what} cannot come any more: every job of this run has ended"),
+            );
+            for job in rt().jobs.list().iter().rev().take(2) {
+                error = error.note(state_line(&Job(Arc::clone(job)))).log_of(job);
+            }
+            error.note("a server outside of this run is meant? `external: true`").into()
+        }
+        Failed::Timeout { waited, seen } => {
+            let facts =
+                TimeoutFacts { what, waited, seen: &seen, about, condition: None, advice: None, message };
+            timeout(function, &facts).into()
+        }
+    };
+    death::while_waiting(error, message)
+}
+
+/// What a timeout is explained from.
+pub struct TimeoutFacts<'a> {
+    pub what: &'a str,
+    pub waited: Duration,
+    pub seen: &'a Seen,
+    /// The jobs that were waited for; all that run when there are none.
+    pub about: &'a [Job],
+    pub condition: Option<&'a Condition>,
+    pub advice: Option<Advice>,
+    pub message: Option<&'a str>,
+}
+
+/// The error of a wait whose time is up: what was seen, what the jobs do, the likely cause.
+pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
+    let said = facts.message.map_or_else(String::new, |message| format!("{message}: "));
+    let waited = value::show_duration(facts.waited);
+    let port = facts.condition.and_then(Condition::local_port);
+    let mut error = ScriptError::new(
+        Kind::Timeout,
+        format!("{said}{function}: timed out after {waited} waiting for {}", facts.what),
+    )
+    .fact("waited_ms", i64::try_from(facts.waited.as_millis()).unwrap_or(i64::MAX));
+    if !facts.seen.is_empty() {
+        error = error.note(format!("attempts: {}", facts.seen));
+    }
+    if let (Some(Condition::Http { target, .. }), Some(advice)) = (facts.condition, facts.advice) {
+        // The number of a free port is another one the next time.
+        let own = facts.about.len() == 1 && facts.about[0].0.spec.port == Some(target.request.url.port());
+        error = error.hint(advice_on_url(function, &target.request.url, own, advice));
+    }
+    let everyone: Vec<Job>;
+    let about = if facts.about.is_empty() {
+        everyone = rt()
+            .jobs
+            .list()
+            .into_iter()
+            .map(Job)
+            .filter(|job| view(job).is_some_and(|v| !matches!(v.state, State::Ended(_))))
+            .collect();
+        &everyone
+    } else {
+        facts.about
+    };
+    for job in about.iter().take(3) {
+        error = error.note(state_line(job));
+        let unused = owner::port_unused(&job.0);
+        if let Some((note, hint)) = unused
+            && port == job.0.spec.port
+            && port.is_some_and(|port| !listening_ports(job).contains(&port))
+        {
+            error = error.note(note);
+            error.hint = error.hint.or(hint);
+        }
+        if let (Some(wanted), Some(&other)) = (port, listening_ports(job).first())
+            && wanted != other
+            && error.hint.is_none()
+        {
+            let edit = match function {
+                "wait_port" => format!("wait_port({other})"),
+                "wait_http" => format!("port {other}"),
+                _ => format!("ready: {other}"),
+            };
+            error =
+                error.hint(format!("{edit}   (`{}` listens on {other}, not on {wanted})", job.0.spec.name));
+        }
+        if job.0.log.is_some() && job.0.log_length() == 0 {
+            error =
+                error.note(format!("the log of `{}` is empty: it may buffer its output", job.0.spec.name));
+        }
+    }
+    if let [job] = about {
+        error = error.fact("job", job.0.spec.name.clone());
+    }
+    for job in about.iter().take(2) {
+        error = error.log_of(&job.0);
+    }
+    error
+}
+
+/// How to ask a server that does not answer as it was asked. `own`: on the port that its job was given.
+fn advice_on_url(function: &str, url: &Url, own: bool, advice: Advice) -> String {
+    let tls = url.is_tls() != matches!(advice, Advice::Plain | Advice::Tls);
+    let (scheme, rest) = (if tls { "https:" } else { "http:" }, url.to_string());
+    let rest = rest.split_once(':').map_or("", |(_, rest)| rest).to_owned();
+    let waits = function == "wait_http";
+    let shown = match own && !waits {
+        true if tls => format!("https:{}", url.path()),
+        true => url.path().to_owned(),
+        false => format!("{scheme}{rest}"),
+    };
+    let (call, option) = match waits {
+        true => (format!("wait_http({shown:?})"), format!("wait_http({shown:?}, #{{insecure: true}})")),
+        false => (format!("ready: {shown:?}"), format!("ready: #{{http: {shown:?}, insecure: true}}")),
+    };
+    match advice {
+        Advice::Insecure => format!("{option}   (accepts every certificate)"),
+        Advice::Plain => call,
+        Advice::Tls => format!("{option}   (it speaks TLS)"),
+        Advice::NoHttp1 => {
+            let place =
+                if own { format!("http://localhost:$PORT{}", url.path()) } else { format!("{scheme}{rest}") };
+            let ask = format!("\"curl -fsS --http2-prior-knowledge {place}\"");
+            if waits { format!("wait_cmd({ask})") } else { format!("ready: #{{cmd: {ask}}}") }
+        }
+    }
+}
+
+/// What a job does now, in one line.
+pub fn state_line(job: &Job) -> String {
+    let name = &job.0.spec.name;
+    let Some(view) = view(job) else { return format!("`{name}` is gone") };
+    match view.state {
+        // A restarted job has a new limit.
+        State::Ended(status) => {
+            let job = rt().jobs.get(job.0.id).unwrap_or_else(|| Arc::clone(&job.0));
+            format!("`{name}` has ended ({})", job.describe(status))
+        }
+        State::Running | State::Daemonised => {
+            let ports: Vec<String> = listening_ports(job).iter().map(u16::to_string).collect();
+            let listens = if ports.is_empty() {
+                "listens on no port".to_owned()
+            } else {
+                format!("listens on {}", ports.join(", "))
+            };
+            format!("`{name}` runs (pid {}) and {listens}", view.pid)
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a value of a parameter stands for, where that can be looked at beforehand.
+
+use super::error::{Fallible, ScriptError};
+use super::kinds::{FromValue, Typed};
+use crate::api::Type;
+use crate::host::value;
+use crate::jobs;
+use crate::words;
+use rhai::Dynamic;
+use std::path::PathBuf;
+
+/// What a value of a parameter stands for, where that can be looked at beforehand.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Command,
+    Count,
+    Duration,
+    Port,
+    Signal,
+    Regex,
+    File,
+    Dir,
+    Path,
+}
+
+impl Kind {
+    const ALL: &[(&str, Self)] = &[
+        ("command", Self::Command),
+        ("count", Self::Count),
+        ("duration", Self::Duration),
+        ("port", Self::Port),
+        ("signal", Self::Signal),
+        ("regex", Self::Regex),
+        ("file", Self::File),
+        ("dir", Self::Dir),
+        ("path", Self::Path),
+    ];
+
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+    }
+
+    /// What stands for a value in `--help`.
+    pub fn form(self) -> &'static str {
+        match self {
+            Self::Command => "COMMAND",
+            Self::Count => "NUMBER",
+            Self::Duration => "TIME",
+            Self::Port => "PORT",
+            Self::Signal => "SIGNAL",
+            Self::Regex => "REGEX",
+            Self::File => "FILE",
+            Self::Dir => "DIR",
+            Self::Path => "FILE|DIR",
+        }
+    }
+
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Command => "a command",
+            Self::Count => "a whole number of at least 1",
+            Self::Duration => "a time such as 500ms, 30s or 1m30s",
+            Self::Port => "a port (1 to 65535)",
+            Self::Signal => "a signal such as TERM or KILL",
+            Self::Regex => "a regular expression",
+            Self::File => "a file that is there",
+            Self::Dir => "a directory that is there",
+            Self::Path => "a file or directory that is there",
+        }
+    }
+
+    /// Whether a text fits. `path`: the text as a path of the script.
+    pub fn fits(self, text: &str, path: impl Fn() -> PathBuf) -> bool {
+        match self {
+            Self::Command => !text.trim().is_empty(),
+            Self::Count => text.parse::<u32>().is_ok_and(|count| count > 0),
+            Self::Duration => value::duration(&text.into(), "param").is_ok(),
+            Self::Port => value::port(&text.into(), "param").is_ok(),
+            Self::Signal => jobs::signal_number(text).is_some(),
+            Self::Regex => crate::host::value::kinds::regex("param", text).is_ok(),
+            // Not only a plain file: `<(command)` of a shell is a pipe.
+            Self::File => path().exists() && !path().is_dir(),
+            Self::Dir => path().is_dir(),
+            Self::Path => path().exists(),
+        }
+    }
+}
+
+impl Typed for Kind {
+    const TYPE: Type =
+        Type::OneOf(&["command", "count", "duration", "port", "signal", "regex", "file", "dir", "path"]);
+}
+
+impl FromValue for Kind {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kind(&String::from_value(value, what)?)
+    }
+}
+
+/// The kind of a name; also for the check.
+pub fn kind(name: &str) -> Fallible<Kind> {
+    let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+    Kind::of(name).ok_or_else(|| {
+        let wrong = ScriptError::usage(format!("param: option `kind`: {name:?} is no kind of parameter"))
+            .note(format!("there are: {}", names.join(", ")));
+        // What is a type elsewhere is that of the default here.
+        let hint = match name.to_lowercase().as_str() {
+            "number" | "int" | "integer" => {
+                "kind: \"count\" from 1 on, or `default: 0` without a kind for any integer".to_owned()
+            }
+            "float" => "`default: 0.0` without a kind: a value takes the type of the default".to_owned(),
+            "string" | "str" | "text" => {
+                "leave out `kind`: a value is a string unless its default is none".to_owned()
+            }
+            "bool" | "boolean" | "flag" => "`default: false` without a kind".to_owned(),
+            "array" | "list" => "`default: []` without a kind".to_owned(),
+            "url" => "form: \"URL\", matches: \"^https?://.\"".to_owned(),
+            "time" | "seconds" | "timeout" => "kind: \"duration\"".to_owned(),
+            "directory" | "folder" => "kind: \"dir\"".to_owned(),
+            other => match words::nearest(other, names.iter().copied()) {
+                Some(near) => format!("kind: {near:?}"),
+                None => return wrong.into(),
+            },
+        };
+        wrong.hint(hint).into()
+    })
+}

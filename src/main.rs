@@ -21,6 +21,7 @@
 //! builtin  the modules and scenario scripts that are built in, as text
 //! event    what happened, as plain data
 //! suite    the tests of the script, and how they ended
+//! lock     taking a lock, even after a panic elsewhere
 //! words    words for people and for shells: the nearest of several, quoted
 //! manual   what a script says about itself: its header and its parameters, as plain data
 //! fuzz     random input, for the tests
@@ -49,6 +50,7 @@ mod guard;
 mod host;
 mod isolate;
 mod jobs;
+mod lock;
 mod manual;
 mod mock;
 mod probe;

@@ -2,6 +2,10 @@
 //! and nothing here is read twice: registration, the reading of options, the check, "did you mean", the reference and
 //! its JSON all walk these descriptions. An option is added in one place, and is in all of them.
 //!
+//! ```text
+//! names    what functions are called elsewhere
+//! ```
+//!
 //! # How to describe the options of a function
 //!
 //! In the file of its namespace, with `options!` (src/host/value/describe.rs has the grammar and two examples):

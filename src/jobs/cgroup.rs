@@ -14,7 +14,7 @@
 //! that was asked for is an error then. Processes of others are never moved; our own two only when they are alone in
 //! OWN, since controllers cannot be enabled in a cgroup that has processes (cgroups(7), "no internal processes").
 
-use super::control::lock;
+use crate::lock::lock;
 use crate::sys::fork::Join;
 use crate::sys::{clock, fd, pidfd, testing};
 use nix::errno::Errno;

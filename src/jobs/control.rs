@@ -2,16 +2,12 @@
 
 use super::spec::JobId;
 use super::strand;
+use crate::lock::lock;
 use crate::sys::{clock, testing};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
-
-/// Locks even after a panic elsewhere: the teardown must go on with whatever state there is.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Rings whenever something happened that a wait may be waiting for: a process ended, a file changed, the
 /// script must stop. Waiters look for themselves; a ring carries no meaning, but for that of the end of commands, which

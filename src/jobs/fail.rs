@@ -3,12 +3,12 @@
 //! Nobody reads along all the time: whoever waits looks, and is woken whenever something is written to a watched log.
 //! What a job prints counts until it is asked to stop; the first such line is the one that counts.
 
-use super::control::lock;
 use super::files::Watching;
 use super::output::{LogReader, News};
 use super::table::JobId;
 use super::{Job, Jobs, State};
 use crate::event::Event;
+use crate::lock::lock;
 use crate::sys::wait::ExitStatus;
 use regex::Regex;
 use std::sync::{Arc, Mutex};

@@ -3,13 +3,13 @@
 //! It may start while the run is being stopped, until the sweep; [`super::Jobs::stop`] waits for it and follows it up.
 //! Only this process runs it: when the host has been killed, the guard sends signals.
 
-use super::control::lock;
 use super::limit;
 use super::spec::{Expect, KillMode, Output, SpawnError, Spec, Stdin};
 use super::stop::Stage;
 use super::table::{JobId, Kind, Order, StopCommand, To};
 use super::{Job, Jobs};
 use crate::event::Event;
+use crate::lock::lock;
 use crate::sys::signal;
 use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
 use std::path::PathBuf;

@@ -9,11 +9,11 @@
 //! A job can be ahead of us by what it writes within [`SHORTEST`], or on a machine that is busy until this thread
 //! has its turn. A job that is being stopped has at most [`LAST_GRACE`].
 
-use super::control::lock;
 use super::shared;
 use super::table::JobId;
 use super::{Ask, Job, Jobs, Kind};
 use crate::event::Event;
+use crate::lock::lock;
 use crate::sys::{clock, fd, hole, open, watch};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;

@@ -2,12 +2,12 @@
 //! rotation does. What can still be read is: through a descriptor that is held while the job lives, and afterwards if
 //! the log is no more where it was. What lies under its name since is read after it.
 
-use super::control::lock;
 use super::limit::FileId;
 use super::output::{self, LogReader};
 use super::table::Job;
 use super::{Jobs, text};
 use crate::event::Event;
+use crate::lock::lock;
 use crate::sys::{open, proc};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;

@@ -61,12 +61,13 @@ pub use table::{
 };
 
 use crate::event::{Bus, Event};
+use crate::lock::lock;
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::proc::{self, Births, Stat, Usage};
 use crate::sys::pty::END_OF_FILE;
 use crate::sys::{clock, fd, open, sched, signal, testing, wait};
 use cgroup::{Cgroup, Limited, Limits, Refused};
-use control::{Control, lock};
+use control::Control;
 use fail::Death;
 use files::Files;
 pub use files::Watching;

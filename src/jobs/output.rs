@@ -4,10 +4,10 @@
 //! it open for ever. When the command has ended, what is in the pipe then belongs to it; the rest is drained
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 
-use super::control::lock;
 use super::limit::FileId;
 use super::{strand, text};
 use crate::event::{Bus, Event};
+use crate::lock::lock;
 use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
 use crate::sys::hole;

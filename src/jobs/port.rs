@@ -1,7 +1,7 @@
 //! TCP ports: free ones, and who listens.
 
-use super::control::lock;
 use super::user_name;
+use crate::lock::lock;
 use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;

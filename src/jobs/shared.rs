@@ -5,7 +5,7 @@
 //! was noted is removed once all of ours are gone and nobody uses it any more. Of the rest, what was made during the run,
 //! is this user's, and had no living maker whenever we looked, may be ours: it is named and stays.
 
-use super::control::lock;
+use crate::lock::lock;
 use crate::sys::ipc::{self, Segment, Shared};
 use crate::sys::page::{self, Page};
 use crate::sys::{clock, proc};

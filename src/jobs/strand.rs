@@ -6,7 +6,7 @@
 //! waits for anything (every wait is one on the bell) lets the others have their turn meanwhile; so their waits and
 //! commands run at the same time, only what the script computes does not.
 
-use super::control::lock;
+use crate::lock::lock;
 use crate::sys::clock;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

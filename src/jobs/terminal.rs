@@ -4,10 +4,11 @@
 //! open for ever. The kernel keeps what was printed until we have read it, also beyond the end of the last process;
 //! whoever says that a job has ended takes that first ([`Job::complete_log`]).
 
-use super::control::{Control, lock};
+use super::control::Control;
 use super::output::Capture;
 use super::spec::{Descriptors, Output, SpawnError, Spec, Stdin};
 use super::{Ends, Job, Jobs, why};
+use crate::lock::lock;
 use crate::sys::fd::{self, Read, Written};
 use crate::sys::pty::{self, END_OF_FILE};
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,7 +1,8 @@
 //! An attempt that may block, on a thread of its own: the wait goes on hearing the bell. A thread that is still
 //! blocked when its wait is over is left to its own timeout.
 
-use crate::jobs::control::{Control, lock};
+use crate::jobs::control::Control;
+use crate::lock::lock;
 use std::sync::{Arc, Mutex};
 
 pub struct Background<T> {

@@ -8,8 +8,8 @@
 
 use super::http::{KeptOpen, Request};
 use super::target::Want;
-use crate::jobs::control::lock;
 use crate::jobs::now;
+use crate::lock::lock;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};

@@ -1,11 +1,13 @@
 //! "Is it ready?" Each probe is one attempt that does not block; the waiting loop is written once, here.
 //!
 //! ```text
-//! tcp    does the port accept
-//! log    does the log have a line
-//! cmd    does a command succeed
-//! http   one request
-//! target does a URL answer as wanted
+//! tcp         does the port accept
+//! log         does the log have a line
+//! cmd         does a command succeed
+//! http        one request
+//! target      does a URL answer as wanted
+//! background  an attempt that may block, on a thread of its own
+//! load        the same request again and again
 //! ```
 //!
 //! The loop wakes early (an event, or a poll about every hundredth of the time already waited), fails early (a job died,

@@ -1,4 +1,15 @@
 //! All words about a run for people. The only writers of stdout and stderr.
+//!
+//! ```text
+//! doctor    what `bgjobs doctor` says
+//! manual    what a script says about itself
+//! out       the thread that writes: events in, bytes out
+//! pager     long texts on a terminal
+//! runs      what `bgjobs ps` and `bgjobs sweep` say
+//! table     rows of cells → lines with aligned columns
+//! terminal  events as lines on stderr
+//! text      the longer texts: the failure report, the verdict
+//! ```
 
 mod doctor;
 mod manual;

@@ -1,6 +1,7 @@
 //! What is not code but must hold: the layers, the documentation, the lists.
 
 use crate::support::{bgjobs, repo};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,18 +53,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "host",
         &[
-            "api", "builtin", "cli", "event", "exit", "jobs", "manual", "mock", "probe", "rundir", "secret",
-            "suite", "words",
+            "api", "builtin", "cli", "event", "exit", "jobs", "lock", "manual", "mock", "probe", "rundir",
+            "secret", "suite", "words",
         ],
     ),
-    ("probe", &["jobs"]),
-    ("jobs", &["event", "secret", "sys", "words"]),
+    ("probe", &["jobs", "lock"]),
+    ("jobs", &["event", "lock", "secret", "sys", "words"]),
     ("secret", &["sys"]),
     ("suite", &["event"]),
     ("event", &["sys"]),
     // Only for the tests, in which every room may use it.
     ("fuzz", &["cli", "exit", "fuzz", "host", "report"]),
     ("exit", &[]),
+    ("lock", &[]),
     ("sys", &[]),
 ];
 
@@ -80,6 +82,194 @@ fn imports_point_downward_only() {
             if other != room && other != "fuzz" && !allowed.contains(&other) {
                 wrong.push(format!("{} imports {other}", path.display()));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The name of a source file as a module: `jobs::table`; a `mod.rs` has that of its folder, and a child of it is a file
+/// like others.
+fn module(path: &Path) -> String {
+    let relative = path.strip_prefix(repo("src")).expect("below src").with_extension("");
+    let name = relative.to_string_lossy().replace('/', "::");
+    name.trim_end_matches("::mod").to_owned()
+}
+
+/// The code of a file: without comments, and without its unit tests, which may use what stands above it.
+fn code(path: &Path) -> String {
+    let text = read(path);
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The paths that the tree of a `use` names: `a::{b, c::d}` → `a::b`, `a::c::d`.
+fn paths(before: &str, tree: &str, found: &mut Vec<String>) {
+    let Some((start, rest)) = tree.split_once('{') else {
+        let path = tree.split(" as ").next().unwrap_or_default().trim();
+        found.push(format!("{before}{path}"));
+        return;
+    };
+    let before = format!("{before}{}", start.trim());
+    let (mut depth, mut from) = (0, 0);
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' if depth == 0 => {
+                paths(&before, &rest[from..at], found);
+                from = at + 1;
+            }
+            '}' if depth == 0 => {
+                paths(&before, &rest[from..at], found);
+                return;
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+}
+
+/// Which modules each module imports, by `use` or by a path in its code.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let files = files("src", "rs");
+    let modules: BTreeSet<String> = files.iter().map(|path| module(path)).collect();
+    let used = regex::Regex::new(r"\buse ([^;]+);").expect("a pattern");
+    let inline = regex::Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").expect("a pattern");
+    let child = regex::Regex::new(r"\bmod (\w+);").expect("a pattern");
+    let bare = regex::Regex::new(r"(?:^|[^:\w])(\w+)::").expect("a pattern");
+    let mut all = BTreeMap::new();
+    for path in &files {
+        let (me, code) = (module(path), code(path));
+        let mut named: Vec<String> = inline.find_iter(&code).map(|found| found.as_str().to_owned()).collect();
+        for tree in used.captures_iter(&code) {
+            paths("", &tree[1], &mut named);
+        }
+        // A child is also meant by its name alone.
+        let children: BTreeSet<&str> =
+            child.captures_iter(&code).filter_map(|found| found.get(1)).map(|name| name.as_str()).collect();
+        let bare = bare.captures_iter(&code).map(|found| found[1].to_owned());
+        named.extend(bare.filter(|name| children.contains(name.as_str())));
+        let mut mine = BTreeSet::new();
+        for name in named {
+            let mut words: Vec<&str> = name.split("::").filter(|word| !word.is_empty()).collect();
+            let mut place: Vec<&str> = me.split("::").filter(|name| *name != "main").collect();
+            match words.first() {
+                Some(&"crate") => {
+                    place.clear();
+                    words.remove(0);
+                }
+                Some(&"self") => drop(words.remove(0)),
+                Some(&"super") => {
+                    while words.first() == Some(&"super") {
+                        words.remove(0);
+                        place.pop();
+                    }
+                }
+                // A child of this `mod.rs`, or another crate.
+                _ => {}
+            }
+            place.extend(words);
+            // The longest beginning that is a file: `jobs::spec::Command` is in jobs/spec.rs.
+            let whole = (1..=place.len()).rev().map(|length| place[..length].join("::"));
+            let other = whole.into_iter().find(|name| modules.contains(name));
+            mine.extend(other.filter(|other| *other != me));
+        }
+        all.insert(me, mine);
+    }
+    all
+}
+
+/// All that a module imports, and that they import.
+fn reached<'a>(imports: &'a BTreeMap<String, BTreeSet<String>>, from: &'a String) -> BTreeSet<&'a String> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![from];
+    while let Some(one) = next.pop() {
+        next.extend(imports[one].iter().filter(|other| reached.insert(*other)));
+    }
+    reached
+}
+
+/// Circles that are still there: their files belong into one order, and nothing may be added here.
+const CIRCLES: &[&[&str]] = &[
+    &[
+        "jobs",
+        "jobs::fail",
+        "jobs::leak",
+        "jobs::limit",
+        "jobs::log",
+        "jobs::output",
+        "jobs::port",
+        "jobs::stopping",
+        "jobs::table",
+        "jobs::terminal",
+    ],
+    &["probe::http", "probe::http::explain", "probe::http::flight", "probe::http::transport"],
+    &[
+        "report",
+        "report::doctor",
+        "report::manual",
+        "report::out",
+        "report::pager",
+        "report::runs",
+        "report::terminal",
+        "report::text",
+    ],
+    &["sys::clock", "sys::memory", "sys::page", "sys::proc"],
+];
+
+/// Also in a longer circle. A file is read and changed on its own only when what it imports does not import it back.
+///
+/// `mod x;` is no import, but what a `mod.rs` re-exports of a child is one of the child. So a `mod.rs` re-exports what
+/// others use, and its children import each other, not it; or it is the base of its children, which it knows nothing of.
+#[test]
+fn no_two_files_import_each_other() {
+    let imports = imports();
+    assert!(imports["main"].contains("guard") && imports["jobs"].contains("jobs::table"), "{imports:?}");
+    let reached: BTreeMap<&String, BTreeSet<&String>> =
+        imports.keys().map(|name| (name, reached(&imports, name))).collect();
+    let mut circles: BTreeSet<Vec<&str>> = BTreeSet::new();
+    for (name, others) in &reached {
+        if others.contains(name) {
+            let back = others.iter().filter(|other| reached[**other].contains(name));
+            circles.insert(back.map(|other| other.as_str()).collect());
+        }
+    }
+    let known: BTreeSet<Vec<&str>> = CIRCLES.iter().map(|circle| circle.to_vec()).collect();
+    assert_eq!(
+        circles, known,
+        "left: the circles of files that import each other; right: those that are known"
+    );
+}
+
+#[test]
+fn the_map_of_each_folder_names_exactly_its_files() {
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        if !path.ends_with("mod.rs") && !path.ends_with("src/main.rs") {
+            continue;
+        }
+        let dir = path.parent().expect("a folder");
+        let children: BTreeSet<String> = std::fs::read_dir(dir)
+            .expect("readable")
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "rs") || path.join("mod.rs").exists())
+            .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
+            .filter(|name| name != "mod")
+            .collect();
+        let text = read(&path);
+        let header = text.lines().map_while(|line| line.strip_prefix("//!"));
+        let map = header.skip_while(|line| line.trim() != "```text").skip(1);
+        let map = map.take_while(|line| line.trim() != "```");
+        let named: Vec<String> = map
+            .filter_map(|line| line.split_whitespace().next())
+            .map(|name| name.trim_end_matches('/').to_owned())
+            .collect();
+        let once: BTreeSet<String> = named.iter().cloned().collect();
+        if once != children || once.len() != named.len() {
+            let missing: Vec<_> = children.difference(&once).collect();
+            let gone: Vec<_> = once.difference(&children).collect();
+            wrong.push(format!("{}: not in the map: {missing:?}; no file: {gone:?}", path.display()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -129,7 +319,7 @@ fn every_function_is_documented_with_an_example() {
     let api = String::from_utf8_lossy(&api.stdout).into_owned();
     assert!(api.contains("```rhai"), "{api}");
     // A property needs a sentence, a function an example as well; overloads may leave both to the first one.
-    let mut documented: std::collections::BTreeMap<String, bool> = std::collections::BTreeMap::new();
+    let mut documented: BTreeMap<String, bool> = BTreeMap::new();
     let named = regex::Regex::new(r#"(name|get) = "([a-z_]+)""#).expect("a pattern");
     for path in files("src/host", "rs") {
         let text = read(&path);

@@ -10,7 +10,7 @@ use crate::host::source::import;
 use crate::host::source::text::{as_written, at, closures, place, position_of, text_of, texts};
 use crate::host::value::error::{self, Kind, Origin, ScriptError};
 use crate::host::value::limits;
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use rhai::{Dynamic, EvalAltResult, Map, ParseErrorType, Position};
 
 /// What failed, where, and how the script got there. `main` is the name of the main script.

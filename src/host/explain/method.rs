@@ -6,7 +6,7 @@
 
 use super::signature::{self, CallAdvice};
 use crate::host::source::captured;
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use crate::words::nearest;
 use rhai::{Engine, FnPtr, Map};
 use std::collections::BTreeMap;

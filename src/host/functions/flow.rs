@@ -229,7 +229,7 @@ fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
             .into());
     }
     let hook = Hook { closure, context: ctx.store_data() };
-    jobs::control::lock(&rt().hooks).push(hook);
+    crate::lock::lock(&rt().hooks).push(hook);
     rt().control().expect_hooks();
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::host::value::kinds::{FromValue, Typed};
 use crate::host::value::parameter::Kind;
 use crate::host::value::typed::typed;
 use crate::host::value::{self, Opts};
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use crate::manual::{Param, usage};
 use crate::words::{self, quote};
 use regex::Regex;

@@ -1,7 +1,7 @@
 //! `bgjobs api --brief`: the whole language, each thing once, without examples; and options in few words.
 
-use super::entry::{Entry, entries};
-use super::{module_functions, rhai};
+use super::entry::{Entry, brief_type, entries, in_few_words, module_functions};
+use super::rhai;
 use crate::api;
 use crate::builtin::MODULES;
 use crate::host::engine::NAMESPACES;
@@ -145,12 +145,6 @@ fn brief_param(param: &str) -> String {
     }
 }
 
-fn brief_type(kind: &str) -> String {
-    // What is in it is listed with the options.
-    let kind = if kind.starts_with("map of ") { "map" } else { kind };
-    kind.replace("string", "str").replace("integer", "int").replace("duration", "dur")
-}
-
 /// Every set of options once, with the functions that take it; one that has all of another's says only what it has besides.
 fn brief_options(all: &[Entry]) -> String {
     let mut sets: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
@@ -193,53 +187,4 @@ fn brief_option_list(entry: &Entry) -> Vec<String> {
     }
     shown.dedup();
     shown
-}
-
-/// The options that are listed in these lines of the reference, and their names.
-pub fn in_few_words<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<String>, Vec<&'a str>) {
-    let mut shown: Vec<String> = Vec::new();
-    let mut named: Vec<&str> = Vec::new();
-    // How deep the line before stood.
-    let mut depth = 0;
-    for line in lines {
-        let rest = line.trim_start();
-        let Some((name, said)) = rest.strip_prefix("* `").and_then(|rest| rest.split_once("`: ")) else {
-            continue;
-        };
-        let indent = (line.len() - rest.len()) / 2;
-        let kind = brief_type(said.split(['.', ',']).next().unwrap_or_default());
-        // Of an option map, what is in it is what there is to say.
-        let kind = kind.replace(" | map | array of port | str | closure | map", " | array of these");
-        let kind = kind.replace("word", "str");
-        let default =
-            said.split_once(", default ").map(|(_, rest)| rest.split(". ").next().unwrap_or_default());
-        // One in words is told by `bgjobs api`.
-        let default = default.filter(|it| it.len() <= 12).map_or_else(String::new, |it| format!(" = {it}"));
-        let one = format!("{name}: {kind}{default}");
-        match shown.last_mut() {
-            Some(last) if indent > 0 => {
-                last.push_str(match indent.cmp(&depth) {
-                    std::cmp::Ordering::Greater => " #{",
-                    std::cmp::Ordering::Equal => ", ",
-                    std::cmp::Ordering::Less => "}, ",
-                });
-                last.push_str(&one);
-            }
-            _ => {
-                close(&mut shown, depth);
-                shown.push(one);
-                named.push(name);
-            }
-        }
-        depth = indent;
-    }
-    close(&mut shown, depth);
-    (shown, named)
-}
-
-/// Closes the option maps that the last option has open.
-fn close(shown: &mut [String], depth: usize) {
-    if let Some(last) = shown.last_mut() {
-        last.push_str(&"}".repeat(depth));
-    }
 }

@@ -1,6 +1,5 @@
 //! The reference as a list of entries, each with the heading that it stands under.
 
-use super::brief::in_few_words;
 use crate::api;
 use crate::words::filled;
 
@@ -174,4 +173,74 @@ pub fn entries(text: &str) -> Vec<Entry> {
     entries.retain(|entry| entry.group != "Standard library" && !(entry.of().is_some() && silent(entry)));
     entries.retain(|entry| !entry.text.contains("Always an error"));
     entries
+}
+
+/// The options that are listed in these lines of the reference, and their names.
+pub fn in_few_words<'a>(lines: impl Iterator<Item = &'a str>) -> (Vec<String>, Vec<&'a str>) {
+    let mut shown: Vec<String> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
+    // How deep the line before stood.
+    let mut depth = 0;
+    for line in lines {
+        let rest = line.trim_start();
+        let Some((name, said)) = rest.strip_prefix("* `").and_then(|rest| rest.split_once("`: ")) else {
+            continue;
+        };
+        let indent = (line.len() - rest.len()) / 2;
+        let kind = brief_type(said.split(['.', ',']).next().unwrap_or_default());
+        // Of an option map, what is in it is what there is to say.
+        let kind = kind.replace(" | map | array of port | str | closure | map", " | array of these");
+        let kind = kind.replace("word", "str");
+        let default =
+            said.split_once(", default ").map(|(_, rest)| rest.split(". ").next().unwrap_or_default());
+        // One in words is told by `bgjobs api`.
+        let default = default.filter(|it| it.len() <= 12).map_or_else(String::new, |it| format!(" = {it}"));
+        let one = format!("{name}: {kind}{default}");
+        match shown.last_mut() {
+            Some(last) if indent > 0 => {
+                last.push_str(match indent.cmp(&depth) {
+                    std::cmp::Ordering::Greater => " #{",
+                    std::cmp::Ordering::Equal => ", ",
+                    std::cmp::Ordering::Less => "}, ",
+                });
+                last.push_str(&one);
+            }
+            _ => {
+                close(&mut shown, depth);
+                shown.push(one);
+                named.push(name);
+            }
+        }
+        depth = indent;
+    }
+    close(&mut shown, depth);
+    (shown, named)
+}
+
+pub fn brief_type(kind: &str) -> String {
+    // What is in it is listed with the options.
+    let kind = if kind.starts_with("map of ") { "map" } else { kind };
+    kind.replace("string", "str").replace("integer", "int").replace("duration", "dur")
+}
+
+/// The names of a module's functions, from its page.
+pub fn module_functions(page: &str) -> Vec<String> {
+    let titles = sections(page).into_iter().filter_map(|part| part.split_once("::")?.1.split('(').next());
+    let mut names: Vec<String> = titles.map(str::to_owned).collect();
+    names.dedup();
+    names
+}
+
+/// The `## ` sections of a module's page.
+pub fn sections(page: &str) -> Vec<&str> {
+    let mut starts: Vec<usize> = page.match_indices("\n## ").map(|(at, _)| at + 1).collect();
+    starts.push(page.len());
+    starts.windows(2).map(|pair| &page[pair[0]..pair[1]]).collect()
+}
+
+/// Closes the option maps that the last option has open.
+fn close(shown: &mut [String], depth: usize) {
+    if let Some(last) = shown.last_mut() {
+        last.push_str(&"}".repeat(depth));
+    }
 }

@@ -23,7 +23,7 @@ use crate::host::explain::signature;
 use crate::host::reference;
 use crate::host::value::error::Kind;
 use crate::words::{filled, nearest};
-use entry::{Entry, entries};
+use entry::{Entry, entries, module_functions, sections};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -411,21 +411,6 @@ pub fn search(word: &str) -> Result<String, Failure> {
         let _ = writeln!(text, "{name}: {said}");
     }
     Ok(text)
-}
-
-/// The `## ` sections of a module's page.
-fn sections(page: &str) -> Vec<&str> {
-    let mut starts: Vec<usize> = page.match_indices("\n## ").map(|(at, _)| at + 1).collect();
-    starts.push(page.len());
-    starts.windows(2).map(|pair| &page[pair[0]..pair[1]]).collect()
-}
-
-/// The names of a module's functions, from its page.
-fn module_functions(page: &str) -> Vec<String> {
-    let titles = sections(page).into_iter().filter_map(|part| part.split_once("::")?.1.split('(').next());
-    let mut names: Vec<String> = titles.map(str::to_owned).collect();
-    names.dedup();
-    names
 }
 
 /// The kinds of errors: what each means, the exit code of a run that it ends, and what throws it.

@@ -3,8 +3,8 @@
 use super::runtime::rt;
 use crate::event::{Failure, Tail};
 use crate::host::value::error;
-use crate::jobs::control::lock;
 use crate::jobs::{Job as Inner, State};
+use crate::lock::lock;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 //! one of them changes stays one cell.
 
 use super::functions::{self, Functions};
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use rhai::{AST, ASTNode, Array, Dynamic, Expr, FnPtr, Map, Stmt};
 use std::collections::BTreeSet;
 use std::sync::{LazyLock, Mutex};

@@ -9,8 +9,9 @@ use super::text;
 use crate::builtin;
 use crate::host::value::error::{ScriptError, terminated};
 use crate::host::value::utf8;
-use crate::jobs::control::{Control, lock};
+use crate::jobs::control::Control;
 use crate::jobs::strand;
+use crate::lock::lock;
 use rhai::{
     AST, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position,
     Scope, Shared,

@@ -3,7 +3,7 @@
 //! Nothing is explained here.
 
 use crate::event::Place;
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use rhai::{AST, Engine, ParseError, ParseErrorType, Position};
 use std::collections::HashMap;
 use std::path::Path;

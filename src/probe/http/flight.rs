@@ -3,7 +3,7 @@
 use super::Error;
 use super::explain::words;
 use super::transport::CONNECT;
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;

@@ -11,7 +11,7 @@ use crate::host::value::handle::Job;
 use crate::host::value::kinds::{self, Count, Port};
 use crate::host::value::{self, BESIDE_READY, Opts, unknown_key};
 use crate::jobs::JobId;
-use crate::jobs::control::lock;
+use crate::lock::lock;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;

@@ -203,7 +203,6 @@ const CIRCLES: &[&[&str]] = &[
         "jobs::table",
         "jobs::terminal",
     ],
-    &["probe::http", "probe::http::explain", "probe::http::flight", "probe::http::transport"],
     &[
         "report",
         "report::doctor",

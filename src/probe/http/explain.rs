@@ -1,6 +1,7 @@
 //! Why there is no answer, in words.
 
-use super::{Error, Reason, Request};
+use super::error::{Error, Reason};
+use super::message::Request;
 use crate::probe::tcp;
 use std::io::{self, ErrorKind};
 use std::time::Duration;

@@ -1,13 +1,15 @@
 //! A request under way, seen and ended from another thread.
 
-use super::Error;
+use super::error::Error;
 use super::explain::words;
-use super::transport::CONNECT;
 use crate::lock::lock;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 use ureq::Agent;
+
+/// How long a wait tries to connect before it tries anew: an answer may take its time, a connection does not.
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// A request under way, seen from another thread.
 #[derive(Debug, Default)]

@@ -6,15 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
 };
-
-/// How long a wait tries to connect before it tries anew: an answer may take its time, a connection does not.
-pub(super) const CONNECT: Duration = Duration::from_secs(5);
 
 /// Resolves names; `localhost` is both families.
 #[derive(Debug, Default)]

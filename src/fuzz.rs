@@ -14,20 +14,16 @@ const HANG: Duration = Duration::from_secs(10);
 /// As the main thread has it, on which `bgjobs check` works.
 const STACK: usize = 8 << 20;
 
-/// splitmix64.
-pub struct Random(u64);
+/// Chance that can be repeated.
+pub struct Random(fastrand::Rng);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+    fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap_or(1)).unwrap_or(0)
+        self.0.usize(..end.max(1))
     }
 
     pub fn pick<'a, T: ?Sized>(&mut self, list: &[&'a T]) -> &'a T {
@@ -38,10 +34,10 @@ impl Random {
     pub fn bytes(&mut self, most: usize) -> Vec<u8> {
         let length = self.below(most + 1);
         let mut byte = || match self.below(8) {
-            0 => self.next().to_ne_bytes()[0],
+            0 => self.0.u8(..),
             1 => b"() \n\t\0:[]%"[self.below(10)],
-            2 | 3 => b'0' + self.next().to_ne_bytes()[0] % 10,
-            _ => 32 + self.next().to_ne_bytes()[0] % 95,
+            2 | 3 => self.0.u8(b'0'..=b'9'),
+            _ => self.0.u8(b' '..=b'~'),
         };
         (0..length).map(|_| byte()).collect()
     }
@@ -69,7 +65,7 @@ impl Random {
                 }
                 _ => {
                     if let Some(byte) = bytes.get_mut(at) {
-                        *byte = self.next().to_ne_bytes()[0];
+                        *byte = self.0.u8(..);
                     }
                 }
             }
@@ -100,7 +96,7 @@ pub fn for_a_while(name: &str, mut case: impl FnMut(&mut Random) + Send) {
     let number = |variable: &str| std::env::var(variable).ok().and_then(|text| text.parse::<u64>().ok());
     let time = number("BGJOBS_FUZZ_SECONDS").map_or(Duration::from_millis(500), Duration::from_secs);
     let mut seed = number("BGJOBS_SEED").unwrap_or_else(|| match number("BGJOBS_FUZZ_SECONDS") {
-        Some(_) => Random(u64::from(std::process::id())).next(),
+        Some(_) => fastrand::u64(..),
         None => 1,
     });
     let work = move || {
@@ -109,7 +105,7 @@ pub fn for_a_while(name: &str, mut case: impl FnMut(&mut Random) + Send) {
         while crate::fuzz::now().saturating_sub(start) < time {
             let told = Told(name, seed);
             let before = worked();
-            case(&mut Random(seed));
+            case(&mut Random::new(seed));
             let took = worked().saturating_sub(before);
             assert!(took < HANG, "it took {took:?}");
             slowest = slowest.max((took, seed));

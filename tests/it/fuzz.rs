@@ -127,7 +127,7 @@ const TIMES: &[&str] =
     &["\"1ms\"", "0.002", "\"0s\"", "0", "-1", "301", "5000", "\"x\"", "\"1e99s\"", "()", "[]"];
 
 fn script(seed: u64, statements: usize) -> String {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut code = String::new();
     for _ in 0..statements {
         // Key by key: the check before the run would refuse a literal with a mistake in it.

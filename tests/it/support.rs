@@ -145,17 +145,17 @@ impl Ran {
     }
 }
 
-/// Chance that can be repeated: splitmix64.
-pub struct Random(pub u64);
+/// Chance that can be repeated.
+pub struct Random(fastrand::Rng);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
+    }
+
     /// A number from 0 to below `end`; 0 where there is none.
     pub fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % end.max(1)
+        self.0.u64(..end.max(1))
     }
 
     pub fn time(&mut self, below: Duration) -> Duration {

@@ -321,7 +321,7 @@ fn ordinary_user() -> Option<&'static User> {
 
 /// One run: panics with what is wrong.
 fn run_one(end: &End, seed: u64) -> Outcome {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let user = if random.below(2) == 0 { ordinary_user() } else { None };
     let with_heavy = std::env::var_os("BGJOBS_TORTURE_HEAVY").is_some();
     let mut victims: Vec<_> =
@@ -580,7 +580,7 @@ fn worker() {
     // The test runner has begun a line.
     println!();
     for seed in seed..seed + runs {
-        let end = &ENDS[usize::try_from(Random(seed ^ 0x5eed).below(ENDS.len() as u64)).expect("small")];
+        let end = &ENDS[usize::try_from(Random::new(seed ^ 0x5eed).below(ENDS.len() as u64)).expect("small")];
         match catch_unwind(AssertUnwindSafe(|| run_one(end, seed))) {
             Ok(Outcome { victims, took, wall, survivors }) => {
                 let (victims, took, wall) = (victims.join(","), took.as_millis(), wall.as_millis());

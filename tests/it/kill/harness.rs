@@ -119,7 +119,7 @@ impl Case {
         let rounds = std::env::var("BGJOBS_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2);
         Self {
             name: name.to_owned(),
-            random: Random(random),
+            random: Random::new(random),
             rounds,
             ready_after: Duration::from_millis(100),
             runs: 0,

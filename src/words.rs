@@ -39,14 +39,23 @@ pub fn columns() -> Option<usize> {
     known.map(|columns: usize| columns.max(LEAST))
 }
 
-/// A text whose lines have at most this many characters. Paragraphs are filled anew; a line that is indented keeps its
+/// How many columns of a terminal a text takes.
+pub fn width_of(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
+/// With spaces behind it, up to this many columns.
+pub fn padded(text: &str, width: usize) -> String {
+    format!("{text}{:1$}", "", width.saturating_sub(width_of(text)))
+}
+
+/// A text whose lines take at most this many columns. Paragraphs are filled anew; a line that is indented keeps its
 /// indentation, and a command line in it stays one: it goes on behind a `\`.
 pub fn folded(text: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut paragraph: Vec<&str> = Vec::new();
-    let length = |line: &str| line.chars().count();
     let close = |paragraph: &mut Vec<&str>, lines: &mut Vec<String>| {
-        if paragraph.iter().all(|line| length(line) <= width) {
+        if paragraph.iter().all(|line| width_of(line) <= width) {
             lines.extend(paragraph.drain(..).map(str::to_owned));
         } else {
             lines.extend(filled(paragraph.join(" ").split_whitespace(), width));
@@ -60,7 +69,7 @@ pub fn folded(text: &str, width: usize) -> String {
             continue;
         }
         close(&mut paragraph, &mut lines);
-        if length(line) <= width {
+        if width_of(line) <= width {
             lines.push(line.to_owned());
         } else if line.trim_start().starts_with("bgjobs ") {
             lines.extend(folded_command(line, indent, width));
@@ -68,7 +77,7 @@ pub fn folded(text: &str, width: usize) -> String {
             // What stands in a column of its own stays in it.
             let gap = line.trim_start().find("  ").map(|at| {
                 let behind = &line.trim_start()[at..];
-                indent + line.trim_start()[..at].chars().count() + (behind.len() - behind.trim_start().len())
+                indent + width_of(&line.trim_start()[..at]) + (behind.len() - behind.trim_start().len())
             });
             let column = gap.filter(|column| *column <= width / 2).unwrap_or(indent);
             let head: String = line.chars().take(column).collect();
@@ -121,12 +130,12 @@ fn folded_command(line: &str, indent: usize, width: usize) -> Vec<String> {
     lines
 }
 
-/// Words in lines of at most this many characters, longer words alone.
+/// Words in lines of at most this many columns, longer words alone.
 pub fn filled<'a>(words: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
+            Some(line) if width_of(line) + 1 + width_of(word) <= most => {
                 line.push(' ');
                 line.push_str(word);
             }

@@ -2,7 +2,7 @@
 
 use super::text::{print, print_json};
 use crate::manual::{Manual, Param, Step};
-use crate::words::{columns, filled, folded};
+use crate::words::{columns, filled, folded, padded, width_of};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -27,7 +27,7 @@ pub fn manual(it: &Manual) -> i32 {
     if !it.params.is_empty() {
         text.push_str("\nParameters:\n");
         let typed = |param: &Param| format!("  {}", param.typed());
-        let column = it.params.iter().map(|param| typed(param).chars().count()).max().unwrap_or(0) + 2;
+        let column = it.params.iter().map(|param| width_of(&typed(param))).max().unwrap_or(0) + 2;
         // In a narrow terminal what it is for stands below it.
         let beside = column + 24 <= width();
         let column = if beside { column } else { 6 };
@@ -36,7 +36,7 @@ pub fn manual(it: &Manual) -> i32 {
             let mut lines =
                 filled(words.split_whitespace(), width().saturating_sub(column).max(20)).into_iter();
             let first = if beside { lines.next().unwrap_or_default() } else { String::new() };
-            let _ = writeln!(text, "{}", format!("{:column$}{first}", typed(param)).trim_end());
+            let _ = writeln!(text, "{}", format!("{}{first}", padded(&typed(param), column)).trim_end());
             for line in lines {
                 let _ = writeln!(text, "{:column$}{line}", "");
             }
@@ -59,7 +59,7 @@ pub fn params(it: &Manual) -> i32 {
 fn arguments(it: &Manual, room: usize) -> Vec<String> {
     let more = (!it.complete).then(|| "[ARGS]...".to_owned());
     let all = it.params.iter().map(Param::in_usage).chain(more);
-    let parts = |one: String| match one.chars().count() <= room {
+    let parts = |one: String| match width_of(&one) <= room {
         true => vec![one],
         false => one.split_whitespace().map(str::to_owned).collect(),
     };

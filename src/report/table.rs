@@ -1,6 +1,6 @@
 //! Rows of cells → lines with aligned columns.
 
-use crate::words::{columns, filled};
+use crate::words::{columns, filled, padded, width_of};
 
 /// Each row on a line of its own, two spaces between columns, no space at the end of a line. Where the reader has fewer
 /// columns, the widest cells go on in further lines.
@@ -11,7 +11,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 fn table_within(rows: &[Vec<String>], room: Option<usize>) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| width_of(cell)).max().unwrap_or(0)
     };
     let mut widths: Vec<usize> = (0..columns).map(width).collect();
     let gaps = 2 * columns.saturating_sub(1);
@@ -26,7 +26,7 @@ fn table_within(rows: &[Vec<String>], room: Option<usize>) -> String {
             row.iter().zip(&widths).map(|(cell, width)| pieces(cell, *width)).collect();
         for number in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
             let piece = |cell: &Vec<String>| cell.get(number).cloned().unwrap_or_default();
-            let line = cells.iter().zip(&widths).map(|(cell, width)| format!("{:width$}", piece(cell)));
+            let line = cells.iter().zip(&widths).map(|(cell, width)| padded(&piece(cell), *width));
             text.push_str(line.collect::<Vec<_>>().join("  ").trim_end());
             text.push('\n');
         }
@@ -37,9 +37,9 @@ fn table_within(rows: &[Vec<String>], room: Option<usize>) -> String {
 /// No column becomes narrower.
 const NARROWEST: usize = 6;
 
-/// A cell in lines of at most this many characters: between words where that is possible. Its indentation stays.
+/// A cell in lines of at most this many columns: between words where that is possible. Its indentation stays.
 fn pieces(cell: &str, width: usize) -> Vec<String> {
-    if cell.chars().count() <= width {
+    if width_of(cell) <= width {
         return vec![cell.to_owned()];
     }
     let indent = " ".repeat(cell.chars().take_while(|c| *c == ' ').count());
@@ -66,6 +66,9 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let rows = [row(["a", "bb", "c"]), row(["äöü", "", "d"]), row(["e"])];
         assert_eq!(table_within(&rows, None), "a    bb  c\näöü      d\ne\n");
+        // Each of these takes two columns.
+        let rows = [row(["日本", "a"]), row(["b", "c"])];
+        assert_eq!(table_within(&rows, None), "日本  a\nb     c\n");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::jobs::{self, Left, Survivor};
 use crate::secret;
 use crate::sys::fd::{self, Written};
 use crate::sys::tree::Stays;
+use crate::words::width_of;
 use nix::errno::Errno;
 use std::fmt::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -171,9 +172,12 @@ fn excerpt(text: &mut String, place: &Place, style: Style) {
     // The same tabs before the caret as before the text, so that both align however wide a tab is.
     let before: String = place.text.chars().take(place.column.saturating_sub(1)).collect();
     // What is masked is shorter.
-    let before: String = secret::mask(&before).chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let before = secret::mask(&before);
+    let space = |part: &str| " ".repeat(width_of(part));
+    let before = before.split('\t').map(space).collect::<Vec<_>>().join("\t");
     let _ = writeln!(text, "{} {} {}", style.dim(&number), style.dim("|"), &place.text);
-    let caret = style.bad(&"^".repeat(place.width.max(1)));
+    let marked: String = place.text.chars().skip(place.column.saturating_sub(1)).take(place.width).collect();
+    let caret = style.bad(&"^".repeat(width_of(&marked).max(place.width).max(1)));
     let _ = writeln!(text, "{margin} {} {before}{caret}", style.dim("|"));
 }
 

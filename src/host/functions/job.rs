@@ -442,8 +442,8 @@ mod functions {
         Ok(())
     }
 
-    /// Stops it if it runs and starts it again, with the same name, port and log; returns when `ready` holds
-    /// again, at once if it has none. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) or had
+    /// Stops it if it runs and starts it again, with the same name, options, port and log; returns when `ready` holds
+    /// again, at once if it has none. Whether its end was expected before is forgotten. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) or had
     /// died before it was stopped, and the script does not know that yet.
     ///
     /// ```rhai

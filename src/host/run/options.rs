@@ -137,9 +137,9 @@ options! {
         /// Which end is no failure: true for any, a code, or an array of codes. With false no end is expected, not even with
         /// 0, as of a server.
         expect_exit: Option<Ends>, default "one with 0, unless it has been ready by its `ready`";
-        /// As soon as a whole line of its log matches, it counts as failed, although it may live on: every wait ends
-        /// with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the run if nobody waits. Its end is no
-        /// second failure, and what it prints after it was asked to stop does not count.
+        /// As soon as a line of its log (stdout and stderr) has ended and has a match in it, it counts as failed, although it may
+        /// live on: every wait and command ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the
+        /// run if nobody waits. Its end is no second failure, and what it prints after it was asked to stop does not count.
         fail_on: Option<OneOrMore<Regex>>, also fail_if fail_pattern;
         /// When its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
         /// cannot do that, the job is stopped, which throws `job_died`.

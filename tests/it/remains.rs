@@ -160,7 +160,7 @@ fd = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR, 0o600)
 os.ftruncate(fd, 4096)
 memory = mmap.mmap(fd, 4096)
 os.close(fd)
-print('ready', id, flush=True)
+print(f'ready {id}\\n', end='', flush=True)
 time.sleep(60)
 ";
 

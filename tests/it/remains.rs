@@ -164,10 +164,11 @@ print(f'ready {id}\\n', end='', flush=True)
 time.sleep(60)
 ";
 
-/// One at a time: what a killed maker has left for a moment may be, to another run, what that one has left.
-fn alone() -> std::sync::MutexGuard<'static, ()> {
-    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
-    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// One at a time on this machine: what a killed maker has left for a moment may be, to another run, what that one has left.
+fn alone() -> nix::fcntl::Flock<fs::File> {
+    let path = std::env::temp_dir().join("bgjobs-tests-of-shared-memory.lock");
+    let file = fs::OpenOptions::new().create(true).append(true).open(path).expect("a file to lock");
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusive).expect("nobody refuses a lock")
 }
 
 fn segments() -> Vec<i32> {

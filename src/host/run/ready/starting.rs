@@ -202,7 +202,9 @@ impl Starting {
         };
         let condition = &self.readiness.conditions[index];
         let what = condition.describe();
-        if let Some(status) = ended.filter(|_| !matches!(condition, Condition::Ended)) {
+        // A task that has ended and does not hold has died. Whoever watches all jobs tells that, unless it may crash.
+        let watched = matches!(condition, Condition::Ended) && self.readiness.tries == 1;
+        if let Some(status) = ended.filter(|_| !watched) {
             if let Some(found) = rt().jobs.tell_fail_line(self.job.0.id) {
                 return self.crashed(&Death::Line(found), &what);
             }

@@ -371,7 +371,7 @@ Examples:
   bgjobs script ci.rhai --help";
 
 const AFTER_PS: &str = "\
-Shows your own runs; as root those of all users. Nothing running is no error: the exit code is 0.
+Shows your own runs; as root those of all users. Nothing running is not an error: the exit code is 0.
 A run is suspended after Ctrl-Z, until `fg` or SIGCONT.
 A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.";
 

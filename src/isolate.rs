@@ -30,7 +30,7 @@ pub enum Cause {
     Limit,
     /// The kernel was built without them.
     Kernel,
-    /// The root directory is no mount point.
+    /// The root directory is not a mount point.
     Chroot,
     /// There is no /proc to write the ids' maps to, or to mount over.
     NoProc,

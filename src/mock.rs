@@ -82,7 +82,7 @@ impl Answer {
     /// What the server cannot send.
     pub fn check(&self) -> Result<(), String> {
         if !(200..=599).contains(&self.status) {
-            return Err(format!("{} is no status (200 to 599)", self.status));
+            return Err(format!("{} is not a status (200 to 599)", self.status));
         }
         if matches!(self.status, 204 | 304) && self.content != Content::None {
             return Err(format!("an answer with status {} has no body", self.status));
@@ -92,10 +92,10 @@ impl Answer {
                 return Err(format!("a mock cannot send the header `{name}`"));
             }
             if name.parse::<HeaderName>().is_err() {
-                return Err(format!("{name:?} is no name of a header"));
+                return Err(format!("{name:?} is not the name of a header"));
             }
             if value.parse::<HeaderValue>().is_err() {
-                return Err(format!("{value:?} is no value of a header (line breaks?)"));
+                return Err(format!("{value:?} is not a header value (line breaks?)"));
             }
         }
         Ok(())

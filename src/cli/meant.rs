@@ -100,7 +100,7 @@ pub fn no_page(name: &str, cli: &Command) -> Advice {
     Advice { message: format!("there is no command `{name}`"), note, hint }
 }
 
-/// `bgjobs script WORDS…` whose first word is no option of `bgjobs script`: one that is mistyped, or one of the script,
+/// `bgjobs script WORDS…` whose first word is not an option of `bgjobs script`: one that is mistyped, or one of the script,
 /// which stands behind it.
 pub fn before_the_script(words: &[String], script: &Command) -> Option<Advice> {
     let (own, rest) = leading(words, script);

@@ -193,7 +193,7 @@ fn facts(text: &mut String, about: &Function) {
             let _ = writeln!(text, "\nA bare `{bare}` may stand in place of the options.");
         }
     }
-    // What a map that is no option map may hold: answers of a mock, services.
+    // What a map that is not an option map may hold: answers of a mock, services.
     let mut told: Vec<&str> = Vec::new();
     for param in about.forms.iter().flat_map(|form| form.params) {
         let inner = param.kind.values().or_else(|| param.kind.items()).copied().and_then(api::Type::options);

@@ -61,7 +61,7 @@ impl Jobs {
     pub(super) fn watch_for_failure(&self, job: &Job, from: u64) {
         let mut logs = lock(&self.watched.0);
         logs.retain(|log| log.id != job.id);
-        // Of what is no regular file (a FIFO) nothing could be read a second time.
+        // Of what is not a regular file (a FIFO) nothing could be read a second time.
         let (false, Some(path), Some(_)) = (job.spec.fail_on.is_empty(), &job.log, job.file) else { return };
         let Some(reader) = job.log_reader(from) else { return };
         let patterns = job.spec.fail_on.clone();

@@ -579,7 +579,7 @@ impl Jobs {
     /// Writes to a job's stdin, after what others are just writing there.
     ///
     /// # Errors
-    /// When its stdin is no pipe, or was closed.
+    /// When its stdin is not a pipe, or was closed.
     pub fn send(&self, id: JobId, text: &[u8], give_up: &dyn Fn() -> bool) -> Result<Sent, NoStdin> {
         let job = self.get(id).ok_or(NoStdin)?;
         let Some(stdin) = lock_unless(&job.stdin, give_up) else {
@@ -746,7 +746,7 @@ impl Jobs {
         lock(&self.table).serves(id);
     }
 
-    /// From now on the end of this job is no failure.
+    /// From now on the end of this job is not a failure.
     pub fn expect(&self, id: JobId, expect: Expect) {
         if let Some(entry) = lock(&self.table).entry_mut(id) {
             entry.expect = expect;

@@ -140,7 +140,7 @@ pub enum Stdin {
     Text(String),
 }
 
-/// Which end of a job is no failure.
+/// Which end of a job is not a failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Expect {
     /// Nothing was said: one with 0, as long as it has not shown itself to be a server.

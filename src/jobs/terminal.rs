@@ -127,7 +127,7 @@ impl Job {
     /// Takes what a job with a terminal has printed and nobody has copied yet. For whoever has seen that it has ended,
     /// before reading its log.
     pub(super) fn complete_log(&self) {
-        // A log that is no regular file may hold up whoever writes to it.
+        // A log that is not a regular file may hold up whoever writes to it.
         if let (Some(terminal), Some(_)) = (&self.terminal, self.file) {
             terminal.copy();
         }

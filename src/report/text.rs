@@ -504,7 +504,7 @@ fn cause_in_words(cause: Cause) -> Option<(&'static str, &'static str)> {
         ),
         Cause::Kernel => ("this kernel was built without such namespaces", "leave --isolate away"),
         Cause::Chroot => (
-            "the root directory is no mount point, as in a chroot",
+            "the root directory is not a mount point, as in a chroot",
             "mount --bind DIR DIR before the chroot, or leave --isolate pid away",
         ),
         Cause::NoProc => ("there is no /proc here", "mount it: mount -t proc proc /proc"),

@@ -92,7 +92,7 @@ fn walk(path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {
             return Err(Errno::ELOOP);
         }
         if fstatfs(&here)?.filesystem_type() == PROC_SUPER_MAGIC {
-            // /dev/stderr leads to /proc/self/fd/2, whose text is no path. In /proc nobody plants anything.
+            // /dev/stderr leads to /proc/self/fd/2, whose text is not a path. In /proc nobody plants anything.
             if last {
                 return openat(&dir, name, flags, mode);
             }

@@ -338,7 +338,7 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         (
             "docker-service",
             &["--image", "x", "--test", start, "--ready", "log:("],
-            "--ready log:(: `(` is no regex",
+            "--ready log:(: `(` is not a regex",
         ),
         ("free-port", &["--port", "99999", "--cmd", start], "--port is \"99999\", not a port (1 to 65535)"),
         (
@@ -359,12 +359,12 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         (
             "multi-service",
             &["--service", "a=touch started", "--ready", "a=99999", "--test", "x"],
-            "--ready a=99999: 99999 is no port",
+            "--ready a=99999: 99999 is not a port",
         ),
         (
             "multi-service",
             &["--service", "a=touch started", "--ready", "a=log:(", "--test", "x"],
-            "--ready a=log:(: `(` is no regex",
+            "--ready a=log:(: `(` is not a regex",
         ),
         ("node-app", &["--install", start, "--test", "x"], "--dir .: there is no package.json in it"),
         (
@@ -418,7 +418,7 @@ fn a_scenario_script_looks_at_its_parameters_first() {
             &["--ready", "wbe=/", "--test", "x"],
             "--ready wbe=/: there is no service `wbe` in services.conf; did you mean `web`?",
         ),
-        ("services-file", &["--ready", "web=log:(", "--test", "x"], "--ready web=log:(: `(` is no regex"),
+        ("services-file", &["--ready", "web=log:(", "--test", "x"], "--ready web=log:(: `(` is not a regex"),
         (
             "services-file",
             &["--file", "plain.yaml", "--ready", "web=/", "--test", "x"],
@@ -447,7 +447,7 @@ fn a_bare_number_is_a_time_in_seconds_as_on_the_command_line() {
         let _ = Script::code(code).arg("--").arg("--patience").arg(given).run().code(0).stdout(read);
     }
     let wrong = Script::code("param(\"x\", #{kind: \"prot\"})").arg("--").arg("--x").arg("1").run().code(2);
-    let _ = wrong.stderr_has("param: option `kind`: \"prot\" is no kind of parameter");
+    let _ = wrong.stderr_has("param: option `kind`: \"prot\" is not a kind of parameter");
 }
 
 #[test]

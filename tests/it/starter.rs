@@ -121,7 +121,7 @@ fn the_skill_is_installed_with_its_references() {
          try: --force   (replaces it)\n"
     );
     assert_eq!(std::fs::read_to_string(&path).expect("still there"), "mine");
-    // An edit within a file of ours, and a file that is no text.
+    // An edit within a file of ours, and a file that is not a text.
     let other = dir.path().join(".gemini/skills/bgjobs/SKILL.md");
     let edited =
         std::fs::read_to_string(&other).expect("a skill").replace("# bgjobs\n", "# bgjobs, as we use it\n");

@@ -302,7 +302,7 @@ fn habit(word: &str, here: &Here) -> Option<Advice> {
     Some(advice)
 }
 
-/// Advice for calls of what is no function in any script.
+/// Advice for calls of what is not a function in any script.
 pub fn foreign_call(name: &str) -> Option<String> {
     let hint = match name {
         "require" | "include" | "source" => "`import \"path/to/file\" as name;`",
@@ -396,7 +396,9 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
         let line = here.rest.trim_end_matches([';', ' ', '}']);
         let shown =
             if line.contains('"') { format!("`run(`{line}`)`") } else { format!("`run(\"{line}\")`") };
-        return Some(Advice::new(format!("`{name}` is no variable; is this a shell command?")).hint(shown));
+        return Some(
+            Advice::new(format!("`{name}` is not a variable; is this a shell command?")).hint(shown),
+        );
     }
     if let Some(advice) = not_visible(name, here) {
         return Some(advice);
@@ -499,7 +501,7 @@ fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
                 .hint(if text.contains('"') { format!("`` `{text}` ``") } else { format!("`\"{text}\"`") })
         }
         LexError::MalformedEscapeSequence(sequence) => {
-            Advice::new(format!("`{sequence}` is no escape sequence in a string"))
+            Advice::new(format!("`{sequence}` is not an escape sequence in a string"))
                 .hint(format!("`\\{sequence}`, or a raw string without escapes: `#\"…{sequence}…\"#`"))
         }
         LexError::UnterminatedString if here.rest.starts_with('`') => {
@@ -512,10 +514,10 @@ fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
             if matches!(unit, "ms" | "s" | "m" | "h") {
                 Advice::new("a duration is a string").hint(format!("`\"{number}\"`"))
             } else {
-                Advice::new(format!("`{number}` is no number"))
+                Advice::new(format!("`{number}` is not a number"))
             }
         }
-        LexError::MalformedIdentifier(name) => Advice::new(format!("`{name}` is no name")),
+        LexError::MalformedIdentifier(name) => Advice::new(format!("`{name}` is not a name")),
         LexError::ImproperSymbol(symbol, _) if symbol == "=" => {
             Advice::new("`=` assigns, `==` compares").hint("`==`")
         }
@@ -673,7 +675,7 @@ fn end_before(source: &str, position: Position) -> Option<Position> {
     let lines: Vec<&str> = source.lines().take(line - 1).collect();
     for (index, text) in lines.iter().enumerate().rev() {
         let code = text.split("//").next().unwrap_or_default();
-        // `//` in a string is no comment.
+        // `//` in a string is not a comment.
         let code = if code.matches('"').count() % 2 == 1 { text } else { code };
         let code = code.trim_end();
         if !code.trim().is_empty() {

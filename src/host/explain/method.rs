@@ -18,7 +18,7 @@ static CALLS: Mutex<BTreeMap<String, Call>> = Mutex::new(BTreeMap::new());
 /// A call of a method of a map.
 struct Call {
     methods: Vec<Method>,
-    /// Keys of what is no closure.
+    /// Keys of what is not a closure.
     values: Vec<String>,
     /// How many values the function was given, with those that the closure has captured.
     given: usize,

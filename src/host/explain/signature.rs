@@ -518,7 +518,7 @@ pub fn is_keyword(name: &str) -> bool {
 }
 
 impl Known {
-    /// What was probably meant by a name that is no function.
+    /// What was probably meant by a name that is not a function.
     pub fn suggest<'a>(&'a self, name: &str, also: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
         let synonym = SYNONYMS.iter().find(|(foreign, _)| *foreign == name).map(|(_, ours)| *ours);
         if let Some(ours) = synonym.filter(|ours| self.has(ours) || is_keyword(ours)) {

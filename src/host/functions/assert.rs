@@ -192,7 +192,7 @@ mod functions {
 
     /// Fails when the value at a path differs, in the sense of `assert_eq`. `resp` is a response whose body is
     /// JSON, a JSON text, or a map or array. A path is keys and indexes, `"users[0].name"`; `["a.b"]` is a key
-    /// that is no word, a negative index counts from the end. When the path leads nowhere the message says how
+    /// that is not a word, a negative index counts from the end. When the path leads nowhere the message says how
     /// far it got and what is there.
     ///
     /// ```rhai
@@ -411,7 +411,7 @@ fn matches(text: &Dynamic, regex: &Dynamic, msg: Option<&Dynamic>) -> Fallible<(
         // The last line of the message says what is wrong; those before repeat the pattern.
         let reason = e.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        ScriptError::usage(format!("assert_matches: {pattern:?} is no regular expression: {reason}"))
+        ScriptError::usage(format!("assert_matches: {pattern:?} is not a regular expression: {reason}"))
     })?;
     if compiled.is_match(&subject) {
         return Ok(());
@@ -422,7 +422,7 @@ fn matches(text: &Dynamic, regex: &Dynamic, msg: Option<&Dynamic>) -> Fallible<(
 
 fn status(resp: &Dynamic, wanted: &Dynamic, msg: Option<&Dynamic>) -> Fallible<()> {
     let Some(response) = resp.read_lock::<Response>() else {
-        let error = ScriptError::usage(format!("assert_status: {} is no response", value::show(resp)))
+        let error = ScriptError::usage(format!("assert_status: {} is not a response", value::show(resp)))
             .note("a response is what http_get and its kin return");
         return Err(error.into());
     };
@@ -467,11 +467,11 @@ fn json(
     } else {
         let shown = value::show(document);
         let error =
-            ScriptError::usage(format!("assert_json: {shown} is no response, JSON text, map or array"));
+            ScriptError::usage(format!("assert_json: {shown} is not a response, JSON text, map or array"));
         return Err(error.into());
     };
     let steps = path::parse(at).map_err(|why| {
-        ScriptError::usage(format!("assert_json: {at:?} is no path: {why}")).note(path::FORM)
+        ScriptError::usage(format!("assert_json: {at:?} is not a path: {why}")).note(path::FORM)
     })?;
     let actual = match path::follow(&root, &steps) {
         Ok(actual) => actual,

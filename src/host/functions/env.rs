@@ -123,7 +123,7 @@ mod functions {
         super::change_dir(path)
     }
 
-    /// The directory of the main script; `cwd()` at the start when it is no file.
+    /// The directory of the main script; `cwd()` at the start when it is not a file.
     ///
     /// ```rhai
     /// let fixtures = script_dir() + "/fixtures";

@@ -197,7 +197,7 @@ fn text(ctx: &NativeCallContext, value: &Dynamic) -> String {
 }
 
 fn no_exit_code(code: &Dynamic) -> ScriptError {
-    ScriptError::usage(format!("exit: {} is no exit code", value::show(code)))
+    ScriptError::usage(format!("exit: {} is not an exit code", value::show(code)))
         .note("an exit code is a whole number from 0 to 255, or true (0) or false (1)")
 }
 

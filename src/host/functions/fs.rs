@@ -200,7 +200,7 @@ fn matching(pattern: &str) -> Fallible<Array> {
     if let Some(gone) = no_cwd("glob: cannot look for", pattern) {
         return Err(gone.into());
     }
-    let wrong = |reason: &str| ScriptError::usage(format!("glob: `{pattern}` is no pattern: {reason}"));
+    let wrong = |reason: &str| ScriptError::usage(format!("glob: `{pattern}` is not a pattern: {reason}"));
     let mut found = BTreeSet::new();
     for alternative in alternatives(pattern).ok_or_else(|| wrong("too many alternatives"))? {
         let mut parts: Vec<glob::Pattern> = Vec::new();

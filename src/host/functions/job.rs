@@ -487,7 +487,7 @@ mod functions {
                 let message = format!("send: job `{name}` has read nothing of its stdin for {unread}");
                 Err(ScriptError::new(Kind::Timeout, message).log_of(&job.0).into())
             }
-            Err(_) => Err(ScriptError::usage(format!("send: the stdin of job `{name}` is no open pipe"))
+            Err(_) => Err(ScriptError::usage(format!("send: the stdin of job `{name}` is not an open pipe"))
                 .hint("stdin: \"pipe\"   (in its options)")
                 .into()),
         }
@@ -506,7 +506,7 @@ mod functions {
         strand::aside(|| rt.jobs.close_stdin(job.0.id, &|| rt.control().halted()));
     }
 
-    /// From now on its end is no failure, whatever its code.
+    /// From now on its end is not a failure, whatever its code.
     ///
     /// ```rhai
     /// let job = spawn("sleep 60");

@@ -74,7 +74,7 @@ impl Typed for Rate {
 impl FromValue for Rate {
     fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
         let rate = f64::from_value(value, what).ok().filter(|rate| (0.01..=1_000_000.0).contains(rate));
-        let wrong = || ScriptError::usage(format!("{what}: {} is no number a second", value::show(value)));
+        let wrong = || ScriptError::usage(format!("{what}: {} is not a number a second", value::show(value)));
         Ok(Self(rate.ok_or_else(wrong)?))
     }
 }

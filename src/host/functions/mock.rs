@@ -102,7 +102,7 @@ mod functions {
     /// The requests that a mock got so far, in order, as an array of maps: `method`, `path`, `query` (a map),
     /// `params` (what `:name` in the path stood for), `headers` (a map, names in small letters), `body`
     /// (text, at most 1 MiB), `json` (the body, when it is JSON), `status` (what was answered) and `at_ms`
-    /// (when it came, in milliseconds since the mock was started). An error for a job that is no mock.
+    /// (when it came, in milliseconds since the mock was started). An error for a job that is not a mock.
     /// ```rhai
     /// let pay = mock(#{"POST /charge/:id": 201});
     /// http_post(`${pay.url}/charge/7?dry=yes`, #{amount: 5});
@@ -179,7 +179,7 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
         answer.headers.extend(headers.into_iter().map(|(name, Word(text))| (name, text)));
         content_type = content(what, told, &mut answer)?;
     } else {
-        let error = usage(format!("{} is no answer", value::show(value)));
+        let error = usage(format!("{} is not an answer", value::show(value)));
         return Err(error
             .note("an answer is a string, a status, or a map such as #{json: #{ok: true}}")
             .into());
@@ -230,7 +230,7 @@ fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'sta
 
 fn requests(job: &Inner) -> Fallible<Array> {
     if !lock(&rt().mocks).contains(&job.id) {
-        let message = format!("requests: job `{}` is no mock", job.spec.name);
+        let message = format!("requests: job `{}` is not a mock", job.spec.name);
         return Err(ScriptError::usage(message)
             .note("only what `mock(routes)` started records requests")
             .into());

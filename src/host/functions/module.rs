@@ -21,8 +21,8 @@ const FOR_SERVERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 #[export_module]
 mod functions {
-    /// The options of a function that takes a map: `defaults` with `given` laid over it; `()` is no option at all. A key
-    /// that `defaults` has not throws `usage` with the nearest one; so does a value that is no boolean, array
+    /// The options of a function that takes a map: `defaults` with `given` laid over it; `()` stands for no options. A key
+    /// that `defaults` has not throws `usage` with the nearest one; so does a value that is not a boolean, array
     /// or map where the default is one. `what` is the name of the function in those errors.
     ///
     /// ```rhai
@@ -58,7 +58,7 @@ fn merged(given: &Dynamic, mut defaults: Map, what: &str) -> Fallible<Map> {
     let known: Vec<String> = defaults.keys().map(ToString::to_string).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let Some(given) = given.read_lock::<Map>() else {
-        return Err(ScriptError::usage(format!("{what}: {} is no option map", show(given)))
+        return Err(ScriptError::usage(format!("{what}: {} is not an option map", show(given)))
             .note(format!("options: #{{{}: …}}", known.join(", ")))
             .into());
     };

@@ -13,7 +13,7 @@ pub fn register(engine: &mut Engine) {
 mod functions {
     /// The p-th percentile of an array of numbers, by nearest rank: the smallest of its items that at least p % of
     /// all are not above. So it is always one of the items; 0 gives the smallest, 100 the largest. Throws `usage`
-    /// for an empty array, an item that is no number, and a `p` that is not from 0 to 100.
+    /// for an empty array, an item that is not a number, and a `p` that is not from 0 to 100.
     ///
     /// ```rhai
     /// let ms = [12, 15, 11, 90, 14];
@@ -38,7 +38,7 @@ mod functions {
     }
 
     /// The smallest item of an array of numbers, as it stands there. `min(a, b)` takes two numbers. Throws `usage`
-    /// for an empty array and an item that is no number.
+    /// for an empty array and an item that is not a number.
     ///
     /// ```rhai
     /// assert_eq(min([3, 1.5, 2]), 1.5);
@@ -51,7 +51,7 @@ mod functions {
     }
 
     /// The largest item of an array of numbers, as it stands there. `max(a, b)` takes two numbers. Throws `usage` for
-    /// an empty array and an item that is no number.
+    /// an empty array and an item that is not a number.
     ///
     /// ```rhai
     /// assert_eq(max([3, 1.5, 2]), 3);
@@ -92,7 +92,7 @@ fn percentile(array: &Array, p: &Dynamic) -> Fallible<Dynamic> {
     let given = p.as_float().ok().or_else(|| p.as_int().ok().map(|whole| whole as f64));
     let Some(p) = given.filter(|p| (0.0..=100.0).contains(p)) else {
         let shown = value::show(p);
-        return Err(ScriptError::usage(format!("percentile: {shown} is no number from 0 to 100"))
+        return Err(ScriptError::usage(format!("percentile: {shown} is not a number from 0 to 100"))
             .hint("percentile(array, 95)")
             .into());
     };

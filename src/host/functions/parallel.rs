@@ -120,7 +120,7 @@ fn all_closures(ctx: &NativeCallContext, closures: Dynamic, opts: Limit) -> Fall
     let form = "parallel([|| …, || …])   or   parallel(array, |item| …)";
     let Some(list) = closures.read_lock::<Array>().map(|list| list.clone()) else {
         let shown = value::show(&closures);
-        return Err(ScriptError::usage(format!("parallel: {shown} is no array")).hint(form).into());
+        return Err(ScriptError::usage(format!("parallel: {shown} is not an array")).hint(form).into());
     };
     let mut found = Vec::new();
     for (index, item) in list.iter().enumerate() {
@@ -156,7 +156,7 @@ fn each_item(ctx: &NativeCallContext, array: Dynamic, closure: FnPtr, opts: Limi
         all_of(ctx, range.clone(), range.start().abs_diff(*range.end()).saturating_add(1))?
     } else {
         let shown = value::show(&array);
-        return Err(ScriptError::usage(format!("parallel: {shown} is no array or range"))
+        return Err(ScriptError::usage(format!("parallel: {shown} is not an array or range"))
             .hint("parallel(array, |item| …)   or   parallel([|| …, || …])")
             .into());
     };

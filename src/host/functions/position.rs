@@ -43,7 +43,7 @@ function! {
     /// ```rhai
     /// let file = temp_dir() + "/limits.json";
     /// write_file(file, "{\"limits\":\n  {\"memory\": \"lots\"}}");
-    /// let wrong = attempt(|| fail_at(file, ["limits", "memory"], "`lots` is no size"));
+    /// let wrong = attempt(|| fail_at(file, ["limits", "memory"], "`lots` is not a size"));
     /// assert_eq(wrong.error.line, 2);
     /// ```
     ///
@@ -79,7 +79,7 @@ fn fail_at(_: &NativeCallContext, path: String, place: Dynamic, msg: String, opt
         (None, Ok(line)) => Some(of_word(&text, usize::try_from(line).unwrap_or(0), word.as_deref())),
         (None, Err(_)) if place.is_unit() => None,
         (None, Err(_)) => {
-            let wrong = format!("fail_at: {} is no place", value::show(&place));
+            let wrong = format!("fail_at: {} is not a place", value::show(&place));
             return Err(ScriptError::usage(wrong)
                 .note("a place is the number of a line, or an array of keys and indexes")
                 .into());

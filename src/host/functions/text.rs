@@ -396,7 +396,7 @@ pub fn regex(pattern: &str) -> Fallible<regex::Regex> {
         // The message repeats the pattern over several lines; its last line says what is wrong.
         let text = error.to_string();
         let reason = text.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
-        ScriptError::usage(format!("`{pattern}` is no regex: {reason}")).into()
+        ScriptError::usage(format!("`{pattern}` is not a regex: {reason}")).into()
     })
 }
 

@@ -505,7 +505,7 @@ fn job_list(function: &str, value: &Dynamic) -> Fallible<Vec<Job>> {
         map.values().cloned().collect()
     } else {
         return Err(ScriptError::usage(format!(
-            "{function}: {} is no job or array of jobs",
+            "{function}: {} is not a job or array of jobs",
             value::show(value)
         ))
         .into());
@@ -514,7 +514,7 @@ fn job_list(function: &str, value: &Dynamic) -> Fallible<Vec<Job>> {
         let shown = value::show(&value);
         value
             .try_cast::<Job>()
-            .ok_or_else(|| ScriptError::usage(format!("{function}: {shown} is no job")).into())
+            .ok_or_else(|| ScriptError::usage(format!("{function}: {shown} is not a job")).into())
     };
     values.into_iter().map(job).collect()
 }

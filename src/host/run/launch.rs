@@ -50,7 +50,7 @@ impl Launch {
         for (key, value) in surroundings.env.into_iter().flat_map(|env| env.0) {
             if key.is_empty() || key.contains('=') {
                 return Err(ScriptError::usage(format!(
-                    "{function}: option `env`: `{key}` is no variable name"
+                    "{function}: option `env`: `{key}` is not a variable name"
                 ))
                 .into());
             }
@@ -166,7 +166,7 @@ fn check_name(function: &str, name: &str) -> Fallible<()> {
     if !name.is_empty() && name.chars().all(spec::is_name_char) {
         return Ok(());
     }
-    Err(ScriptError::usage(format!("{function}: {name:?} is no job name"))
+    Err(ScriptError::usage(format!("{function}: {name:?} is not a job name"))
         .note("a name has letters, digits, `_`, `.` and `-`; a command with arguments is one string, or an array")
         .into())
 }

@@ -134,7 +134,7 @@ options! {
         /// How often it is started at most: when it ends, or has failed by `fail_on`, before it was ready, it is started
         /// again, within the same `timeout`, after a pause of 100 ms times the number of starts.
         tries: Option<Count>, default "1";
-        /// Which end is no failure: true for any, a code, or an array of codes. With false no end is expected, not even with
+        /// Which end is not a failure: true for any, a code, or an array of codes. With false no end is expected, not even with
         /// 0, as of a server.
         expect_exit: Option<Ends>, default "one with 0, unless it has been ready by its `ready`";
         /// As soon as a line of its log (stdout and stderr) has ended and has a match in it, it counts as failed, although it may

@@ -142,7 +142,7 @@ impl Typed for Login {
 impl FromValue for Login {
     fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
         let wrong = || {
-            ScriptError::usage(format!("{what}: {} is no login", value::type_name(value)))
+            ScriptError::usage(format!("{what}: {} is not a login", value::type_name(value)))
                 .note("write \"user:password\", #{user: …, password: …} or #{bearer: …}")
         };
         if let Some(text) = value.read_lock::<ImmutableString>() {

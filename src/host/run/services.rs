@@ -95,7 +95,7 @@ fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
     let place = format!("start: service {}", index + 1);
     let Some(mut map) = value.read_lock::<Map>().map(|map| map.clone()) else {
         return Err(ScriptError::usage(format!(
-            "{place}: {} is no map `#{{name: …, cmd: …}}`",
+            "{place}: {} is not a map `#{{name: …, cmd: …}}`",
             value::show(value)
         ))
         .into());

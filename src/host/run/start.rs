@@ -41,7 +41,7 @@ pub fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
     }
     let Some(name) = first.read_lock::<rhai::ImmutableString>() else {
         let shown = value::show(second);
-        return Err(ScriptError::usage(format!("{function}: {shown} is no option map"))
+        return Err(ScriptError::usage(format!("{function}: {shown} is not an option map"))
             .note(format!("forms: {function}(cmd), {function}(cmd, #{{…}}), {function}(name, cmd), {function}(name, cmd, #{{…}})"))
             .into());
     };
@@ -55,7 +55,7 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
     if let Some(name) = name
         && let Some(hint) = words_apart(function, name, &command, opts)
     {
-        return Err(ScriptError::usage(format!("{function}: {} is no option map", value::show(opts)))
+        return Err(ScriptError::usage(format!("{function}: {} is not an option map", value::show(opts)))
             .note("a command with arguments is one string, or an array of words")
             .hint(hint)
             .into());
@@ -113,7 +113,7 @@ pub fn launch_with(
         .map_err(|e| spawn_error(function, &e, given.as_deref().map(|name| (name, &command))))?;
     if job.file.is_none() && !job.spec.fail_on.is_empty() {
         rt.warn(format!(
-            "{}: its log is no regular file, so that `fail_on` cannot be looked for",
+            "{}: its log is not a regular file, so that `fail_on` cannot be looked for",
             job.spec.name
         ));
     }

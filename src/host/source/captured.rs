@@ -57,7 +57,7 @@ const CHANGING: &[&str] = &[
 /// How many captured values are looked at: closures can capture each other in a circle.
 const MOST: usize = 10_000;
 
-/// How many parameters a closure has that it did not capture; none when it is no closure of a script.
+/// How many parameters a closure has that it did not capture; none when it is not a closure of a script.
 pub fn parameters(closure: &FnPtr) -> Option<usize> {
     let function = of(closure)?;
     Some(function.params.len().saturating_sub(closure.curry().len()))

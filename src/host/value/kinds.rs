@@ -321,7 +321,7 @@ pub fn regex(what: &str, pattern: &str) -> Fallible<Regex> {
     Regex::new(pattern).map_err(|e| {
         let reason = e.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        ScriptError::usage(format!("{what}: {pattern:?} is no regular expression: {reason}")).into()
+        ScriptError::usage(format!("{what}: {pattern:?} is not a regular expression: {reason}")).into()
     })
 }
 
@@ -331,7 +331,7 @@ pub fn statuses(what: &str, value: &Dynamic) -> Fallible<Want> {
         let text = read::word(value, what)?;
         Want::parse(&text).ok_or_else(|| {
             ScriptError::usage(format!(
-                "{what}: {} is no status; write 200, [200, 204] or \"2xx\"",
+                "{what}: {} is not a status; write 200, [200, 204] or \"2xx\"",
                 read::show(value)
             ))
             .into()
@@ -363,7 +363,7 @@ pub fn signal_number(function: &str, signal: &Dynamic) -> Fallible<i32> {
     if let Some(number) = jobs::signal_number(&text) {
         return Ok(number);
     }
-    let error = ScriptError::usage(format!("{function}: `{text}` is no signal"));
+    let error = ScriptError::usage(format!("{function}: `{text}` is not a signal"));
     let names = jobs::signal_names();
     let bare = text.to_ascii_uppercase();
     let bare = bare.strip_prefix("SIG").unwrap_or(&bare).to_owned();

@@ -101,7 +101,7 @@ impl FromValue for Kind {
 pub fn kind(name: &str) -> Fallible<Kind> {
     let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
     Kind::of(name).ok_or_else(|| {
-        let wrong = ScriptError::usage(format!("param: option `kind`: {name:?} is no kind of parameter"))
+        let wrong = ScriptError::usage(format!("param: option `kind`: {name:?} is not a kind of parameter"))
             .note(format!("there are: {}", names.join(", ")));
         // What is a type elsewhere is that of the default here.
         let hint = match name.to_lowercase().as_str() {

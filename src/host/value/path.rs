@@ -43,7 +43,7 @@ pub fn parse(text: &str) -> Result<Vec<Step>, String> {
                 _ => {
                     let end = inside.find(']').ok_or("a `]` is missing")?;
                     let index = inside[..end].trim();
-                    let number = index.parse().map_err(|_| format!("`{index}` is no index"))?;
+                    let number = index.parse().map_err(|_| format!("`{index}` is not an index"))?;
                     steps.push(Step::Index(number));
                     &inside[end + 1..]
                 }

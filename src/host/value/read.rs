@@ -23,7 +23,7 @@ pub fn duration(value: &Dynamic, what: &str) -> Fallible<Duration> {
         Err(ScriptError::usage(format!("{what}: {} is too long: at most ten years", show(value))).into())
     };
     let wrong = |shown: &str| {
-        ScriptError::usage(format!("{what}: {shown} is no duration")).note(
+        ScriptError::usage(format!("{what}: {shown} is not a duration")).note(
             "a duration is a string such as \"500ms\", \"2s\" or \"1m30s\", or a number of seconds up to 300",
         )
     };
@@ -70,7 +70,7 @@ const LEAST_BARE_BYTES: u64 = 1 << 16;
 /// `"100MB"`, `"64MiB"`, `"1.5GB"`, or a number of bytes; in bytes.
 pub fn size(value: &Dynamic, what: &str) -> Fallible<u64> {
     let wrong = || {
-        ScriptError::usage(format!("{what}: {} is no size", show(value)))
+        ScriptError::usage(format!("{what}: {} is not a size", show(value)))
             .note("a size is a string such as \"64KB\", \"100MB\" or \"2GiB\", or a number of bytes")
     };
     let text = value.read_lock::<rhai::ImmutableString>().map(|text| text.trim().to_owned());
@@ -133,7 +133,7 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
     match number.and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0) {
         Some(port) => Ok(port),
         None => {
-            let wrong = ScriptError::usage(format!("{what}: {} is no port (1 to 65535)", show(value)));
+            let wrong = ScriptError::usage(format!("{what}: {} is not a port (1 to 65535)", show(value)));
             let any = number == Some(0)
                 || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| {
                     matches!(text.to_lowercase().as_str(), "auto" | "random" | "any" | "dynamic" | "free")
@@ -176,7 +176,7 @@ pub fn command(value: &Dynamic, function: &str) -> Fallible<Command> {
         .hint("`.output`   (without parentheses)")
         .into());
     }
-    Err(ScriptError::usage(format!("{function}: {} is no command", show(value)))
+    Err(ScriptError::usage(format!("{function}: {} is not a command", show(value)))
         .note("a command is a string, run by /bin/sh, or an array of words, executed directly")
         .into())
 }
@@ -207,7 +207,7 @@ pub fn word(value: &Dynamic, what: &str) -> Fallible<String> {
     if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
         return Ok(value.to_string());
     }
-    Err(ScriptError::usage(format!("{what}: {} is no text, number or boolean", show(value))).into())
+    Err(ScriptError::usage(format!("{what}: {} is not a text, number or boolean", show(value))).into())
 }
 
 /// Functions whose first argument is a whole command.
@@ -225,7 +225,7 @@ fn words_apart(function: &str, value: &Dynamic, error: Box<rhai::EvalAltResult>)
         Some(word)
             if TAKES_COMMAND.contains(&function) && !word.starts_with(|c: char| c.is_ascii_digit()) =>
         {
-            ScriptError::usage(format!("{function}: {} is no option map", show(value)))
+            ScriptError::usage(format!("{function}: {} is not an option map", show(value)))
                 .note("a command with arguments is one string, or an array of words")
                 .hint(array_form(function, &["program".to_owned(), word.to_string()]))
                 .into()
@@ -256,7 +256,7 @@ impl Opts {
                 let map = Map::from([(key.into(), value.clone())]);
                 return Ok(Self { function, map });
             }
-            let wrong = ScriptError::usage(format!("{function}: {} is no option map", show(value)))
+            let wrong = ScriptError::usage(format!("{function}: {} is not an option map", show(value)))
                 .note(format!("options: #{{{}: …}}", known.join(", ")));
             return Err(if TAKES_COMMAND.contains(&function.as_str()) && value.is_array() {
                 wrong.hint(array_form(&function, &["program".to_owned(), "argument".to_owned()])).into()

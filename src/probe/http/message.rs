@@ -58,9 +58,10 @@ impl Request {
     /// # Errors
     /// What is wrong with the name or the value.
     pub fn header(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let name: HeaderName = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header"))?;
+        let name: HeaderName =
+            name.trim().parse().map_err(|_| format!("{name:?} is not the name of a header"))?;
         let value = HeaderValue::from_bytes(value.trim().as_bytes())
-            .map_err(|_| format!("{value:?} is no value of a header (line breaks?)"))?;
+            .map_err(|_| format!("{value:?} is not a header value (line breaks?)"))?;
         self.headers.insert(name, value);
         Ok(())
     }

@@ -149,7 +149,7 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
         } else {
             format!("#{{log: {:?}}}   (a line of the job's log)", word.as_str())
         };
-        let message = format!("{what}: {:?} is no port, URL or path", word.as_str());
+        let message = format!("{what}: {:?} is not a port, URL or path", word.as_str());
         return Err(ScriptError::usage(message).hint(hint).into());
     }
     if value.is_int() || value.is_string() {
@@ -158,7 +158,7 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
     }
     if !value.is_map() {
         let shown = value::show(value);
-        return Err(ScriptError::usage(format!("{what}: {shown} is no condition"))
+        return Err(ScriptError::usage(format!("{what}: {shown} is not a condition"))
             .note("a condition is a port, a URL, #{log: regex}, #{file: path}, #{socket: path}, #{cmd: command}, #{listening: true}, #{settled: \"1s\"}, a closure, or an array of these")
             .into());
     }

@@ -235,7 +235,7 @@ impl Starting {
         Attempt::Ready(())
     }
 
-    /// Whether an end before it is ready is no failure yet.
+    /// Whether an end before it is ready is not a failure yet.
     fn may_crash(&self) -> bool {
         self.started < self.readiness.tries
     }

@@ -7,7 +7,6 @@
 //! hole     holes in files
 //! ipc      shared memory that does not end with its processes
 //! link     messages between guard and host
-//! memory   what the kernel reads out of a process's own memory
 //! namespace  a fork behind walls: PID, network and user namespaces
 //! open     open a file past links that others have planted
 //! page     the memory that guard and host share
@@ -32,7 +31,6 @@ pub mod fork;
 pub mod hole;
 pub mod ipc;
 pub mod link;
-mod memory;
 pub mod namespace;
 pub mod open;
 pub mod page;

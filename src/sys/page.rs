@@ -9,7 +9,7 @@
 //! file that has been cut short kills as well. Nothing in the file can be relied on but its size: every bit pattern is
 //! a valid page.
 
-use super::{ipc, proc};
+use super::{clock, ipc, proc};
 use nix::fcntl::posix_fallocate;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use std::ffi::OsString;
@@ -141,7 +141,9 @@ pub fn create(path: &Path) -> nix::Result<&'static Page> {
     if let Some(file) = allocated(path, size) {
         let _ = FILE.set(file);
     }
-    Ok(PAGE.get_or_init(|| page))
+    let page = PAGE.get_or_init(|| page);
+    clock::stands_still_for(&page.paused_ns);
+    Ok(page)
 }
 
 /// A new file of this size whose blocks are there, so that on most filesystems no write can fail.

@@ -213,7 +213,6 @@ const CIRCLES: &[&[&str]] = &[
         "report::terminal",
         "report::text",
     ],
-    &["sys::clock", "sys::memory", "sys::page", "sys::proc"],
 ];
 
 /// Also in a longer circle. A file is read and changed on its own only when what it imports does not import it back.

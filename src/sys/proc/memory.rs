@@ -5,7 +5,9 @@
 //! not end and that must be named. So a thread of its own reads, and is given up when it does not answer: the kernel
 //! lets go of it when this process ends (`access_remote_vm` waits killably).
 
-use super::{clock, proc};
+use super::stat::stat;
+use super::threads::runnable;
+use crate::sys::clock;
 use std::collections::VecDeque;
 use std::fs;
 use std::path::PathBuf;
@@ -99,7 +101,7 @@ fn reader() -> MutexGuard<'static, Reader> {
 }
 
 fn start(pid: i32) -> Option<u64> {
-    proc::stat(pid).map(|stat| stat.start)
+    stat(pid).map(|stat| stat.start)
 }
 
 impl Reader {
@@ -169,7 +171,7 @@ impl Thread {
     /// It does not wait for whom it reads, but for a processor.
     fn is_runnable(&self) -> bool {
         let id = self.id.load(SeqCst);
-        id == 0 || proc::runnable(std::process::id().cast_signed()).iter().any(|(thread, _)| *thread == id)
+        id == 0 || runnable(std::process::id().cast_signed()).iter().any(|(thread, _)| *thread == id)
     }
 }
 

@@ -345,7 +345,7 @@ impl<'a> Guard<'a> {
                 // The host keeps this deadline itself; should it be stopped or hung, we do.
                 self.timed_out = true;
                 self.wake_host();
-                self.allow(report::ON_EXIT + self.grace() * 2);
+                self.allow(run::ON_EXIT + self.grace() * 2);
             }
             let asked = Duration::from_nanos(self.page.patience_ns.load(SeqCst));
             if self.deadline.is_some_and(|at| now >= at) && now < asked {
@@ -411,7 +411,7 @@ impl<'a> Guard<'a> {
         self.first.get_or_insert((signal, clock::raw()));
         self.wake_host();
         self.link.order(Order::Stop(signal as i32));
-        self.allow(report::ON_EXIT + self.grace() * 2);
+        self.allow(run::ON_EXIT + self.grace() * 2);
     }
 
     fn kill(&mut self, signal: Signal) {

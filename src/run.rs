@@ -11,7 +11,7 @@
 //! Shutdown:
 //! 1. The script ends, throws, panics, or is halted (a signal, the deadline, nobody reads our stdout).
 //! 2. The commands that it waits for are interrupted. They have their grace; what they print is still shown.
-//! 3. `on_exit` closures run, last in first out, all together within [`report::ON_EXIT`].
+//! 3. `on_exit` closures run, last in first out, all together within [`ON_EXIT`].
 //! 4. The table closes: nothing new can start. The jobs are stopped in the order that `jobs::order` tells, each with its
 //!    own grace; 2 and 4 together take at most twice the longest.
 //! 5. The sweep: SIGKILL to whatever is left, until there is no child.
@@ -31,7 +31,7 @@ use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::output;
 use crate::jobs::{self, Ask, Jobs, Left};
-use crate::report::{self, Haste, Loss, ReportStyle, Reporter, StdoutEnd, Verdict};
+use crate::report::{self, Haste, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
 use crate::rundir::{self, Keep};
 use crate::runs;
 use crate::suite::Suite;
@@ -48,6 +48,8 @@ use std::time::Duration;
 
 /// How long a halted script without `on_exit` closures may take to notice.
 const STUCK: Duration = Duration::from_secs(1);
+/// How long all `on_exit` closures together may take.
+pub const ON_EXIT: Duration = Duration::from_secs(10);
 /// How long the script and its `on_exit` closures have once the guard has been killed: all must be gone within the
 /// grace period and a second.
 const ORPHANED_ON_EXIT: Duration = Duration::from_millis(500);
@@ -101,7 +103,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let control = Arc::new(Control::default());
     let bus = Arc::new(Bus::default());
     let style = ReportStyle::choose(options.color);
-    let terminal = report::terminal(started, options.verbosity, style);
+    let terminal = Terminal::new(started, options.verbosity, style);
     let reporter = {
         let control = Arc::clone(&control);
         let halt = move |end| {
@@ -329,7 +331,7 @@ fn wait_for_script(jobs: &Jobs, progress: &mpsc::Receiver<Progress>, bus: &Bus) 
             () if control.guard_gone() => ORPHANED_ON_EXIT,
             // Stuck in something that hears no bell, and nothing is waiting to be run after it.
             () if !control.has_hooks() => STUCK,
-            () => report::ON_EXIT,
+            () => ON_EXIT,
         };
         let until = closing_since.map(|since: Duration| since + bound);
         if control.killing() {

@@ -1,7 +1,7 @@
 //! What `bgjobs doctor` says.
 
+use super::print::{print, print_json};
 use super::table::{row, table};
-use super::text::{print, print_json};
 use crate::words::{columns, folded};
 use serde_json::json;
 use std::path::Path;

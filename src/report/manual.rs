@@ -1,6 +1,6 @@
 //! What a script says about itself: `bgjobs script FILE --help` and `bgjobs scripts`.
 
-use super::text::{print, print_json};
+use super::print::{print, print_json};
 use crate::manual::{Manual, Param, Step};
 use crate::words::{columns, filled, folded, padded, width_of};
 use serde_json::{Value, json};

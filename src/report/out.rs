@@ -7,8 +7,8 @@
 //! Nothing is dropped but by [`Reporter::wait`], for whoever is in a hurry, and what cannot be written: that is counted.
 //! All bytes of a run pass here, so here secrets are masked.
 
+use super::said::said;
 use super::terminal::Terminal;
-use super::text::said;
 use crate::event::{Bus, Closed, Event};
 use crate::secret::Stream;
 use crate::sys::clock;

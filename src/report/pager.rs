@@ -1,6 +1,6 @@
 //! Long texts on a terminal: shown by the user's pager.
 
-use super::text::print;
+use super::print::print;
 use crate::exit;
 use std::io::{IsTerminal, Write};
 use std::process::{Command, Stdio};

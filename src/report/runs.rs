@@ -1,8 +1,9 @@
 //! What `bgjobs ps` and `bgjobs sweep` say.
 
+use super::print::{hint, print, print_error, print_json};
 use super::table::{row, table};
-use super::terminal::shorten;
-use super::text::{duration, hint, not_removed, print, print_error, print_json};
+use super::verdict::not_removed;
+use super::words::{duration, shorten};
 use crate::exit;
 use crate::sys::tree::Stays;
 use serde_json::{Value, json};

@@ -1,65 +1,16 @@
 //! Events as lines on stderr: one short line each, prefixed by the time since the start.
 
-use super::text::{COLOR, COLOR_END, duration, ignored, size};
-use crate::cli::{Color, Verbosity};
+use super::failure::failure as report;
+use super::style::Style;
+use super::words::{duration, ignored, shorten, size};
+use crate::cli::Verbosity;
 use crate::event::{Event, Outcome, Tested, Waiting};
-use std::io::IsTerminal;
 use std::time::Duration;
 
 pub struct Terminal {
     started: Duration,
     verbosity: Verbosity,
     style: Style,
-}
-
-/// Colour or none: decided once.
-#[derive(Clone, Copy)]
-pub struct Style {
-    color: bool,
-}
-
-impl Style {
-    /// The option first, then NO_COLOR and FORCE_COLOR (not empty), then whether stderr is a terminal.
-    pub fn choose(option: Color) -> Self {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let color = match option {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto if set("NO_COLOR") => false,
-            Color::Auto if set("FORCE_COLOR") => true,
-            Color::Auto => std::io::stderr().is_terminal(),
-        };
-        Self { color }
-    }
-
-    /// Only what says it becomes an escape sequence, when it is written.
-    pub fn paint(self, code: &str, text: &str) -> String {
-        if self.color {
-            format!("{COLOR}{code}{COLOR_END}{text}{COLOR}0{COLOR_END}")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    pub fn bad(self, text: &str) -> String {
-        self.paint("1;31", text)
-    }
-
-    pub fn good(self, text: &str) -> String {
-        self.paint("1;32", text)
-    }
-
-    pub fn note(self, text: &str) -> String {
-        self.paint("33", text)
-    }
-
-    pub fn warning(self, text: &str) -> String {
-        self.paint("1;33", text)
-    }
-
-    pub fn dim(self, text: &str) -> String {
-        self.paint("2", text)
-    }
 }
 
 impl Terminal {
@@ -147,7 +98,7 @@ impl Terminal {
         match &tested.outcome {
             Outcome::Passed => format!("{} {name} ({after})", style.good("ok")),
             Outcome::Failed(failure) => {
-                format!("{} {name} ({after})\n{}", style.bad("FAILED"), super::failure(failure, style))
+                format!("{} {name} ({after})\n{}", style.bad("FAILED"), report(failure, style))
             }
             Outcome::Skipped(reason) => {
                 format!("{} {name}: {}", style.note("skipped"), shorten(reason))
@@ -190,14 +141,4 @@ fn listed(names: &[String]) -> String {
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
     }
-}
-
-/// One line of a command is enough.
-pub(super) fn shorten(text: &str) -> String {
-    const MOST: usize = 100;
-    let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
-    if line.chars().count() <= MOST {
-        return line;
-    }
-    format!("{}…", line.chars().take(MOST - 1).collect::<String>())
 }

@@ -1,0 +1,109 @@
+//! Texts on stdout and stderr where no thread writes for us: before a run, beside it, after it.
+
+use super::failure::{failure, told};
+use super::out::UNREAD;
+use super::said::{is_order, said};
+use super::style::Style;
+use super::words::unwritable;
+use crate::event::Failure;
+use crate::exit;
+use crate::jobs;
+use crate::sys::fd::{self, Written};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// An error of bgjobs itself, before there is a run.
+pub fn plain_error(error: &anyhow::Error) {
+    let mut parts: Vec<String> = error.chain().map(ToString::to_string).collect();
+    let cause = error.root_cause();
+    let of_system = cause.downcast_ref::<nix::errno::Errno>().map(|errno| *errno as i32);
+    let of_library = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    if let (Some(last), Some(number)) = (parts.last_mut(), of_system.or(of_library)) {
+        *last = jobs::why(std::io::Error::from_raw_os_error(number));
+    }
+    print_error(&format!("error: {}\n", parts.join(": ")));
+}
+
+/// A failure outside of a run.
+pub fn print_failure(what: &Failure, style: Style) {
+    print_error(&failure(what, style));
+}
+
+/// What is not wrong, but is better done otherwise.
+pub fn print_warning(what: &Failure, style: Style) {
+    print_error(&told(&style.warning("warning:"), what, style));
+}
+
+/// Findings of a check for programs, on stdout.
+#[must_use]
+pub fn findings(all: &[Failure]) -> i32 {
+    let object = |it: &Failure| {
+        let place = it.place.as_ref();
+        serde_json::json!({
+            "path": place.map(|place| &place.file), "line": place.map(|place| place.line),
+            "column": place.map(|place| place.column),
+            "severity": if it.code == exit::OK { "warning" } else { "error" },
+            "message": it.message, "notes": it.notes, "hint": it.hint,
+        })
+    };
+    print_json(&all.iter().map(object).collect())
+}
+
+/// What a command was asked for, on stdout, as long as somebody reads it. The exit code: as if SIGPIPE had ended us when
+/// nobody does.
+#[must_use]
+pub fn print(text: &str) -> i32 {
+    print_as_it_is(&said(text))
+}
+
+/// The same for a text of ours alone, with its own colours.
+#[must_use]
+pub fn print_as_it_is(text: &str) -> i32 {
+    match write_to(std::io::stdout().as_fd(), text, &|| false) {
+        Ok(()) | Err(Written::Stalled | Written::Bytes(_)) => exit::OK,
+        Err(Written::Gone) => exit::BROKEN_PIPE,
+        Err(Written::Failed(errno)) => {
+            print_error(&format!("error: {}\n", unwritable("stdout", errno as i32)));
+            exit::SURROUNDINGS
+        }
+    }
+}
+
+/// As [`print()`], for machines: what would order a terminal about is written as JSON can write it.
+#[must_use]
+pub fn print_json(value: &serde_json::Value) -> i32 {
+    let escaped = |c: char| if is_order(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    print(&format!("{value:#}\n").chars().map(escaped).collect::<String>())
+}
+
+/// Whole lines on stderr.
+pub(super) fn print_error(text: &str) {
+    print_error_unless(text, &|| false);
+}
+
+/// The same for a process that signals do not end: given up once somebody wants that.
+pub(super) fn print_error_unless(text: &str, hurry: &dyn Fn() -> bool) {
+    // Who has no stderr cannot be told so.
+    let _ = write_to(std::io::stderr().as_fd(), &said(text), hurry);
+}
+
+/// Lines on stderr that nobody needs to wait for: lost when the reader does not take them now.
+pub fn hint(text: &str) {
+    fd::write_some(std::io::stderr().as_fd(), said(text).as_bytes(), Duration::ZERO);
+}
+
+/// Writes as long as somebody reads; in a `hurry` gives up on a reader that takes nothing for [`UNREAD`].
+fn write_to(target: BorrowedFd, text: &str, hurry: &dyn Fn() -> bool) -> Result<(), Written> {
+    const LOOK: Duration = Duration::from_millis(50);
+    let mut bytes = text.as_bytes();
+    let mut unread = Duration::ZERO;
+    while !bytes.is_empty() {
+        match fd::write_some(target, bytes, LOOK) {
+            Written::Bytes(n) => (bytes, unread) = (&bytes[n..], Duration::ZERO),
+            Written::Stalled if unread >= UNREAD => return Err(Written::Stalled),
+            Written::Stalled => unread += if hurry() { LOOK } else { Duration::ZERO },
+            lost @ (Written::Gone | Written::Failed(_)) => return Err(lost),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Colour or none.
+
+use super::said::{COLOR, COLOR_END};
+use crate::cli::Color;
+use std::io::IsTerminal;
+
+/// Colour or none: decided once.
+#[derive(Clone, Copy)]
+pub struct Style {
+    color: bool,
+}
+
+impl Style {
+    /// The option first, then NO_COLOR and FORCE_COLOR (not empty), then whether stderr is a terminal.
+    pub fn choose(option: Color) -> Self {
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let color = match option {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if set("NO_COLOR") => false,
+            Color::Auto if set("FORCE_COLOR") => true,
+            Color::Auto => std::io::stderr().is_terminal(),
+        };
+        Self { color }
+    }
+
+    /// Only what says it becomes an escape sequence, when it is written.
+    pub fn paint(self, code: &str, text: &str) -> String {
+        if self.color {
+            format!("{COLOR}{code}{COLOR_END}{text}{COLOR}0{COLOR_END}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    pub fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    pub fn good(self, text: &str) -> String {
+        self.paint("1;32", text)
+    }
+
+    pub fn note(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    pub fn warning(self, text: &str) -> String {
+        self.paint("1;33", text)
+    }
+
+    pub fn dim(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+}

@@ -15,8 +15,8 @@
 //! since anybody can set a variable, and no record of another user's run speaks for them.
 
 use crate::jobs::cgroup;
-use crate::jobs::leak::MARK;
 use crate::jobs::shared;
+use crate::jobs::spec::MARK;
 use crate::rundir::{self, Keep};
 use crate::sys::ipc;
 use crate::sys::page::{self, Identity, Page, SlotView};

@@ -3,11 +3,13 @@
 //! It may start while the run is being stopped, until the sweep; [`super::Jobs::stop`] waits for it and follows it up.
 //! Only this process runs it: when the host has been killed, the guard sends signals.
 
+use super::all::Jobs;
+use super::cgroup::Limits;
+use super::job::{Job, JobId, Kind};
 use super::limit;
 use super::spec::{Expect, KillMode, Output, SpawnError, Spec, Stdin};
 use super::stop::Stage;
-use super::table::{JobId, Kind, Order, StopCommand, To};
-use super::{Job, Jobs};
+use super::table::{Order, StopCommand, To};
 use crate::event::Event;
 use crate::lock::lock;
 use crate::sys::signal;
@@ -82,7 +84,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
         expect: Expect::AnyEnd,
         fail_on: Vec::new(),
         max_log: limit::DEFAULT,
-        limits: super::Limits::default(),
+        limits: Limits::default(),
     })
 }
 

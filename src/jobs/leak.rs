@@ -7,13 +7,11 @@
 
 use super::port::Listeners;
 use super::shared::{self, Memory};
-use super::{Survivor, survivor, survivors};
+use super::spec::MARK;
+use super::survivor::{Survivor, survivor, survivors};
 use crate::sys::proc::{self, Births};
 use crate::sys::{clock, page, socket};
 use std::time::Duration;
-
-/// The variable that marks every process of a run; its value is the name of the run directory.
-pub const MARK: &str = "BGJOBS_RUN";
 
 /// A socket may outlive its process for a moment (io_uring closes its files later).
 const SETTLE: Duration = Duration::from_millis(200);

@@ -1,72 +1,29 @@
 //! Keeps the logs of running jobs within their limits (`max_log`).
 //!
-//! A job writes its log itself, so nobody stands between it and the disk. While jobs write, a thread looks at the
-//! sizes, the sooner the less room is left; while none does, it sleeps until one writes again or a new one comes
-//! (inotify(7); without it, it goes on looking). What is too much is dropped from the beginning, by punching a hole:
+//! A job writes its log itself, so nobody stands between it and the disk. A thread looks at the sizes. What is too much is dropped from the beginning, by punching a hole:
 //! offsets, tails and waits stay right, whether the writers append or not, and half of the limit stays. Where the
 //! file system has no holes the job is stopped.
 //!
 //! A job can be ahead of us by what it writes within [`SHORTEST`], or on a machine that is busy until this thread
 //! has its turn. A job that is being stopped has at most [`LAST_GRACE`].
 
-use super::shared;
-use super::table::JobId;
-use super::{Ask, Job, Jobs, Kind};
-use crate::event::Event;
-use crate::lock::lock;
-use crate::sys::{clock, fd, hole, open, watch};
+use super::held::FileId;
+use crate::sys::{fd, hole, open};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::statvfs::statvfs;
-use std::collections::HashSet;
-use std::fs::Metadata;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// When a log is not limited otherwise.
 pub const DEFAULT: u64 = 100_000_000;
 /// Holes are made of whole blocks, and half of the limit has to hold the last lines.
 pub const LEAST: u64 = 64_000;
-
-/// In bytes a second: as fast as a log may grow without being looked at too late.
-const FASTEST: f64 = 2e9;
-const SHORTEST: Duration = Duration::from_millis(5);
-const LONGEST: Duration = Duration::from_millis(100);
+pub(super) const SHORTEST: Duration = Duration::from_millis(5);
 /// For a job whose log can only be kept short by stopping it.
-const LAST_GRACE: Duration = Duration::from_secs(1);
-
-/// The file that a log was when it was opened: what has come under its name since is not ours to cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-}
-
-impl FileId {
-    pub fn of(meta: &Metadata) -> Self {
-        Self { device: meta.dev(), inode: meta.ino() }
-    }
-}
-
-/// How often it is asked whether the disk is full while no log grows, in which case somebody else has filled it.
-const UNASKED: Duration = Duration::from_secs(1);
-/// The same while nobody writes at all.
-const ASLEEP: Duration = Duration::from_secs(10);
-
-/// What the last look has found, and what has been said once.
-#[derive(Default)]
-struct Looked {
-    dropped: HashSet<JobId>,
-    full: bool,
-    /// When to ask again whether the disk is full, although no log grows.
-    full_at: Duration,
-    /// The room in all logs together, and the last of the jobs.
-    last: Option<(u64, JobId)>,
-}
+pub(super) const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// Wakes the thread when there is a new job.
 pub struct Waker(OwnedFd);
@@ -85,116 +42,14 @@ impl Waker {
     }
 }
 
-/// When to look again.
-enum Next {
-    After(Duration),
-    /// When one of these logs is written to, which nobody does at present; or after this time where that is not told.
-    Written(Vec<Arc<Job>>, Duration),
-    /// When there is a job.
-    NewJob,
-}
-
-impl Jobs {
-    /// The thread's loop.
-    pub(super) fn keep_logs_short(self: &Arc<Self>, woken: &OwnedFd) {
-        let mut looked = Looked::default();
-        loop {
-            match self.look_at_logs(&mut looked) {
-                Next::After(rest) => std::thread::sleep(rest),
-                Next::Written(jobs, rest) => wait_for_write(&jobs, rest, woken),
-                Next::NewJob => drop(fd::wait_readable(&[woken.as_fd()], None)),
-            }
-            // A job that comes from here on is seen by the next look.
-            while matches!(fd::read_some(woken, &mut [0; 64]), fd::Read::Bytes(_)) {}
-        }
-    }
-
-    /// One look at all logs.
-    fn look_at_logs(self: &Arc<Self>, looked: &mut Looked) -> Next {
-        let start = clock::now();
-        let running = self.running();
-        let Some(newest) = running.iter().map(|job| job.id).max() else { return Next::NewJob };
-        let settled = shared::note_sometimes(looked.last.is_none_or(|(_, last)| last != newest));
-        let mut rest = LONGEST;
-        let mut rooms = 0u64;
-        for job in &running {
-            let (Some(path), Some(id)) = (&job.log, job.file) else { continue };
-            let limit = job.spec.max_log;
-            let room = match keep_short(path, id, limit) {
-                Ok(Kept { room, dropped }) => {
-                    if dropped && looked.dropped.insert(job.id) {
-                        self.bus.emit(Event::LogDropped { job: job.spec.name.clone(), limit });
-                    }
-                    room
-                }
-                Err(_) => {
-                    self.stop_chatty(job);
-                    limit
-                }
-            };
-            self.warn_of_log(job);
-            rooms = rooms.saturating_add(room);
-            rest = rest.min(Duration::from_secs_f64(room as f64 / FASTEST));
-        }
-        let quiet = looked.last.replace((rooms, newest)) == Some((rooms, newest));
-        if !looked.full && (!quiet || start >= looked.full_at) {
-            looked.full_at = start + UNASKED;
-            looked.full = is_full(&self.run_dir);
-            if looked.full {
-                self.bus.emit(Event::DiskFull { path: self.run_dir.clone() });
-            }
-        }
-        // However many there are, this takes at most a fifth of a processor.
-        let cost = clock::now().saturating_sub(start);
-        let rest = rest.max(SHORTEST).max(cost * 4);
-        if quiet && settled { Next::Written(running, rest) } else { Next::After(rest) }
-    }
-
-    fn running(&self) -> Vec<Arc<Job>> {
-        let table = lock(&self.table);
-        let running = table.live().filter(|entry| entry.job.kind == Kind::Job && entry.alive());
-        running.map(|entry| Arc::clone(&entry.job)).collect()
-    }
-
-    /// Stops a job whose log nothing else keeps short, on a thread of its own: the other logs grow meanwhile.
-    fn stop_chatty(self: &Arc<Self>, job: &Arc<Job>) {
-        if job.too_chatty.swap(true, SeqCst) {
-            return;
-        }
-        lock(&self.table).suspect(job.id);
-        let (jobs, id) = (Arc::clone(self), job.id);
-        let ask = Ask { grace: Some(job.spec.grace.min(LAST_GRACE)), ..Ask::default() };
-        let stop = move || jobs.stop(&[id], ask, &|| false);
-        if std::thread::Builder::new().name("stop".into()).spawn(stop).is_err() {
-            self.stop(&[id], ask, &|| false);
-        }
-    }
-}
-
-/// Sleeps until one of these logs is written to or there is a new job; where the kernel tells of no writes, and at least,
-/// for as long as after any look.
-fn wait_for_write(jobs: &[Arc<Job>], rest: Duration, woken: &OwnedFd) {
-    let logs = || jobs.iter().filter_map(|job| job.log.as_deref());
-    let size = || logs().filter_map(|log| log.symlink_metadata().ok()).map(|meta| meta.size()).sum::<u64>();
-    let before = size();
-    let watch = watch::create().filter(|watch| logs().all(|log| watch.next_write(log)));
-    // What was written before its file was watched is seen here.
-    if let Some(watch) = watch
-        && size() == before
-    {
-        fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(ASLEEP));
-    }
-    std::thread::sleep(rest);
-}
-
-struct Kept {
+pub(super) struct Kept {
     /// What may still come before the next look.
-    room: u64,
-    dropped: bool,
+    pub(super) room: u64,
+    pub(super) dropped: bool,
 }
 
 /// Drops the beginning of a log that is too long.
-fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
+pub(super) fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
     let within = |length: u64| Kept { room: limit.saturating_sub(length), dropped: false };
     let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(within(0)) };
     if meta.size() <= limit || FileId::of(&meta) != id {
@@ -217,7 +72,7 @@ fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
 }
 
 /// Whether nothing more can be written to this directory.
-fn is_full(dir: &Path) -> bool {
+pub(super) fn is_full(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|disk| {
         let free =
             if nix::unistd::geteuid().is_root() { disk.blocks_free() } else { disk.blocks_available() };

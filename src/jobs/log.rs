@@ -2,34 +2,16 @@
 //! rotation does. What can still be read is: through a descriptor that is held while the job lives, and afterwards if
 //! the log is no more where it was. What lies under its name since is read after it.
 
-use super::limit::FileId;
+use super::held::FileId;
+use super::job::Job;
 use super::output::{self, LogReader};
-use super::table::Job;
-use super::{Jobs, text};
-use crate::event::Event;
+use super::text;
 use crate::lock::lock;
 use crate::sys::{open, proc};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-
-/// What is kept of a log.
-#[derive(Default)]
-pub struct Held {
-    file: Mutex<Option<File>>,
-    /// The most that was ever seen in it.
-    longest: AtomicU64,
-    /// Its fate has been said.
-    said: AtomicBool,
-}
-
-impl Held {
-    pub fn new(file: Option<File>) -> Self {
-        Self { file: Mutex::new(file), ..Self::default() }
-    }
-}
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// What has become of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +30,6 @@ impl Fate {
             Self::Truncated => Some("was truncated".to_owned()),
             Self::Renamed(to) => Some(format!("was renamed to {}", to.display())),
             Self::Deleted => Some("was deleted".to_owned()),
-        }
-    }
-}
-
-impl Jobs {
-    /// Says once what has become of a job's log, if it is not what it was.
-    pub fn warn_of_log(&self, job: &Job) {
-        if let Some(fate) = job.log_fate().describe()
-            && !job.held.said.swap(true, SeqCst)
-        {
-            let path = job.log.as_deref().unwrap_or_else(|| Path::new("")).display();
-            self.bus.emit(Event::Warning(format!("the log of {}, {path}, {fate}", job.spec.name)));
         }
     }
 }
@@ -146,6 +116,15 @@ impl Job {
     pub(super) fn let_go_of_log(&self) {
         if !matches!(self.log_fate(), Fate::Renamed(_) | Fate::Deleted) {
             lock(&self.held.file).take();
+        }
+    }
+
+    /// Takes what a job with a terminal has printed and nobody has copied yet. For whoever has seen that it has ended,
+    /// before reading its log.
+    pub(super) fn complete_log(&self) {
+        // A log that is not a regular file may hold up whoever writes to it.
+        if let (Some(terminal), Some(_)) = (&self.terminal, self.file) {
+            terminal.copy();
         }
     }
 }

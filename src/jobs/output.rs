@@ -4,7 +4,7 @@
 //! it open for ever. When the command has ended, what is in the pipe then belongs to it; the rest is drained
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 
-use super::limit::FileId;
+use super::held::FileId;
 use super::{strand, text};
 use crate::event::{Bus, Event};
 use crate::lock::lock;
@@ -12,6 +12,8 @@ use crate::secret;
 use crate::sys::fd::{self, Read as ReadFd};
 use crate::sys::hole;
 use crate::sys::open;
+use crate::sys::page;
+use crate::sys::pty::READS;
 use crate::sys::vault;
 use nix::fcntl::OFlag;
 use std::collections::VecDeque;
@@ -211,7 +213,7 @@ impl Capture {
 
     /// Of a terminal there is one stream only.
     pub fn of_terminal(master: OwnedFd) -> Self {
-        Self { pipes: vec![(Stream::Stdout, master)], reads: super::terminal::READS }
+        Self { pipes: vec![(Stream::Stdout, master)], reads: READS }
     }
 
     /// Starts reading, and passes on to the event stream what `echo` says, as fast as that is written.
@@ -661,7 +663,7 @@ fn copy(
     };
     loop {
         // A large log on a slow disk takes longer than the guard waits for a host that does nothing.
-        super::table::ask_for_patience();
+        page::ask_for_patience();
         let piece = piece(file, from, PIECE)?;
         if piece.end <= from {
             break;

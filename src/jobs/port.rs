@@ -1,6 +1,7 @@
 //! TCP ports: free ones, and who listens.
 
-use super::user_name;
+use super::refused::why;
+use super::survivor::user_name;
 use crate::lock::lock;
 use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
@@ -113,7 +114,7 @@ pub fn loopback() -> Result<(), NoLoopback> {
         return Ok(());
     }
     match error.kind() {
-        ErrorKind::PermissionDenied => Err(NoLoopback::Forbidden(super::why(error))),
+        ErrorKind::PermissionDenied => Err(NoLoopback::Forbidden(why(error))),
         ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => Err(NoLoopback::Down),
         // No ports or descriptors are left, say: that is for others to tell.
         _ => Ok(()),

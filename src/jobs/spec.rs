@@ -11,6 +11,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The variable that marks every process of a run; its value is the name of the run directory.
+pub const MARK: &str = "BGJOBS_RUN";
+
 /// Identifies a job.
 pub type JobId = usize;
 

@@ -4,6 +4,25 @@
 use crate::sys::wait::ExitStatus;
 use std::time::Duration;
 
+/// How a stop was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// Instead of the job's own stop signal.
+    pub signal: Option<i32>,
+    /// Instead of the job's own grace period.
+    pub grace: Option<Duration>,
+    /// A command in the foreground is interrupted: at first its own first process alone gets the signal (INT when none
+    /// is given), or its group when that is a shell.
+    pub gently: bool,
+}
+
+impl Ask {
+    /// Interrupts a command, as Ctrl-C would, or with this signal.
+    pub fn interrupt(signal: i32) -> Self {
+        Self { signal: Some(signal), gently: true, ..Self::default() }
+    }
+}
+
 /// How long after SIGKILL what it cannot reach is given up and named.
 pub const AFTER_KILL: Duration = Duration::from_secs(2);
 /// How many times as long what SIGKILL has reached may take to be gone. It needs a processor to die, which on an

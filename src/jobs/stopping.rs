@@ -1,14 +1,16 @@
 //! Stopping: jobs, all at the same time, each with its grace; and the final sweep, which leaves nothing.
 
+use super::all::Jobs;
 use super::control::Halt;
+use super::job::{Job, JobId, Kind, State, describe};
 use super::shared;
 use super::spec::KillMode;
-use super::stop::{self, Action, FollowUp, Partly, Stage, Then};
+use super::stop::{self, Action, Ask, FollowUp, Partly, Stage, Then};
+use super::survivor::{Survivor, survivors};
 use super::table::{self, Entry, Order, Phase, StopCommand, Table, To};
-use super::{Ask, Job, JobId, Jobs, Kind, State, Survivor, describe, survivors};
 use crate::event::{Event, Killed, Waiting};
 use crate::lock::lock;
-use crate::sys::{clock, proc, signal, testing};
+use crate::sys::{clock, page, proc, signal, testing};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,7 +92,7 @@ impl Jobs {
     fn stop_until(&self, ids: &[JobId], ask: Ask, until: Option<Duration>, abandon: &dyn Fn() -> bool) {
         let mut waiting: Vec<JobId> = ids.to_vec();
         while !waiting.is_empty() && !abandon() {
-            table::ask_for_patience();
+            page::ask_for_patience();
             let seen = self.control.bell.rings();
             let now = clock::now();
             let in_order = until.filter(|_| !self.control.killing() && !self.control.guard_gone());
@@ -338,7 +340,7 @@ pub fn sweep(bound: Duration, mut round: impl FnMut() -> bool) -> Vec<Survivor> 
                 return left;
             }
         }
-        table::ask_for_patience();
+        page::ask_for_patience();
         stop::pause_in_sweep(waited);
     }
     Vec::new()

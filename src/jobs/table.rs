@@ -4,38 +4,22 @@
 //! lock. A job's leader stays a zombie until its group has no other living member, which keeps the
 //! number of its group from being used again.
 
-use super::cgroup::Limited;
 use super::fail::{Death, FailLine};
-use super::leak;
-use super::limit::FileId;
-use super::log::Held;
+use super::job::{Job, JobId, Kind, State, View};
 use super::order::{self, History};
-use super::spec::{Expect, KillMode, Spec};
+use super::spec::{Expect, KillMode, MARK};
 use super::stop::{self, Partly, Stage};
-use super::terminal::Terminal;
+use super::survivor::beyond_reach;
 use crate::sys::proc::{self, Stat, Usage};
 use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, pidfd, signal};
 use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
 use nix::unistd::{Pid, getpgid, getsid};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
-
-pub use super::spec::JobId;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Started by `spawn`: lives until it is stopped.
-    Job,
-    /// Started by `run`: expected to end by itself.
-    Command,
-    /// Run instead of a job's stop signal: may start while the run is being stopped, and ends with that job.
-    StopCommand,
-}
 
 /// The command that is run instead of a job's stop signal.
 pub(super) enum StopCommand {
@@ -44,55 +28,12 @@ pub(super) enum StopCommand {
     Started(Arc<Job>),
 }
 
-/// What about a job never changes.
-pub struct Job {
-    pub id: JobId,
-    pub kind: Kind,
-    pub spec: Spec,
-    /// Its log file; none for a command.
-    pub log: Option<PathBuf>,
-    /// Which file that was when it was opened; none when it is not a regular one.
-    pub file: Option<FileId>,
-    /// What is kept of it, should it go.
-    pub(super) held: Held,
-    /// Its log passed its limit and could not be kept short: it is stopped, which is a death.
-    pub too_chatty: AtomicBool,
-    /// The writing end of its stdin, when that is a pipe or a terminal.
-    pub stdin: Mutex<Option<OwnedFd>>,
-    /// What its log comes through, when it has a terminal.
-    pub terminal: Option<Arc<Terminal>>,
-    /// Its own cgroup, when it has limits.
-    pub limited: Option<Limited>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leader {
     Running,
     /// Ended, not reaped: its number is pinned.
     Zombie(ExitStatus),
     Reaped(ExitStatus),
-}
-
-/// Whether a job runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Running,
-    /// Its leader exited with 0 and left living processes.
-    Daemonised,
-    Ended(ExitStatus),
-}
-
-/// A job at one moment.
-#[derive(Clone, Debug)]
-pub struct View {
-    pub pid: i32,
-    pub state: State,
-    /// The end of the leader alone, whatever it left running.
-    pub leader: Option<ExitStatus>,
-    pub started: Duration,
-    pub ended: Option<Duration>,
-    /// It ended in another way than was expected of it, and nobody asked for that.
-    pub died: bool,
 }
 
 pub(super) struct Entry {
@@ -820,7 +761,7 @@ impl Table {
             files.filter_map(|file| newest(self.by_log.get(&file))).max()
         };
         let by_environment = || {
-            let [run, name] = proc::variables(stat.pid, [leak::MARK, "BGJOBS_JOB"]);
+            let [run, name] = proc::variables(stat.pid, [MARK, "BGJOBS_JOB"]);
             let name = name.filter(|_| run.as_ref() == Some(&self.run))?;
             newest(self.by_name.get(&name))
         };
@@ -1086,17 +1027,6 @@ impl Table {
     }
 }
 
-/// SIGKILL does not get through to it: another user's, or in uninterruptible sleep. On its way out it may sleep so, too,
-/// for locks of the kernel's whose holder gets no processor.
-pub fn beyond_reach(stat: &Stat) -> bool {
-    stat.state == 'D' && !stat.exiting || is_forbidden(stat.pid)
-}
-
-/// Another user's: we may not signal it.
-pub fn is_forbidden(pid: i32) -> bool {
-    signal::kill(pid, 0) == Err(nix::errno::Errno::EPERM)
-}
-
 /// So many, or as many as have just been killed: while there is still somebody to kill, that comes first.
 pub const REAPED_AT_ONCE: usize = 2048;
 
@@ -1113,15 +1043,6 @@ pub fn kill_children(me: i32) -> usize {
         let _ = signal::kill(*pid, SIGKILL);
     }
     children.len()
-}
-
-/// Tells the guard that this host is not hung: what it kills needs a processor to die, and so does the host to kill it;
-/// what it has to look at or to write can be much.
-pub fn ask_for_patience() {
-    const A_WHILE: Duration = Duration::from_secs(3);
-    if let Some(page) = page::get() {
-        page.patience_ns.store(u64::try_from((clock::now() + A_WHILE).as_nanos()).unwrap_or(0), SeqCst);
-    }
 }
 
 /// Sends a signal to one process of the tree below `me`.

@@ -438,6 +438,15 @@ fn boot() -> [u64; 2] {
     [half(0..16), half(16..32)]
 }
 
+/// Tells the guard that this host is not hung: what it kills needs a processor to die, and so does the host to kill it;
+/// what it has to look at or to write can be much.
+pub fn ask_for_patience() {
+    const A_WHILE: Duration = Duration::from_secs(3);
+    if let Some(page) = get() {
+        page.patience_ns.store(u64::try_from((clock::now() + A_WHILE).as_nanos()).unwrap_or(0), SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

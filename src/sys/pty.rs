@@ -8,6 +8,9 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 /// End of file, as it is typed (VEOF, Ctrl-D).
 pub const END_OF_FILE: u8 = 4;
 
+/// How many reads take all that can be in a terminal: the kernel holds some 64 KiB, and hands out at most 4 KiB.
+pub const READS: usize = 32;
+
 pub struct Pair {
     /// Our side, non-blocking.
     pub master: OwnedFd,

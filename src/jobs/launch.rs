@@ -1,0 +1,321 @@
+//! Starting jobs and commands: their descriptors, their cgroup, their fork.
+
+use super::all::{Jobs, Request};
+use super::cgroup::{Cgroup, Limited, Limits, Refused};
+use super::held::{FileId, Held};
+use super::job::{Job, JobId, Kind};
+use super::output::{self, Capture};
+use super::refused::why;
+use super::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
+use super::table;
+use super::terminal::{COLUMNS, ROWS, Terminal, start_thread, type_in};
+use crate::lock::lock;
+use crate::sys::fork::{self, Exec, Join, Step};
+use crate::sys::{fd, open, proc, pty};
+use nix::fcntl::OFlag;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata, Permissions};
+use std::io::{Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+
+/// The descriptors of a process that is to be started, and what we keep of them.
+struct Ends {
+    child: Descriptors,
+    stdin: Option<OwnedFd>,
+    log: Option<PathBuf>,
+    file: Option<FileId>,
+    held: Option<File>,
+    capture: Option<Capture>,
+    terminal: Option<Arc<Terminal>>,
+}
+
+/// Where a process's output goes.
+struct Opened {
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    log: Option<PathBuf>,
+    /// Which file the log is; none when it is not a regular one.
+    file: Option<FileId>,
+    /// The same, for reading.
+    held: Option<File>,
+    capture: Option<Capture>,
+}
+
+impl Jobs {
+    /// Starts a job, or a command whose output is captured.
+    ///
+    /// # Errors
+    /// When it can not be executed; nothing runs then.
+    pub fn spawn(&self, spec: Spec, kind: Kind) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
+        let id = self.next_id.fetch_add(1, SeqCst);
+        self.launch(id, spec, kind, false)
+    }
+
+    /// Starts an ended job again: same handle, name, port and log.
+    ///
+    /// # Errors
+    /// As [`Jobs::spawn`].
+    pub fn respawn(&self, job: &Job) -> Result<(), SpawnError> {
+        self.launch(job.id, job.spec.clone(), job.kind, true).map(drop)
+    }
+
+    pub(super) fn launch(
+        &self,
+        id: JobId,
+        mut spec: Spec,
+        kind: Kind,
+        again: bool,
+    ) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
+        self.first.get_or_init(proc::births);
+        spec.env.insert(spec::MARK.into(), self.run.clone().into());
+        spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
+        let account = spec.user.as_deref().map(spec::account).transpose()?;
+        if let Some(account) = &account {
+            let home = account.home.clone().into_os_string();
+            for (name, value) in [
+                ("USER", account.name.clone().into()),
+                ("LOGNAME", account.name.clone().into()),
+                ("HOME", home),
+            ] {
+                // What the script has set on purpose stays.
+                if spec.env.get(OsStr::new(name)) == std::env::var_os(name).as_ref() {
+                    spec.env.insert(name.into(), value);
+                }
+            }
+        }
+        // Before its log is truncated: that may be a file of the user's.
+        spec.check()?;
+        let limited = self.limited(spec.limits)?;
+        let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
+        let Ends { child, stdin, log, file, held, capture, terminal } = if spec.pty {
+            self.open_terminal(&spec, owner, again)?
+        } else {
+            let (stdin, writer) = open_stdin(&spec.stdin, owner, &self.run_dir)?;
+            let Opened { stdout, stderr, log, file, held, capture } =
+                self.open_output(&spec.output, owner, again)?;
+            let child = Descriptors { stdin, stdout, stderr };
+            Ends { child, stdin: writer, log, file, held, capture, terminal: None }
+        };
+        let log_from = log.as_deref().filter(|_| again).map_or(0, output::size);
+        let exec = spec.prepare(child, account, self.join(limited.as_ref()));
+        let (stdin, too_chatty) = (Mutex::new(stdin), AtomicBool::new(false));
+        let job = Arc::new(Job {
+            id,
+            kind,
+            spec,
+            log,
+            file,
+            held: Held::new(held),
+            too_chatty,
+            stdin,
+            terminal,
+            limited,
+        });
+        exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
+            // The empty log of what never ran would only mislead; a file of the user's stays.
+            if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
+            {
+                let _ = std::fs::remove_file(log);
+            }
+        })?;
+        if kind == Kind::Job {
+            self.watch_for_failure(&job, log_from);
+            self.logs.get().inspect(|thread| thread.wake());
+        }
+        Ok((job, capture))
+    }
+
+    /// A cgroup of its own for a job that has limits.
+    fn limited(&self, limits: Limits) -> Result<Option<Limited>, SpawnError> {
+        if limits == Limits::default() {
+            return Ok(None);
+        }
+        let limited = match &self.cgroup {
+            Ok(cgroup) => cgroup.limited(limits),
+            Err(reason) => Err(Refused {
+                reason: format!("there is no cgroup for this run: {reason}"),
+                delegation: true,
+            }),
+        };
+        limited.map(Some).map_err(SpawnError::Limit)
+    }
+
+    fn join(&self, limited: Option<&Limited>) -> Option<Join> {
+        let all = || self.cgroup.as_ref().ok().map(Cgroup::join);
+        limited.map(Limited::join).or_else(all)
+    }
+
+    /// Has the spawner fork it; its pid once the exec has succeeded.
+    fn fork(&self, exec: Exec, job: &Arc<Job>) -> Result<i32, SpawnError> {
+        let (reply, answer) = mpsc::channel();
+        let request = Request { exec, job: Arc::clone(job), reply };
+        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
+        answer.recv().map_err(|_| SpawnError::Stopping)?
+    }
+
+    fn open_output(
+        &self,
+        output: &Output,
+        owner: Option<(u32, u32)>,
+        again: bool,
+    ) -> Result<Opened, SpawnError> {
+        let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: why(e) };
+        match output {
+            Output::Log(path) => {
+                let strangers = |what: &str| {
+                    let reason = what.to_owned();
+                    SpawnError::Log { path: path.clone(), reason }
+                };
+                let log_error = |e: std::io::Error| match e.raw_os_error() {
+                    Some(nix::libc::ELOOP) => strangers(
+                        "a symbolic link on the way belongs to another user, who could point it anywhere",
+                    ),
+                    Some(nix::libc::EMLINK) => {
+                        strangers("it has a second name (a hard link), and may be another file of yours")
+                    }
+                    // Nothing is wrong with this path.
+                    Some(nix::libc::EMFILE | nix::libc::ENFILE | nix::libc::ENOMEM) => {
+                        SpawnError::Os { what: "a log", reason: why(e) }
+                    }
+                    _ => SpawnError::Log { path: path.clone(), reason: why(e) },
+                };
+                // Non-blocking only for the opening: a FIFO without a reader would hold it up for ever.
+                let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
+                let file = open::with(path, flags, 0o600).map_err(log_error)?;
+                let regular = file.metadata().ok().filter(Metadata::is_file);
+                if regular.is_some() && !again {
+                    file.set_len(0).map_err(log_error)?;
+                }
+                let ours = path.starts_with(&self.run_dir);
+                if ours && regular.is_some() {
+                    // Whatever the umask is: it is to be read by its name.
+                    file.set_permissions(Permissions::from_mode(0o600)).map_err(log_error)?;
+                }
+                let owner = owner.filter(|_| ours);
+                let held = regular.as_ref().and_then(|_| open::again(&file).ok());
+                let stdout = OwnedFd::from(file);
+                fd::set_blocking(&stdout).map_err(os("a descriptor"))?;
+                if let Some((uid, gid)) = owner {
+                    fd::give(&stdout, uid, gid);
+                }
+                let stderr = fd::duplicate(&stdout).map_err(os("a descriptor"))?;
+                // Not where its name leads by now.
+                let place = proc::open_path(&stdout).unwrap_or_else(|| table::canonical(path));
+                let (log, file) = (Some(place), regular.as_ref().map(FileId::of));
+                if let (Some(log), Some(file), false) = (&log, file, ours || again) {
+                    output::note(log, file);
+                }
+                Ok(Opened { stdout, stderr, log, file, held, capture: None })
+            }
+            Output::Captured => {
+                let (out_read, out_write) = fd::pipe().map_err(os("a pipe"))?;
+                let (err_read, err_write) = fd::pipe().map_err(os("a pipe"))?;
+                if let Some((uid, gid)) = owner {
+                    fd::give(&out_write, uid, gid);
+                    fd::give(&err_write, uid, gid);
+                }
+                let capture = Capture::new(out_read, err_read).map_err(os("a pipe"))?;
+                let (stdout, stderr) = (out_write, err_write);
+                Ok(Opened { stdout, stderr, log: None, file: None, held: None, capture: Some(capture) })
+            }
+        }
+    }
+
+    /// A terminal for what is to be started.
+    fn open_terminal(&self, spec: &Spec, owner: Option<(u32, u32)>, again: bool) -> Result<Ends, SpawnError> {
+        let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: why(e) };
+        let terminal = os("a terminal");
+        let pty::Pair { master, slave } = pty::open(ROWS, COLUMNS).map_err(terminal)?;
+        if let Some((uid, gid)) = owner {
+            fd::give(&slave, uid, gid);
+        }
+        let ours = || fd::duplicate(&master).map_err(terminal);
+        let theirs = || fd::duplicate(&slave).map_err(terminal);
+        let child = Descriptors { stdin: theirs()?, stdout: theirs()?, stderr: theirs()? };
+        let mut ends =
+            Ends { child, stdin: None, log: None, file: None, held: None, capture: None, terminal: None };
+        if let Output::Captured = spec.output {
+            ends.capture = Some(Capture::of_terminal(ours()?));
+        } else {
+            let opened = self.open_output(&spec.output, owner, again)?;
+            (ends.log, ends.file, ends.held) = (opened.log, opened.file, opened.held);
+            let terminal = Arc::new(Terminal { master: ours()?, log: Mutex::new(opened.stdout) });
+            ends.terminal = Some(Arc::clone(&terminal));
+            // Until the last process has let go of it; our own `slave` keeps it open up to the fork.
+            start_thread("terminal", move || {
+                let mut open = true;
+                while open {
+                    fd::wait_readable(&[terminal.master.as_fd()], None);
+                    open = terminal.copy();
+                }
+            })?;
+        }
+        if let Stdin::Text(text) = &spec.stdin {
+            let (keyboard, control) = (ours()?, Arc::clone(&self.control));
+            let text = text.clone();
+            start_thread("typist", move || type_in(&keyboard, &text, &control))?;
+        }
+        ends.stdin = Some(master);
+        Ok(ends)
+    }
+}
+
+fn open_stdin(
+    stdin: &Stdin,
+    owner: Option<(u32, u32)>,
+    dir: &Path,
+) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
+    let os = |what, reason: String| SpawnError::Os { what, reason };
+    match stdin {
+        Stdin::Null => {
+            let file = File::open("/dev/null").map_err(|e| os("/dev/null", why(e)))?;
+            Ok((file.into(), None))
+        }
+        Stdin::Pipe => {
+            let (read, write) = fd::pipe().map_err(|e| os("a pipe", why(e)))?;
+            Ok((read, Some(write)))
+        }
+        // A nameless file: a pipe would need a thread of ours to fill it.
+        Stdin::Text(text) => {
+            let mut file = tempfile::tempfile_in(dir).map_err(|e| os("a temporary file", why(e)))?;
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.rewind())
+                // Whatever the umask is: it can be opened again as /dev/stdin.
+                .and_then(|()| file.set_permissions(Permissions::from_mode(0o600)))
+                .map_err(|e| os("a temporary file", why(e)))?;
+            let file = OwnedFd::from(file);
+            if let Some((uid, gid)) = owner {
+                fd::give(&file, uid, gid);
+            }
+            Ok((file, None))
+        }
+    }
+}
+
+/// What the failed step of a fork means for the one who asked for it.
+pub(super) fn explain(failure: fork::Failure, spec: &Spec) -> SpawnError {
+    use nix::errno::Errno;
+    let reason = why(failure.errno);
+    let program = spec.command.first_word().map_or_else(|| "/bin/sh".to_owned(), str::to_owned);
+    match failure.step {
+        Step::Cwd => SpawnError::Cwd { cwd: spec.cwd.clone(), reason },
+        Step::User => {
+            // EINVAL: the user namespace that we are in has no such id.
+            let denied = matches!(failure.errno, Errno::EPERM | Errno::EINVAL);
+            SpawnError::User { user: spec.user.clone().unwrap_or_default(), reason, denied }
+        }
+        Step::Exec if failure.errno == Errno::ENOENT => SpawnError::NotFound { program, path: None },
+        Step::Exec => SpawnError::NotExecutable { program, reason },
+        Step::Cgroup => {
+            let reason = format!("it cannot join a cgroup: {reason}");
+            SpawnError::Limit(Refused { reason, delegation: false })
+        }
+        Step::Terminal => SpawnError::Os { what: "a controlling terminal", reason },
+        Step::Fork => SpawnError::Os { what: "a process", reason },
+        Step::Setup => SpawnError::Os { what: "a process group", reason },
+    }
+}

@@ -1,0 +1,110 @@
+//! The threads that live as long as the process: the spawner, the reaper, and the one that keeps the logs short.
+
+use super::all::{Jobs, Request};
+use super::cgroup::Cgroup;
+use super::control::Control;
+use super::files::Files;
+use super::job::Kind;
+use super::launch::explain;
+use super::limit;
+use super::spec::SpawnError;
+use super::table::{self, Table};
+use super::watched::Watched;
+use crate::event::{Bus, Event};
+use crate::lock::lock;
+use crate::sys::{clock, fd, fork, sched, signal, testing};
+use nix::sys::signal::Signal;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::time::Duration;
+
+/// How long the reaper rests after a look that took long.
+const LONGEST_BREATH: Duration = Duration::from_millis(5);
+
+impl Jobs {
+    /// Starts the three threads. The caller has blocked SIGCHLD, so that all threads have it blocked.
+    pub fn start(
+        control: Arc<Control>,
+        bus: Arc<Bus>,
+        run_dir: PathBuf,
+        run: String,
+        cgroup: Result<Cgroup, String>,
+    ) -> anyhow::Result<Arc<Self>> {
+        let (sender, requests) = mpsc::channel();
+        let run_dir = table::canonical(&run_dir);
+        let jobs = Arc::new(Self {
+            table: Mutex::new(Table::new(run.clone())),
+            control,
+            bus,
+            run_dir,
+            run,
+            cgroup,
+            next_id: AtomicUsize::new(1),
+            files: Files::default(),
+            pumps: Mutex::default(),
+            watched: Watched::default(),
+            ports: Mutex::default(),
+            reserve: Mutex::new(fd::reserve()),
+            spawner: Mutex::new(sender),
+            first: OnceLock::new(),
+            logs: OnceLock::new(),
+            looking: AtomicBool::new(false),
+        });
+        let children = signal::descriptor(&[Signal::SIGCHLD])?;
+        let spawner = Arc::clone(&jobs);
+        std::thread::Builder::new().name("spawner".into()).spawn(move || spawner.serve(&requests))?;
+        let reaper = Arc::clone(&jobs);
+        std::thread::Builder::new().name("reaper".into()).spawn(move || reaper.reap(&children))?;
+        let logs = Arc::clone(&jobs);
+        let (waker, woken) = limit::Waker::new()?;
+        std::thread::Builder::new().name("logs".into()).spawn(move || logs.keep_logs_short(&woken))?;
+        let _ = jobs.logs.set(waker);
+        Ok(jobs)
+    }
+
+    /// The spawner's loop. The lock is held from the fork until the child is in the table, so that a stop
+    /// sees either no child or one that it knows.
+    fn serve(&self, requests: &mpsc::Receiver<Request>) {
+        sched::usual();
+        while let Ok(Request { exec, job, reply }) = requests.recv() {
+            let mut table = lock(&self.table);
+            testing::may_panic();
+            let result = if table.phase.allows(job.kind) {
+                fork::fork_exec(&exec).map_err(|failure| explain(failure, &job.spec))
+            } else {
+                Err(SpawnError::Stopping)
+            };
+            if let Ok(pid) = result {
+                let other = exec.credentials.as_ref().map(|user| user.uid);
+                let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+                if job.kind == Kind::Job {
+                    let (name, command) = (job.spec.name.clone(), job.spec.command.display());
+                    self.bus.emit(Event::JobStarted { job: name, command, pid });
+                }
+                table.insert(job, pid, uid, clock::now());
+            }
+            drop(table);
+            let _ = reply.send(result);
+        }
+    }
+
+    /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.
+    ///
+    /// It looks at most half of the time. A chain of processes that fork and exit as fast as they can would
+    /// else keep it looking without end, and whoever reads /proc holds up whoever exits.
+    fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
+        loop {
+            fd::wait_readable(&[children.as_fd()], None);
+            // In this order, so that an end is to be seen at any time, by the signal or by this.
+            self.looking.store(true, SeqCst);
+            while matches!(children.read_signal(), Ok(Some(_))) {}
+            let start = clock::now();
+            testing::may_hang("reaper");
+            self.look();
+            self.looking.store(false, SeqCst);
+            std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
+        }
+    }
+}

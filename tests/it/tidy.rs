@@ -209,6 +209,43 @@ fn no_two_files_import_each_other() {
     assert!(circles.is_empty(), "files that import each other: {circles:#?}");
 }
 
+/// The rooms of the script functions, from the base to the top. Those of one line do not know each other.
+const HOST: &[&[&str]] = &[
+    &["value"],
+    &["source"],
+    &["explain"],
+    &["check", "run"],
+    &["functions"],
+    &["engine"],
+    &["reference"],
+    &["pages"],
+    &["script"],
+];
+
+/// Also where an import closes no circle: whoever words an error does not wait for a job.
+#[test]
+fn the_rooms_of_the_script_functions_import_downward_only() {
+    // The room of a module, and how far up it stands; none outside of them, and of the map.
+    let place = |module: &str| {
+        let room = module.strip_prefix("host::")?.split("::").next()?.to_owned();
+        let level = HOST.iter().position(|rooms| rooms.contains(&room.as_str()));
+        Some((level.unwrap_or_else(|| panic!("`{room}` is not in the list of rooms")), room))
+    };
+    let imports = imports();
+    let mut wrong = Vec::new();
+    for (module, others) in &imports {
+        let Some((level, room)) = place(module) else { continue };
+        for other in others {
+            // The map only re-exports: a room that wants something of another names that.
+            let up = other == "host" || place(other).is_some_and(|(to, name)| name != room && to >= level);
+            if up {
+                wrong.push(format!("{module} imports {other}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_map_of_each_folder_names_exactly_its_files() {
     let mut wrong = Vec::new();

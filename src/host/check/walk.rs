@@ -12,7 +12,7 @@ use crate::host::explain::signature::{self, CallAdvice, Names};
 use crate::host::explain::{failure, hints, method};
 use crate::host::source::functions::{self, Function, Functions};
 use crate::host::source::{import, text};
-use crate::host::value::{self, kinds, parameter};
+use crate::host::value::{self, address, kinds, parameter};
 use crate::words::nearest;
 use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +136,8 @@ struct Project {
     assigned: BTreeSet<String>,
     /// Code is made at run time: functions may exist that are written nowhere.
     dynamic: bool,
+    /// Files of variables are read, of which nothing is known here.
+    loads_env: bool,
 }
 
 impl Project {
@@ -232,6 +234,7 @@ impl Project {
         let mut methods = BTreeMap::new();
         let mut assigned = BTreeSet::new();
         let mut dynamic = self.dynamic;
+        let mut loads_env = false;
         for file in self.files.values() {
             let mut own = BTreeMap::new();
             file.ast.walk(&mut |path: &[ASTNode]| {
@@ -268,6 +271,7 @@ impl Project {
                     }
                     Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
                         dynamic |= call.name == "eval";
+                        loads_env |= call.name == "load_env";
                     }
                     _ => {}
                 }
@@ -281,6 +285,7 @@ impl Project {
         self.methods = methods;
         self.assigned = assigned;
         self.dynamic = dynamic;
+        self.loads_env = loads_env;
     }
 }
 
@@ -841,7 +846,55 @@ impl<'a> Walk<'a> {
         if name == "param" && receiver == 0 {
             self.kind_of_param(call);
         }
+        if name == "start"
+            && let [Expr::Array(services, _)] = &*call.args
+        {
+            self.addresses(services);
+        }
         self.described(name, call, receiver);
+    }
+
+    /// The addresses of services that a list of them names, where all are written out.
+    fn addresses(&mut self, services: &[Expr]) {
+        let names: Option<Vec<String>> =
+            services.iter().map(|one| Some(text_of(one, "name")?.to_owned())).collect();
+        let Some(names) = names else { return };
+        for service in services {
+            let Expr::Map(map, _) = service else { continue };
+            let Some(needs) = written_needs(map) else { continue };
+            let Some(own) = text_of(service, "name") else { continue };
+            let mut own_env = Vec::new();
+            if let Some(Expr::Map(env, _)) = value_of(map, "env") {
+                own_env.extend(env.0.iter().map(|(key, _)| key.name.as_str()));
+            }
+            let scope = address::Scope { service: own, needs: &needs, services: &names };
+            let mut found = Vec::new();
+            for (key, value) in map.0.iter().filter(|(key, _)| !matches!(key.name.as_str(), "name" | "needs"))
+            {
+                let key = key.name.as_str();
+                let what = if key == "cmd" { "`cmd`".to_owned() } else { format!("option `{key}`") };
+                written_texts(
+                    value,
+                    &what,
+                    matches!(key, "cmd" | "stop_cmd"),
+                    &mut |what, text, at, is_shell| {
+                        let is_set = |name: &str| {
+                            is_shell
+                                && (own_env.contains(&name)
+                                    || self.project.loads_env
+                                    || address::is_set_in(name, text)
+                                    || self.is_of_the_shell(name, text))
+                        };
+                        let what = format!("start: service `{own}`: {what}");
+                        found.extend(scope.judge(&what, text, is_shell, &is_set).map(|error| (at, error)));
+                    },
+                );
+            }
+            for (at, error) in found {
+                let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
+                self.report(at, advice);
+            }
+        }
     }
 
     /// The arguments of a described function, as far as they are written out: the form that is meant, then its options.
@@ -1038,6 +1091,54 @@ fn may_be(kind: Type, value: &Expr, what: &str) -> bool {
 fn needs_value(name: &str, count: usize, index: usize) -> bool {
     let mut forms = signature::known().get(name).iter().filter(|form| form.params.len() == count).peekable();
     forms.peek().is_some() && forms.all(|form| !matches!(form.params[index].kind.as_str(), "any" | "()"))
+}
+
+fn value_of<'a>(map: &'a MapExpr, key: &str) -> Option<&'a Expr> {
+    map.0.iter().find(|(own, _)| own.name == key).map(|(_, value)| value)
+}
+
+/// The text at a key of a map that is written out.
+fn text_of<'a>(map: &'a Expr, key: &str) -> Option<&'a str> {
+    let Expr::Map(map, _) = map else { return None };
+    literal_text(value_of(map, key)?)
+}
+
+/// What a service needs, if all of it is written out.
+fn written_needs(map: &MapExpr) -> Option<Vec<String>> {
+    match value_of(map, "needs") {
+        None => Some(Vec::new()),
+        Some(Expr::StringConstant(need, _)) => Some(vec![need.to_string()]),
+        Some(Expr::Array(needs, _)) => {
+            needs.iter().map(|need| literal_text(need).map(str::to_owned)).collect()
+        }
+        Some(_) => None,
+    }
+}
+
+/// The texts of a value of a service, each with who reads it.
+fn written_texts(
+    value: &Expr,
+    what: &str,
+    is_command: bool,
+    each: &mut dyn FnMut(&str, &str, Position, bool),
+) {
+    match value {
+        Expr::StringConstant(text, position) => each(what, text, *position, is_command),
+        Expr::Map(map, _) => {
+            for (key, value) in &map.0 {
+                let is_command = key.name == "cmd" && what.ends_with("`ready`");
+                written_texts(value, &format!("{what}: `{}`", key.name), is_command, each);
+            }
+        }
+        Expr::Array(items, _) => {
+            let words: Vec<_> = items.iter().map(literal_text).collect();
+            let shell = is_command.then(|| address::shell_word(&words)).flatten();
+            for (at, item) in items.iter().enumerate() {
+                written_texts(item, what, shell == Some(at), each);
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The text of a string that is written out.

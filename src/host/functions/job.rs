@@ -61,14 +61,22 @@ function! {
 function! {
     /// Starts a list of services, in parallel and in the order of their `needs`, waits until each is ready,
     /// and returns a map of the jobs by name. Each is a map with `name`, `cmd`, `needs` (an array of names)
-    /// and the options of `spawn`. A service gets `<NAME>_PORT` and `<NAME>_URL` of those that it needs.
+    /// and the options of `spawn`. `needs` may also name a job that runs already, such as `redis` after `redis::start()`
+    /// of `std/redis`.
+    ///
+    /// A service finds `<NAME>_URL`, `<NAME>_PORT` and `<NAME>_HOST` of those that it needs in its environment. In its
+    /// options (`env`, `cwd`, `ready` …) and in the words of a command that is an array, `$API_URL` and `${API_URL}` are
+    /// replaced; in a command that is a string, the shell does that. No other names are touched: `$HOME` stays, and
+    /// `$$API_URL` is the text `$API_URL`. One that is of no service which it needs is an error before anything starts.
+    /// The URL begins with `http`, but for servers that are known by their program to speak otherwise, such as
+    /// `redis://127.0.0.1:6379` of redis-server; a password is not in it.
     ///
     /// ```rhai
     /// let s = start([
-    ///     #{name: "db", cmd: "echo up; sleep 60", ready: #{log: "up"}},
-    ///     #{name: "api", cmd: "echo up; sleep 60", ready: #{log: "up"}, needs: ["db"]},
+    ///     #{name: "db", cmd: "python3 -m http.server $PORT", port: "free", ready: "/"},
+    ///     #{name: "api", cmd: "echo $DB; exec sleep 60", env: #{DB: "$DB_URL/x"}, ready: #{log: "/x"}, needs: ["db"]},
     /// ]);
-    /// assert(s.api.running);
+    /// assert_eq(s.api.output.trim(), s.db.url + "/x");
     /// ```
     START_SERVICES = "start" -> Map, throws timeout job_died port_taken command_failed {
         (services: Services);

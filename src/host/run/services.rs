@@ -1,4 +1,7 @@
-//! `start([…])`: a list of services, in parallel and in the order of their needs.
+//! `start([…])`: a list of services, in parallel and in the order of their needs. What they need may also run already.
+//!
+//! What is said of a service may name the addresses of what it needs (`$API_URL`). All names are judged before anything
+//! starts; the values are put in when the service starts, as they are not known earlier.
 
 use super::caught;
 use super::options::{self, JobOptions};
@@ -6,24 +9,32 @@ use super::runtime::rt;
 use super::start::launch_with;
 use super::waiting;
 use crate::api::Type;
+use crate::host::run::job::{port_of, view};
+use crate::host::run::ready::readiness;
 use crate::host::run::ready::starting::Starting;
+use crate::host::source::import;
+use crate::host::value::address::{self, Scope};
 use crate::host::value::describe::options;
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::kinds::{OneOrMore, Typed, Word};
 use crate::host::value::{self, Opts};
+use crate::jobs::State;
 use crate::jobs::spec::Command;
 use crate::probe::{Attempt, Look, Wait};
 use crate::words;
 use rhai::{Array, Dynamic, EvalAltResult, Map, NativeCallContext};
+use std::collections::BTreeMap;
 
 options! {
     /// What a service can be told.
     pub struct ServiceOptions: JobOptions as job {
         /// What it runs: a string for the shell, or an array.
         cmd: Option<Command>, also command exec run args;
-        /// The names of the services that must be ready before it starts.
+        /// The names of the services that must be ready before it starts: of this list, or jobs that run already. Their
+        /// addresses `$<NAME>_URL`, `$<NAME>_PORT` and `$<NAME>_HOST` are in its environment, and in the texts of its
+        /// options and the words of its command.
         needs: Option<OneOrMore<Word>>, also depends_on depends requires after;
     }
 }
@@ -37,10 +48,14 @@ impl Typed for Services {
 
 struct Service {
     name: String,
-    command: Command,
     needs: Vec<String>,
+    /// As it was written, with the names of addresses in it.
+    map: Map,
+    command: Command,
     options: JobOptions,
     starting: Option<Starting>,
+    /// It runs already, and is there because others need it.
+    is_given: bool,
     /// What the modules that read files of services propose when it ends by itself with 0.
     task_hint: Option<String>,
 }
@@ -48,6 +63,11 @@ struct Service {
 impl Service {
     fn ready(&self) -> bool {
         self.starting.as_ref().is_some_and(|starting| starting.ready)
+    }
+
+    /// It will have none: a task that is given no port.
+    fn has_no_address(&self) -> bool {
+        !self.is_given && self.options.port.is_none() && self.options.is_task()
     }
 }
 
@@ -57,7 +77,9 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     rt.checkpoint()?;
     let mut services =
         list.iter().enumerate().map(|(i, value)| read(i, value)).collect::<Fallible<Vec<_>>>()?;
+    services.extend(running(&services)?);
     check_needs(&services)?;
+    check_addresses(&services)?;
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None; // Each service has its own deadline.
     wait.eager = true;
@@ -72,6 +94,9 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
         error
     })?;
     let job = |service: Service| {
+        if service.is_given {
+            return None;
+        }
         let starting = service.starting?;
         Some((service.name.into(), Dynamic::from(starting.job.clone())))
     };
@@ -102,22 +127,161 @@ fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
     };
     // Not for scripts: the modules that read files of services set it.
     let task_hint = map.remove("task_hint").and_then(|hint| hint.into_string().ok());
-    let map = Dynamic::from_map(map);
+    let given = Dynamic::from_map(map.clone());
     let missing = |key: &str| ScriptError::usage(format!("{place}: `{key}` is missing"));
-    let opts = Opts::described(&place, &map, ServiceOptions::OPTIONS)?;
+    let opts = Opts::described(&place, &given, ServiceOptions::OPTIONS)?;
     let name = opts.string("name")?.ok_or_else(|| missing("name"))?;
-    let place = format!("start: service `{name}`");
-    let read = ServiceOptions::read(&Opts::described(&place, &map, ServiceOptions::OPTIONS)?)?;
-    let missing = |key: &str| ScriptError::usage(format!("{place}: `{key}` is missing"));
+    let read = read_options(&name, given)?;
+    let missing = |key: &str| ScriptError::usage(format!("start: service `{name}`: `{key}` is missing"));
     let command = read.cmd.ok_or_else(|| missing("cmd"))?;
     let needs =
         read.needs.map_or_else(Vec::new, |needs| needs.0.into_iter().map(|Word(need)| need).collect());
-    Ok(Service { name, command, needs, options: read.job, starting: None, task_hint })
+    let options = read.job;
+    Ok(Service { name, needs, map, command, options, starting: None, is_given: false, task_hint })
+}
+
+fn read_options(name: &str, map: Dynamic) -> Fallible<ServiceOptions> {
+    let place = format!("start: service `{name}`");
+    ServiceOptions::read(&Opts::described(&place, &map, ServiceOptions::OPTIONS)?)
+}
+
+/// What the services of a list need and is not in it, but runs.
+fn running(services: &[Service]) -> Fallible<Vec<Service>> {
+    let mut given: Vec<Service> = Vec::new();
+    for need in services.iter().flat_map(|service| &service.needs) {
+        if services.iter().chain(&given).any(|service| service.name == *need) {
+            continue;
+        }
+        let Some(job) = rt().jobs.named(need).map(Job).filter(is_running) else { continue };
+        let mut starting = Starting::new(&job, &options::Common::default());
+        // It was ready when it was started, or has nothing that would show it.
+        let readiness = readiness::of(&job);
+        starting.ready = readiness.is_empty() || readiness.has_held();
+        given.push(Service {
+            name: need.clone(),
+            needs: Vec::new(),
+            map: Map::new(),
+            command: job.0.spec.command.clone(),
+            options: read_options(need, Dynamic::from_map(Map::new()))?.job,
+            starting: Some(starting),
+            is_given: true,
+            task_hint: None,
+        });
+    }
+    Ok(given)
+}
+
+fn is_running(job: &Job) -> bool {
+    view(job).is_some_and(|view| !view.died && !matches!(view.state, State::Ended(_)))
+}
+
+/// A text of a service, and who reads it.
+struct Text<'a> {
+    what: String,
+    text: &'a mut rhai::ImmutableString,
+    is_shell: bool,
+}
+
+/// Every text of a service in which an address may stand.
+fn each_text(map: &mut Map, each: &mut dyn FnMut(Text<'_>) -> Fallible<()>) -> Fallible<()> {
+    map.iter_mut().try_for_each(|(key, value)| match key.as_str() {
+        "name" | "needs" => Ok(()),
+        "cmd" => texts_of(value, "`cmd`", true, each),
+        key => texts_of(value, &format!("option `{key}`"), key == "stop_cmd", each),
+    })
+}
+
+fn texts_of(
+    value: &mut Dynamic,
+    what: &str,
+    is_command: bool,
+    each: &mut dyn FnMut(Text<'_>) -> Fallible<()>,
+) -> Fallible<()> {
+    if let Some(mut text) = value.write_lock::<rhai::ImmutableString>() {
+        return each(Text { what: what.to_owned(), text: &mut text, is_shell: is_command });
+    }
+    if let Some(mut map) = value.write_lock::<Map>() {
+        return map.iter_mut().try_for_each(|(key, value)| {
+            texts_of(
+                value,
+                &format!("{what}: `{key}`"),
+                key.as_str() == "cmd" && what.ends_with("`ready`"),
+                each,
+            )
+        });
+    }
+    let Some(mut list) = value.write_lock::<Array>() else { return Ok(()) };
+    let words: Vec<_> = list.iter().map(|word| word.clone().into_string().ok()).collect();
+    let words: Vec<_> = words.iter().map(Option::as_deref).collect();
+    let shell = is_command.then(|| address::shell_word(&words)).flatten();
+    list.iter_mut().zip(0..).try_for_each(|(value, at)| texts_of(value, what, shell == Some(at), each))
+}
+
+/// What names an address names one of what the service needs, and that has one.
+fn check_addresses(services: &[Service]) -> Fallible<()> {
+    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+    let inherited = rt().env();
+    for service in services.iter().filter(|service| !service.is_given) {
+        let scope = Scope { service: &service.name, needs: &service.needs, services: &names };
+        let own = service.options.process.surroundings.env.as_ref();
+        let is_own = |name: &str| own.is_some_and(|env| env.0.iter().any(|(own, _)| own == name));
+        let tasks =
+            || services.iter().filter(|one| service.needs.contains(&one.name) && one.has_no_address());
+        each_text(&mut service.map.clone(), &mut |Text { what, text, is_shell }| {
+            let what = format!("start: service `{}`: {what}", service.name);
+            // In a text that no shell reads there are no other variables.
+            let is_set = |name: &str| {
+                let inherited = || inherited.contains_key(std::ffi::OsStr::new(name));
+                is_shell && (is_own(name) || inherited() || address::is_set_in(name, text))
+            };
+            if let Some(error) = scope.judge(&what, text, is_shell, &is_set) {
+                return Err(error.into());
+            }
+            for task in tasks() {
+                let addresses = address::names(&task.name);
+                if let Some(name) = address::named(text, addresses.iter().map(String::as_str)).first()
+                    && !is_set(name)
+                {
+                    return Err(no_address(&what, name, &task.name).into());
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn no_address(what: &str, name: &str, service: &str) -> ScriptError {
+    ScriptError::usage(format!("{what}: `${name}`: `{service}` has no port"))
+        .hint(format!("port: \"free\"   (of `{service}`, which finds the number in PORT)"))
+}
+
+/// The options of a service, with the addresses of what it needs in place of their names.
+fn addressed(service: &Service, values: &BTreeMap<String, String>) -> Fallible<ServiceOptions> {
+    let mut map = service.map.clone();
+    let known: Vec<String> = service.needs.iter().flat_map(|need| address::names(need)).collect();
+    each_text(&mut map, &mut |Text { what, text, is_shell }| {
+        let missing = known.iter().map(String::as_str).filter(|name| !values.contains_key(*name));
+        if !is_shell
+            && let Some(name) = address::named(text, missing).first()
+            && let Some(need) =
+                service.needs.iter().find(|need| address::names(need).iter().any(|it| it == name))
+        {
+            let what = format!("start: service `{}`: {what}", service.name);
+            return Err(no_address(&what, name, need).into());
+        }
+        if !is_shell {
+            *text = address::replaced(text, values).into();
+        }
+        Ok(())
+    })?;
+    read_options(&service.name, Dynamic::from_map(map))
 }
 
 /// Names are unique, needs exist, and nobody needs itself through others.
 fn check_needs(services: &[Service]) -> Fallible<()> {
     let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+    let jobs = rt().jobs.list();
     for (i, name) in names.iter().enumerate() {
         if names[..i].contains(name) {
             return Err(ScriptError::usage(format!("start: two services are named `{name}`")).into());
@@ -126,12 +290,24 @@ fn check_needs(services: &[Service]) -> Fallible<()> {
     for service in services {
         if let Some(unknown) = service.needs.iter().find(|need| !names.contains(&need.as_str())) {
             let error = ScriptError::usage(format!(
-                "start: service `{}` needs `{unknown}`, which is not in the list",
+                "start: service `{}` needs `{unknown}`, which is not in the list and does not run",
                 service.name
             ));
-            return Err(match words::nearest(unknown, names.iter().copied()) {
+            let has_ended = jobs.iter().any(|job| job.spec.name == *unknown);
+            let error = match has_ended {
+                true => error.note(format!("the job `{unknown}` has ended")),
+                false => error,
+            };
+            let live = jobs.iter().map(|job| job.spec.name.as_str()).filter(|name| *name != unknown.as_str());
+            let module = format!("std/{unknown}");
+            return Err(match words::nearest(unknown, names.iter().copied().chain(live)) {
                 Some(near) => error.hint(format!("needs: [\"{near}\"]")),
-                None => error,
+                None if import::is_built_in(&module) => error.hint(format!(
+                    "import \"{module}\" as {unknown}; {unknown}::start();   (before this call)"
+                )),
+                None => error.hint(format!(
+                    "start(\"{unknown}\", …) before, or #{{name: \"{unknown}\", cmd: …}} in the list"
+                )),
             }
             .into());
         }
@@ -167,12 +343,13 @@ fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result
                 .filter(|other| service.needs.contains(&other.name))
                 .collect();
             if needed.iter().all(|other| other.ready()) {
-                let extra = needed.iter().flat_map(|other| addresses(other)).collect::<Vec<_>>();
+                let extra: Vec<_> = needed.iter().flat_map(|other| addresses(other)).collect();
+                let read = addressed(service, &extra.iter().cloned().collect())?;
                 let job = launch_with(
                     "start",
                     Some(&service.name),
-                    service.command.clone(),
-                    service.options.clone(),
+                    read.cmd.unwrap_or_else(|| service.command.clone()),
+                    read.job,
                     &extra,
                     needed.iter().filter_map(|other| Some(other.starting.as_ref()?.job.0.id)).collect(),
                 )?;
@@ -189,19 +366,29 @@ fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result
     Ok(services.iter().all(Service::ready))
 }
 
-/// Where a service is, as variables for those that need it: `DB_PORT`, `DB_URL`.
+/// Where a service is, as variables for those that need it: `DB_URL`, `DB_PORT`, `DB_HOST`.
 fn addresses(service: &Service) -> Vec<(String, String)> {
-    let Some(port) = service.starting.as_ref().and_then(|starting: &Starting| port_of(&starting.job)) else {
-        return Vec::new();
-    };
-    let upper: String = service
-        .name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' })
-        .collect();
-    vec![(format!("{upper}_PORT"), port.to_string()), (format!("{upper}_URL"), rt().url(port))]
+    let Some(starting) = &service.starting else { return Vec::new() };
+    let Some(port) = port_of(&starting.job).or_else(|| starting.local_port()) else { return Vec::new() };
+    let url = rt().url(port);
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).trim_matches(['[', ']']).to_owned();
+    let own = scheme_of(&starting.job.0.spec.command.program_name());
+    let url = own.map_or_else(|| url.clone(), |own| format!("{own}://{rest}"));
+    address::names(&service.name).into_iter().zip([url, port.to_string(), host]).collect()
 }
 
-fn port_of(job: &Job) -> Option<u16> {
-    job.0.spec.port
+/// The scheme of a server that does not speak HTTP.
+fn scheme_of(program: &str) -> Option<&'static str> {
+    Some(match program {
+        "redis-server" | "valkey-server" => "redis",
+        "postgres" => "postgres",
+        "mariadbd" | "mysqld" | "mysqld_safe" => "mysql",
+        "memcached" => "memcached",
+        "mosquitto" => "mqtt",
+        "mongod" => "mongodb",
+        "nats-server" => "nats",
+        "rabbitmq-server" => "amqp",
+        _ => return None,
+    })
 }

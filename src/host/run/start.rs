@@ -98,8 +98,12 @@ pub fn launch_with(
     let mut spec =
         Launch::new(function, command, options.process.clone())?.job_spec(given.clone(), &options)?;
     spec.needs = needs;
-    for (key, value) in extra {
-        spec.env.entry(key.into()).or_insert_with(|| value.into());
+    // What runs here counts more than what the run was called with, and less than what was said of this job.
+    let own = options.process.surroundings.env.as_ref();
+    for (key, value) in
+        extra.iter().filter(|(key, _)| own.is_none_or(|env| !env.0.iter().any(|(own, _)| own == key)))
+    {
+        spec.env.insert(key.into(), value.into());
     }
     let readiness = Readiness::parse(function, &options, spec.port)?;
     if let Some(port) = spec.port {

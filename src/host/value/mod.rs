@@ -1,6 +1,7 @@
 //! What a script holds → Rust, and back. Nothing here knows that a script runs.
 //!
 //! ```text
+//! address      the addresses of services, in what is said of another
 //! arguments    the arguments of a script: words such as `--name value`
 //! describe     the macros that describe functions and options
 //! described    described functions in the engine, and how their arguments are read
@@ -19,6 +20,7 @@
 //! utf8         bytes of a file → text
 //! ```
 
+pub mod address;
 pub mod arguments;
 pub mod describe;
 pub mod described;

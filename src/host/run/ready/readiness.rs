@@ -14,8 +14,8 @@ use crate::jobs::JobId;
 use crate::lock::lock;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr};
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct Readiness {
     pub tries: usize,
     /// Where in its log the job began: later than 0 after a restart.
     log_from: AtomicU64,
+    /// Since its last start it has been seen to be ready.
+    held: AtomicBool,
 }
 
 /// What stands beside `ready` and is meant for what is in it.
@@ -70,7 +72,14 @@ impl Readiness {
         let (started, telling) = (function == "start", options.telling.clone());
         let (timeout, stable) = (options.timeout, options.stable);
         let common = Common { timeout, stable, ..Common::of(telling, timeout) };
-        Ok(Self { conditions, started, common, tries, log_from: AtomicU64::new(0) })
+        Ok(Self {
+            conditions,
+            started,
+            common,
+            tries,
+            log_from: AtomicU64::new(0),
+            held: AtomicBool::new(false),
+        })
     }
 
     pub fn is_task(&self) -> bool {
@@ -92,6 +101,15 @@ impl Readiness {
 
     pub fn restart_at(&self, offset: u64) {
         self.log_from.store(offset, SeqCst);
+        self.held.store(false, SeqCst);
+    }
+
+    pub fn hold(&self) {
+        self.held.store(true, SeqCst);
+    }
+
+    pub fn has_held(&self) -> bool {
+        self.held.load(SeqCst)
     }
 
     pub fn log_from(&self) -> u64 {

@@ -224,6 +224,7 @@ impl Starting {
             return self.crashed(&Death::Line(found), &what);
         }
         self.ready = true;
+        self.readiness.hold();
         rt().jobs.forgive(self.job.0.id, false);
         if !self.readiness.is_task() {
             rt().jobs.serves(self.job.0.id);
@@ -312,6 +313,11 @@ impl Starting {
                 message: self.readiness.common.message.as_deref(),
             },
         )
+    }
+
+    /// The port that shows that it is ready.
+    pub fn local_port(&self) -> Option<u16> {
+        self.readiness.conditions.iter().find_map(Condition::local_port)
     }
 
     /// The poll interval that its options ask for.

@@ -1,0 +1,299 @@
+//! `$API_URL`, `$API_PORT`, `$API_HOST`: the addresses of the services that a service needs, in what is said of it.
+//!
+//! Only names of this form are touched, and what is so like one of them that it must be a slip: `$HOME` stays for whoever
+//! reads it. A text for a shell is judged, but never changed: the shell finds the addresses in its environment.
+
+use super::error::ScriptError;
+use std::collections::BTreeMap;
+use std::path::Path;
+use strsim::damerau_levenshtein;
+
+/// What a service has an address of: `<NAME>_URL` and so on.
+pub const PARTS: [&str; 3] = ["URL", "PORT", "HOST"];
+
+const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "zsh"];
+
+/// `API_2` for a service `api.2`.
+pub fn stem(service: &str) -> String {
+    service.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+/// The names of the addresses of a service.
+pub fn names(service: &str) -> [String; 3] {
+    PARTS.map(|part| format!("{}_{part}", stem(service)))
+}
+
+/// A part of a text.
+enum Token<'a> {
+    Text(&'a str),
+    /// `$$`.
+    Dollar,
+    /// `$NAME`, `${NAME}`, `${NAME…}`: the whole, the name, and whether more stands behind it.
+    Name(&'a str, &'a str, bool),
+}
+
+fn is_word(c: char) -> bool {
+    c == '_' || c.is_ascii_alphanumeric()
+}
+
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let mut tokens = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        tokens.push(Token::Text(&rest[..at]));
+        let behind = &rest[at + 1..];
+        let inside = behind.strip_prefix('{').unwrap_or(behind);
+        let name = &inside[..inside.find(|c| !is_word(c)).unwrap_or(inside.len())];
+        let is_name = name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic());
+        let end = if inside.len() == behind.len() {
+            Some(name.len())
+        } else {
+            inside[name.len()..].find('}').map(|end| 1 + name.len() + end + 1)
+        };
+        let length = match end {
+            _ if behind.starts_with('$') => {
+                tokens.push(Token::Dollar);
+                2
+            }
+            Some(end) if is_name => {
+                let whole = &rest[at..at + 1 + end];
+                let bare = whole.trim_start_matches(['$', '{']).trim_end_matches('}') == name;
+                tokens.push(Token::Name(whole, name, !bare));
+                whole.len()
+            }
+            _ => {
+                tokens.push(Token::Text("$"));
+                1
+            }
+        };
+        rest = &rest[at + length..];
+    }
+    tokens.push(Token::Text(rest));
+    tokens
+}
+
+/// Whether a name has the form of an address.
+pub fn is_address(name: &str) -> bool {
+    let is_stem =
+        |stem: &str| !stem.is_empty() && stem.chars().all(|c| is_word(c) && !c.is_ascii_lowercase());
+    name.rsplit_once('_').is_some_and(|(stem, part)| PARTS.contains(&part) && is_stem(stem))
+}
+
+/// The addresses that a text names, of those in `known`.
+pub fn named<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let tokens = tokens(text);
+    let is_named =
+        |known: &&str| tokens.iter().any(|one| matches!(one, Token::Name(_, name, _) if name == known));
+    known.filter(is_named).collect()
+}
+
+/// The text with the addresses in place of their names. `$$` is a dollar sign in a text that names one, or would name
+/// one but for that; any other text stays as it is.
+pub fn replaced(text: &str, values: &BTreeMap<String, String>) -> String {
+    let tokens = tokens(text);
+    let mut escaped = false;
+    let is_touched = tokens.iter().any(|token| {
+        let touched = match token {
+            Token::Name(_, name, _) => values.contains_key(*name),
+            // `$$API_URL`
+            Token::Text(text) => {
+                let end = text.trim_start_matches('{');
+                escaped && is_address(&end[..end.find(|c| !is_word(c)).unwrap_or(end.len())])
+            }
+            Token::Dollar => false,
+        };
+        escaped = matches!(token, Token::Dollar);
+        touched
+    });
+    if !is_touched {
+        return text.to_owned();
+    }
+    let part = |token: &Token<'_>| match token {
+        Token::Text(text) => (*text).to_owned(),
+        Token::Dollar => "$".to_owned(),
+        Token::Name(whole, name, _) => values.get(*name).map_or_else(|| (*whole).to_owned(), Clone::clone),
+    };
+    tokens.iter().map(part).collect()
+}
+
+/// What a service may name.
+pub struct Scope<'a> {
+    pub service: &'a str,
+    pub needs: &'a [String],
+    /// All of the list.
+    pub services: &'a [String],
+}
+
+impl Scope<'_> {
+    fn known(&self) -> Vec<String> {
+        self.needs.iter().flat_map(|need| names(need)).collect()
+    }
+
+    /// The address that is meant by a name so like it that it must be a slip, in the name of the service or behind it.
+    fn near(&self, name: &str) -> Option<String> {
+        let (own, part) = name.rsplit_once('_')?;
+        let is_slip = |given: &str, meant: &str| {
+            let most = if meant.len() > 5 { 2 } else { 1 };
+            let distance = damerau_levenshtein(&given.to_uppercase(), meant);
+            distance == 0 || meant.len() > 2 && distance <= most
+        };
+        let known = self.needs.iter().map(|need| stem(need)).filter(|known| is_slip(own, known));
+        let known = known.min_by_key(|known| damerau_levenshtein(own, known))?;
+        let part = PARTS.iter().find(|meant| damerau_levenshtein(&part.to_uppercase(), meant) <= 1)?;
+        Some(format!("{known}_{part}"))
+    }
+
+    /// What is wrong with the first name in a text that is meant for an address, but is none. `is_set`: whether something
+    /// else than the needs gives a variable its value.
+    pub fn judge(
+        &self,
+        what: &str,
+        text: &str,
+        is_shell: bool,
+        is_set: &dyn Fn(&str) -> bool,
+    ) -> Option<ScriptError> {
+        let known = self.known();
+        // What stands between single quotes no shell replaces, or only one that is far away.
+        let quoted = |whole: &str| {
+            let before = text.find(whole).map_or("", |at| &text[..at]);
+            before.matches('\'').count() % 2 == 1
+        };
+        tokens(text).into_iter().find_map(|token| {
+            let Token::Name(whole, name, more) = token else { return None };
+            if known.iter().any(|known| known == name) || is_set(name) {
+                return None;
+            }
+            if is_shell && (more || quoted(whole)) {
+                return None;
+            }
+            let of = |services: &[String]| {
+                services.iter().find(|one| names(one).iter().any(|it| it == name)).cloned()
+            };
+            let near = self.near(name);
+            let listed = of(self.services);
+            // Where a shell reads it, it may be set by what nobody sees here.
+            if if is_shell { listed.is_none() && near.is_none() } else { !is_address(name) && near.is_none() }
+            {
+                return None;
+            }
+            if listed.as_deref() == Some(self.service) {
+                let wrong = format!("{what}: `${name}` is an address of `{}` itself", self.service);
+                return Some(ScriptError::usage(wrong).note("a service finds its own port in `PORT`"));
+            }
+            if let Some(other) = listed {
+                let wrong = format!("{what}: `${name}`: `{}` does not need `{other}`", self.service);
+                let needs: Vec<String> =
+                    self.needs.iter().chain([&other]).map(|need| format!("\"{need}\"")).collect();
+                return Some(ScriptError::usage(wrong).hint(format!("needs: [{}]", needs.join(", "))));
+            }
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `${near}`?"));
+            let error =
+                ScriptError::usage(format!("{what}: there is no service with the address `${name}`{near}"));
+            let list: Vec<String> = known.iter().map(|name| format!("${name}")).collect();
+            let error = match list.is_empty() {
+                true => error
+                    .note(format!("`{}` needs no service, of which it would find the address", self.service)),
+                false => error.note(format!("there are: {}", list.join(", "))),
+            };
+            Some(match is_shell {
+                true => error,
+                false => error.hint(format!("`$${name}` for the text `${name}`")),
+            })
+        })
+    }
+}
+
+/// Whether something else than its environment gives a variable of a shell text its value.
+pub fn is_set_in(name: &str, text: &str) -> bool {
+    let reads =
+        [format!("{name}="), format!("for {name} "), format!("read {name}"), format!("read -r {name}")];
+    // What a file sets that it sources nobody sees.
+    let sources =
+        text.starts_with(". ") || ["source ", "; . ", "&& . ", "eval "].iter().any(|it| text.contains(it));
+    sources || reads.iter().any(|setting| text.contains(setting.as_str()))
+}
+
+/// The word of a list of words that a shell reads as its text: behind `-c`.
+pub fn shell_word(words: &[Option<&str>]) -> Option<usize> {
+    let program = Path::new(words.first().copied().flatten()?).file_name()?.to_str()?;
+    let is_flag = |word: &Option<&str>| {
+        word.is_some_and(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'))
+    };
+    SHELLS.contains(&program).then(|| words.iter().position(is_flag).map(|at| at + 1)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values() -> BTreeMap<String, String> {
+        let pairs = [("API_URL", "http://127.0.0.1:81"), ("API_PORT", "81"), ("API_HOST", "127.0.0.1")];
+        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    #[test]
+    fn names_of_addresses_are_replaced_and_nothing_else() {
+        for (text, wanted) in [
+            ("$API_URL/v1", "http://127.0.0.1:81/v1"),
+            ("${API_HOST}:${API_PORT}", "127.0.0.1:81"),
+            ("${API_PORT:-5}", "81"),
+            ("$HOME/$API_PORT", "$HOME/81"),
+            ("$API_PORTS $API_PORT", "$API_PORTS 81"),
+            ("$$API_PORT is $API_PORT", "$API_PORT is 81"),
+            ("$$API_PORT", "$API_PORT"),
+            ("$${OTHER_URL}", "${OTHER_URL}"),
+            ("pa$$word", "pa$$word"),
+            ("$", "$"),
+            ("é$é${", "é$é${"),
+            ("^ok$", "^ok$"),
+            ("${API_PORT", "${API_PORT"),
+        ] {
+            assert_eq!(replaced(text, &values()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_told_from_what_is_meant_for_others() {
+        let (needs, services) = (["api".to_owned()], ["api", "web", "db-1"].map(str::to_owned));
+        let scope = Scope { service: "web", needs: &needs, services: &services };
+        let judge = |text: &str, is_shell| {
+            scope.judge("x", text, is_shell, &|name| name == "SET_URL").map(|error| error.message)
+        };
+        for text in [
+            "$API_URL",
+            "$HOME",
+            "$API_KEY",
+            "$API_USER",
+            "${SET_URL}",
+            "$$AIP_URL",
+            "$API_TOKEN",
+            "$DB",
+            "_URL",
+            "$_URL",
+        ] {
+            assert_eq!(judge(text, false), None, "{text}");
+            assert_eq!(judge(text, true), None, "{text}");
+        }
+        for text in ["$DATABASE_URL", "${DB_1_PORT:-5}", "echo '$AIP_URL'"] {
+            assert_eq!(judge(text, true), None, "{text}");
+            assert!(judge(text, false).is_some(), "{text}");
+        }
+        let typo = "x: there is no service with the address `$AIP_URL`; did you mean `$API_URL`?";
+        assert_eq!(judge("$AIP_URL", true).as_deref(), Some(typo));
+        assert_eq!(judge("$AIP_URL", false).as_deref(), Some(typo));
+        assert_eq!(
+            judge("$API_URI", false).as_deref(),
+            Some("x: there is no service with the address `$API_URI`; did you mean `$API_URL`?")
+        );
+        assert_eq!(judge("$DB_1_URL", true).as_deref(), Some("x: `$DB_1_URL`: `web` does not need `db-1`"));
+        assert_eq!(judge("$WEB_PORT", true).as_deref(), Some("x: `$WEB_PORT` is an address of `web` itself"));
+    }
+
+    #[test]
+    fn the_text_of_a_shell_stands_behind_its_flag() {
+        let word = |words: &[&str]| shell_word(&words.iter().map(|word| Some(*word)).collect::<Vec<_>>());
+        assert_eq!(word(&["sh", "-c", "x"]), Some(2));
+        assert_eq!(word(&["/bin/bash", "-eu", "-lc", "x"]), Some(3));
+        assert_eq!(word(&["python3", "-c", "x"]), None);
+    }
+}

@@ -4,6 +4,7 @@ use super::called;
 use super::hints;
 use super::method;
 use super::signature::{self, CallAdvice};
+use crate::builtin;
 use crate::event::{Failure, Place};
 use crate::exit;
 use crate::host::source::import;
@@ -74,12 +75,14 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
         frames.splice(0..0, failure.trail.into_iter().chain(again));
     } else {
         failure.place = place(&source, as_written(&source, error.position()));
+        let module = builtin::module(&source).unwrap_or_default();
         if import::is_built_in(&source)
             && let Some((source, position, outside)) = own
         {
             // What happens inside the standard library is told of the call: there the user can change something.
             let inside = failure.place.take().and_then(|inside| at(&inside.file, position_of(&inside)));
             failure.place = place(&source, position);
+            failure.hint = failure.hint.take().and_then(|hint| of_module(hint, module));
             frames.drain(..frames.len() - outside);
             frames.splice(0..0, inside.map(|inside| format!("thrown at {inside}")));
         }
@@ -87,6 +90,18 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     failure.trail = fold(frames);
     called::tell_of_option(&mut failure);
     failure
+}
+
+/// What the `start` inside a module advises, for who has called the module: most of them know by themselves when their
+/// server is ready, and are told its port.
+fn of_module(hint: String, module: &str) -> Option<String> {
+    let knows_ready = module.contains("opts.port") && !module.contains("opts.ready");
+    match hint.strip_prefix("ready: ") {
+        Some(rest) if knows_ready => {
+            rest.starts_with(|c: char| c.is_ascii_digit()).then(|| format!("port: {rest}"))
+        }
+        _ => Some(hint),
+    }
 }
 
 /// Whether a value is what `catch` gives for an error of the evaluation: a map that rhai has filled.
@@ -309,4 +324,23 @@ pub fn thrown(value: &Dynamic) -> String {
         return message.to_string();
     }
     value.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_options_of_the_module_that_was_called() {
+        let of =
+            |hint: &str, name: &str| of_module(hint.to_owned(), builtin::module(name).expect("is there"));
+        let listens = "18202   (`redis` listens on 18202, not on 17355)";
+        assert_eq!(of(&format!("ready: {listens}"), "std/redis"), Some(format!("port: {listens}")));
+        assert_eq!(of("ready: #{http: \"/\", insecure: true}", "std/etcd"), None);
+        assert_eq!(of("ready: \"/x\"", "std/node").as_deref(), Some("ready: \"/x\""));
+        assert_eq!(
+            of("apt-get install redis-server", "std/redis").as_deref(),
+            Some("apt-get install redis-server")
+        );
+    }
 }

@@ -13,7 +13,7 @@
 //! script      load, check, run, `on_exit`
 //! ```
 //!
-//! Imports point one way: `value ← source ← explain ← { check, run } ← functions ← engine ← script`.
+//! Imports point one way: `value ← source ← explain ← { check, run } ← functions ← engine ← reference ← pages ← script`.
 //!
 //! A function that can block checks [`run::runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
 //! sleep, so that an interrupt gets through.

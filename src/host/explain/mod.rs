@@ -1,15 +1,21 @@
 //! An error → what is said about it: the cause, and the next edit.
 //!
 //! ```text
+//! scan         the words and brackets of a text that may not parse
+//! advice       what is wrong with a text, and the place
+//! habits       words and symbols of other languages
+//! signature    which functions there are
+//! hints        what a parser error means
 //! called       errors of scripts that are built in
 //! failure      an error of the evaluation → plain data for the report
-//! hints        advice for habits from other languages
 //! method       what is said about the methods of a map
-//! signature    which functions there are
 //! ```
 
+mod advice;
 pub mod called;
 pub mod failure;
+pub mod habits;
 pub mod hints;
 pub mod method;
+mod scan;
 pub mod signature;

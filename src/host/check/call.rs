@@ -1,0 +1,296 @@
+//! Calls of functions: whether there is one of this name that takes so many arguments.
+
+use super::declared;
+use super::kept::kept_closure;
+use super::shell::{without_effect, words_apart};
+use super::tree::root;
+use super::walk::Walk;
+use crate::host::explain::signature::CallAdvice;
+use crate::host::explain::{habits, method, signature};
+use crate::host::source::{functions, import};
+use crate::host::value;
+use crate::words::nearest;
+use rhai::{Expr, FnCallExpr, Position};
+use std::collections::BTreeSet;
+
+/// Options whose value is a duration.
+const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
+/// Functions that run a closure whose errors they catch.
+const CATCHING: &[&str] = &["attempt", "assert_throws"];
+
+impl Walk<'_> {
+    /// `receiver`: none for `f(x)`; for `a.f(x)` the variable that `a` starts with, where it is one.
+    pub(super) fn call(&mut self, call: &FnCallExpr, position: Position, receiver: Option<Option<&str>>) {
+        // What a closure is handed to may catch its errors: functions that do, and any that a script defines.
+        let catching = CATCHING.contains(&call.name.as_str())
+            || call.name == "call"
+            || !call.namespace.path.is_empty()
+            || (call.op_token.is_none() && !self.names.has(&call.name) && call.name != "curry")
+            || self.file.functions.contains_key(call.name.as_str());
+        self.guarded += usize::from(catching);
+        call.args.iter().for_each(|arg| self.expr(arg));
+        self.guarded -= usize::from(catching);
+        if let Some(path) = call.namespace.path.first() {
+            if call.namespace.path.len() == 1 {
+                self.qualified(&path.name, call, position);
+            }
+            return;
+        }
+        let name = call.name.as_str();
+        if call.op_token.is_some() && name == "+" {
+            call.args.iter().for_each(|arg| self.is_value(arg));
+        }
+        if call.op_token.is_some() || !rhai::is_valid_identifier(name) || signature::is_keyword(name) {
+            return;
+        }
+        let own = self.file.functions.contains_key(name);
+        let is_known = match receiver {
+            None => self.function(name, call, position),
+            Some(_) => self.method(name, call, position),
+        };
+        if is_known && !own && self.guarded == 0 {
+            self.arguments(name, call, usize::from(receiver.is_some()));
+        }
+        let stored = match receiver {
+            None if name == "on_exit" => Some(None),
+            None if matches!(name, "push" | "insert" | "append") => {
+                call.args.first().and_then(root).map(Some)
+            }
+            Some(Some(root)) if matches!(name, "push" | "insert" | "append") => Some(Some(root)),
+            _ => None,
+        };
+        match stored {
+            Some(Some(root)) => call.args.iter().for_each(|arg| self.storing(root, arg)),
+            Some(None) => {
+                for arg in &call.args {
+                    if let Some((position, name)) = self.kept(arg) {
+                        self.report(position, kept_closure(&name));
+                    }
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// What is used where a value is needed must have one.
+    pub(super) fn is_value(&mut self, expr: &Expr) {
+        let Some(function) = self.nothing(expr).filter(|_| self.guarded == 0) else { return };
+        let message = match expr {
+            Expr::Variable(variable, _, _) => {
+                format!("`{}` has no value: `{function}` returns none", variable.1)
+            }
+            _ => format!("`{function}` returns no value"),
+        };
+        let hint = match function {
+            "mkdir" | "write_file" | "append_file" => {
+                Some(format!("`let path = …; {function}(path…);`, and `path` in its place"))
+            }
+            "cd" => Some("`cwd()` in its place".to_owned()),
+            _ => None,
+        };
+        let position = expr.position();
+        self.report(position, CallAdvice { message, notes: Vec::new(), hint });
+    }
+
+    /// The function of ours that a value comes from, which never returns one.
+    pub(super) fn nothing<'b>(&'b self, expr: &'b Expr) -> Option<&'b str> {
+        let (call, is_method) = match expr {
+            Expr::Variable(variable, _, _) => {
+                return self.scope[self.index_of(&variable.1)?].nothing.as_deref();
+            }
+            Expr::FnCall(call, _) if call.namespace.path.is_empty() => (call, false),
+            Expr::Dot(sides, _, _) => match &sides.rhs {
+                Expr::MethodCall(call, _) => (call, true),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let name = call.name.as_str();
+        let of_script = self.project.files.values().any(|file| file.functions.contains_key(name));
+        let own = of_script || self.project.dynamic || (is_method && self.project.words.contains(name));
+        (!own && self.names.returns_nothing(name)).then_some(name)
+    }
+
+    /// A call without a receiver. Whether the name is one of ours.
+    pub(super) fn function(&mut self, name: &str, call: &FnCallExpr, position: Position) -> bool {
+        if self.project.dynamic || call.capture_parent_scope {
+            return self.names.has(name);
+        }
+        let mut arities: BTreeSet<usize> = self.names.params(name).iter().copied().collect();
+        // A module may call what the script that imports it defines.
+        for file in [Some(self.file), self.project.files.get(&self.project.main)].into_iter().flatten() {
+            arities.extend(file.functions.get(name).into_iter().flatten().map(|(params, _)| *params));
+        }
+        if arities.is_empty() {
+            self.unknown_function(name, call, position);
+            return false;
+        }
+        let own = self.file.functions.contains_key(name);
+        if self.guarded == 0
+            && !own
+            && let Some(advice) = words_apart(name, &call.args).or_else(|| without_effect(name, &call.args))
+        {
+            self.report(position, advice);
+        } else if !arities.contains(&call.args.len()) && self.guarded == 0 {
+            self.wrong_number(name, call.args.len(), 0, position);
+        }
+        self.names.has(name)
+    }
+
+    fn unknown_function(&mut self, name: &str, call: &FnCallExpr, position: Position) {
+        if self.index_of(name).is_some() {
+            let dots = if call.args.is_empty() { "" } else { "…" };
+            self.report(
+                position,
+                CallAdvice {
+                    message: format!("`{name}` is a variable, not a function"),
+                    notes: Vec::new(),
+                    hint: Some(format!("`{name}.call({dots})`   (calls the closure in it)")),
+                },
+            );
+            return;
+        }
+        for (alias, target) in &self.file.imports {
+            let module = target.as_ref().and_then(|target| self.project.files.get(target));
+            if module.is_some_and(|module| module.functions.contains_key(name)) {
+                let hint = Some(format!("`{alias}::{name}(…)`"));
+                let message = format!("`{name}` is a function of the module `{alias}`");
+                self.report(position, CallAdvice { message, notes: Vec::new(), hint });
+                return;
+            }
+        }
+        let own = self.file.functions.keys().map(String::as_str);
+        let near = signature::known().suggest(name, own);
+        let mut advice = signature::unknown(signature::known(), name, false, near);
+        if let Some(own) = near.and_then(|near| self.form_of_own(near)) {
+            advice.hint = Some(format!("`{own}`"));
+        }
+        if advice.hint.is_none() {
+            advice.hint = habits::foreign_call(name);
+        }
+        self.report(position, advice);
+    }
+
+    fn form_of_own(&self, name: &str) -> Option<String> {
+        self.file.defined.named(name).first().map(functions::form)
+    }
+
+    fn wrong_number(&mut self, name: &str, given: usize, receiver: usize, position: Position) {
+        let mut forms: Vec<String> = signature::known().forms(name);
+        if receiver == 0 {
+            forms.extend(self.file.defined.named(name).iter().map(functions::form));
+        }
+        let given = match given {
+            0 => "no argument".to_owned(),
+            1 => "1 argument".to_owned(),
+            n => format!("{n} arguments"),
+        };
+        let receiver = if receiver == 1 { " after the dot" } else { "" };
+        self.report(
+            position,
+            CallAdvice {
+                message: format!("no form of `{name}` takes {given}{receiver}"),
+                notes: signature::form_notes(&forms),
+                hint: None,
+            },
+        );
+    }
+
+    /// `x.f(…)`: what `x` is nobody knows. Whether the name is one of ours.
+    fn method(&mut self, name: &str, call: &FnCallExpr, position: Position) -> bool {
+        if self.project.dynamic || self.project.defined.contains(name) || self.project.words.contains(name) {
+            return false;
+        }
+        if !self.names.has(name) && self.names.has(&format!("get${name}")) {
+            self.report(position, signature::is_property(name, None));
+            return false;
+        }
+        if !self.names.has(name) {
+            self.report(position, self.unknown_method(name, position));
+            return false;
+        }
+        let fits = self.names.params(name).contains(&(call.args.len() + 1));
+        if !fits && self.guarded == 0 {
+            self.wrong_number(name, call.args.len(), 1, position);
+        }
+        true
+    }
+
+    /// A method that nothing has. What a module has returned has no others than the module gives it.
+    fn unknown_method(&self, name: &str, position: Position) -> CallAdvice {
+        let message = format!("there is no method `{name}`");
+        let shown = |(name, params): (&String, &Vec<String>)| method::form(name, params);
+        let module = self.receivers.get(&position);
+        if let Some(module) = module
+            && let Some(methods) = self.project.methods.get(module).filter(|methods| !methods.is_empty())
+        {
+            let near = nearest(name, methods.keys().map(String::as_str));
+            let list: Vec<String> = methods.iter().map(shown).collect();
+            let hint =
+                near.and_then(|near| methods.get_key_value(near)).map(|it| format!("`.{}`", shown(it)));
+            let notes = match hint {
+                Some(_) => Vec::new(),
+                None => vec![format!("the maps of `{module}` have: {}", list.join(", "))],
+            };
+            return CallAdvice { message, notes, hint };
+        }
+        let own = || self.project.methods.values().flatten();
+        let known = signature::known();
+        let near = known.suggest(name, own().map(|(name, _)| name.as_str()));
+        match own().find(|(name, _)| near == Some(name.as_str()) && !known.has(name)) {
+            Some(it) => CallAdvice { message, notes: Vec::new(), hint: Some(format!("`.{}`", shown(it))) },
+            None => signature::unknown(known, name, true, near),
+        }
+    }
+
+    /// `module::f(…)`.
+    fn qualified(&mut self, alias: &str, call: &FnCallExpr, position: Position) {
+        let Some(Some(target)) = self.file.imports.get(alias) else { return };
+        let Some(module) = self.project.files.get(target) else { return };
+        if self.project.dynamic {
+            return;
+        }
+        let name = call.name.as_str();
+        let is_public = |forms: &Vec<(usize, bool)>| forms.iter().any(|(_, public)| *public);
+        if !module.functions.get(name).is_some_and(is_public) {
+            let public = module.functions.iter().filter(|(_, forms)| is_public(forms));
+            let public: Vec<&str> = public.map(|(name, _)| name.as_str()).collect();
+            let private = module.functions.contains_key(name);
+            let what = if private { "is private in" } else { "is not in" };
+            let message = format!("the function `{name}` {what} the module `{target}`");
+            let hint = nearest(name, public.iter().copied()).map(|near| format!("`{alias}::{near}`"));
+            let notes = if hint.is_none() && !public.is_empty() {
+                vec![format!("it has: {}", public.join(", "))]
+            } else {
+                Vec::new()
+            };
+            self.report(position, CallAdvice { message, notes, hint });
+            return;
+        }
+        let fits = module.functions[name].iter().any(|(params, _)| *params == call.args.len());
+        if !fits && self.guarded == 0 {
+            let forms = module.defined.named(name).iter();
+            let forms: Vec<String> =
+                forms.map(|function| format!("{alias}::{}", functions::form(function))).collect();
+            let message = format!("no form of `{alias}::{name}` takes {} arguments", call.args.len());
+            self.report(position, CallAdvice { message, notes: signature::form_notes(&forms), hint: None });
+        } else if self.guarded == 0
+            && let Some(Expr::Map(given, _)) = call.args.last()
+            && let Some(known) = declared::options(&module.defined, name, call.args.len())
+        {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let function = format!("{alias}::{name}");
+            for (key, value) in &given.0 {
+                let name = key.name.as_str();
+                if !known.contains(&name) {
+                    let error = value::unknown_option(&function, name, &known);
+                    let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
+                    self.report(key.pos, advice);
+                } else if import::is_built_in(target) && DURATIONS.contains(&name) {
+                    // What it is in a module of somebody else nobody knows.
+                    self.duration(value, &format!("{function}: option `{name}`"));
+                }
+            }
+        }
+    }
+}

@@ -10,6 +10,7 @@ use crate::host::check::{plan as plans, warnings};
 use crate::host::explain::failure;
 use crate::host::functions::param;
 use crate::host::run::job::view;
+use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{self, Runtime, Session};
 use crate::host::run::{logs, waiting};
 use crate::host::source::import::without_shebang;
@@ -65,6 +66,9 @@ impl Script {
                 failure.hint = None;
             } else if error::is_judgement(&error) {
                 logs::show_logs(&mut failure, &[], Duration::ZERO);
+            }
+            if !stopped && failure.code != exit::USAGE {
+                failure.notes.extend(readiness::guesses());
             }
             failure
         })

@@ -5,6 +5,7 @@
 use crate::event::{Event, Outcome, Tested};
 use crate::exit;
 use crate::host::explain::failure;
+use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{Running, rt};
 use crate::host::run::{death, logs};
 use crate::host::source::text;
@@ -119,6 +120,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
             let others = death::other_deaths(&rt.jobs);
             let died = error::is_death(&error) || !others.is_empty();
             failure.notes.extend(others);
+            failure.notes.extend(readiness::guesses());
             logs::show_logs(&mut failure, &logs, started);
             (Outcome::Failed(Box::new(failure)), died)
         }

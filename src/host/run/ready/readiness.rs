@@ -34,6 +34,8 @@ pub struct Readiness {
     log_from: AtomicU64,
     /// Since its last start it has been seen to be ready.
     held: AtomicBool,
+    /// It was taken for ready after so many milliseconds of life, without a port; 0 when something has shown it.
+    guessed: AtomicU64,
 }
 
 /// What stands beside `ready` and is meant for what is in it.
@@ -71,15 +73,9 @@ impl Readiness {
         let tries = options.tries.map_or(1, Count::count);
         let (started, telling) = (function == "start", options.telling.clone());
         let (timeout, stable) = (options.timeout, options.stable);
+        let (held, guessed) = (AtomicBool::new(false), AtomicU64::new(0));
         let common = Common { timeout, stable, ..Common::of(telling, timeout) };
-        Ok(Self {
-            conditions,
-            started,
-            common,
-            tries,
-            log_from: AtomicU64::new(0),
-            held: AtomicBool::new(false),
-        })
+        Ok(Self { conditions, started, common, tries, log_from: AtomicU64::new(0), held, guessed })
     }
 
     pub fn is_task(&self) -> bool {
@@ -102,10 +98,20 @@ impl Readiness {
     pub fn restart_at(&self, offset: u64) {
         self.log_from.store(offset, SeqCst);
         self.held.store(false, SeqCst);
+        self.guessed.store(0, SeqCst);
     }
 
     pub fn hold(&self) {
         self.held.store(true, SeqCst);
+    }
+
+    /// Nothing but its time of life has shown that it is ready.
+    pub fn guess(&self) {
+        let life = self.conditions.iter().find_map(|one| match one {
+            Condition::Settled(time) => u64::try_from(time.as_millis()).ok(),
+            _ => None,
+        });
+        self.guessed.store(life.unwrap_or(0), SeqCst);
     }
 
     pub fn has_held(&self) -> bool {
@@ -128,6 +134,18 @@ pub fn of(job: &Job) -> Arc<Readiness> {
 /// Remembers what shows that a job is ready.
 pub fn remember(id: JobId, readiness: Readiness) {
     lock(&READINESS).insert(id, Arc::new(readiness));
+}
+
+/// What a failure is told of the jobs that were taken for ready without having shown it: each may be what has failed.
+pub fn guesses() -> Vec<String> {
+    const MOST: usize = 4;
+    let known = lock(&READINESS).clone();
+    let line = |job: std::sync::Arc<crate::jobs::Job>| {
+        let life = known.get(&job.id)?.guessed.load(SeqCst);
+        let time = value::show_duration(Duration::from_millis(life));
+        (life > 0).then(|| format!("`{}` was taken for ready after {time} without a port", job.spec.name))
+    };
+    rt().jobs.list().into_iter().filter_map(line).take(MOST).collect()
 }
 
 /// The first option that says more about a `ready`.

@@ -4,7 +4,7 @@ use super::condition::Condition;
 use super::prober::Prober;
 use super::readiness::{Failure, Readiness, of};
 use crate::event::Event;
-use crate::host::run::job::view;
+use crate::host::run::job::{listening_ports, view};
 use crate::host::run::options::Common;
 use crate::host::run::runtime::rt;
 use crate::host::run::{death, owner, spawn_error, waiting};
@@ -225,6 +225,10 @@ impl Starting {
         }
         self.ready = true;
         self.readiness.hold();
+        let settled = |one: &Condition| matches!(one, Condition::Settled(_));
+        if self.readiness.conditions.iter().any(settled) && listening_ports(&self.job).is_empty() {
+            self.readiness.guess();
+        }
         rt().jobs.forgive(self.job.0.id, false);
         if !self.readiness.is_task() {
             rt().jobs.serves(self.job.0.id);

@@ -753,7 +753,8 @@ impl Table {
     /// The job of a process that has become our child because its parent died, by its group or session, by
     /// where it was last seen, by whom it shares its group or session with, by the log that it has open, by its environment: in this order. A daemon that
     /// hides all of these (redis makes a session of its own and overwrites its environment) is that of the
-    /// one job whose first process has just ended with 0, or runs, if there is one such job.
+    /// one job whose first process has just ended with 0, or runs, if there is one such job; of several that have just ended
+    /// the one whose first process was called as it is.
     fn owner_of_orphan(&self, stat: &Stat) -> Option<JobId> {
         let newest = |ids: Option<&Vec<JobId>>| ids.and_then(|ids| ids.last().copied());
         let by_log = || {
@@ -785,8 +786,12 @@ impl Table {
                 return None;
             }
             let runs = |entry: &&Entry| entry.stage == Stage::Running && entry.leader == Leader::Running;
-            let mut candidates: Vec<&Entry> =
-                self.live().filter(just_ended).filter(came_first).take(2).collect();
+            let mut candidates: Vec<&Entry> = self.live().filter(just_ended).filter(came_first).collect();
+            if candidates.len() > 1 {
+                // What only forks keeps its name (proc(5), comm); commands that ask whether a job is ready end all the time.
+                let name = proc::name(stat.pid);
+                candidates.retain(|entry| proc::name(entry.pid) == name);
+            }
             if candidates.is_empty() {
                 // One that still runs may have left it, too.
                 candidates.extend(self.live().filter(runs).filter(came_first).take(2));

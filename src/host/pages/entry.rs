@@ -1,4 +1,5 @@
-//! The reference as a list of entries, each with the heading that it stands under.
+//! The reference as a list of entries, each with the heading that it stands under; and what is cut out of it: the
+//! sections of a module's page, and options in few words.
 
 use crate::api;
 use crate::words::filled;

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! brief        the whole language in few words
-//! entry        the reference, in entries
+//! entry        the reference, in entries, and what is cut out of them
 //! rhai         what is built into Rhai
 //! ```
 

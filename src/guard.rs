@@ -569,7 +569,7 @@ impl<'a> Guard<'a> {
                     left: &left,
                 };
                 report::guard_verdict(&verdict, &|| self.in_a_hurry());
-                jobs::output::finish_noted();
+                jobs::log::finish_noted();
                 (
                     code,
                     keep != Keep::Nothing,
@@ -594,7 +594,7 @@ impl<'a> Guard<'a> {
             true => Keep::Logs,
         };
         if keep != Keep::Nothing {
-            jobs::output::finish_all(&self.run_dir.path().join(rundir::LOGS));
+            jobs::log::finish_all(&self.run_dir.path().join(rundir::LOGS));
         }
         runs::tidy(self.run_dir.path(), keep);
         modes.restore();

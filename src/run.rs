@@ -29,7 +29,7 @@ use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
-use crate::jobs::output;
+use crate::jobs::log;
 use crate::jobs::{self, Ask, Jobs, Left};
 use crate::report::{self, Haste, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
 use crate::rundir::{self, Keep};
@@ -515,7 +515,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     if ending.control.guard_gone() {
         ending.jobs.remove_cgroup(left);
         if keep != Keep::Nothing {
-            output::finish_all(&ending.run_dir.join("logs"));
+            log::finish_all(&ending.run_dir.join("logs"));
         }
         runs::tidy(&ending.run_dir, keep);
     }

@@ -2,20 +2,22 @@
 //!
 //! The files beside this one add what is done with them: start, stop, fail, keep short.
 
-use super::cgroup::Cgroup;
-use super::control::Control;
-use super::files::{Files, Watching};
-use super::job::{Job, JobId, Kind, State, View};
-use super::leak::{self, Left};
-use super::limit::Waker;
-use super::output::{self, Capture, Pump};
-use super::port::Listeners;
-use super::shared;
-use super::spec::{Expect, SpawnError};
-use super::stop::Stage;
-use super::table::{Change, Entry, Table};
-use super::watched::Watched;
 use crate::event::{Bus, Event};
+use crate::jobs::cgroup::Cgroup;
+use crate::jobs::job::{Job, JobId, Kind, State, View};
+use crate::jobs::log::finish;
+use crate::jobs::log::limit::Waker;
+use crate::jobs::log::watched::Watched;
+use crate::jobs::output::echo::Echo;
+use crate::jobs::output::pump::{Capture, Pump};
+use crate::jobs::port::Listeners;
+use crate::jobs::remains::leak::{self, Left};
+use crate::jobs::remains::shared;
+use crate::jobs::spec::{Expect, SpawnError};
+use crate::jobs::stop::step::Stage;
+use crate::jobs::table::{Change, Entry, Table};
+use crate::jobs::wait::control::Control;
+use crate::jobs::wait::files::{Files, Watching};
 use crate::lock::lock;
 use crate::sys::fork::Exec;
 use crate::sys::page;
@@ -154,7 +156,7 @@ impl Jobs {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn pump(&self, capture: Capture, echo: output::Echo) -> std::io::Result<Pump> {
+    pub fn pump(&self, capture: Capture, echo: Echo) -> std::io::Result<Pump> {
         let pump = capture.pump(echo, Arc::clone(&self.bus))?;
         let mut pumps = lock(&self.pumps);
         pumps.retain(|pump| !pump.is_flushed());
@@ -193,7 +195,7 @@ impl Jobs {
             job.complete_log();
             if let (Some(log), Some(file)) = (job.log_place(), job.file)
                 && !log.starts_with(&self.run_dir)
-                && let Err(error) = output::finish_own(&log, file)
+                && let Err(error) = finish::finish_own(&log, file)
             {
                 self.bus.emit(Event::Warning(format!(
                     "the log `{}` could not be finished: {error}",

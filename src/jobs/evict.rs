@@ -6,11 +6,11 @@
 //! 3. If one of them may not be ended, none is.
 //! 4. A job of this run is stopped as a job; the others get TERM, have their grace, and then SIGKILL.
 
-use super::all::Jobs;
-use super::job::JobId;
-use super::port::{self, Owner};
-use super::stop::{AFTER_KILL, Ask};
-use super::survivor::user_name;
+use crate::jobs::all::Jobs;
+use crate::jobs::job::JobId;
+use crate::jobs::port::{self, Owner};
+use crate::jobs::remains::survivor::user_name;
+use crate::jobs::stop::step::{AFTER_KILL, Ask};
 use crate::lock::lock;
 use crate::sys::{clock, pidfd, proc, socket};
 use nix::libc::{SIGCONT, SIGKILL, SIGTERM};

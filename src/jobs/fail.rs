@@ -1,6 +1,6 @@
 //! Why a job counts as dead: it has ended, or printed a line that means failure (`fail_on`).
 
-use super::job::Job;
+use crate::jobs::job::Job;
 use crate::sys::wait::ExitStatus;
 
 /// Why a job counts as dead.

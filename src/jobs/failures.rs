@@ -3,12 +3,12 @@
 //! Nobody reads along all the time: whoever waits looks, and is woken whenever something is written to a watched log.
 //! What a job prints counts until it is asked to stop; the first such line is the one that counts.
 
-use super::all::Jobs;
-use super::fail::{Death, FailLine};
-use super::job::{Job, JobId, State};
-use super::output::News;
-use super::watched::Log;
 use crate::event::Event;
+use crate::jobs::all::Jobs;
+use crate::jobs::fail::{Death, FailLine};
+use crate::jobs::job::{Job, JobId, State};
+use crate::jobs::log::reader::News;
+use crate::jobs::log::watched::Log;
 use crate::lock::lock;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! A job, and what can be said of it at one moment.
 
-use super::cgroup::Limited;
-use super::held::{FileId, Held};
-use super::spec::{self, Spec};
-use super::terminal::Terminal;
+use crate::jobs::cgroup::Limited;
+use crate::jobs::log::held::{FileId, Held};
+use crate::jobs::output::terminal::Terminal;
+use crate::jobs::spec::{self, Spec};
 use crate::sys::signal;
 use crate::sys::wait::ExitStatus;
 use nix::libc::SIGKILL;
@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-pub use super::spec::JobId;
+pub use crate::jobs::spec::JobId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -1,14 +1,16 @@
 //! Starting jobs and commands: their descriptors, their cgroup, their fork.
 
-use super::all::{Jobs, Request};
-use super::cgroup::{Cgroup, Limited, Limits, Refused};
-use super::held::{FileId, Held};
-use super::job::{Job, JobId, Kind};
-use super::output::{self, Capture};
-use super::refused::why;
-use super::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
-use super::table;
-use super::terminal::{COLUMNS, ROWS, Terminal, start_thread, type_in};
+use crate::jobs::all::{Jobs, Request};
+use crate::jobs::cgroup::{Cgroup, Limited, Limits, Refused};
+use crate::jobs::job::{Job, JobId, Kind};
+use crate::jobs::log::finish;
+use crate::jobs::log::held::{FileId, Held};
+use crate::jobs::log::reader;
+use crate::jobs::output::pump::Capture;
+use crate::jobs::output::terminal::{COLUMNS, ROWS, Terminal, start_thread, type_in};
+use crate::jobs::refused::why;
+use crate::jobs::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
+use crate::jobs::table;
 use crate::lock::lock;
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::{fd, open, proc, pty};
@@ -100,7 +102,7 @@ impl Jobs {
             let child = Descriptors { stdin, stdout, stderr };
             Ends { child, stdin: writer, log, file, held, capture, terminal: None }
         };
-        let log_from = log.as_deref().filter(|_| again).map_or(0, output::size);
+        let log_from = log.as_deref().filter(|_| again).map_or(0, reader::size);
         let exec = spec.prepare(child, account, self.join(limited.as_ref()));
         let (stdin, too_chatty) = (Mutex::new(stdin), AtomicBool::new(false));
         let job = Arc::new(Job {
@@ -207,7 +209,7 @@ impl Jobs {
                 let place = proc::open_path(&stdout).unwrap_or_else(|| table::canonical(path));
                 let (log, file) = (Some(place), regular.as_ref().map(FileId::of));
                 if let (Some(log), Some(file), false) = (&log, file, ours || again) {
-                    output::note(log, file);
+                    finish::note(log, file);
                 }
                 Ok(Opened { stdout, stderr, log, file, held, capture: None })
             }

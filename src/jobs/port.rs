@@ -1,7 +1,7 @@
 //! TCP ports: free ones, and who listens.
 
-use super::refused::why;
-use super::survivor::user_name;
+use crate::jobs::refused::why;
+use crate::jobs::remains::survivor::user_name;
 use crate::lock::lock;
 use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};

@@ -1,6 +1,6 @@
 //! What to start and how: plain data, and its translation into something that can be executed.
 
-use super::cgroup::{Limits, Refused};
+use crate::jobs::cgroup::{Limits, Refused};
 use crate::sys::fork::{Credentials, Exec, Join};
 pub use crate::words::quote;
 use regex::Regex;

@@ -1,7 +1,7 @@
 //! Writing to the stdin of a job.
 
-use super::all::Jobs;
-use super::job::JobId;
+use crate::jobs::all::Jobs;
+use crate::jobs::job::JobId;
 use crate::sys::pty::END_OF_FILE;
 use crate::sys::{clock, fd};
 use std::os::fd::AsFd;

@@ -1,16 +1,16 @@
 //! The threads that live as long as the process: the spawner, the reaper, and the one that keeps the logs short.
 
-use super::all::{Jobs, Request};
-use super::cgroup::Cgroup;
-use super::control::Control;
-use super::files::Files;
-use super::job::Kind;
-use super::launch::explain;
-use super::limit;
-use super::spec::SpawnError;
-use super::table::{self, Table};
-use super::watched::Watched;
 use crate::event::{Bus, Event};
+use crate::jobs::all::{Jobs, Request};
+use crate::jobs::cgroup::Cgroup;
+use crate::jobs::job::Kind;
+use crate::jobs::launch::explain;
+use crate::jobs::log::limit;
+use crate::jobs::log::watched::Watched;
+use crate::jobs::spec::SpawnError;
+use crate::jobs::table::{self, Table};
+use crate::jobs::wait::control::Control;
+use crate::jobs::wait::files::Files;
 use crate::lock::lock;
 use crate::sys::{clock, fd, fork, sched, signal, testing};
 use nix::sys::signal::Signal;

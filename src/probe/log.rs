@@ -1,6 +1,6 @@
 //! Does a job's log have a line that matches?
 
-use crate::jobs::output::{LogReader, News};
+use crate::jobs::log::{LogReader, News};
 use regex::Regex;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The script functions, one namespace a file: convert → call below → convert. None imports another.
 //!
 //! ```text
-//! assert       what must be true
+//! assert/      what must be true
 //! command      commands that run to their end
 //! data         JSON, YAML and TOML
 //! env          the environment of the run, directories, `.env` files

@@ -8,7 +8,7 @@ use crate::host::run::runtime::rt;
 use crate::host::run::{caught, owner, spawn_error};
 use crate::host::value::error::{self, Fallible};
 use crate::host::value::handle::Job;
-use crate::jobs::output::LogReader;
+use crate::jobs::log::LogReader;
 use crate::jobs::spec::{Command, SpawnError};
 use crate::jobs::{self, State, Watching};
 use crate::probe::background::Background;

@@ -1,7 +1,7 @@
 //! What wakes whoever waits, and why the script must stop. No processes here.
 
-use super::spec::JobId;
-use super::strand;
+use crate::jobs::spec::JobId;
+use crate::jobs::wait::strand;
 use crate::lock::lock;
 use crate::sys::{clock, testing};
 use std::collections::HashMap;

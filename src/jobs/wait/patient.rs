@@ -2,8 +2,8 @@
 //! can, and lets other closures have their turn. (Where the server of a filesystem does not answer, it is the kernel
 //! that waits, and nothing ends that.)
 
-use super::control::Control;
-use super::strand;
+use crate::jobs::wait::control::Control;
+use crate::jobs::wait::strand;
 use crate::sys::{clock, fd};
 use nix::libc::{ENXIO, O_NOCTTY, O_NONBLOCK};
 use std::fs::{self, File, OpenOptions};

@@ -1,5 +1,5 @@
 //! The decision of how to stop one job: a pure step from (stage, facts, time) to (stage, action).
-//! [`super::Jobs::stop`] takes the actions, for any number of jobs in one loop.
+//! [`crate::jobs::Jobs::stop`] takes the actions, for any number of jobs in one loop.
 
 use crate::sys::wait::ExitStatus;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Tells the bell about changes of files that somebody waits for: one inotify instance a run. Where there is none, or a
 //! directory cannot be watched, waits poll.
 
-use super::control::Control;
+use crate::jobs::wait::control::Control;
 use crate::lock::lock;
 use crate::sys::fd;
 use crate::sys::watch::{self, Watch};

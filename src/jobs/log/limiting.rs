@@ -3,12 +3,12 @@
 //! While jobs write, it looks at the sizes, the sooner the less room is left; while none does, it sleeps until one writes
 //! again or a new one comes (inotify(7); without it, it goes on looking).
 
-use super::all::Jobs;
-use super::job::{Job, JobId, Kind};
-use super::limit::{Kept, LAST_GRACE, SHORTEST, is_full, keep_short};
-use super::shared;
-use super::stop::Ask;
 use crate::event::Event;
+use crate::jobs::all::Jobs;
+use crate::jobs::job::{Job, JobId, Kind};
+use crate::jobs::log::limit::{Kept, LAST_GRACE, SHORTEST, is_full, keep_short};
+use crate::jobs::remains::shared;
+use crate::jobs::stop::step::Ask;
 use crate::lock::lock;
 use crate::sys::{clock, fd, watch};
 use std::collections::HashSet;
@@ -49,7 +49,7 @@ enum Next {
 
 impl Jobs {
     /// The thread's loop.
-    pub(super) fn keep_logs_short(self: &Arc<Self>, woken: &OwnedFd) {
+    pub(crate) fn keep_logs_short(self: &Arc<Self>, woken: &OwnedFd) {
         let mut looked = Looked::default();
         loop {
             match self.look_at_logs(&mut looked) {

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 /// The file that a log was when it was opened: what has come under its name since is not ours to cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
-    pub(super) device: u64,
-    pub(super) inode: u64,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
 }
 
 impl FileId {
@@ -21,11 +21,11 @@ impl FileId {
 /// What is kept of a log.
 #[derive(Default)]
 pub struct Held {
-    pub(super) file: Mutex<Option<File>>,
+    pub(crate) file: Mutex<Option<File>>,
     /// The most that was ever seen in it.
-    pub(super) longest: AtomicU64,
+    pub(crate) longest: AtomicU64,
     /// Its fate has been said.
-    pub(super) said: AtomicBool,
+    pub(crate) said: AtomicBool,
 }
 
 impl Held {

@@ -7,7 +7,7 @@
 //! A job can be ahead of us by what it writes within [`SHORTEST`], or on a machine that is busy until this thread
 //! has its turn. A job that is being stopped has at most [`LAST_GRACE`].
 
-use super::held::FileId;
+use crate::jobs::log::held::FileId;
 use crate::sys::{fd, hole, open};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -21,9 +21,9 @@ use std::time::Duration;
 pub const DEFAULT: u64 = 100_000_000;
 /// Holes are made of whole blocks, and half of the limit has to hold the last lines.
 pub const LEAST: u64 = 64_000;
-pub(super) const SHORTEST: Duration = Duration::from_millis(5);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(5);
 /// For a job whose log can only be kept short by stopping it.
-pub(super) const LAST_GRACE: Duration = Duration::from_secs(1);
+pub(crate) const LAST_GRACE: Duration = Duration::from_secs(1);
 
 /// Wakes the thread when there is a new job.
 pub struct Waker(OwnedFd);
@@ -42,14 +42,14 @@ impl Waker {
     }
 }
 
-pub(super) struct Kept {
+pub(crate) struct Kept {
     /// What may still come before the next look.
-    pub(super) room: u64,
-    pub(super) dropped: bool,
+    pub(crate) room: u64,
+    pub(crate) dropped: bool,
 }
 
 /// Drops the beginning of a log that is too long.
-pub(super) fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
+pub(crate) fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kept> {
     let within = |length: u64| Kept { room: limit.saturating_sub(length), dropped: false };
     let Ok(meta) = std::fs::symlink_metadata(path) else { return Ok(within(0)) };
     if meta.size() <= limit || FileId::of(&meta) != id {
@@ -72,7 +72,7 @@ pub(super) fn keep_short(path: &Path, id: FileId, limit: u64) -> nix::Result<Kep
 }
 
 /// Whether nothing more can be written to this directory.
-pub(super) fn is_full(dir: &Path) -> bool {
+pub(crate) fn is_full(dir: &Path) -> bool {
     statvfs(dir).is_ok_and(|disk| {
         let free =
             if nix::unistd::geteuid().is_root() { disk.blocks_free() } else { disk.blocks_available() };

@@ -1,14 +1,14 @@
 //! Stopping: jobs, all at the same time, each with its grace; and the final sweep, which leaves nothing.
 
-use super::all::Jobs;
-use super::control::Halt;
-use super::job::{Job, JobId, Kind, State, describe};
-use super::shared;
-use super::spec::KillMode;
-use super::stop::{self, Action, Ask, FollowUp, Partly, Stage, Then};
-use super::survivor::{Survivor, survivors};
-use super::table::{self, Entry, Order, Phase, StopCommand, Table, To};
 use crate::event::{Event, Killed, Waiting};
+use crate::jobs::all::Jobs;
+use crate::jobs::job::{Job, JobId, Kind, State, describe};
+use crate::jobs::remains::shared;
+use crate::jobs::remains::survivor::{Survivor, survivors};
+use crate::jobs::spec::KillMode;
+use crate::jobs::stop::step::{self, Action, Ask, FollowUp, Partly, Stage, Then};
+use crate::jobs::table::{self, Entry, Order, Phase, StopCommand, Table, To};
+use crate::jobs::wait::control::Halt;
 use crate::lock::lock;
 use crate::sys::{clock, page, proc, signal, testing};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL};
@@ -116,7 +116,7 @@ impl Jobs {
                 let before = entry.stage;
                 // Its stop command is part of it.
                 let alive = entry.alive() || command.is_some_and(|(_, alive, _)| alive);
-                let (stage, action) = stop::next(before, alive, self.control.killing(), patience, now);
+                let (stage, action) = step::next(before, alive, self.control.killing(), patience, now);
                 entry.stage = stage;
                 let job = Arc::clone(&entry.job);
                 match action {
@@ -139,7 +139,7 @@ impl Jobs {
                             && entry.alive()
                             && command.is_none_or(|(_, alive, _)| !alive)
                         {
-                            match stop::then(partly, since, grace, entry.first_lives(), now) {
+                            match step::then(partly, since, grace, entry.first_lives(), now) {
                                 Then::Wait(at) => next = [next, at].into_iter().flatten().min(),
                                 Then::Group => {
                                     entry.partly = Some(Partly::GroupInterrupted);
@@ -160,7 +160,7 @@ impl Jobs {
                         if let (Stage::Asked { since, grace }, Some((_, _, status))) = (stage, command)
                             && entry.alive()
                         {
-                            match stop::follow_up(since, grace, status, now) {
+                            match step::follow_up(since, grace, status, now) {
                                 FollowUp::Wait(at) => next = [next, at].into_iter().flatten().min(),
                                 FollowUp::Signal => overdue.push((id, status)),
                             }
@@ -287,7 +287,7 @@ impl Jobs {
         self.kill_cgroup();
         // A job that outlived its SIGKILL has had its time.
         let stuck = lock(&self.table).all().any(|entry| entry.stage == Stage::Stuck);
-        let bound = if stuck { stop::AFTER_KILL / 10 } else { stop::AFTER_KILL };
+        let bound = if stuck { step::AFTER_KILL / 10 } else { step::AFTER_KILL };
         sweep(bound, || lock(&self.table).sweep_round());
     }
 }
@@ -336,12 +336,12 @@ pub fn sweep(bound: Duration, mut round: impl FnMut() -> bool) -> Vec<Survivor> 
             let left = survivors();
             let reached = left.is_empty() || left.iter().any(|one| !one.beyond_reach);
             unreached = if reached { 0 } else { unreached + 1 };
-            if waited >= bound * stop::DYING || unreached == ROUNDS {
+            if waited >= bound * step::DYING || unreached == ROUNDS {
                 return left;
             }
         }
         page::ask_for_patience();
-        stop::pause_in_sweep(waited);
+        step::pause_in_sweep(waited);
     }
     Vec::new()
 }

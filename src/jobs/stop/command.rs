@@ -1,16 +1,16 @@
 //! The command that is run instead of a job's stop signal (`stop_cmd`).
 //!
-//! It may start while the run is being stopped, until the sweep; [`super::Jobs::stop`] waits for it and follows it up.
+//! It may start while the run is being stopped, until the sweep; [`crate::jobs::Jobs::stop`] waits for it and follows it up.
 //! Only this process runs it: when the host has been killed, the guard sends signals.
 
-use super::all::Jobs;
-use super::cgroup::Limits;
-use super::job::{Job, JobId, Kind};
-use super::limit;
-use super::spec::{Expect, KillMode, Output, SpawnError, Spec, Stdin};
-use super::stop::Stage;
-use super::table::{Order, StopCommand, To};
 use crate::event::Event;
+use crate::jobs::all::Jobs;
+use crate::jobs::cgroup::Limits;
+use crate::jobs::job::{Job, JobId, Kind};
+use crate::jobs::log::limit;
+use crate::jobs::spec::{Expect, KillMode, Output, SpawnError, Spec, Stdin};
+use crate::jobs::stop::step::Stage;
+use crate::jobs::table::{Order, StopCommand, To};
 use crate::lock::lock;
 use crate::sys::signal;
 use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
@@ -20,7 +20,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 impl Jobs {
     /// Starts what is due; without it the stop signal is sent at once.
-    pub(super) fn start_stop_command(&self, id: JobId) {
+    pub(crate) fn start_stop_command(&self, id: JobId) {
         let Some(job) = self.get(id) else { return };
         let Some(spec) = command_spec(&job) else { return };
         let number = self.next_id.fetch_add(1, SeqCst);
@@ -44,7 +44,7 @@ impl Jobs {
     }
 
     /// Sends a job its stop signal after all. `failed`: what was wrong with the command, if anything was.
-    pub(super) fn signal_instead(&self, id: JobId, failed: Option<String>) {
+    pub(crate) fn signal_instead(&self, id: JobId, failed: Option<String>) {
         let mut table = lock(&self.table);
         let Some(entry) = table.entry_mut(id) else { return };
         // Somebody else who waits for this stop was faster.

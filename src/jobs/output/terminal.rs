@@ -2,11 +2,11 @@
 //!
 //! The end of the output is that of the process, not that of the terminal, which a process in the background may hold
 //! open for ever. The kernel keeps what was printed until we have read it, also beyond the end of the last process;
-//! whoever says that a job has ended takes that first ([`super::Job::complete_log`]).
+//! whoever says that a job has ended takes that first ([`crate::jobs::Job::complete_log`]).
 
-use super::control::Control;
-use super::refused::why;
-use super::spec::SpawnError;
+use crate::jobs::refused::why;
+use crate::jobs::spec::SpawnError;
+use crate::jobs::wait::control::Control;
 use crate::lock::lock;
 use crate::sys::fd::{self, Read, Written};
 use crate::sys::pty::{END_OF_FILE, READS};
@@ -15,19 +15,19 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// What a terminal that nobody looks at may well have: a log has long lines.
-pub(super) const ROWS: u16 = 24;
-pub(super) const COLUMNS: u16 = 120;
+pub(crate) const ROWS: u16 = 24;
+pub(crate) const COLUMNS: u16 = 120;
 
 /// What a job prints, on its way into its log.
 pub struct Terminal {
-    pub(super) master: OwnedFd,
+    pub(crate) master: OwnedFd,
     /// Whoever copies has it.
-    pub(super) log: Mutex<OwnedFd>,
+    pub(crate) log: Mutex<OwnedFd>,
 }
 
 impl Terminal {
     /// Copies what is there. False: no process has the terminal open any more.
-    pub(super) fn copy(&self) -> bool {
+    pub(crate) fn copy(&self) -> bool {
         let log = lock(&self.log);
         let mut buffer = [0u8; 4096];
         for _ in 0..READS {
@@ -52,13 +52,13 @@ fn write_all(log: &OwnedFd, mut rest: &[u8]) {
     }
 }
 
-pub(super) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
+pub(crate) fn start_thread(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), SpawnError> {
     let started = std::thread::Builder::new().name(name.to_owned()).spawn(work);
     started.map(drop).map_err(|e| SpawnError::Os { what: "a thread", reason: why(e) })
 }
 
 /// Types a text and the end of file, which counts as such at the beginning of a line only.
-pub(super) fn type_in(keyboard: &OwnedFd, text: &str, control: &Control) {
+pub(crate) fn type_in(keyboard: &OwnedFd, text: &str, control: &Control) {
     let mut keys = text.as_bytes().to_vec();
     if !text.is_empty() && !text.ends_with('\n') {
         keys.push(END_OF_FILE);

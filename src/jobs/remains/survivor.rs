@@ -36,7 +36,7 @@ fn unseen(pid: i32) -> Survivor {
 }
 
 /// A living process, with what names it.
-pub(super) fn survivor(pid: i32) -> Option<Survivor> {
+pub(crate) fn survivor(pid: i32) -> Option<Survivor> {
     proc::stat(pid).filter(Stat::alive).map(described)
 }
 
@@ -62,11 +62,11 @@ pub fn process_name(pid: i32) -> String {
 
 /// SIGKILL does not get through to it: another user's, or in uninterruptible sleep. On its way out it may sleep so, too,
 /// for locks of the kernel's whose holder gets no processor.
-pub(super) fn beyond_reach(stat: &Stat) -> bool {
+pub(crate) fn beyond_reach(stat: &Stat) -> bool {
     stat.state == 'D' && !stat.exiting || is_forbidden(stat.pid)
 }
 
 /// Another user's: we may not signal it.
-pub(super) fn is_forbidden(pid: i32) -> bool {
+pub(crate) fn is_forbidden(pid: i32) -> bool {
     signal::kill(pid, 0) == Err(nix::errno::Errno::EPERM)
 }

@@ -2,10 +2,11 @@
 //! rotation does. What can still be read is: through a descriptor that is held while the job lives, and afterwards if
 //! the log is no more where it was. What lies under its name since is read after it.
 
-use super::held::FileId;
-use super::job::Job;
-use super::output::{self, LogReader};
-use super::text;
+use crate::jobs::job::Job;
+use crate::jobs::log::held::FileId;
+use crate::jobs::log::reader::LogReader;
+use crate::jobs::log::whole::{end_of, read_log};
+use crate::jobs::output::text;
 use crate::lock::lock;
 use crate::sys::{open, proc};
 use std::fs::File;
@@ -52,7 +53,7 @@ impl Job {
     }
 
     /// Where it lies by now, as far as that is known.
-    pub(super) fn log_place(&self) -> Option<PathBuf> {
+    pub(crate) fn log_place(&self) -> Option<PathBuf> {
         match self.log_fate() {
             Fate::Renamed(to) => Some(to),
             _ => self.log.clone(),
@@ -79,7 +80,7 @@ impl Job {
 
     /// All that is in it.
     pub fn log_text(&self) -> String {
-        self.log_files().iter().map(output::read_log).collect()
+        self.log_files().iter().map(read_log).collect()
     }
 
     /// Its last lines.
@@ -93,7 +94,7 @@ impl Job {
     }
 
     fn log_end(&self) -> Vec<u8> {
-        self.log_files().iter().flat_map(output::end_of).collect()
+        self.log_files().iter().flat_map(end_of).collect()
     }
 
     /// How long it is, without what lies where it was.
@@ -113,7 +114,7 @@ impl Job {
     }
 
     /// The job has ended: a descriptor is kept only for a log that cannot be found otherwise.
-    pub(super) fn let_go_of_log(&self) {
+    pub(crate) fn let_go_of_log(&self) {
         if !matches!(self.log_fate(), Fate::Renamed(_) | Fate::Deleted) {
             lock(&self.held.file).take();
         }
@@ -121,7 +122,7 @@ impl Job {
 
     /// Takes what a job with a terminal has printed and nobody has copied yet. For whoever has seen that it has ended,
     /// before reading its log.
-    pub(super) fn complete_log(&self) {
+    pub(crate) fn complete_log(&self) {
         // A log that is not a regular file may hold up whoever writes to it.
         if let (Some(terminal), Some(_)) = (&self.terminal, self.file) {
             terminal.copy();

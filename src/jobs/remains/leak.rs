@@ -5,10 +5,10 @@
 //! *sockets* that jobs were seen to listen on, which finds who took one over. A socket is known by its inode, so
 //! somebody else's server that has taken the port in the meantime is not blamed.
 
-use super::port::Listeners;
-use super::shared::{self, Memory};
-use super::spec::MARK;
-use super::survivor::{Survivor, survivor, survivors};
+use crate::jobs::port::Listeners;
+use crate::jobs::remains::shared::{self, Memory};
+use crate::jobs::remains::survivor::{Survivor, survivor, survivors};
+use crate::jobs::spec::MARK;
 use crate::sys::proc::{self, Births};
 use crate::sys::{clock, page, socket};
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! The order of an end, as pure decisions: which jobs may be asked to stop now. [`super::Jobs::stop_in_order`] asks them.
+//! The order of an end, as pure decisions: which jobs may be asked to stop now. [`crate::jobs::Jobs::stop_in_order`] asks them.
 //!
 //! A job stops before what it needs, and before what had become ready when it was started: it may still have to talk to
 //! that. What is neither stops at the same time.
 
-use super::spec::JobId;
+use crate::jobs::spec::JobId;
 use std::collections::HashSet;
 use std::time::Duration;
 

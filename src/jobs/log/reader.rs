@@ -1,0 +1,183 @@
+//! Reads a log line by line while others write it.
+
+use crate::jobs::log::held::FileId;
+use crate::jobs::log::piece::piece;
+use crate::jobs::output::text;
+use crate::sys::open;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Reads a log while others write it.
+///
+/// A log can be truncated under us (`echo x >/dev/stderr` in a shell does it): when the file is shorter than
+/// what was read, reading goes on from its beginning.
+pub struct LogReader {
+    path: PathBuf,
+    file: Option<File>,
+    next: Option<Box<LogReader>>,
+    offset: u64,
+    pub truncated: bool,
+    /// Lines were dropped before they were read: the log is longer than its limit.
+    pub missed: bool,
+    partial: Vec<u8>,
+}
+
+/// What came into a log since the last look, as text.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Lines that are complete, with what each has shown before it was started over.
+    pub lines: Vec<String>,
+    /// The beginning of a line, if more of it has come.
+    pub partial: Option<String>,
+    /// There is more to read at once.
+    pub more: bool,
+}
+
+impl LogReader {
+    /// Reads this file if it is known, until nothing more is in it and another one lies under the path.
+    pub fn of(path: &Path, file: Option<File>, offset: u64) -> Self {
+        let (path, partial) = (path.to_owned(), Vec::new());
+        Self { path, file, next: None, offset, truncated: false, missed: false, partial }
+    }
+
+    #[cfg(test)]
+    pub fn from_offset(path: &Path, offset: u64) -> Self {
+        Self::of(path, None, offset)
+    }
+
+    /// How much of the log has been read.
+    pub fn offset(&self) -> u64 {
+        self.offset + self.next.as_ref().map_or(0, |next| next.offset())
+    }
+
+    /// How long the log is now.
+    pub fn size(&self) -> u64 {
+        let size = |file: &File| file.metadata().map_or(0, |meta| meta.size());
+        let own = self.file.as_ref().map_or_else(|| self::size(&self.path), size);
+        own + self.next.as_ref().map_or(0, |next| next.size())
+    }
+
+    /// What is new in the file that lies under the path by now, if that is another one. Whoever writes may have opened
+    /// that, or go on in this one.
+    fn news_of_next(&mut self) -> News {
+        let id = |file: &File| file.metadata().ok().filter(Metadata::is_file).map(|meta| FileId::of(&meta));
+        if self.next.is_none() {
+            let other = open::read(&self.path)
+                .ok()
+                .filter(|file| id(file).is_some() && id(file) != self.file.as_ref().and_then(id));
+            self.next = other.map(|file| Box::new(Self::of(&self.path, Some(file), 0)));
+        }
+        let Some(next) = &mut self.next else { return News::default() };
+        let news = next.news();
+        self.missed |= next.missed;
+        self.truncated |= next.truncated;
+        news
+    }
+
+    /// Reads what is new, but not more than a piece that takes no noticeable time.
+    pub fn news(&mut self) -> News {
+        const PIECE: u64 = 1 << 20;
+        if self.file.is_none() {
+            self.file = open::read(&self.path).ok();
+        }
+        let Some(file) = &self.file else { return News::default() };
+        let size = file.metadata().map_or(0, |meta| meta.size());
+        if size < self.offset {
+            self.offset = 0;
+            self.truncated = true;
+            self.partial.clear();
+        }
+        if size == self.offset {
+            return self.news_of_next();
+        }
+        let Ok(piece) = piece(file, self.offset, PIECE) else { return News::default() };
+        if piece.start > self.offset {
+            self.missed |= piece.cut;
+            self.partial.clear();
+        }
+        self.offset = piece.end;
+        let mut bytes = std::mem::take(&mut self.partial);
+        bytes.extend_from_slice(&piece.without_cut_line().bytes);
+        // What follows a carriage return has started the line over. One at the end may belong to the line's end.
+        let begun = |pair: &[u8]| pair[0] == b'\n' || (pair[0] == b'\r' && !matches!(pair[1], b'\r' | b'\n'));
+        let end = match bytes.windows(2).rposition(begun) {
+            _ if bytes.ends_with(b"\n") => bytes.len(),
+            Some(last) => last + 1,
+            // A line that is longer than a piece is taken for several.
+            None if bytes.len() as u64 >= PIECE => text::whole_characters(&bytes).len(),
+            None => 0,
+        };
+        self.partial = bytes.split_off(end);
+        let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let partial = text::whole_characters(&self.partial);
+        News {
+            lines: if end == 0 {
+                Vec::new()
+            } else {
+                whole.split(|b| *b == b'\n').flat_map(text::states).collect()
+            },
+            partial: (!partial.is_empty()).then(|| text::line(partial)),
+            more: size > self.offset,
+        }
+    }
+}
+
+/// How long a log is now.
+pub fn size(path: &Path) -> u64 {
+    open::read(path).and_then(|file| file.metadata()).map_or(0, |meta| meta.size())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, Write};
+
+    #[test]
+    fn a_log_is_read_line_by_line_as_it_grows_and_after_truncation() {
+        let news = |lines: &[&str], partial: Option<&str>| News {
+            lines: lines.iter().map(|line| (*line).to_owned()).collect(),
+            partial: partial.map(str::to_owned),
+            more: false,
+        };
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        let mut reader = LogReader::from_offset(file.path(), 0);
+        assert_eq!(reader.news(), news(&[], None));
+        file.write_all(b"one\n\x1b[32mtw").expect("write");
+        assert_eq!(reader.news(), news(&["one"], Some("tw")));
+        assert_eq!(reader.news(), news(&[], None), "nothing has come");
+        file.write_all(b"o\x1b[0m\r\nthree\n").expect("write");
+        assert_eq!(reader.news(), news(&["two", "three"], None));
+        file.write_all(b"10 %\r5").expect("write");
+        assert_eq!(reader.news(), news(&["10 %"], Some("5")));
+        file.write_all(b"0 %\r").expect("write");
+        assert_eq!(reader.news(), news(&[], Some("50 %")));
+        file.write_all(b"\nf\xfcr \xc3").expect("write");
+        assert_eq!(reader.news(), news(&["50 %"], Some("f\u{fffd}r ")));
+        file.write_all(b"\xbc\n").expect("write");
+        assert_eq!(reader.news(), news(&["f\u{fffd}r ü"], None));
+        file.as_file().set_len(0).expect("truncate");
+        file.rewind().expect("rewind");
+        file.write_all(b"x\n").expect("write");
+        assert_eq!(reader.news(), news(&["x"], None));
+        assert!(reader.truncated);
+    }
+
+    #[test]
+    fn a_large_log_is_read_in_pieces_and_loses_nothing() {
+        let mut file = tempfile::NamedTempFile::new().expect("file");
+        file.write_all("a line of some length\n".repeat(200_000).as_bytes()).expect("write");
+        file.write_all(&vec![b'x'; 3 << 20]).expect("write");
+        let mut reader = LogReader::from_offset(file.path(), 0);
+        let (mut lines, mut rounds) = (0, 0);
+        loop {
+            let news = reader.news();
+            lines += news.lines.iter().filter(|line| *line == "a line of some length").count();
+            rounds += 1;
+            if !news.more {
+                break;
+            }
+        }
+        assert!(lines == 200_000 && rounds >= 7, "{lines} lines in {rounds} rounds");
+    }
+}

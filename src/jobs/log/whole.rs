@@ -1,0 +1,63 @@
+//! A log as one text, and the end of one.
+
+use crate::jobs::log::piece::stretch;
+use crate::jobs::output::captured::{CAPTURE_LIMIT, fit, left_out};
+use crate::jobs::output::text;
+use crate::sys::hole;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+
+/// The whole log; of a very large one the first and the last part. What was dropped of its beginning is replaced
+/// by a line that says so.
+pub fn read_log(file: &File) -> String {
+    const HALF: u64 = CAPTURE_LIMIT as u64 / 2;
+    let mut text = Vec::new();
+    for _ in 0..TRIES {
+        let size = file.metadata().map_or(0, |meta| meta.size());
+        let begin = hole::data_from(file, 0).unwrap_or(0);
+        let large = size.saturating_sub(begin) > 2 * HALF;
+        let head = stretch(file, 0, if large { begin + HALF } else { size });
+        if head.cut {
+            text.extend_from_slice(dropped(head.start).as_bytes());
+        }
+        if large {
+            let skipped = usize::try_from(size - begin - 2 * HALF).unwrap_or(usize::MAX);
+            text.extend_from_slice(text::whole_characters(&head.bytes));
+            text.extend_from_slice(left_out(skipped).as_bytes());
+            text.extend_from_slice(text::from_character(&stretch(file, size - HALF, size).bytes));
+        } else {
+            text.extend_from_slice(&head.bytes);
+        }
+        if !head.bytes.is_empty() || size == 0 {
+            break;
+        }
+        text.clear();
+    }
+    fit(&text)
+}
+
+/// How often a log is read again of which nothing was left by the time it was read.
+const TRIES: usize = 10;
+
+/// What a log begins with when its real beginning was dropped.
+pub(crate) fn dropped(bytes: u64) -> String {
+    format!("… the first {bytes} bytes were dropped (max_log) …\n")
+}
+
+/// The end of a log: as much as last lines are looked for in.
+pub fn end_of(file: &File) -> Vec<u8> {
+    const MOST: u64 = 256 << 10;
+    let mut bytes = Vec::new();
+    for _ in 0..TRIES {
+        let size = file.metadata().map_or(0, |meta| meta.size());
+        let from = size.saturating_sub(MOST);
+        bytes = stretch(file, from, size).bytes;
+        if from > 0 {
+            bytes.drain(..bytes.len() - text::from_character(&bytes).len());
+        }
+        if !bytes.is_empty() || size == 0 {
+            break;
+        }
+    }
+    bytes
+}

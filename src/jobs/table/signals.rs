@@ -1,0 +1,167 @@
+//! Signals to jobs, by group and by number, and the round of the final sweep.
+
+use crate::jobs::job::JobId;
+use crate::jobs::table::entries::Table;
+use crate::jobs::table::entry::Leader;
+use crate::sys::proc::{self, Stat};
+use crate::sys::wait::{self, Peek};
+use crate::sys::{pidfd, signal};
+use nix::libc::SIGKILL;
+use std::collections::HashMap;
+
+/// Who gets signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    /// The whole tree: the group as a group, everyone else one by one.
+    Tree,
+    /// Its group, as Ctrl-C at a terminal reaches it.
+    Group,
+    /// The same without its first process.
+    RestOfGroup,
+    /// Its first process alone; of a job whose first process has ended, those that are left without a parent.
+    First,
+}
+
+/// Signals that are due.
+pub(crate) struct Order {
+    pub id: JobId,
+    pub signals: Vec<i32>,
+    pub to: To,
+}
+
+impl Order {
+    pub fn tree(id: JobId, signals: &[i32]) -> Self {
+        Self { id, signals: signals.to_vec(), to: To::Tree }
+    }
+}
+
+impl Table {
+    /// Sends signals to a job's whole tree.
+    pub fn signal_tree(&mut self, id: JobId, signals: &[i32]) {
+        self.signal(&[Order::tree(id, signals)]);
+    }
+
+    /// Sends signals to many jobs. /proc is read once, not once a job: hundreds of jobs must stop in the time of one.
+    pub fn signal(&mut self, orders: &[Order]) {
+        if orders.is_empty() {
+            return;
+        }
+        // The groups are reached even if nobody can be looked for, and who belonged to whom is not forgotten.
+        let ids: Vec<JobId> = orders.iter().map(|order| order.id).collect();
+        let tree = self.tree_of(&ids, false);
+        let owners = tree.as_ref().map(|tree| self.owners(tree, false)).unwrap_or_default();
+        let tree = tree.unwrap_or_default();
+        let mut processes: HashMap<JobId, Vec<&Stat>> = HashMap::new();
+        for stat in tree.iter().filter(|stat| stat.alive()) {
+            if let Some(Some(id)) = owners.get(&stat.pid) {
+                processes.entry(*id).or_default().push(stat);
+            }
+        }
+        let me = self.me;
+        for Order { id, signals, to } in orders {
+            let Some(entry) = self.entry_mut(*id) else { continue };
+            let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
+            let others = processes.get(id).map(Vec::as_slice).unwrap_or_default();
+            if *to != To::Tree {
+                let runs = entry.leader == Leader::Running;
+                let is_first = |stat: &&&Stat| match to {
+                    To::Group | To::RestOfGroup => pinned && stat.pgrp == group,
+                    _ => !runs && stat.ppid == me,
+                };
+                entry.first = others.iter().filter(is_first).map(|stat| **stat).collect();
+                for &number in signals {
+                    match to {
+                        To::Group if pinned => drop(signal::kill(-group, number)),
+                        To::RestOfGroup => {
+                            let rest = entry.first.iter().filter(|stat| stat.pid != group);
+                            rest.for_each(|stat| signal_process(stat, me, number));
+                        }
+                        _ if runs => drop(signal::kill(group, number)),
+                        _ => entry.first.iter().for_each(|stat| signal_process(stat, me, number)),
+                    }
+                }
+                continue;
+            }
+            for &number in signals {
+                if number == SIGKILL
+                    && let Some(cgroup) = &entry.job.limited
+                {
+                    cgroup.kill();
+                }
+                if pinned {
+                    let _ = signal::kill(-group, number);
+                }
+                for stat in others.iter().filter(|stat| !pinned || stat.pgrp != group) {
+                    signal_process(stat, me, number);
+                }
+            }
+        }
+    }
+
+    /// Sends a signal to the leader, or to everyone once the leader is gone.
+    pub fn signal_leader(&mut self, id: JobId, number: i32) {
+        match self.entry(id) {
+            Some(entry) if entry.leader == Leader::Running => drop(signal::kill(entry.pid, number)),
+            _ => self.signal_tree(id, &[number]),
+        }
+    }
+
+    /// One round of the final sweep: SIGKILL to every child, then reap whoever has ended. False when no child
+    /// is left: children of the killed become ours, so that round by round the whole tree goes.
+    pub fn sweep_round(&mut self) -> bool {
+        for _ in 0..kill_children(self.me).max(REAPED_AT_ONCE) {
+            match wait::reap_any() {
+                Peek::Ended(pid, status) => {
+                    if let Some(entry) = self.leader(pid).and_then(|id| self.entry_mut(id)) {
+                        entry.let_go(status);
+                    }
+                }
+                Peek::Living => return true,
+                Peek::NoChild => {
+                    self.all_gone();
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// There is no child any more.
+    fn all_gone(&mut self) {
+        for entry in self.all_mut() {
+            entry.members = 0;
+        }
+    }
+}
+
+/// So many, or as many as have just been killed: while there is still somebody to kill, that comes first.
+pub const REAPED_AT_ONCE: usize = 2048;
+
+/// SIGKILL to every child, and how many there were. The youngest first: of a chain of processes that each fork and exit,
+/// the others are zombies.
+pub fn kill_children(me: i32) -> usize {
+    if me == 1 {
+        // The first process of a PID namespace reaches all others at once, also while they fork (kill(2)).
+        let _ = signal::kill(-1, SIGKILL);
+        return 0;
+    }
+    let children = proc::children(me);
+    for pid in children.iter().rev() {
+        let _ = signal::kill(*pid, SIGKILL);
+    }
+    children.len()
+}
+
+/// Sends a signal to one process of the tree below `me`.
+pub fn signal_process(stat: &Stat, me: i32, number: i32) {
+    if stat.ppid == me {
+        // Our own child cannot have been replaced by another process: it is only reaped by us, and not now.
+        let _ = signal::kill(stat.pid, number);
+        return;
+    }
+    // Somebody else's child: take hold of it first, then make sure that it is still the one we saw.
+    let Ok(handle) = pidfd::open(stat.pid) else { return };
+    if proc::stat(stat.pid).is_some_and(|now| now.start == stat.start) {
+        let _ = pidfd::send(&handle, number);
+    }
+}

@@ -3,6 +3,7 @@
 //! its JSON all walk these descriptions. An option is added in one place, and is in all of them.
 //!
 //! ```text
+//! modules  the modules of the standard library, as their comments describe them
 //! names    what functions are called elsewhere
 //! ```
 //!
@@ -48,6 +49,7 @@
 //! described here and registered by a plugin function, as overloads by type such as `sleep(i64)` are. A form whose
 //! arguments fit best is called, the first of several; so no two forms need to be told apart by hand.
 
+pub mod modules;
 pub mod names;
 
 use std::sync::OnceLock;

@@ -1,8 +1,7 @@
 //! The reference of all script functions and modules, as Markdown, from their own documentation.
 
 use super::engine::{NAMESPACES, Namespace};
-use crate::api::{self, Function, Opt, Options};
-use crate::builtin::MODULES;
+use crate::api::{self, Function, Opt, Options, modules};
 use crate::event::Failure;
 use crate::exit;
 use crate::host::explain::signature::{Known, Signature};
@@ -37,10 +36,9 @@ pub fn reference() -> String {
         group(&mut text, title, known);
     }
     text.push_str("\n## Standard library\n\nWhat each module has: `bgjobs api std/NAME`.\n\n");
-    for (name, source) in MODULES {
-        let header = comment(source, "//!");
-        let sentence = header.lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-        let _ = writeln!(text, "- `{name}`: {sentence}");
+    for module in modules::all() {
+        let sentence = module.about.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        let _ = writeln!(text, "- `{}`: {sentence}", module.name);
     }
     text
 }
@@ -54,10 +52,9 @@ fn known_of((_, register, described): &Namespace) -> Known {
 
 /// The page of one module of the standard library, from its own comments.
 pub fn module_reference(name: &str) -> Result<String, Failure> {
-    let wanted = name.trim_end_matches(".rhai");
-    let known = |(known, _): &&(&str, &str)| *known == wanted || known.strip_prefix("std/") == Some(wanted);
-    let Some((name, source)) = MODULES.iter().find(known) else {
-        let names: Vec<&str> = MODULES.iter().map(|(name, _)| *name).collect();
+    let Some(module) = modules::module(name) else {
+        let wanted = name.trim_end_matches(".rhai");
+        let names: Vec<&str> = modules::names().collect();
         let near = words::nearest(wanted, names.iter().copied())
             .or_else(|| words::nearest(&format!("std/{wanted}"), names.iter().copied()));
         return Err(Failure {
@@ -68,30 +65,11 @@ pub fn module_reference(name: &str) -> Result<String, Failure> {
             ..Failure::default()
         });
     };
-    let module = name.trim_start_matches("std/");
-    let mut text = format!("# {name}\n\n{}\n", comment(source, "//!"));
-    let mut doc: Vec<&str> = Vec::new();
-    for line in source.lines() {
-        if line.starts_with("///") {
-            doc.push(line);
-            continue;
-        }
-        if let Some(rest) = line.strip_prefix("fn ")
-            && let Some(end) = rest.find(')')
-            && !doc.is_empty()
-        {
-            let said = comment(&doc.join("\n"), "///");
-            let _ = writeln!(text, "\n## {module}::{}\n\n{said}", &rest[..=end]);
-        }
-        doc.clear();
+    let mut text = format!("# {}\n\n{}\n", module.name, module.about);
+    for function in &module.functions {
+        let _ = writeln!(text, "\n## {}::{}\n\n{}", module.short_name(), function.call, function.doc);
     }
     Ok(text)
-}
-
-/// The text of the comment that a source begins with.
-fn comment(source: &str, mark: &str) -> String {
-    let lines = source.lines().map_while(|line| line.strip_prefix(mark));
-    lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
 
 fn is_documented(form: &&Signature) -> bool {

@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli", "guard", "host", "mock", "report", "run", "starter", "sweep", "doctor"]),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),
-    ("api", &["words"]),
+    ("api", &["words", "builtin"]),
     ("builtin", &[]),
     ("manual", &[]),
     ("words", &["sys"]),

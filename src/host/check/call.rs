@@ -5,6 +5,7 @@ use super::kept::kept_closure;
 use super::shell::{without_effect, words_apart};
 use super::tree::root;
 use super::walk::Walk;
+use crate::api::modules;
 use crate::host::explain::signature::CallAdvice;
 use crate::host::explain::{habits, method, signature};
 use crate::host::source::{functions, import};
@@ -13,8 +14,6 @@ use crate::words::nearest;
 use rhai::{Expr, FnCallExpr, Position};
 use std::collections::BTreeSet;
 
-/// Options whose value is a duration.
-const DURATIONS: &[&str] = &["timeout", "interval", "grace"];
 /// Functions that run a closure whose errors they catch.
 const CATCHING: &[&str] = &["attempt", "assert_throws"];
 
@@ -280,15 +279,16 @@ impl Walk<'_> {
         {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let function = format!("{alias}::{name}");
+            // What it is in a module of somebody else nobody knows.
+            let described = import::is_built_in(target).then(|| modules::module(target)).flatten();
             for (key, value) in &given.0 {
                 let name = key.name.as_str();
                 if !known.contains(&name) {
                     let error = value::unknown_option(&function, name, &known);
                     let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
                     self.report(key.pos, advice);
-                } else if import::is_built_in(target) && DURATIONS.contains(&name) {
-                    // What it is in a module of somebody else nobody knows.
-                    self.duration(value, &format!("{function}: option `{name}`"));
+                } else if let Some(opt) = described.and_then(|module| module.option(&call.name, name)) {
+                    self.value(opt.kind, value, &format!("{function}: option `{name}`"));
                 }
             }
         }

@@ -107,6 +107,7 @@ fn is_variable(expr: &Expr, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{self, modules};
     use crate::builtin;
     use crate::host::engine::engine;
     use rhai::FnAccess;
@@ -130,6 +131,38 @@ mod tests {
             }
         }
         assert!(known > 30 && unknown.is_empty(), "{known} known, but not {unknown:?}");
+    }
+
+    /// Options that are handed on from one module to another: nobody is meant to give them.
+    const BETWEEN_MODULES: &[&str] = &["task_hint"];
+
+    #[test]
+    fn the_comments_of_the_standard_library_describe_every_option_and_no_other() {
+        let engine = engine(&[]);
+        let (mut wrong, mut named) = (Vec::new(), std::collections::BTreeSet::new());
+        for (name, text) in builtin::MODULES {
+            let module = modules::module(name).expect("a module");
+            let ast = engine.compile(text).expect("compiles");
+            let mut taken: Vec<String> = Vec::new();
+            for function in &module.functions {
+                let params = function.call.split(", ").count();
+                let found = options(&Functions::of(&ast), function.name, params).unwrap_or_default();
+                let undescribed = found
+                    .iter()
+                    .filter(|option| !BETWEEN_MODULES.contains(&option.as_str()))
+                    .filter(|option| module.option(function.name, option).is_none());
+                wrong.extend(
+                    undescribed.map(|option| format!("{name}: {}: {option} has no type", function.call)),
+                );
+                taken.extend(found);
+            }
+            let unknown = module.options().filter(|opt| !taken.iter().any(|known| known == opt.name));
+            wrong.extend(unknown.map(|opt| format!("{name}: no function takes {}", opt.name)));
+            named.extend(taken);
+        }
+        assert!(wrong.is_empty() && named.len() > 60, "{wrong:#?}");
+        let foreign = api::names::OF_MODULES.iter().filter(|(_, ours)| !named.contains(*ours));
+        assert_eq!(foreign.count(), 0, "what others call it, of options that no module has");
     }
 
     #[test]

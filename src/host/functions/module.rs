@@ -2,10 +2,11 @@
 //!
 //! The standard library is written with these; so are the modules of a project.
 
+use crate::api::modules;
 use crate::exit;
 use crate::host::run::runtime::rt;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
-use crate::host::value::{self, show, type_name};
+use crate::host::value::{self, kinds, show, type_name};
 use crate::jobs::spec;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
@@ -66,6 +67,11 @@ fn merged(given: &Dynamic, mut defaults: Map, what: &str) -> Fallible<Map> {
         let Some(default) = defaults.get(key) else {
             return Err(value::unknown_option(what, key, &known).into());
         };
+        if let Some(described) = modules::option(what, key)
+            && !value.is_unit()
+        {
+            kinds::literal(described.kind, value, &format!("{what}: option `{key}`"))?;
+        }
         let strict = default.is_bool() || default.is_array() || default.is_map();
         if strict && type_name(default) != type_name(value) {
             let wanted = match type_name(default) {

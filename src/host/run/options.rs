@@ -176,7 +176,10 @@ impl FromValue for OwnPort {
     fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
         match value.clone().into_string().as_deref() {
             Ok("free") => Ok(Self::Free),
-            _ => value::port(value, what).map(Self::Number),
+            _ => {
+                kinds::literal(Self::TYPE, value, what)?;
+                value::port(value, what).map(Self::Number)
+            }
         }
     }
 }

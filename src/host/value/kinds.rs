@@ -59,6 +59,15 @@ fn wrong<T: Typed>(value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
     is_not(T::TYPE, value, what)
 }
 
+/// The words that a kind knows.
+fn words_of(kind: Type) -> Option<&'static [&'static str]> {
+    match kind {
+        Type::OneOf(words) => Some(words),
+        Type::Either(types) => types.iter().find_map(|one| words_of(*one)),
+        _ => None,
+    }
+}
+
 fn is_not(kind: Type, value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
     let shown = match kind {
         Type::Secret(_) => match read::type_name(value) {
@@ -67,7 +76,15 @@ fn is_not(kind: Type, value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
         },
         _ => read::show(value),
     };
-    ScriptError::usage(format!("{what}: {shown} is not {}", kind.noun())).into()
+    let error = ScriptError::usage(format!("{what}: {shown} is not {}", kind.noun()));
+    let near = text(value)
+        .zip(words_of(kind))
+        .and_then(|(text, words)| words::nearest(&text, words.iter().copied()));
+    match near {
+        Some(near) => error.hint(format!("{near:?}")),
+        None => error,
+    }
+    .into()
 }
 
 /// Judges a value that is written out, as what reads it would.
@@ -124,7 +141,12 @@ pub fn literal(kind: Type, value: &Dynamic, what: &str) -> Fallible<()> {
             let part = |one: &&Type| match one {
                 Type::Options(_) | Type::MapOf(_) | Type::Map => value.is_map(),
                 Type::List(_) | Type::Array | Type::OneOrMore(_) => value.is_array(),
-                Type::Port => value.is_int() || value.is_string(),
+                // Another word than those that may stand in its place is told with them.
+                Type::Port => {
+                    let word = text(value)
+                        .is_some_and(|it| it.trim().parse::<i64>().is_err() && !read::is_any_port(&it));
+                    value.is_int() || value.is_string() && !(word && words_of(kind).is_some())
+                }
                 _ => false,
             };
             let is_map = value.is_map() && types.iter().any(|one| part(&one) && one.options().is_some());

@@ -4,7 +4,6 @@
 use super::error::{Fallible, ScriptError};
 use crate::api::{Options, names};
 use crate::jobs::spec::Command;
-use crate::words::nearest;
 use rhai::{Array, Dynamic, Map};
 use std::time::Duration;
 
@@ -135,9 +134,7 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
         None => {
             let wrong = ScriptError::usage(format!("{what}: {} is not a port (1 to 65535)", show(value)));
             let any = number == Some(0)
-                || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| {
-                    matches!(text.to_lowercase().as_str(), "auto" | "random" | "any" | "dynamic" | "free")
-                });
+                || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| is_any_port(&text));
             Err(match any {
                 true if what.ends_with("option `port`") => {
                     wrong.hint("port: \"free\"   (takes one that is free; the job finds the number in PORT)")
@@ -148,6 +145,11 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
             .into())
         }
     }
+}
+
+/// Words for a port that is free, here and elsewhere.
+pub fn is_any_port(text: &str) -> bool {
+    matches!(text.to_lowercase().as_str(), "auto" | "random" | "any" | "dynamic" | "free")
 }
 
 /// A command: a string for the shell, or an array to be executed as it is.
@@ -298,90 +300,9 @@ impl Opts {
     }
 }
 
-/// What other tools call an option of a module, whose options are described by their defaults alone; those of functions
-/// have such names in their description.
-const OPTION_SYNONYMS: &[(&str, &str)] = &[
-    ("command", "cmd"),
-    ("exec", "cmd"),
-    ("run", "cmd"),
-    ("args", "cmd"),
-    ("environment", "env"),
-    ("environ", "env"),
-    ("envs", "env"),
-    ("vars", "env"),
-    ("depends_on", "needs"),
-    ("depends", "needs"),
-    ("requires", "needs"),
-    ("after", "needs"),
-    ("workdir", "cwd"),
-    ("working_dir", "cwd"),
-    ("working_directory", "cwd"),
-    ("directory", "cwd"),
-    ("dir", "cwd"),
-    ("path", "cwd"),
-    ("kill_signal", "stop_signal"),
-    ("signal", "stop_signal"),
-    ("stop_command", "stop_cmd"),
-    ("shutdown", "stop_cmd"),
-    ("tty", "pty"),
-    ("terminal", "pty"),
-    ("fail_if", "fail_on"),
-    ("fail_pattern", "fail_on"),
-    ("stop_timeout", "grace"),
-    ("stop_grace_period", "grace"),
-    ("kill_timeout", "grace"),
-    ("grace_period", "grace"),
-    ("healthcheck", "ready"),
-    ("health_check", "ready"),
-    ("health", "ready"),
-    ("readiness", "ready"),
-    ("wait", "ready"),
-    ("wait_for", "ready"),
-    ("url", "http"),
-    ("regex", "log"),
-    ("output", "log"),
-    ("logfile", "log"),
-    ("log_file", "log"),
-    ("body", "contains"),
-    ("status_code", "status"),
-    ("code", "status"),
-    ("delay", "interval"),
-    ("poll", "interval"),
-    ("retry_delay", "interval"),
-    ("every", "interval"),
-    ("log_limit", "max_log"),
-    ("max_log_size", "max_log"),
-    ("log_size", "max_log"),
-    ("max_time", "timeout"),
-    ("deadline", "timeout"),
-    ("retries", "timeout"),
-    ("attempts", "timeout"),
-    ("tries", "timeout"),
-    ("max_retries", "timeout"),
-    ("start_period", "timeout"),
-    ("input", "stdin"),
-    ("data", "json"),
-    ("params", "form"),
-    ("verify", "insecure"),
-    ("silent", "echo"),
-    ("quiet", "echo"),
-    ("msg", "message"),
-];
-
-/// The known option that was meant by another name, in any case: `stopSignal`, `dependsOn`.
-fn option_synonym<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
-    let snake = names::snake(key);
-    let ours = |name: &str| known.iter().copied().find(|ours| *ours == name);
-    ours(&snake).or_else(|| {
-        let meant = OPTION_SYNONYMS.iter().filter(|(foreign, _)| *foreign == snake);
-        meant.filter_map(|(_, name)| ours(name)).next()
-    })
-}
-
-/// Worded the same whether it is found before the run or during it.
+/// An option that a module does not have. Worded the same whether it is found before the run or during it.
 pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError {
-    let near = option_synonym(key, known).or_else(|| nearest(key, known.iter().copied()));
-    unknown_of(function, key, known, near)
+    unknown_of(function, key, known, names::option_of_module(key, known))
 }
 
 /// The same for options that are described.
@@ -415,6 +336,7 @@ pub fn unknown_key(what: &str, key: &str, conditions: &'static Options) -> Scrip
 mod tests {
     use super::*;
     use crate::jobs::spec::show_size;
+    use crate::words::nearest;
 
     #[test]
     fn durations_in_every_form() {

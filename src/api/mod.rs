@@ -258,7 +258,7 @@ impl Type {
             Self::Port => "a port (1 to 65535)".to_owned(),
             Self::Signal => "a signal".to_owned(),
             Self::Regex => "a regular expression (a string)".to_owned(),
-            Self::Status => "a status: 200, [200, 204] or \"2xx\"".to_owned(),
+            Self::Status => "a status: 200, [200, 204], \"2xx\" or \"any\"".to_owned(),
             Self::Command => "a command".to_owned(),
             Self::Closure => "a closure".to_owned(),
             Self::Map | Self::MapOf(_) => "a map `#{…}`".to_owned(),

@@ -22,9 +22,12 @@ impl Default for Want {
 }
 
 impl Want {
-    /// `"200"` or `"2xx"`.
+    /// `"200"`, `"2xx"` or `"any"`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
+        if text == "any" {
+            return Some(Self(vec![100..=999]));
+        }
         if let Some(class) = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX")) {
             let class = class.parse::<u16>().ok().filter(|class| (1..=5).contains(class))?;
             return Some(Self(vec![class * 100..=class * 100 + 99]));
@@ -275,6 +278,7 @@ mod tests {
         let class = Want::parse("2xx").expect("class");
         assert!(class.accepts(299) && !class.accepts(300));
         assert!(Want::parse("204").expect("code").accepts(204));
+        assert!(Want::parse("any").is_some_and(|any| any.accepts(101) && any.accepts(503)));
         let any = Want::any([Want::parse("401").expect("code"), class]);
         assert!(any.accepts(401) && any.accepts(201) && !any.accepts(403));
         for text in ["", "x", "9xx", "2x", "0", "-200"] {

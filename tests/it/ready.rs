@@ -178,3 +178,24 @@ fn a_sick_server_is_not_flooded_and_its_cause_is_not_lost() {
     let asked: usize = counts.map(|number| number.and_then(|n| n.parse().ok()).unwrap_or(1_usize)).sum();
     assert!((2..80).contains(&asked), "{}", ran.stderr);
 }
+
+/// One that answers, and has no page there or wants another request.
+#[test]
+fn a_server_that_refuses_what_it_is_asked_is_told_with_the_way_out() {
+    if lacks(&["perl"]) {
+        return;
+    }
+    for (status, or) in [
+        (405, "; `send: #{…}` makes the request a POST"),
+        (404, "; or name a path that it has"),
+        (401, "; or log in: `auth`"),
+        (426, ""),
+    ] {
+        let server = format!("\"exec perl answer.pl $PORT {status}\"");
+        let _ = late(&server, "ready: \"/x\"", "500ms")
+            .stderr_has(&format!("= attempts: {status} ×"))
+            .stderr_has(&format!(
+                "\ntry: ready: #{{http: \"/x\", status: \"any\"}}   (it answers {status}, so it runs{or})\n"
+            ));
+    }
+}

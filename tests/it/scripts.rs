@@ -172,7 +172,17 @@ fn a_shell_completes_the_names_of_what_is_built_in() {
     }
     assert!(completed(&["script", "--"]).contains(&"--keep-logs".to_owned()));
     // What a script asks for, once there is one: whether it is built in or not.
-    let asked = ["--cmd", "--test", "--url", "--ready-timeout", "--help"];
+    let asked = [
+        "--cmd",
+        "--test",
+        "--url",
+        "--status",
+        "--method",
+        "--header",
+        "--send",
+        "--ready-timeout",
+        "--help",
+    ];
     assert_eq!(completed(&["script", "serve-and-test", "--"]), asked);
     assert_eq!(
         completed(&["script", "-q", "--timeout", "5s", "serve-and-test", "--cmd", "x", "--u"]),
@@ -251,6 +261,174 @@ fn an_error_of_a_built_in_script_points_at_what_was_typed() {
     assert!(!ran.stderr.contains("-->"), "{}", ran.stderr);
 }
 
+/// Asked as the server wants to be asked, or not by HTTP at all.
+#[test]
+fn serve_and_test_waits_for_what_is_not_a_web_server() {
+    if lacks(&["perl"]) {
+        return;
+    }
+    let fixture = |name: &str| fs::read_to_string(repo("tests/fixture").join(name)).expect("is there");
+    let files = [("answer.pl", &*fixture("answer.pl")), ("sock.pl", SOCKET)];
+    let run = |cmd: &str, url: &str, more: &[&str]| {
+        let mut args = vec!["--cmd", cmd, "--url", url, "--test", "echo at $URL"];
+        args.extend(more);
+        scenario("serve-and-test", &args, &files)
+    };
+    let at = |ran: Ran, start: &str| {
+        let ran = ran.code(0);
+        assert!(ran.stdout.starts_with(&format!("at {start}")), "{}", ran.stdout);
+    };
+    let free = free_port();
+    let fixed = format!("exec perl answer.pl {free} 200");
+    let own = "exec perl answer.pl $PORT 200";
+    at(run(&fixed, &free.to_string(), &[]), &format!("http://127.0.0.1:{free}\n"));
+    at(run(&fixed, &format!("{free}/x"), &[]), &format!("http://localhost:{free}\n"));
+    at(run(&fixed, &format!("tcp://localhost:{free}"), &[]), &format!("tcp://localhost:{free}\n"));
+    at(run(&fixed, "listening", &[]), &format!("http://127.0.0.1:{free}\n"));
+    at(
+        run(
+            own,
+            "cmd:perl -MIO::Socket::INET -e 'exit !IO::Socket::INET->new(\"127.0.0.1:$ENV{PORT}\")'",
+            &[],
+        ),
+        "http://127.0.0.1:",
+    );
+    at(run("echo waiting for jobs; exec sleep 60", "log:waiting for (\\w+)", &[]), "http://127.0.0.1:");
+    at(run("exec perl sock.pl", "unix:s.sock", &[]), "unix:s.sock\n");
+    // A server that takes nothing but POST.
+    let rpc = "exec perl answer.pl $PORT 405";
+    at(run(rpc, "/", &["--send", "{\"method\": \"eth_chainId\"}"]), "http://127.0.0.1:");
+    at(run(rpc, "/", &["--status", "any"]), "http://127.0.0.1:");
+    at(
+        run(rpc, "/", &["--status", "405", "--header", "accept: text/plain", "--method", "put"]),
+        "http://127.0.0.1:",
+    );
+    let refused = run(rpc, "/", &["--ready-timeout", "3s"]).code(124);
+    let _ = refused.stderr_has("\n  --> --url /\n").stderr_has(
+        "\ntry: --url / --status any   (it answers 405, so it runs; --send '{…}' makes the request a POST)\n",
+    );
+}
+
+/// Listens on the Unix socket s.sock.
+const SOCKET: &str =
+    "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Local => 's.sock', Listen => 1); sleep 60;";
+
+/// What is advised is what can be typed, not what a script of one's own would say.
+#[test]
+fn built_in_scripts_advise_their_own_options() {
+    if lacks(&["perl", "npm"]) {
+        return;
+    }
+    let server = fs::read_to_string(repo("tests/fixture/answer.pl")).expect("is there");
+    let port = free_port();
+    let package = format!("{{\"scripts\": {{\"dev\": \"exec perl answer.pl {port} 405\"}}}}");
+    let files = [("answer.pl", &*server), ("package.json", &*package)];
+    let of_scripts = [
+        "port: \"free\"",
+        "kill_port",
+        "ready: ",
+        "external",
+        "`stdin",
+        "expect_exit",
+        "error: start:",
+        "error: run:",
+    ];
+    let run = |name: &str, patience: &str, args: &[&str]| {
+        let mut all = vec!["--ready-timeout", patience];
+        all.extend(args);
+        let ran = scenario(name, &all, &files);
+        for word in of_scripts {
+            assert!(!ran.stderr.contains(word), "{word}: {}", ran.stderr);
+        }
+        ran
+    };
+    let fixed = format!("exec perl answer.pl {port} 200");
+    let url = format!("http://localhost:{}/x", free_port());
+    let hint = |option: &str| format!("\ntry: {option}   (`server` listens on {port}, not on ");
+    let serve = |name: &str| run(name, "2s", &["--cmd", &fixed, "--url", &url, "--test", "true"]).code(124);
+    for name in ["serve-and-test", "capture-logs", "restart-resilience"] {
+        let _ = serve(name).stderr_has(&hint(&format!("--url {port}/x")));
+    }
+    let _ = serve("health-check").stderr_has(&hint(&format!("--url http://localhost:{port}/x")));
+    let ran = run("smoke", "2s", &["--cmd", &fixed, "--base", &url, "--check", "/"]).code(124);
+    let _ = ran.stderr_has(&hint(&format!("--base http://localhost:{port}/x")));
+    let service = format!("a={fixed}");
+    let ran = run("multi-service", "2s", &["--service", &service, "--ready", "a=/x", "--test", "true"]);
+    let ran =
+        ran.code(124).stderr_has(&format!("\ntry: --ready a={port}/x   (`a` listens on {port}, not on "));
+    let _ = ran.stderr_has("\n  --> --ready a=/x\n");
+    let ran = run("node-app", "9s", &["--script", "dev", "--ready", "/x", "--test", "true"]).code(124);
+    let ran = ran.stderr_has("\n  --> --ready /x\n");
+    let _ = ran.stderr_has("\ntry: --ready listening   (it answers 405, so it runs)\n");
+    let _ = run("serve-and-test", "9s", &["--cmd", "exit 0", "--test", "true"]).code(125).stderr_has(
+        "\n  = a server that ends at once may want an open stdin: `tail -f /dev/null | COMMAND`\n",
+    );
+    let _ = run("serve-and-test", "300ms", &["--cmd", "sleep 60 $PROT", "--test", "true"])
+        .code(124)
+        .stderr_has("\ntry: --cmd 'sleep 60 $PORT'\n");
+    let _ = run("health-check", "300ms", &["--port", "1"])
+        .code(124)
+        .stderr_has("error: timed out after 300 ms waiting for port 1\n  --> --port 1\n");
+}
+
+/// A hard-coded port is found by looking where the application listens, or told in the words of the script.
+#[test]
+fn a_node_app_may_have_a_port_of_its_own() {
+    if lacks(&["node", "npm"]) {
+        return;
+    }
+    let port = free_port();
+    let server = format!("require('http').createServer((q, r) => r.end('ok')).listen({port}, '127.0.0.1')");
+    let package = "{\"scripts\": {\"dev\": \"node server.js\"}}";
+    let files = [("server.js", &*server), ("package.json", package)];
+    let said = format!("http://127.0.0.1:{port}\n");
+    for ready in ["/", "listening", &port.to_string()] {
+        let args = ["--script", "dev", "--ready", ready, "--test", "echo $URL"];
+        let _ = scenario("node-app", &args, &files).code(0).stdout(&said);
+    }
+    let args = ["--script", "dev", "--ready", &format!("{port}/"), "--test", "echo $URL"];
+    let _ = scenario("node-app", &args, &files).code(0).stdout(&said);
+}
+
+/// The address of a port that somebody else has is told, however the job waits for itself.
+#[test]
+fn who_has_a_port_is_told_when_only_the_log_says_that_it_is_taken() {
+    if lacks(&["perl"]) {
+        return;
+    }
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = stranger.local_addr().expect("bound").port();
+    let me = std::process::id();
+    let server = fs::read_to_string(repo("tests/fixture/answer.pl")).expect("is there");
+    let command = format!("exec perl answer.pl {port} 200");
+    let procfile = format!("web: {command}\n");
+    let files = [("answer.pl", &*server), ("Procfile", &*procfile)];
+    let owner = format!("\n  = port {port} is taken by pid {me} (");
+    let free = format!("\ntry: bgjobs script free-port --port {port}   (ends it; or ");
+    let ran = scenario("services-file", &["--file", "Procfile", "--test", "true"], &files).code(125);
+    let _ = ran.stderr_has(&owner).stderr_has(&free);
+    let ran =
+        scenario("serve-and-test", &["--cmd", &command, "--url", "listening", "--test", "true"], &files);
+    let _ = ran.code(125).stderr_has(&owner).stderr_has(&free);
+    let closure = format!("start(\"web\", \"{command}\", #{{ready: || false}})");
+    let ran = Script::code(&closure).cwd(repo("tests/fixture")).run().code(125);
+    let _ = ran
+        .stderr_has(&owner)
+        .stderr_has(&format!("\ntry: port: \"free\", and `$PORT` in the place of {port}"));
+    // Of a job that lives on, too; and one of this run is named.
+    let waits = format!("echo bind 127.0.0.1:{port}: Address already in use; exec sleep 60");
+    let late = format!("start(\"web\", \"{waits}\", #{{ready: #{{listening: true}}, timeout: \"500ms\"}})");
+    let _ = Script::code(&late).run().code(124).stderr_has(&owner);
+    let ours = "let a = start(\"first\", \"exec perl answer.pl $PORT 200\", #{port: \"free\", ready: \"/\"}); \
+                start(\"second\", `exec perl answer.pl ${a.port} 200`, #{ready: #{listening: true}})";
+    let ran = Script::code(ours).cwd(repo("tests/fixture")).run().code(125);
+    assert!(
+        ran.stderr.contains(" is taken by pid ") && ran.stderr.contains(" of job `first` ("),
+        "{}",
+        ran.stderr
+    );
+}
+
 /// COLUMNS says how many; a pipe gets each line whole.
 #[test]
 fn what_is_listed_and_explained_fits_the_terminal() {
@@ -297,7 +475,16 @@ fn serve_and_test_says_what_is_wrong_with_its_parameters() {
     let _ = run(&["--cmd", "x"]).stderr_has("error: missing --test\n").stderr_has("try: --help ");
     let _ = run(&["--cmd", "--test", "x"]).stderr_has("error: --cmd has no value");
     let _ = run(&["--cmd", "x", "--test", "x", "--url", "localhost:80"])
-        .stderr_has("error: --url is \"localhost:80\", not URL|/PATH");
+        .stderr_has("error: --url: \"localhost:80\" is not a port, URL or path\n")
+        .stderr_has("try: --url http://localhost:80\n");
+    let _ = run(&["--cmd", "x", "--test", "x", "--url", "redis://localhost:6379/0"])
+        .stderr_has("(`redis` is none)\n")
+        .stderr_has("try: --url tcp://localhost:6379\n");
+    let _ = run(&["--cmd", "x", "--test", "x", "--url", "started"])
+        .stderr_has("try: --url log:started   (a line of the job's log)\n");
+    let _ = run(&["--cmd", "x", "--test", "x", "--url", "log:x", "--send", "x"]).stderr_has(
+        "--status, --method, --header and --send are about a request, and --url log:x makes none\n",
+    );
     let _ = run(&["--cmd", "x", "--test", "x", "--timeout", "5s"])
         .stderr_has("try: bgjobs script --timeout 5s ")
         .stderr_has(" serve-and-test --cmd x --test x   (the options of bgjobs stand before the script)");
@@ -359,12 +546,12 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         (
             "multi-service",
             &["--service", "a=touch started", "--ready", "a=99999", "--test", "x"],
-            "--ready a=99999: 99999 is not a port",
+            "--ready a=99999: \"99999\" is not a port (1 to 65535)",
         ),
         (
             "multi-service",
             &["--service", "a=touch started", "--ready", "a=log:(", "--test", "x"],
-            "--ready a=log:(: `(` is not a regex",
+            "--ready a=log:(: \"(\" is not a regular expression",
         ),
         ("node-app", &["--install", start, "--test", "x"], "--dir .: there is no package.json in it"),
         (
@@ -396,7 +583,7 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         (
             "serve-and-test",
             &["--cmd", start, "--test", "x", "--url", "http://"],
-            "--url is \"http://\", not URL|/PATH",
+            "--url: \"http://\" is not a URL: it has no host",
         ),
         (
             "serve-and-test",
@@ -418,7 +605,11 @@ fn a_scenario_script_looks_at_its_parameters_first() {
             &["--ready", "wbe=/", "--test", "x"],
             "--ready wbe=/: there is no service `wbe` in services.conf; did you mean `web`?",
         ),
-        ("services-file", &["--ready", "web=log:(", "--test", "x"], "--ready web=log:(: `(` is not a regex"),
+        (
+            "services-file",
+            &["--ready", "web=log:(", "--test", "x"],
+            "--ready web=log:(: \"(\" is not a regular expression",
+        ),
         (
             "services-file",
             &["--file", "plain.yaml", "--ready", "web=/", "--test", "x"],
@@ -532,7 +723,7 @@ fn health_is_waited_for_and_told() {
     let logged = format!("echo starting; exec {server}");
     let args = ["--cmd", &logged, "--url", &url, "--status", "404", "--ready-timeout", "3s"];
     let ran = scenario("health-check", &args, &[]).code(124);
-    let _ = ran.stderr_has("error: wait_http: timed out after 3 s").stderr_has("last lines of server (");
+    let _ = ran.stderr_has("error: timed out after 3 s").stderr_has("last lines of server (");
     let ran = scenario("health-check", &["--cmd", "exit 5", "--url", &url], &[]).code(125);
     let _ = ran.stderr_has("error: job `server` died (exit 5)");
     let ran = scenario("health-check", &["--url", "/", "--url", &url], &[]).code(2);

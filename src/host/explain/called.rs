@@ -15,7 +15,7 @@ pub fn remember(source: &str, args: &[String]) {
 }
 
 /// The script of this run with its arguments, when it is one that is built in.
-fn built_in() -> Option<(&'static str, &'static str, &'static [String])> {
+pub(super) fn built_in() -> Option<(&'static str, &'static str, &'static [String])> {
     let (name, args) = CALLED.get()?;
     let is_file = Path::new(name).exists() && !Path::new(name).is_dir();
     let text = builtin::script(name).filter(|_| !is_file)?;
@@ -27,6 +27,7 @@ pub fn tell_of_option(failure: &mut Failure) {
     let Some((name, text, args)) = built_in() else { return };
     let own = format!("{name}:");
     failure.trail.retain(|frame| !frame.contains(&own) && !frame.contains("std/"));
+    without_function(&mut failure.message);
     let Some(place) = failure.place.take_if(|place| place.file == name) else { return };
     let given = arguments::given(args);
     let found = option_of(failure, &place.text, text, &given);
@@ -37,6 +38,36 @@ pub fn tell_of_option(failure: &mut Failure) {
         text: String::new(),
         width: 0,
     });
+}
+
+/// Takes the function of the script away from the beginning of a message: who calls a scenario script does not call
+/// `start`.
+fn without_function(message: &mut String) {
+    const FUNCTIONS: &[&str] = &[
+        "start",
+        "spawn",
+        "restart",
+        "run",
+        "try_run",
+        "wait_http",
+        "wait_port",
+        "wait_cmd",
+        "wait_listening",
+        "wait_ready",
+        "read_file",
+        "read_json",
+        "kill_port",
+        "cd",
+    ];
+    let Some((function, rest)) = message.split_once(": ") else { return };
+    let of_module = |name: &str| {
+        let plain =
+            |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        name.split_once("::").is_some_and(|(module, function)| plain(module) && plain(function))
+    };
+    if FUNCTIONS.contains(&function) || of_module(function) {
+        *message = rest.to_owned();
+    }
 }
 
 /// As it was typed: `--cmd "npm start"`.
@@ -72,6 +103,28 @@ fn option_of<'g>(
             return exact.or_else(|| named().next()).map(pair);
         }
     }
+    // `api` in `waiting for `api` to be ready` is a job.
+    let job = message.split_once('`').and_then(|(_, rest)| Some(rest.split_once('`')?.0));
+    let of_job = |(_, value): &&Given| {
+        job.is_some_and(|job| value.split_once('=').is_some_and(|(name, _)| name == job))
+    };
+    let shows = |(name, _): &&Given| matches!(name.as_str(), "ready" | "url" | "base");
+    let is_meant = |one: &&Given| shows(one) && (of_job(one) || !one.1.contains('='));
+    if message.contains(" to be ready (")
+        && let Some(found) = given.iter().find(is_meant)
+    {
+        return Some(pair(found));
+    }
+    if let Some(found) = given.iter().find(|one| of_job(one) && !shows(one)) {
+        return Some(pair(found));
+    }
+    if let Some(found) = given.iter().find(|(_, value)| {
+        let port = format!("port {value}");
+        value.parse::<u16>().is_ok()
+            && message.split([',', ';', '(']).any(|part| part.trim().ends_with(&port))
+    }) {
+        return Some(pair(found));
+    }
     let telling = |value: &str| value.len() > 1 && value.contains(|c: char| c.is_alphabetic());
     let in_text = |text: &str| {
         let has = |(_, value): &&Given| {
@@ -90,6 +143,11 @@ fn option_of<'g>(
         .filter_map(|one| Some((used(&one)?, one)))
         .min_by_key(|(at, _)| *at)
         .map(|(_, one)| pair(one))
+}
+
+/// Whether a script has this parameter.
+pub(super) fn has_param(script: &str, name: &str) -> bool {
+    variable(script, name).is_some()
 }
 
 /// The variable that holds a parameter.

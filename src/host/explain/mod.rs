@@ -7,12 +7,14 @@
 //! signature    which functions there are
 //! hints        what a parser error means
 //! called       errors of scripts that are built in
+//! caller       what is advised to who has called one
 //! failure      an error of the evaluation → plain data for the report
 //! method       what is said about the methods of a map
 //! ```
 
 mod advice;
 pub mod called;
+pub mod caller;
 pub mod failure;
 pub mod habits;
 pub mod hints;

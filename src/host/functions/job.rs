@@ -1,6 +1,8 @@
 //! Jobs: `spawn`, `start`, and what a job can be asked and told.
 
-use crate::host::run::job::{by_name, listening_ports, millis, port_of, stop_all, stop_one, view};
+use crate::host::run::job::{
+    address_of, by_name, listening_ports, millis, port_of, stop_all, stop_one, view,
+};
 use crate::host::run::options::{Common, JobOptions, WaitExit};
 use crate::host::run::ready::starting;
 use crate::host::run::runtime::rt;
@@ -304,6 +306,13 @@ mod functions {
                 .hint("port: \"free\"   (in its options; the job finds the number in PORT)")
                 .into()),
         }
+    }
+
+    /// Where it is to be found, as its `ready` names it: `http://localhost:3000` when that is a URL, the URL of the port when
+    /// it is one; else its `.url`, or that of the port which it listens on alone; `()` without any.
+    #[rhai_fn(get = "address", pure)]
+    pub fn address(job: &mut Job) -> Dynamic {
+        address_of(job).map_or(Dynamic::UNIT, Dynamic::from)
     }
 
     /// Its living processes besides the first, as maps `#{pid, name, cmd}`.

@@ -11,6 +11,7 @@ use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::kinds::{FromValue, Typed};
 use crate::host::value::parameter::Kind;
 use crate::host::value::typed::typed;
+use crate::host::value::worded;
 use crate::host::value::{self, Opts};
 use crate::lock::lock;
 use crate::manual::{Param, usage};
@@ -130,7 +131,8 @@ options! {
         required: bool = false;
         /// What a value stands for, which is looked at before anything starts: `"command"` (not empty), `"count"` (a whole
         /// number of at least 1), `"duration"` (a bare number is of seconds), `"port"`, `"signal"`, `"regex"`, `"file"`,
-        /// `"dir"` or `"path"` (a file or directory; all three must be there).
+        /// `"dir"` or `"path"` (a file or directory; all three must be there), `"ready"` (a text as the option `ready` of
+        /// `start` takes it; behind `NAME=` where `form` begins so, and there also `false`).
         kind: Option<Kind>, also type;
     }
 }
@@ -235,14 +237,38 @@ fn asked_for(name: &str, asked: Asked) -> Fallible<Dynamic> {
     let wrong = |text: &str, wanted: &str| ScriptError::usage(format!("--{shown} is {text:?}, not {wanted}"));
     for text in &texts {
         if let Some(pattern) = pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
-            let form = form.unwrap_or_else(|| format!("a text that matches /{pattern}/"));
+            let form = form.clone().unwrap_or_else(|| format!("a text that matches /{pattern}/"));
             return Err(wrong(text, &form).into());
+        }
+        if matches!(kind, Some(Kind::Ready)) {
+            may_be_waited_for(shown, text, form.as_deref())?;
+            continue;
         }
         if let Some(kind) = kind.filter(|kind| !kind.fits(text, || rt().path(text))) {
             return Err(wrong(text, kind.words()).into());
         }
     }
     Ok(value)
+}
+
+/// Whether `ready` could have this text; behind `NAME=` where the parameter is of several jobs.
+fn may_be_waited_for(name: &str, text: &str, form: Option<&str>) -> Fallible<()> {
+    let of_jobs = form.is_some_and(|form| form.starts_with("NAME="));
+    let (job, condition) = if of_jobs { text.split_once('=').unwrap_or(("", text)) } else { ("", text) };
+    let Err(wrong) = worded::read(condition) else { return Ok(()) };
+    if of_jobs && condition == "false" {
+        return Ok(());
+    }
+    let front = if of_jobs { format!("{job}=") } else { String::new() };
+    let given = if of_jobs { format!(" {text}") } else { String::new() };
+    let error = ScriptError::usage(format!("--{name}{given}: {}", wrong.message));
+    let remark = wrong.remark.map_or_else(String::new, |remark| format!("   ({remark})"));
+    Err(match wrong.hint {
+        Some(better) => error.hint(format!("--{name} {}{remark}", quote(&format!("{front}{better}")))),
+        None if wrong.is_like_none => error.note(format!("there are: {}", worded::FORMS)),
+        None => error,
+    }
+    .into())
 }
 
 fn no_value(name: &str) -> ScriptError {

@@ -325,7 +325,7 @@ fn job_wait_http(ctx: &NativeCallContext, job: Job, url: Url, opts: WaitHttp) ->
 fn http_of(ctx: &NativeCallContext, job: Option<&Job>, url: Url, opts: WaitHttp) -> Fallible<()> {
     let target = Arc::new(target("wait_http", url, opts.answer)?);
     let watch = Watch::new("wait_http", opts.waiting).of(job).stable(opts.stable);
-    let condition = Condition::Http { target, limit: opts.attempt_timeout };
+    let condition = Condition::Http { target, limit: opts.attempt_timeout, roams: false };
     one(ctx, condition, Watch { external: opts.external, ..watch }).map(drop)
 }
 

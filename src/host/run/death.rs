@@ -1,8 +1,10 @@
 //! Jobs that have died: what is thrown for one, and those that the script has not noticed.
 
+use super::owner;
 use super::program;
 use crate::event::Failure;
 use crate::exit;
+use crate::host::explain::caller::caller;
 use crate::host::explain::failure;
 use crate::host::value::error::{Kind, ScriptError, TAIL, is_death, thrown};
 use crate::jobs::fail::{Death, FailLine};
@@ -49,6 +51,9 @@ fn expected(expect: &Expect, status: ExitStatus) -> Option<String> {
         (Expect::Codes(codes), ExitStatus::Code(_)) => {
             let codes: Vec<String> = codes.iter().map(i32::to_string).collect();
             Some(format!("expected was exit {} (`expect_exit`)", codes.join(" or ")))
+        }
+        (_, ExitStatus::Code(0)) if caller().is_some() => {
+            Some("it was a server: it is to run until it is stopped".to_owned())
         }
         (_, ExitStatus::Code(0)) => Some(match expect {
             Expect::NoEnd => "no end of it is expected (`expect_exit: false`)".to_owned(),
@@ -109,7 +114,10 @@ fn put_before(error: &mut EvalAltResult, message: &str) {
 pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
     let error = ended(job, status, waiting_for);
     if status.success() {
-        error.note("a server that ends at once may want an open stdin: `stdin: \"pipe\"`")
+        error.note(match caller() {
+            Some(_) => "a server that ends at once may want an open stdin: `tail -f /dev/null | COMMAND`",
+            None => "a server that ends at once may want an open stdin: `stdin: \"pipe\"`",
+        })
     } else {
         error
     }
@@ -133,7 +141,7 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
         .log_of(job);
     if let ExitStatus::Signal(number) = status {
         error = error.fact("signal", jobs::signal_name(number));
-        if !job.out_of_memory() {
+        if !job.out_of_memory() && caller().is_none() {
             error = error.note(
                 "if the script caused this on purpose, say so before: job.expect_exit(), or the option `expect_exit: true`",
             );
@@ -147,6 +155,9 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
         let end = job.log_tail(TAIL).join("\n");
         let missing = if status.code() == exit::NOT_FOUND { program::missing_in(&end) } else { None };
         error = missing.and_then(program::instead).into_iter().fold(error, ScriptError::hint);
+        if let Some((port, note, hint)) = owner::taken_by_log(job) {
+            error = error.fact("port", i64::from(port)).note(note).hint(hint);
+        }
         error = error.fact("output", end);
     }
     error

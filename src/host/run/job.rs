@@ -1,9 +1,10 @@
 //! What is asked about jobs, and stopping them.
 
+use super::ready::readiness;
 use super::runtime::rt;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::handle::Job;
-use crate::jobs::{Ask, View};
+use crate::jobs::{Ask, View, port};
 use crate::words;
 use std::time::Duration;
 
@@ -20,8 +21,24 @@ pub fn listening_ports(job: &Job) -> Vec<u16> {
     rt().jobs.ports(job.0.id)
 }
 
+/// The port that it was given, unless it was found to listen on another; else the first that it listens on.
 pub fn port_of(job: &Job) -> Option<u16> {
-    job.0.spec.port.or_else(|| listening_ports(job).first().copied())
+    let own = readiness::of(job).elsewhere().or(job.0.spec.port);
+    own.or_else(|| listening_ports(job).first().copied())
+}
+
+/// Where a job is to be found: at the URL or port that its `ready` names, or else at its own port.
+pub fn address_of(job: &Job) -> Option<String> {
+    let readiness = readiness::of(job);
+    let own = readiness.elsewhere().or(job.0.spec.port);
+    let named = readiness.url().filter(|url| job.0.spec.port != Some(url.port()));
+    if let Some(url) = named.filter(|_| readiness.elsewhere().is_none()) {
+        return Some(url.origin());
+    }
+    let listens = || listening_ports(job).first().copied();
+    let unused = own.is_some_and(|own| !port::in_use(own));
+    let port = readiness.local_port().filter(|_| readiness.elsewhere().is_none()).or(own.filter(|_| !unused));
+    port.or_else(listens).or(own).map(|port| rt().url(port))
 }
 
 pub fn by_name(name: &str) -> Fallible<Job> {

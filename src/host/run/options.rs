@@ -254,6 +254,8 @@ options! {
         listening: bool = false;
         /// It has printed nothing for so long.
         settled: Option<Duration>;
+        /// A path of `http` is asked for on whichever port the job listens, when it does not listen on its own.
+        any_port: bool = false;
         /// So many lines must match `log`.
         times: Option<Count>, default "1";
         /// How long one HTTP request or one command may take.

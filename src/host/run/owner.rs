@@ -2,6 +2,7 @@
 
 use super::runtime::rt;
 use crate::exit;
+use crate::host::explain::caller::caller;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::jobs::Job;
 use crate::jobs::port::{self, Listening, NoLoopback, Owner};
@@ -67,20 +68,31 @@ pub fn port_unused(job: &Job) -> Option<(String, Option<String>)> {
     Some(match wrong {
         Some(wrong) => {
             let right = text.replace(&format!("${wrong}"), "$PORT").replace(&format!("${{{wrong}"), "${PORT");
-            (format!("`${wrong}` in its command is not set"), Some(format!("{right:?}")))
+            let typed = caller().map(|caller| caller.instead(text, &right));
+            let hint = typed.unwrap_or_else(|| Some(format!("{right:?}")));
+            (format!("`${wrong}` in its command is not set"), hint)
         }
         None => ("its command has no `$PORT`: its program must read PORT by itself".to_owned(), None),
     })
 }
 
 /// What to do about a port that is taken, for a job with this command.
-pub fn another_port(command: &Command, port: u16) -> String {
+pub fn another_port(job: &str, command: &Command, port: u16) -> String {
     let number = port.to_string();
     let is_number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).any(|word| word == number);
     let fixed = match command {
         Command::Shell(text) => is_number(text),
         Command::Argv(words) | Command::Own(words) => words.iter().any(|word| is_number(word)),
     };
+    if let Some(caller) = caller() {
+        let free = format!("bgjobs script free-port --port {port}");
+        return match caller.ready(job, "/").filter(|_| fixed) {
+            Some(ready) => {
+                format!("{free}   (ends it; or {ready}, and `$PORT` in the place of {port} in the command)")
+            }
+            None => format!("{free}   (ends it)"),
+        };
+    }
     match (fixed, command) {
         (true, Command::Shell(_)) => {
             format!(
@@ -103,12 +115,60 @@ pub fn who(port: u16) -> String {
 
 pub fn describe(owner: &Owner) -> String {
     let pid = owner.pid.unwrap_or(0);
+    let jobs = &rt().jobs;
+    let of_job = |job: &Arc<Job>| jobs.processes(job.id).iter().any(|stat| owner.pid == Some(stat.pid));
+    let job = jobs.list().into_iter().find(of_job);
+    let job = job.map_or_else(String::new, |job| format!(" of job `{}`", job.spec.name));
     const MOST: usize = 80;
     let mut command: String = owner.command.chars().take(MOST).collect();
     if command.len() < owner.command.len() {
         command.push('…');
     }
-    format!("pid {pid} ({command})")
+    // The name tells where a command begins with an interpreter or has been overwritten.
+    let named = command.split_whitespace().next().is_some_and(|word| word.contains(&owner.name));
+    let name = if named || owner.name == "?" { String::new() } else { format!("{}: ", owner.name) };
+    format!("pid {pid}{job} ({name}{command})")
+}
+
+/// The port that a job wants and somebody else has, when its log says that its address is in use: a note, and what
+/// to do. Programs say it in many ways, some of them without the port: then it is one of those that their command or
+/// their log names.
+pub fn taken_by_log(job: &Job) -> Option<(u16, String, String)> {
+    const LINES: usize = 40;
+    let tail = if job.log.is_some() { job.log_tail(LINES) } else { return None };
+    let at = tail.iter().rposition(|line| says_in_use(line))?;
+    let near = &tail[at.saturating_sub(2)..tail.len().min(at + 6)];
+    let others = tail.iter().flat_map(|line| numbers(line)).filter(|port| *port >= 1024);
+    let command = job.spec.command.display();
+    let known = [job.spec.port].into_iter().flatten();
+    let candidates = numbers(&tail[at])
+        .into_iter()
+        .chain(near.iter().flat_map(|line| numbers(line)))
+        .chain(numbers(&command))
+        .chain(known)
+        .chain(others);
+    let own = rt().jobs.ports(job.id);
+    let port = candidates.filter(|port| !own.contains(port)).find(|port| port::in_use(*port))?;
+    let note = format!("port {port} is taken by {}", who(port));
+    Some((port, note, another_port(&job.spec.name, &job.spec.command, port)))
+}
+
+fn says_in_use(line: &str) -> bool {
+    let line = line.to_ascii_lowercase();
+    ["eaddrinuse", "address already in use", "address in use", "errno 98]", "os error 98"]
+        .iter()
+        .any(|words| line.contains(words))
+        || line.contains("port") && (line.contains("already in use") || line.contains("is in use"))
+}
+
+/// The numbers of a text that may be ports.
+fn numbers(text: &str) -> Vec<u16> {
+    let words = text.split(|c: char| !c.is_ascii_digit());
+    words
+        .filter(|word| word.len() > 1)
+        .filter_map(|word| word.parse().ok())
+        .filter(|port| *port != 98)
+        .collect()
 }
 
 /// Passes when a process of this run listens on this local port, or when it cannot be told who does: then with
@@ -145,7 +205,7 @@ pub fn check_owner(number: u16, own_job: Option<&Job>) -> Fallible<()> {
             let error = match own_job {
                 Some(job) => ScriptError::new(Kind::PortTaken, stranger)
                     .note(format!("job `{}` should answer it", job.spec.name))
-                    .hint(another_port(&job.spec.command, number)),
+                    .hint(another_port(&job.spec.name, &job.spec.command, number)),
                 None => ScriptError::new(Kind::PortTaken, format!("{stranger}; `external: true` accepts it")),
             };
             Err(error

@@ -269,7 +269,7 @@ impl Content {
 options! {
     /// What an answer must be like, and how it is asked for.
     pub struct Answer: Connection as connection {
-        /// The statuses that are ok: 200, `[200, 204]`, `"2xx"`.
+        /// The statuses that are ok: 200, `[200, 204]`, `"2xx"`, `"any"`.
         status: Option<Want>, default "any 2xx or 3xx", also status_code code;
         /// Must be in the body.
         contains: Option<String>, also body;
@@ -278,7 +278,9 @@ options! {
         /// A subset of the answer, or of one of the documents of a stream.
         json: Option<Dynamic>, also data;
         /// The method of the request.
-        method: Option<String>, default "`\"GET\"`";
+        method: Option<String>, default "`\"GET\"`, or `\"POST\"` with `send`";
+        /// What is sent with the request: a map or an array as JSON, or a text, which is sent as JSON when it is that.
+        send: Option<Dynamic>, also payload request_body;
         /// The path of a Unix socket to connect to, whatever host the URL names.
         unix_socket: Option<String>;
     }
@@ -289,6 +291,15 @@ pub fn target(what: &str, url: Url, answer: Answer) -> Fallible<Target> {
     let mut request = Request::get(url);
     common(what, &answer.connection, answer.unix_socket.as_deref(), &mut request)?;
     request.redirects = 0;
+    if let Some(sent) = &answer.send {
+        let as_json = sent.read_lock::<ImmutableString>().is_some_and(|text| is_json(&text));
+        if as_json && !request.headers.contains_key("content-type") {
+            // A constant, which is valid.
+            let _ = request.header("content-type", "application/json");
+        }
+        body(&format!("{what}: option `send`"), sent, &mut request)?;
+        request.method = ureq::http::Method::POST;
+    }
     if let Some(method) = answer.method {
         request.method = method.to_ascii_uppercase().parse().map_err(|_| {
             ScriptError::usage(format!("{what}: option `method`: {method:?} is no HTTP method"))
@@ -303,4 +314,9 @@ pub fn target(what: &str, url: Url, answer: Answer) -> Fallible<Target> {
     };
     let want = answer.status.unwrap_or_default();
     Ok(Target { request, want, contains: answer.contains, matches: answer.matches, json })
+}
+
+/// Whether a text is an object or an array of JSON.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok_and(|json| json.is_object() || json.is_array())
 }

@@ -137,6 +137,6 @@ fn refuse_taken_port(spec: &Spec, number: u16) -> Fallible<()> {
     let (name, who) = (&spec.name, crate::host::run::owner::who(number));
     Err(ScriptError::new(ErrorKind::PortTaken, format!("port {number} for job `{name}` is taken by {who}"))
         .fact("port", i64::from(number))
-        .hint(crate::host::run::owner::another_port(&spec.command, number))
+        .hint(crate::host::run::owner::another_port(name, &spec.command, number))
         .into())
 }

@@ -5,6 +5,7 @@ use super::job::{listening_ports, millis, view};
 use super::options::Common;
 use super::owner;
 use super::runtime::rt;
+use crate::host::explain::caller::{Caller, caller};
 use crate::host::run::ready::condition::Condition;
 use crate::host::run::ready::prober::Advice;
 use crate::host::value;
@@ -93,7 +94,10 @@ pub fn failed<E>(
             for job in rt().jobs.list().iter().rev().take(2) {
                 error = error.note(state_line(&Job(Arc::clone(job)))).log_of(job);
             }
-            error.note("a server outside of this run is meant? `external: true`").into()
+            match caller() {
+                Some(_) => error.into(),
+                None => error.note("a server outside of this run is meant? `external: true`").into(),
+            }
         }
         Failed::Timeout { waited, seen } => {
             let facts =
@@ -132,7 +136,8 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
     if let (Some(Condition::Http { target, .. }), Some(advice)) = (facts.condition, facts.advice) {
         // The number of a free port is another one the next time.
         let own = facts.about.len() == 1 && facts.about[0].0.spec.port == Some(target.request.url.port());
-        error = error.hint(advice_on_url(function, &target.request.url, own, advice));
+        let job = facts.about.first().map_or("", |job| &job.0.spec.name);
+        error.hint = advice_on_url(function, job, &target.request.url, own, advice);
     }
     let everyone: Vec<Job>;
     let about = if facts.about.is_empty() {
@@ -161,13 +166,21 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
             && wanted != other
             && error.hint.is_none()
         {
-            let edit = match function {
-                "wait_port" => format!("wait_port({other})"),
-                "wait_http" => format!("port {other}"),
-                _ => format!("ready: {other}"),
+            let name = &job.0.spec.name;
+            let path = match facts.condition {
+                Some(Condition::Http { target, .. }) => target.request.url.path(),
+                _ => "",
             };
-            error =
-                error.hint(format!("{edit}   (`{}` listens on {other}, not on {wanted})", job.0.spec.name));
+            let edit = match (caller(), function) {
+                (Some(caller), _) => caller.ready(name, &format!("{other}{path}")),
+                (None, "wait_port") => Some(format!("wait_port({other})")),
+                (None, "wait_http") => Some(format!("port {other}")),
+                _ => Some(format!("ready: {other}")),
+            };
+            error.hint = edit.map(|edit| format!("{edit}   (`{name}` listens on {other}, not on {wanted})"));
+        }
+        if let Some((port, note, hint)) = owner::taken_by_log(&job.0) {
+            error = error.fact("port", i64::from(port)).note(note).hint(hint);
         }
         if job.0.log.is_some() && job.0.log_length() == 0 {
             error =
@@ -184,7 +197,10 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
 }
 
 /// How to ask a server that does not answer as it was asked. `own`: on the port that its job was given.
-fn advice_on_url(function: &str, url: &Url, own: bool, advice: Advice) -> String {
+fn advice_on_url(function: &str, job: &str, url: &Url, own: bool, advice: Advice) -> Option<String> {
+    if let Some(caller) = caller() {
+        return advice_to_caller(&caller, job, url, own, advice);
+    }
     let tls = url.is_tls() != matches!(advice, Advice::Plain | Advice::Tls);
     let (scheme, rest) = (if tls { "https:" } else { "http:" }, url.to_string());
     let rest = rest.split_once(':').map_or("", |(_, rest)| rest).to_owned();
@@ -198,7 +214,20 @@ fn advice_on_url(function: &str, url: &Url, own: bool, advice: Advice) -> String
         true => (format!("wait_http({shown:?})"), format!("wait_http({shown:?}, #{{insecure: true}})")),
         false => (format!("ready: {shown:?}"), format!("ready: #{{http: {shown:?}, insecure: true}}")),
     };
-    match advice {
+    Some(match advice {
+        Advice::Refuses(status) => {
+            let any = match waits {
+                true => format!("wait_http({shown:?}, #{{status: \"any\"}})"),
+                false => format!("ready: #{{http: {shown:?}, status: \"any\"}}"),
+            };
+            let or = match status {
+                405 => "; `send: #{…}` makes the request a POST",
+                404 => "; or name a path that it has",
+                401 | 403 => "; or log in: `auth`",
+                _ => "",
+            };
+            format!("{any}   (it answers {status}, so it runs{or})")
+        }
         Advice::Insecure => format!("{option}   (accepts every certificate)"),
         Advice::Plain => call,
         Advice::Tls => format!("{option}   (it speaks TLS)"),
@@ -208,7 +237,42 @@ fn advice_on_url(function: &str, url: &Url, own: bool, advice: Advice) -> String
             let ask = format!("\"curl -fsS --http2-prior-knowledge {place}\"");
             if waits { format!("wait_cmd({ask})") } else { format!("ready: #{{cmd: {ask}}}") }
         }
-    }
+    })
+}
+
+/// The same for who has called a scenario script.
+fn advice_to_caller(caller: &Caller, job: &str, url: &Url, own: bool, advice: Advice) -> Option<String> {
+    // That it listens is enough, where nothing can be said of how it is asked.
+    let listens = if own { "listening".to_owned() } else { url.port().to_string() };
+    let asked = if own { url.path().to_owned() } else { url.to_string() };
+    let other_scheme = |scheme: &str| match own {
+        true if scheme == "http" => url.path().to_owned(),
+        true => format!("{scheme}:{}", url.path()),
+        false => format!("{scheme}:{}", url.to_string().split_once(':').map_or("", |(_, rest)| rest)),
+    };
+    let (words, why) = match advice {
+        Advice::Insecure => (listens, "accepts whatever certificate it has".to_owned()),
+        Advice::Plain => (other_scheme("http"), "it does not speak TLS".to_owned()),
+        Advice::Tls => (other_scheme("https"), "it speaks TLS".to_owned()),
+        Advice::NoHttp1 => {
+            let place = if own { format!("http://localhost:$PORT{}", url.path()) } else { url.to_string() };
+            (format!("cmd:curl -fsS --http2-prior-knowledge {place}"), "it speaks HTTP/2 alone".to_owned())
+        }
+        Advice::Refuses(status) => {
+            let or = match status {
+                405 if caller.takes("send") => "; --send '{…}' makes the request a POST",
+                404 => "; or name a path that it has",
+                401 | 403 if caller.takes("header") => "; or log in: --header 'Authorization: …'",
+                _ => "",
+            };
+            let why = format!("it answers {status}, so it runs{or}");
+            if caller.takes("status") {
+                return Some(format!("{} --status any   ({why})", caller.ready(job, &asked)?));
+            }
+            (listens, why)
+        }
+    };
+    Some(format!("{}   ({why})", caller.ready(job, &words)?))
 }
 
 /// What a job does now, in one line.

@@ -340,20 +340,25 @@ impl<T: FromValue> FromValue for OneOrMore<T> {
 
 /// A compiled pattern; an error that shows what is wrong with it.
 pub fn regex(what: &str, pattern: &str) -> Fallible<Regex> {
+    self::pattern(pattern).map_err(|wrong| ScriptError::usage(format!("{what}: {wrong}")).into())
+}
+
+/// A compiled pattern, or what is wrong with it in words.
+pub fn pattern(pattern: &str) -> Result<Regex, String> {
     Regex::new(pattern).map_err(|e| {
         let reason = e.to_string();
         let reason = reason.lines().last().unwrap_or_default().trim_start_matches("error: ");
-        ScriptError::usage(format!("{what}: {pattern:?} is not a regular expression: {reason}")).into()
+        format!("{pattern:?} is not a regular expression: {reason}")
     })
 }
 
-/// `200`, `[200, 204]` or `"2xx"`.
+/// `200`, `[200, 204]`, `"2xx"` or `"any"`.
 pub fn statuses(what: &str, value: &Dynamic) -> Fallible<Want> {
     let one = |value: &Dynamic| -> Fallible<Want> {
         let text = read::word(value, what)?;
         Want::parse(&text).ok_or_else(|| {
             ScriptError::usage(format!(
-                "{what}: {} is not a status; write 200, [200, 204] or \"2xx\"",
+                "{what}: {} is not a status; write 200, [200, 204], \"2xx\" or \"any\"",
                 read::show(value)
             ))
             .into()

@@ -18,6 +18,7 @@
 //! response     what a request was answered
 //! typed        a text as a value of the type that a default has
 //! utf8         bytes of a file → text
+//! worded       what can be waited for, as one text
 //! ```
 
 pub mod address;
@@ -37,5 +38,6 @@ pub mod read;
 pub mod response;
 pub mod typed;
 pub mod utf8;
+pub mod worded;
 
 pub use read::*;

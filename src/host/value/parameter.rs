@@ -2,6 +2,7 @@
 
 use super::error::{Fallible, ScriptError};
 use super::kinds::{FromValue, Typed};
+use super::worded;
 use crate::api::Type;
 use crate::host::value;
 use crate::jobs;
@@ -21,6 +22,7 @@ pub enum Kind {
     File,
     Dir,
     Path,
+    Ready,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
         ("file", Self::File),
         ("dir", Self::Dir),
         ("path", Self::Path),
+        ("ready", Self::Ready),
     ];
 
     pub fn of(name: &str) -> Option<Self> {
@@ -52,6 +55,7 @@ impl Kind {
             Self::File => "FILE",
             Self::Dir => "DIR",
             Self::Path => "FILE|DIR",
+            Self::Ready => "CONDITION",
         }
     }
 
@@ -66,6 +70,7 @@ impl Kind {
             Self::File => "a file that is there",
             Self::Dir => "a directory that is there",
             Self::Path => "a file or directory that is there",
+            Self::Ready => "what can be waited for",
         }
     }
 
@@ -82,13 +87,15 @@ impl Kind {
             Self::File => path().exists() && !path().is_dir(),
             Self::Dir => path().is_dir(),
             Self::Path => path().exists(),
+            Self::Ready => worded::read(text).is_ok(),
         }
     }
 }
 
 impl Typed for Kind {
-    const TYPE: Type =
-        Type::OneOf(&["command", "count", "duration", "port", "signal", "regex", "file", "dir", "path"]);
+    const TYPE: Type = Type::OneOf(&[
+        "command", "count", "duration", "port", "signal", "regex", "file", "dir", "path", "ready",
+    ]);
 }
 
 impl FromValue for Kind {

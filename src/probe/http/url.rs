@@ -114,6 +114,17 @@ impl Url {
         self.port
     }
 
+    /// The same on another port.
+    pub fn on_port(&self, port: u16) -> Self {
+        let authority = format!("{}:{port}", split_port(&self.authority).0);
+        Self { authority, port, ..self.clone() }
+    }
+
+    /// Without path and query.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+
     /// The same by TLS; none when it is that already.
     pub fn with_tls(&self) -> Option<Self> {
         (!self.tls).then(|| Self { tls: true, ..self.clone() })
@@ -269,6 +280,13 @@ mod tests {
             assert!(bad(&format!("http://localhost:{port}/x")).0.contains("bad port"), "{port}");
         }
         assert!(Url::parse("http://a b/").is_err());
+    }
+
+    #[test]
+    fn the_port_is_told_apart_from_the_rest() {
+        assert_eq!(url("http://localhost:80/x?y").on_port(81).to_string(), "http://localhost:81/x?y");
+        assert_eq!(url("https://[::1]/x").on_port(81).to_string(), "https://[::1]:81/x");
+        assert_eq!(url("https://[::1]:8/x").origin(), "https://[::1]:8");
     }
 
     #[test]

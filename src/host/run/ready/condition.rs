@@ -19,10 +19,12 @@ pub enum Condition {
     },
     /// Nobody listens on a TCP port of this machine.
     PortFree(u16),
-    /// A URL answers as wanted. One request may take as long as the wait, unless there is a limit.
+    /// A URL answers as wanted. One request may take as long as the wait, unless there is a limit. `roams`: it is asked
+    /// on whichever port the job listens when it does not listen on that of the URL.
     Http {
         target: Arc<Target>,
         limit: Option<Duration>,
+        roams: bool,
     },
     /// The job's log has so many matching lines.
     Log {

@@ -13,7 +13,7 @@ use crate::jobs::spec::{Command, SpawnError};
 use crate::jobs::{self, State, Watching};
 use crate::probe::background::Background;
 use crate::probe::cmd::CommandProbe;
-use crate::probe::http::{Flight, Reason};
+use crate::probe::http::{Flight, Reason, Request};
 use crate::probe::log::{Found, LogProbe};
 use crate::probe::target::{self, Answer, Miss, Target};
 use crate::probe::{Attempt, Look, poll_interval, tcp};
@@ -33,6 +33,8 @@ pub struct Prober<'a> {
     external: bool,
     since: Duration,
     live: Live<'a>,
+    /// Where a URL that roams was asked for last.
+    roamed: Option<Arc<Target>>,
     /// As long as it is waited for, a change of its file is an event.
     watching: Option<Watching>,
 }
@@ -93,7 +95,7 @@ impl Prober<'static> {
             }
             _ => Live::Idle,
         };
-        Ok(Self { condition, job, external, since: jobs::now(), live, watching })
+        Ok(Self { condition, job, external, since: jobs::now(), live, roamed: None, watching })
     }
 
     /// As `new`, for a command with options of its own.
@@ -105,6 +107,7 @@ impl Prober<'static> {
             external: false,
             since: jobs::now(),
             live: Live::Cmd(Box::new(probe)),
+            roamed: None,
             watching: None,
         })
     }
@@ -118,7 +121,7 @@ impl Prober<'static> {
     pub fn attempt(&mut self, ctx: &NativeCallContext, look: Look) -> Attempt<Dynamic, Failure> {
         let (found, answered) = self.try_once(ctx, look);
         let Attempt::Ready(value) = found else { return found };
-        let Some(port) = self.condition.local_port() else { return Attempt::Ready(value) };
+        let Some(port) = self.local_port() else { return Attempt::Ready(value) };
         // A local port must be answered by this run, unless the script says otherwise.
         if !self.external {
             let own_job = self.job.as_ref().map(|job| &*job.0);
@@ -141,8 +144,12 @@ impl Prober<'static> {
         look: Look,
     ) -> (Attempt<Dynamic, Failure>, Option<SocketAddr>) {
         let mut answered = None;
+        if look == Look::Poll {
+            self.roam();
+        }
         let found = match (&self.condition, &mut self.live) {
-            (Condition::Http { target, limit }, Live::Http(requests)) => {
+            (Condition::Http { target, limit, .. }, Live::Http(requests)) => {
+                let target = self.roamed.as_ref().unwrap_or(target);
                 match requests.attempt(target, *limit, self.since, look) {
                     Attempt::Ready(answer) => {
                         let url = &target.request.url;
@@ -224,8 +231,10 @@ impl Prober<'static> {
             }
             (Condition::PortFree(port), _) => truth(!jobs::port::in_use(*port), "somebody listens"),
             (Condition::Listening, _) => {
-                match self.job.as_ref().map(listening_ports).unwrap_or_default().first() {
-                    Some(port) => Attempt::Ready(i64::from(*port).into()),
+                let ports = self.job.as_ref().map(listening_ports).unwrap_or_default();
+                let own = self.job.as_ref().and_then(|job| job.0.spec.port);
+                match own.filter(|own| ports.contains(own)).or(ports.first().copied()) {
+                    Some(port) => Attempt::Ready(i64::from(port).into()),
                     None => Attempt::NotYet("listens on no port".to_owned()),
                 }
             }
@@ -242,6 +251,35 @@ impl Prober<'static> {
 
     pub fn condition(&self) -> &Condition {
         &self.condition
+    }
+
+    /// Chooses where a URL that roams is asked for: on the job's own port as long as the job listens there or on none,
+    /// else on each that it listens on in turn, since one of them may be a debugger's.
+    fn roam(&mut self) {
+        let (Condition::Http { target, roams: true, .. }, Live::Http(requests), Some(job)) =
+            (&self.condition, &self.live, &self.job)
+        else {
+            return;
+        };
+        if !requests.under_way.is_empty() {
+            return;
+        }
+        let url = &target.request.url;
+        let ports = if jobs::port::in_use(url.port()) { Vec::new() } else { listening_ports(job) };
+        let before = self.roamed.as_ref().map(|target| target.request.url.port());
+        let next = ports.iter().find(|port| before.is_some_and(|before| **port > before)).or(ports.first());
+        self.roamed = next.map(|port| {
+            let request = Request { url: url.on_port(*port), ..target.request.clone() };
+            Arc::new(Target { request, ..Target::clone(target) })
+        });
+    }
+
+    /// The local port that is asked.
+    pub fn local_port(&self) -> Option<u16> {
+        match &self.roamed {
+            Some(target) => target.local_port(),
+            None => self.condition.local_port(),
+        }
     }
 
     pub fn external(&self) -> bool {
@@ -284,6 +322,8 @@ pub enum Advice {
     Tls,
     /// It cannot be asked by HTTP/1.1.
     NoHttp1,
+    /// It runs, and refuses what it is asked with this status.
+    Refuses(u16),
 }
 
 /// Where nobody listens, the kernel may still forward the port to somebody (a container's, without a proxy): so long it is
@@ -301,6 +341,8 @@ struct Requests {
     /// Since when there are answers that are not as wanted.
     answers_since: Option<Duration>,
     advice: Option<Advice>,
+    /// The status, when it is one by which a server refuses a request (4xx).
+    refuses: Option<u16>,
     /// What has come may be what a server says that is not asked by TLS.
     wants_tls: bool,
     /// Until then no request is made where nobody listens.
@@ -337,6 +379,7 @@ impl Requests {
             interval,
             answers_since: None,
             advice: None,
+            refuses: None,
             wants_tls: false,
             even_so: Duration::ZERO,
         }
@@ -407,6 +450,7 @@ impl Requests {
             _ => None,
         };
         self.wants_tls = matches!(miss.reason, Reason::NotHttp | Reason::Closed) || miss.what == "400";
+        self.refuses = miss.what.parse().ok().filter(|status| (400..500).contains(status));
         let usual = poll_interval(waited);
         let pause = match self.interval {
             Some(interval) => interval,
@@ -425,7 +469,7 @@ impl Requests {
             Condition::Http { target, .. } => self.wants_tls && target::speaks_tls(target),
             _ => false,
         };
-        self.advice.or_else(|| tls().then_some(Advice::Tls))
+        self.advice.or_else(|| tls().then_some(Advice::Tls)).or(self.refuses.map(Advice::Refuses))
     }
 
     fn under_way(&self) -> Option<String> {

@@ -9,13 +9,16 @@ use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::kinds::{self, Count, Port};
+use crate::host::value::worded::{self, Worded};
 use crate::host::value::{self, BESIDE_READY, Opts, unknown_key};
 use crate::jobs::JobId;
+use crate::jobs::spec::Command;
 use crate::lock::lock;
+use crate::probe::http::Url;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +37,8 @@ pub struct Readiness {
     log_from: AtomicU64,
     /// Since its last start it has been seen to be ready.
     held: AtomicBool,
+    /// On which port it was found to listen in the place of its own; 0 when there is none.
+    elsewhere: AtomicU16,
     /// It was taken for ready after so many milliseconds of life, without a port; 0 when something has shown it.
     guessed: AtomicU64,
 }
@@ -73,9 +78,8 @@ impl Readiness {
         let tries = options.tries.map_or(1, Count::count);
         let (started, telling) = (function == "start", options.telling.clone());
         let (timeout, stable) = (options.timeout, options.stable);
-        let (held, guessed) = (AtomicBool::new(false), AtomicU64::new(0));
         let common = Common { timeout, stable, ..Common::of(telling, timeout) };
-        Ok(Self { conditions, started, common, tries, log_from: AtomicU64::new(0), held, guessed })
+        Ok(Self { conditions, started, common, tries, ..Self::default() })
     }
 
     pub fn is_task(&self) -> bool {
@@ -99,6 +103,32 @@ impl Readiness {
         self.log_from.store(offset, SeqCst);
         self.held.store(false, SeqCst);
         self.guessed.store(0, SeqCst);
+        self.elsewhere.store(0, SeqCst);
+    }
+
+    /// It listens on this port, and not on its own.
+    pub fn listens_elsewhere(&self, port: u16) {
+        self.elsewhere.store(port, SeqCst);
+    }
+
+    /// The port that it was found to listen on in the place of its own.
+    pub fn elsewhere(&self) -> Option<u16> {
+        Some(self.elsewhere.load(SeqCst)).filter(|port| *port != 0)
+    }
+
+    /// The URL that shows that it is ready, where it is one of this or another machine.
+    pub fn url(&self) -> Option<&Url> {
+        self.conditions.iter().find_map(|one| match one {
+            Condition::Http { target, .. } if target.request.unix_socket.is_none() => {
+                Some(&target.request.url)
+            }
+            _ => None,
+        })
+    }
+
+    /// The local port that shows that it is ready.
+    pub fn local_port(&self) -> Option<u16> {
+        self.conditions.iter().find_map(Condition::local_port)
     }
 
     pub fn hold(&self) {
@@ -168,27 +198,11 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
         into.push(Condition::Closure(closure));
         return Ok(());
     }
-    if let Some(text) = value.read_lock::<rhai::ImmutableString>()
-        && (text.contains("://") || own_path(&text).is_some())
-    {
-        let url = own_url(what, &text, beside.port)?;
-        let answer = Answer::read(&Opts::none(what))?;
-        let target = Arc::new(request::target(what, kinds::url(what, &url)?, answer)?);
-        into.push(Condition::Http { target, limit: beside.limit });
+    if let Some(text) = value.read_lock::<rhai::ImmutableString>() {
+        into.push(in_words(what, &text, beside)?);
         return Ok(());
     }
-    if let Some(word) = value.read_lock::<rhai::ImmutableString>()
-        && word.trim().parse::<i64>().is_err()
-    {
-        let hint = if word.contains(':') {
-            format!("\"http://{}\"", word.as_str())
-        } else {
-            format!("#{{log: {:?}}}   (a line of the job's log)", word.as_str())
-        };
-        let message = format!("{what}: {:?} is not a port, URL or path", word.as_str());
-        return Err(ScriptError::usage(message).hint(hint).into());
-    }
-    if value.is_int() || value.is_string() {
+    if value.is_int() {
         into.push(Condition::Port { host: "localhost".to_owned(), port: value::port(value, what)? });
         return Ok(());
     }
@@ -212,9 +226,14 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
     if let Some(url) = given.http {
         // Over a Unix socket the host and its port do not matter.
         let port = beside.port.or(given.answer.unix_socket.as_ref().map(|_| 80));
-        let url = kinds::url(what, &own_url(what, &url, port)?)?;
-        let target = Arc::new(request::target(what, url, given.answer)?);
-        into.push(Condition::Http { target, limit });
+        let url = match worded::read(&url).map_err(|wrong| as_written(what, wrong))? {
+            Worded::Own { tls, path } => own_url(what, tls, path, port)?,
+            Worded::Port(port) => format!("http://localhost:{port}/"),
+            // What is no URL is told by who reads one.
+            _ => url,
+        };
+        let target = Arc::new(request::target(what, kinds::url(what, &url)?, given.answer)?);
+        into.push(Condition::Http { target, limit, roams: given.any_port });
     }
     if let Some(pattern) = given.log {
         let times = given.times.map(Count::count).or(beside.times).unwrap_or(1);
@@ -244,29 +263,47 @@ fn parse_conditions(what: &str, value: &Dynamic, beside: &Beside, into: &mut Vec
     Ok(())
 }
 
-/// The scheme and the path of what is meant for the job's own port: `/health`, `https:/health`.
-fn own_path(text: &str) -> Option<(&str, &str)> {
-    let (scheme, path) = match text.split_once(':') {
-        Some((scheme @ ("http" | "https"), path)) => (scheme, path),
-        _ => ("http", text),
+/// A condition that is one text.
+fn in_words(what: &str, text: &str, beside: &Beside) -> Fallible<Condition> {
+    let limit = beside.limit;
+    let http = |url: &str| {
+        let answer = Answer::read(&Opts::none(what))?;
+        let target = Arc::new(request::target(what, kinds::url(what, url)?, answer)?);
+        Ok(Condition::Http { target, limit, roams: false })
     };
-    (path.starts_with('/') && !path.starts_with("//")).then_some((scheme, path))
+    if text.contains("://") && text.contains("()") {
+        // A variable in it has no value.
+        return http(text);
+    }
+    Ok(match worded::read(text).map_err(|wrong| as_written(what, wrong))? {
+        Worded::Own { tls, path } => http(&own_url(what, tls, path, beside.port)?)?,
+        Worded::Url(url) => http(&url)?,
+        Worded::Port(port) => Condition::Port { host: "localhost".to_owned(), port },
+        Worded::Tcp { host, port } => Condition::Port { host, port },
+        Worded::Socket(path) => Condition::Socket(rt().path(path)),
+        Worded::Log(pattern) => Condition::Log { pattern, times: beside.times.unwrap_or(1) },
+        Worded::Cmd(command) => Condition::Cmd { command: Command::Shell(command.to_owned()), limit },
+        Worded::Listening => Condition::Listening,
+    })
+}
+
+/// What is wrong with a text, as it stands in a script: the better one in quotes.
+fn as_written(what: &str, wrong: worded::Wrong) -> ScriptError {
+    let error = ScriptError::usage(format!("{what}: {}", wrong.message));
+    let remark = wrong.remark.map_or_else(String::new, |remark| format!("   ({remark})"));
+    match wrong.hint {
+        Some(text) => error.hint(format!("{text:?}{remark}")),
+        None if wrong.is_like_none => error.note(format!("a text is one of: {}", worded::FORMS)),
+        None => error,
+    }
 }
 
 /// A path alone is one on the job's own URL, on whichever of the two addresses of this machine it listens.
-fn own_url(what: &str, url: &str, port: Option<u16>) -> Fallible<String> {
-    if url.contains("$PORT") || url.contains("${PORT}") {
-        let path = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let path = path.find('/').map_or("/", |start| &path[start..]);
-        let scheme = if url.starts_with("https:") { "https:" } else { "" };
-        return Err(ScriptError::usage(format!("{what}: {url:?}: only a shell would replace PORT"))
-            .hint(format!("\"{scheme}{path}\"   (a path alone is one on the job's own port)"))
-            .into());
-    }
-    let Some((scheme, path)) = own_path(url) else { return Ok(url.to_owned()) };
+fn own_url(what: &str, tls: bool, path: &str, port: Option<u16>) -> Fallible<String> {
+    let scheme = if tls { "https" } else { "http" };
     match port {
         Some(port) => Ok(format!("{scheme}://localhost:{port}{path}")),
-        None => Err(ScriptError::usage(format!("{what}: the path {url:?} needs the job's own port"))
+        None => Err(ScriptError::usage(format!("{what}: the path {path:?} needs the job's own port"))
             .hint(format!(
                 "port: \"free\"   (or the whole URL: \"{scheme}://localhost:8080{path}\", or #{{file: {path:?}}})"
             ))

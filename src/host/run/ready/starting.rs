@@ -47,6 +47,8 @@ struct Rounds {
     held_since: Option<Duration>,
     /// What the last condition that holds was satisfied by.
     shown: Option<String>,
+    /// The port that was found where the conditions do not say which.
+    found: Option<u16>,
 }
 
 /// What a look at the conditions has shown.
@@ -91,6 +93,12 @@ impl Rounds {
                     Attempt::Ready(value) => {
                         let condition = &conditions[index];
                         self.shown = Some(condition.satisfied_by(&value));
+                        let asked = || self.probers[index].as_ref().and_then(Prober::local_port);
+                        self.found = match condition {
+                            Condition::Listening => value.as_int().ok().and_then(|port| port.try_into().ok()),
+                            Condition::Http { roams: true, .. } => asked(),
+                            _ => self.found,
+                        };
                         self.done[index] = condition.is_final();
                     }
                     Attempt::Never(error) => return Found::Never(error),
@@ -229,6 +237,11 @@ impl Starting {
         if self.readiness.conditions.iter().any(settled) && listening_ports(&self.job).is_empty() {
             self.readiness.guess();
         }
+        if let (Some(found), Some(own)) = (self.rounds.found, self.job.0.spec.port)
+            && found != own
+        {
+            self.readiness.listens_elsewhere(found);
+        }
         rt().jobs.forgive(self.job.0.id, false);
         if !self.readiness.is_task() {
             rt().jobs.serves(self.job.0.id);
@@ -260,10 +273,13 @@ impl Starting {
             {
                 error.notes.push(note);
                 error.hint = error.hint.or(hint);
-            } else if let Some(port) = port.filter(|port| port::in_use(*port)) {
+            } else if let Some(port) = port.filter(|port| port::in_use(*port))
+                && !error.notes.iter().any(|note| note.contains(" is taken by "))
+            {
+                let spec = &self.job.0.spec;
                 error = error
                     .note(format!("port {port} is taken by {}", owner::who(port)))
-                    .hint(owner::another_port(&self.job.0.spec.command, port));
+                    .hint(owner::another_port(&spec.name, &spec.command, port));
             }
             let error = again.into_iter().fold(error, ScriptError::note).into();
             let message = self.readiness.common.message.as_deref();

@@ -29,6 +29,7 @@ pub const MODULES: &[(&str, &str)] = &[
 /// The scripts, as `bgjobs script NAME` finds them, in the order of their names.
 pub const SCRIPTS: &[(&str, &str)] = &[
     ("capture-logs", include_str!("../scripts/capture-logs.rhai")),
+    ("compose", include_str!("../scripts/compose.rhai")),
     ("db-migrate", include_str!("../scripts/db-migrate.rhai")),
     ("demo", include_str!("../scripts/demo.rhai")),
     ("docker-service", include_str!("../scripts/docker-service.rhai")),

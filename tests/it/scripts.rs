@@ -512,6 +512,22 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         ),
         ("db-migrate", &["--test", start, "--sql", "empty"], "--sql: there is no *.sql in `empty`"),
         ("db-migrate", &["--test", start, "--url", "/health"], "--url is of the application: give --cmd"),
+        ("compose", &["--test", start], "there is no compose.yaml or docker-compose.yml in /"),
+        (
+            "compose",
+            &["--file", "nowhere.yml", "--test", start],
+            "--file is \"nowhere.yml\", not a file that is there",
+        ),
+        (
+            "compose",
+            &["--file", "plain.yaml", "--test", start, "--ready", "web=log:("],
+            "--ready web=log:(: `(` is not a regex",
+        ),
+        (
+            "compose",
+            &["--file", "plain.yaml", "--test", start, "--env", "A"],
+            "--env is \"A\", not NAME=VALUE",
+        ),
         (
             "docker-service",
             &["--image", "x", "--test", start, "--port", "http"],

@@ -364,6 +364,28 @@ fn every_module_of_the_standard_library_is_built_in() {
     }
 }
 
+/// The keys that the modules for files of services know are all in the tables that say what becomes of them.
+#[test]
+fn every_key_of_a_file_of_services_is_in_the_tables() {
+    let docs = read(&repo("docs/services.md"));
+    let rows: Vec<&str> = docs.lines().filter(|line| line.starts_with('|')).collect();
+    for (module, lists) in [
+        ("process_compose", &["SILENT", "FILE", "PROCESS", "CONDITIONS"][..]),
+        ("services", &["KEYS", "CONTAINER"]),
+    ] {
+        let text = read(&repo(&format!("stdlib/{module}.rhai")));
+        for list in lists {
+            let (_, rest) = text.split_once(&format!("const {list} = [")).expect("the list");
+            let (keys, _) = rest.split_once("];").expect("its end");
+            let keys: Vec<&str> = keys.split('"').skip(1).step_by(2).collect();
+            assert!(keys.len() > 4, "{module}: {list}");
+            let missing: Vec<&&str> =
+                keys.iter().filter(|key| !rows.iter().any(|row| row.contains(&format!("`{key}`")))).collect();
+            assert!(missing.is_empty(), "{module}: {list}: no table has {missing:?}");
+        }
+    }
+}
+
 #[test]
 fn every_scenario_script_is_built_in() {
     let embedded = read(&repo("src/builtin.rs"));

@@ -25,6 +25,8 @@ options! {
         r#override: bool = false, also overwrite;
         /// Sets the variables. With false nothing is set: the map that it returns is for the option `env` of one job.
         set: bool = true;
+        /// `$NAME` stays as it is where nothing has that name, as foreman leaves it, instead of an error.
+        keep_unset: bool = false;
     }
 }
 
@@ -242,7 +244,7 @@ fn load_env(_: &NativeCallContext, path: String, opts: Loading) -> Fallible<Map>
     rt().checkpoint()?;
     let text = crate::host::run::files::read("load_env", &path)?;
     let mut env = lock(&rt().env);
-    let read = dotenv::read(&text, opts.r#override, |name| {
+    let read = dotenv::read(&text, opts.r#override, opts.keep_unset, |name| {
         env.get(OsStr::new(name)).map(|value| value.to_string_lossy().into_owned())
     });
     // Not the line itself: it may hold a password.

@@ -16,17 +16,19 @@ pub struct Wrong {
 }
 
 /// The variables of a file, with the values that they have from now on: that of the `environment`, where it has the
-/// name and `file_wins` is false.
+/// name and `file_wins` is false. With `keep_unset`, `$NAME` stays as it is where nothing has that name.
 ///
 /// # Errors
 /// The first line that is wrong.
 pub fn read(
     text: &str,
     file_wins: bool,
+    keep_unset: bool,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<BTreeMap<String, String>, Wrong> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0, variables: BTreeMap::new(), environment: &environment };
+    let mut reader =
+        Reader { text, at: 0, variables: BTreeMap::new(), keep_unset, environment: &environment };
     while let Some((name, value)) = reader.entry()? {
         let existing = if file_wins { None } else { environment(&name) };
         reader.variables.insert(name, existing.unwrap_or(value));
@@ -38,6 +40,7 @@ struct Reader<'a> {
     text: &'a str,
     at: usize,
     variables: BTreeMap<String, String>,
+    keep_unset: bool,
     environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -223,6 +226,7 @@ impl Reader<'_> {
             (Some(value), Some((default, true))) if value.is_empty() => Ok(default),
             (Some(value), _) => Ok(value),
             (None, Some((default, _))) => Ok(default),
+            (None, None) if self.keep_unset => Ok(self.text[start..self.at].to_owned()),
             (None, None) => {
                 let wrong = self.wrong(start, format!("the variable `{name}` is not set"));
                 let hint =
@@ -242,7 +246,7 @@ mod tests {
     }
 
     fn value(line: &str) -> String {
-        let read = read(&format!("A={line}\n"), false, environment);
+        let read = read(&format!("A={line}\n"), false, false, environment);
         read.unwrap_or_else(|wrong| panic!("{line}: {wrong:?}")).remove("A").expect("A")
     }
 
@@ -277,12 +281,19 @@ mod tests {
     #[test]
     fn the_environment_wins_unless_told_otherwise() {
         let text = "\u{feff}export HOME = /x\nexport=1\nA.b-c=$HOME\n";
-        let all = read(text, false, environment).expect("read");
+        let all = read(text, false, false, environment).expect("read");
         assert_eq!(
             (all["HOME"].as_str(), all["A.b-c"].as_str(), all["export"].as_str()),
             ("/root", "/root", "1")
         );
-        assert_eq!(read(text, true, environment).expect("read")["A.b-c"], "/x");
+        assert_eq!(read(text, true, false, environment).expect("read")["A.b-c"], "/x");
+    }
+
+    #[test]
+    fn what_is_not_set_can_stay_as_it_is() {
+        let text = "A=pa$word\nB=\"${word} $A\"\nC=${word:-none}\n";
+        let all = read(text, false, true, environment).expect("read");
+        assert_eq!((&*all["A"], &*all["B"], &*all["C"]), ("pa$word", "${word} pa$word", "none"));
     }
 
     #[test]
@@ -298,7 +309,7 @@ mod tests {
             ("A=${a b}", 1, 3),
             ("A=${HOME", 1, 3),
         ] {
-            let wrong = read(text, false, environment).expect_err(text);
+            let wrong = read(text, false, false, environment).expect_err(text);
             assert_eq!((wrong.line, wrong.column), (line, column), "{text}: {wrong:?}");
         }
     }
@@ -309,7 +320,7 @@ mod tests {
         crate::fuzz::for_a_while("dotenv", |random| {
             let mut bytes = random.pick(&seeds).as_bytes().to_vec();
             random.mutate(&mut bytes);
-            let _ = read(&String::from_utf8_lossy(&bytes), false, environment);
+            let _ = read(&String::from_utf8_lossy(&bytes), false, random.below(2) == 0, environment);
         });
     }
 }

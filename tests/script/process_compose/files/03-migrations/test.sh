@@ -1,0 +1,2 @@
+redis-cli -p 6402 GET user-of-schema-3
+#> ada

@@ -1,0 +1,2 @@
+curl -sSf "$WEB_URL/"
+#> <p>users: 3</p>

@@ -106,6 +106,8 @@ pub enum Event {
     /// `log(…)` in the script.
     Log(String),
     Warning(String),
+    /// The script waits for nothing but being interrupted, while so many jobs run.
+    Staying(usize),
     Interrupted(String),
     /// Ready-made text for stderr: the failure report.
     Text(String),

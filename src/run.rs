@@ -416,7 +416,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     // Read once, since a signal may still come.
     let reason = ending.reason();
     let mut failure = ending.failure.clone();
-    let (mut code, cause) = outcome(reason, failure.as_ref(), options);
+    let (mut code, cause) = outcome(reason, failure.as_ref(), options, ending.control.staying());
     match reason {
         None => {}
         Some(Halt::Deadline | Halt::Overdue(_)) => {
@@ -429,6 +429,8 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
                 failure.message = format!("the run timed out after {time} ({how}); the script was here");
             }
         }
+        // It was there for nothing else.
+        Some(Halt::Signal(_)) if ending.control.staying() => failure = None,
         Some(Halt::Signal(_)) => {
             let place = failure.take().and_then(|failure| failure.place);
             if let Some(at) = place {
@@ -465,7 +467,13 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     }
     // Their ends have been read for the failure.
     ending.jobs.finish_own_logs();
-    let (keep, kept) = what_stays(&ending.run_dir, code != exit::OK, options);
+    // Whoever stays is interrupted in the end: there is nothing to look into.
+    let usual = ending.control.staying()
+        && matches!(reason, Some(Halt::Signal(_)))
+        && !ending.suite.any_failed()
+        && ending.left.is_empty()
+        && !loss.any();
+    let (keep, kept) = what_stays(&ending.run_dir, code != exit::OK && !usual, options);
     // Before the verdict, which names what does not go.
     let stays = match keep {
         Keep::All => Vec::new(),
@@ -535,10 +543,16 @@ pub fn what_stays(run_dir: &Path, failed: bool, options: &Options) -> (Keep, Vec
 }
 
 /// The exit code, and in words why the run ended, when it was not the script that ended it.
-fn outcome(reason: Option<Halt>, failure: Option<&Failure>, options: &Options) -> (i32, Option<String>) {
+fn outcome(
+    reason: Option<Halt>,
+    failure: Option<&Failure>,
+    options: &Options,
+    staying: bool,
+) -> (i32, Option<String>) {
     match reason {
         Some(Halt::Signal(number)) => {
-            (exit::signal(number), Some(format!("interrupted by SIG{}", signal::name(number))))
+            let how = if staying { "stopped" } else { "interrupted" };
+            (exit::signal(number), Some(format!("{how} by SIG{}", signal::name(number))))
         }
         Some(Halt::Deadline) => {
             let time = options.timeout.unwrap_or_default();

@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::host::explain::{failure, hints, method, signature};
 use crate::host::functions::{
     assert, command, data, env, error, flow, fs, http, job, load, mock, module, number, parallel, param,
-    port, position, test, text, wait,
+    port, position, stay, test, text, wait,
 };
 use crate::host::run::runtime;
 use crate::host::source::import;
@@ -28,7 +28,7 @@ pub type Namespace = (&'static str, &'static [Register], &'static [&'static [Ent
 pub const NAMESPACES: &[Namespace] = &[
     ("Jobs", &[job::register], &[job::FUNCTIONS]),
     ("Commands", &[command::register], &[command::FUNCTIONS]),
-    ("Waiting", &[], &[wait::FUNCTIONS]),
+    ("Waiting", &[], &[wait::FUNCTIONS, stay::FUNCTIONS]),
     ("HTTP", &[http::register], &[http::FUNCTIONS, load::FUNCTIONS]),
     ("Mocks", &[mock::register], &[mock::FUNCTIONS]),
     ("Assertions", &[assert::register], &[assert::FUNCTIONS]),

@@ -82,6 +82,9 @@ impl Terminal {
             Event::Test(tested) => self.tested(tested),
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),
+            Event::Staying(0) => "staying: Ctrl-C ends the run".to_owned(),
+            Event::Staying(1) => "staying: 1 job runs; Ctrl-C stops it".to_owned(),
+            Event::Staying(jobs) => format!("staying: {jobs} jobs run; Ctrl-C stops them"),
             Event::Interrupted(text) => style.note(text),
             Event::Stdout(_) | Event::Stderr(_) | Event::OutputEnd | Event::Text(_) | Event::Verdict(_) => {
                 return None;

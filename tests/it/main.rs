@@ -32,3 +32,4 @@ mod sweep;
 mod tidy;
 mod torture;
 mod trust;
+mod up;

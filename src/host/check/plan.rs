@@ -22,7 +22,7 @@ const WAITS: &[&str] = &[
     "eventually",
 ];
 /// These have no limit of their own.
-const OTHERS: &[&str] = &["wait_exit", "mock", "kill_port", "test", "parallel", "timeout", "sleep"];
+const OTHERS: &[&str] = &["wait_exit", "mock", "kill_port", "test", "parallel", "timeout", "sleep", "stay"];
 const USUAL: &str = "30s";
 
 /// From top to bottom.

@@ -18,6 +18,7 @@
 //! param        the script's parameters
 //! port         ports: free ones, who listens
 //! position     errors that point into a file that a script reads
+//! stay         staying until the run is interrupted
 //! test         `test("name", …)`
 //! text         strings and arrays
 //! wait         waiting for something
@@ -40,6 +41,7 @@ pub mod parallel;
 pub mod param;
 pub mod port;
 pub mod position;
+pub mod stay;
 pub mod test;
 pub mod text;
 pub mod wait;

@@ -9,7 +9,6 @@ use crate::host::run::request::{Answer, target};
 use crate::host::run::runtime::rt;
 use crate::host::run::waiting::{self, TimeoutFacts, failed, timeout};
 use crate::host::run::{launch, owner};
-use crate::host::value;
 use crate::host::value::describe::{function, options, words};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, ScriptError};
@@ -466,7 +465,7 @@ fn wait_ready(ctx: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitReady) -> Fal
     starting::wait(
         ctx,
         "wait_ready",
-        &job_list("wait_ready", &jobs)?,
+        &waiting::job_list("wait_ready", &jobs)?,
         &Common::of(opts.telling, opts.timeout),
     )
 }
@@ -476,7 +475,7 @@ fn wait_exit(_: &NativeCallContext, Jobs(jobs): Jobs, opts: WaitExit) -> Fallibl
     if let Some(one) = jobs.clone().try_cast::<Job>() {
         return waiting::wait_for_end("wait_exit", &one, &opts, Duration::ZERO).map(Dynamic::from);
     }
-    let jobs = job_list("wait_exit", &jobs)?;
+    let jobs = waiting::job_list("wait_exit", &jobs)?;
     // All are expected to end from the start, not one after the other.
     for job in &jobs {
         rt().jobs.expect(job.0.id, jobs::spec::Expect::AnyEnd);
@@ -492,29 +491,4 @@ fn wait_all(_: &NativeCallContext, _: Dynamic) -> Fallible<()> {
     Err(ScriptError::usage("there is no `wait_all`: is it about being ready or about having ended?")
         .hint("wait_ready(jobs)   or   wait_exit(jobs)")
         .into())
-}
-
-/// A job, an array of jobs, or the values of a map of jobs.
-fn job_list(function: &str, value: &Dynamic) -> Fallible<Vec<Job>> {
-    if let Some(job) = value.clone().try_cast::<Job>() {
-        return Ok(vec![job]);
-    }
-    let values: Vec<Dynamic> = if let Some(list) = value.read_lock::<Array>() {
-        list.iter().cloned().collect()
-    } else if let Some(map) = value.read_lock::<rhai::Map>() {
-        map.values().cloned().collect()
-    } else {
-        return Err(ScriptError::usage(format!(
-            "{function}: {} is not a job or array of jobs",
-            value::show(value)
-        ))
-        .into());
-    };
-    let job = |value: Dynamic| {
-        let shown = value::show(&value);
-        value
-            .try_cast::<Job>()
-            .ok_or_else(|| ScriptError::usage(format!("{function}: {shown} is not a job")).into())
-    };
-    values.into_iter().map(job).collect()
 }

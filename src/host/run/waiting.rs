@@ -16,7 +16,7 @@ use crate::jobs::spec::Expect;
 use crate::jobs::{self, State};
 use crate::probe::http::Url;
 use crate::probe::{Attempt, Failed, Seen, Wait};
-use rhai::EvalAltResult;
+use rhai::{Array, Dynamic, EvalAltResult};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -295,4 +295,29 @@ pub fn state_line(job: &Job) -> String {
             format!("`{name}` runs (pid {}) and {listens}", view.pid)
         }
     }
+}
+
+/// A job, an array of jobs, or the values of a map of jobs.
+pub fn job_list(function: &str, value: &Dynamic) -> Fallible<Vec<Job>> {
+    if let Some(job) = value.clone().try_cast::<Job>() {
+        return Ok(vec![job]);
+    }
+    let values: Vec<Dynamic> = if let Some(list) = value.read_lock::<Array>() {
+        list.iter().cloned().collect()
+    } else if let Some(map) = value.read_lock::<rhai::Map>() {
+        map.values().cloned().collect()
+    } else {
+        return Err(ScriptError::usage(format!(
+            "{function}: {} is not a job or array of jobs",
+            value::show(value)
+        ))
+        .into());
+    };
+    let job = |value: Dynamic| {
+        let shown = value::show(&value);
+        value
+            .try_cast::<Job>()
+            .ok_or_else(|| ScriptError::usage(format!("{function}: {shown} is not a job")).into())
+    };
+    values.into_iter().map(job).collect()
 }

@@ -149,6 +149,8 @@ pub struct Control {
     on_exit: AtomicBool,
     /// There are `on_exit` closures.
     hooks: AtomicBool,
+    /// The script does nothing but wait for being interrupted.
+    staying: AtomicBool,
 }
 
 impl Control {
@@ -214,6 +216,16 @@ impl Control {
 
     pub fn has_hooks(&self) -> bool {
         self.hooks.load(SeqCst)
+    }
+
+    /// The script waits for being interrupted, or does so no longer.
+    pub fn stay(&self, on: bool) {
+        self.staying.store(on, SeqCst);
+    }
+
+    /// Whether an interrupt is what the script is, or was, waiting for.
+    pub fn staying(&self) -> bool {
+        self.staying.load(SeqCst)
     }
 
     /// Whether the `on_exit` closures run: the script itself has ended.

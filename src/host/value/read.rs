@@ -188,10 +188,14 @@ fn has_unit(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find("()") {
         let before = rest[..at].chars().next_back();
-        if !before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+        let behind = &rest[at + 2..];
+        // A call of a function, or one of JavaScript.
+        let is_code =
+            before.is_some_and(|c| c.is_alphanumeric() || c == '_') || behind.trim_start().starts_with("=>");
+        if !is_code {
             return true;
         }
-        rest = &rest[at + 2..];
+        rest = behind;
     }
     false
 }

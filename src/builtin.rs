@@ -44,6 +44,12 @@ pub const SCRIPTS: &[(&str, &str)] = &[
     ("smoke", include_str!("../scripts/smoke.rhai")),
 ];
 
+/// What `bgjobs up` does.
+pub const UP: &str = include_str!("up.rhai");
+
+/// What `bgjobs new --from` does.
+pub const FROM: &str = include_str!("new/from.rhai");
+
 /// The text of a module.
 pub fn module(name: &str) -> Option<&'static str> {
     text(MODULES, name)

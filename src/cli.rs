@@ -14,6 +14,7 @@ use std::time::Duration;
 /// What to do, without a trace of how it was said.
 pub enum Command {
     Script(Options),
+    Up(Up),
     Check(Check),
     Scripts(Scripts),
     Ps(Ps),
@@ -48,6 +49,45 @@ pub struct Options {
     pub isolate: Isolation,
     /// Only say what the script would do.
     pub plan: bool,
+    /// What all jobs print is shown there as it comes.
+    pub follow: Option<Stream>,
+    /// What is done beyond running the script; none with `bgjobs script`.
+    pub task: Option<Task>,
+}
+
+/// A part of bgjobs that needs a run.
+#[derive(Clone, Debug)]
+pub enum Task {
+    Up(Staying),
+    /// Writes a script that starts what the source, which is a file of services, lists.
+    NewFrom(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// What `bgjobs up` is to start.
+#[derive(Clone, Debug)]
+pub struct Up {
+    /// A file of services, a script, or a directory with one of them; without it the current directory.
+    pub file: Option<PathBuf>,
+    /// How the run is done. Its source is `file`, once that has been found.
+    pub options: Options,
+    pub staying: Staying,
+}
+
+/// What `bgjobs up` does.
+#[derive(Clone, Debug, Default)]
+pub struct Staying {
+    /// The source is a file of services, and no script: of these services start these, or all.
+    pub services: Option<Vec<String>>,
+    /// Instead of staying: runs this, and ends as it does.
+    pub exec: Option<String>,
+    /// Where the addresses of what runs are written.
+    pub env_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
@@ -112,6 +152,10 @@ pub struct New {
     /// What the script starts
     #[arg(long, value_enum, default_value_t = Kind::Web)]
     pub kind: Kind,
+    /// Write what starts the services of this file: a Procfile, a file of process-compose, of services or of Compose, or
+    /// package.json
+    #[arg(long, value_name = "FILE", conflicts_with = "kind", value_hint = ValueHint::FilePath)]
+    pub from: Option<PathBuf>,
 }
 
 /// What a first script starts.
@@ -223,6 +267,9 @@ enum Sub {
     /// Run a script; when it returns, however it ended, nothing that it started is still running
     #[command(after_help = AFTER_SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE|NAME [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
     Script(ScriptArgs),
+    /// Start services, show what they print, and stay until interrupted, or until one dies
+    #[command(after_help = AFTER_UP, override_usage = "bgjobs up [OPTIONS] [FILE [NAME]...] [-- ARGS...]")]
+    Up(UpArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
         /// The scripts, or directories with scripts; `-` for standard input
@@ -291,6 +338,35 @@ struct ScriptArgs {
     /// Say what the script starts, what waits for what and how long at most, as far as that is written out; run nothing
     #[arg(short = 'n', long = "dry-run")]
     plan: bool,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct UpArgs {
+    /// What to start: services.yaml, .toml, .json or .conf, process-compose.yaml, a Procfile, a script, or a directory with
+    /// one of these; without it what is in this directory
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: Option<PathBuf>,
+    /// Of a file of services only these, and what they depend on
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// When all are ready, run this command instead of staying, with their addresses in its environment, and end with its code
+    #[arg(long, value_name = "COMMAND")]
+    exec: Option<String>,
+    /// When all are ready, write their addresses to this file, for another terminal: NAME_URL=…; it is removed at the end
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunArgs,
+    /// What a script gets from args() and param(name)
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// How a run is done.
+#[derive(Args)]
+struct RunArgs {
     /// Stop the whole run after this time and exit with 124, e.g. 90s or 5m
     #[arg(long, value_parser = duration, value_name = "TIME")]
     timeout: Option<Duration>,
@@ -309,7 +385,7 @@ struct ScriptArgs {
     /// Keep the whole run directory, with what is in temporary directories, however the run ends
     #[arg(long)]
     keep: bool,
-    /// When to use colour on stderr; NO_COLOR and FORCE_COLOR are honoured
+    /// When to use colour; NO_COLOR and FORCE_COLOR are honoured
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Color,
     /// Where else `import` looks for modules; may be given several times
@@ -339,6 +415,29 @@ Example:
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
 
+const AFTER_UP: &str = "\
+What services print is shown as it comes, each line behind the name of its service: on stdout, with --exec on stderr;
+with -q not at all. Its lines about the run are on stderr. Whatever ends it, nothing that it started is still running.
+
+A Compose file needs an engine, and package.json is none of services: the error shows what to run instead.
+
+Exit codes:
+  0     every service has ended as it was expected to, or the command of --exec has ended with 0
+  N     the command of --exec has ended with N
+  2     wrong arguments, no file, a mistake in the file
+  124   --timeout is over, or a service was not ready in time
+  125   a service died, a port was taken, bgjobs itself failed, something leaked
+  128+n ended by signal n, as Ctrl-C ends it (130): a shell sees that it was interrupted
+
+Examples:
+  bgjobs up                                 # services.yaml, process-compose.yaml, Procfile.dev, Procfile ...
+  bgjobs up process-compose.yaml api        # api, and what it depends on
+  bgjobs up Procfile --exec 'npm test'
+  bgjobs up --env-file .services &          # then, elsewhere: set -a; . ./.services; set +a
+  bgjobs up stack.rhai -- --port 8080       # the script starts what is to run
+
+INT, TERM and HUP stop the services gracefully; a second one half a second later, or QUIT, kills at once.";
+
 const AFTER_API: &str = "\
 Examples:
   bgjobs api                      # an overview, on one screen
@@ -354,7 +453,8 @@ On a terminal a long text is shown by $PAGER, or less.";
 const AFTER_NEW: &str = "\
 Examples:
   bgjobs new                             # test.rhai: a web server and its tests
-  bgjobs new e2e --kind services";
+  bgjobs new e2e --kind services
+  bgjobs new e2e --from Procfile         # starts what the Procfile lists";
 
 const AFTER_SKILL: &str = "\
 Examples:
@@ -462,6 +562,7 @@ pub fn parse() -> Result<Command, i32> {
             }
             Command::Script(args.into())
         }
+        Sub::Up(args) => Command::Up(args.into()),
         Sub::Check { files, code, include, json } => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
             Command::Check(Check { sources: sources.collect(), include, json })
@@ -573,27 +674,71 @@ impl From<ScriptArgs> for Options {
         if args.first().is_some_and(|word| word == "--") {
             args.remove(0);
         }
-        let verbosity = match (given.quiet, given.verbose) {
+        Self { plan: given.plan, ..given.run.options(source, args) }
+    }
+}
+
+impl From<UpArgs> for Up {
+    fn from(given: UpArgs) -> Self {
+        let source = Source::File(given.file.clone().unwrap_or_default());
+        let (services, exec, env_file) = (Some(given.names), given.exec, given.env_file);
+        // The command has stdout for itself.
+        let stream = if exec.is_some() { Stream::Stderr } else { Stream::Stdout };
+        let follow = (!given.run.quiet).then_some(stream);
+        Self {
+            file: given.file,
+            options: Options { follow, ..given.run.options(source, given.args) },
+            staying: Staying { services, exec, env_file },
+        }
+    }
+}
+
+/// The run that writes a script; it says nothing but what goes wrong.
+impl New {
+    pub fn run_from(&self, source: PathBuf, target: PathBuf) -> Options {
+        Options {
+            source: Source::File(source),
+            args: Vec::new(),
+            timeout: None,
+            grace: Duration::from_secs(5),
+            verbosity: Verbosity::Quiet,
+            keep_logs: false,
+            keep: false,
+            color: Color::Auto,
+            include: Vec::new(),
+            isolate: Isolation { pid: false, net: false, ipc: false },
+            plan: false,
+            follow: None,
+            task: Some(Task::NewFrom(target)),
+        }
+    }
+}
+
+impl RunArgs {
+    fn options(self, source: Source, args: Vec<String>) -> Options {
+        let verbosity = match (self.quiet, self.verbose) {
             (true, _) => Verbosity::Quiet,
             (_, true) => Verbosity::Verbose,
             _ => Verbosity::Normal,
         };
-        Self {
+        Options {
             source,
             args,
-            timeout: given.timeout,
-            grace: given.grace,
+            timeout: self.timeout,
+            grace: self.grace,
             verbosity,
-            keep_logs: given.keep_logs,
-            keep: given.keep,
-            color: given.color,
-            include: given.include,
+            keep_logs: self.keep_logs,
+            keep: self.keep,
+            color: self.color,
+            include: self.include,
             isolate: Isolation {
-                pid: given.isolate.contains(&Wall::Pid),
-                net: given.isolate.contains(&Wall::Net),
-                ipc: given.isolate.contains(&Wall::Ipc),
+                pid: self.isolate.contains(&Wall::Pid),
+                net: self.isolate.contains(&Wall::Net),
+                ipc: self.isolate.contains(&Wall::Ipc),
             },
-            plan: given.plan,
+            plan: false,
+            follow: None,
+            task: None,
         }
     }
 }

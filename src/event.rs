@@ -20,6 +20,15 @@ pub enum Event {
     Stderr(Vec<u8>),
     /// A command's output is over: what looked like the beginning of a secret was none.
     OutputEnd,
+    /// These are about to be started, and what they print is shown.
+    JobsToShow(Vec<String>),
+    /// Whole lines of a job's log, but for a last one.
+    JobOutput {
+        job: String,
+        bytes: Vec<u8>,
+        /// Some before these were dropped (`max_log`).
+        missed: bool,
+    },
     JobStarted {
         job: String,
         command: String,
@@ -106,8 +115,11 @@ pub enum Event {
     /// `log(…)` in the script.
     Log(String),
     Warning(String),
-    /// The script waits for nothing but being interrupted, while so many jobs run.
-    Staying(usize),
+    /// The script waits for nothing but being interrupted, while so many jobs run; where those are that have a port.
+    Staying {
+        jobs: usize,
+        urls: Vec<(String, String)>,
+    },
     Interrupted(String),
     /// Ready-made text for stderr: the failure report.
     Text(String),
@@ -270,7 +282,7 @@ pub struct Closed;
 fn size(event: &Event) -> usize {
     const LINE: usize = 100;
     match event {
-        Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len().max(1),
+        Event::Stdout(bytes) | Event::Stderr(bytes) | Event::JobOutput { bytes, .. } => bytes.len().max(1),
         Event::Log(text) | Event::Warning(text) | Event::Text(text) => LINE + text.len(),
         _ => LINE,
     }

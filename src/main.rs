@@ -10,6 +10,8 @@
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
 //! run      the host process: its threads, and the order of shutdown, told once
 //! sweep    `bgjobs ps` and `bgjobs sweep`
+//! up       `bgjobs up`: which file is to be started
+//! envfile  the file that `bgjobs up --env-file` writes
 //! doctor   `bgjobs doctor`: what this machine offers
 //! starter  `bgjobs new` and `bgjobs skill`: what users begin with
 //! runs     the runs of this machine, and what those left that lost both their processes
@@ -42,6 +44,7 @@ mod api;
 mod builtin;
 mod cli;
 mod doctor;
+mod envfile;
 mod event;
 mod exit;
 #[cfg(test)]
@@ -63,6 +66,7 @@ mod starter;
 mod suite;
 mod sweep;
 mod sys;
+mod up;
 mod words;
 
 use std::process::ExitCode;
@@ -72,13 +76,17 @@ fn main() -> ExitCode {
         Ok(cli::Command::Script(options)) => {
             run::help(&options).or_else(|| run::plan(&options)).unwrap_or_else(|| guard::run(&options))
         }
+        Ok(cli::Command::Up(up)) => up::prepare(up).map_or_else(|code| code, |options| guard::run(&options)),
         Ok(cli::Command::Check(all)) => run::check(&all),
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
         Ok(cli::Command::Api(options)) => run::api(&options),
-        Ok(cli::Command::New(options)) => starter::new(&options),
+        Ok(cli::Command::New(options)) => match starter::from(&options) {
+            Some(run) => run.map_or_else(|code| code, |options| guard::run(&options)),
+            None => starter::new(&options),
+        },
         Ok(cli::Command::Skill(options)) => starter::skill(&options),
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),

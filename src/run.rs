@@ -23,7 +23,7 @@
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
 
-use crate::cli::{Api, Check, Color, Options, Scripts, Source};
+use crate::cli::{Api, Check, Color, Options, Scripts, Source, Stream, Task};
 use crate::event::{Bus, Event, Failure};
 use crate::exit;
 use crate::host::{self, Session};
@@ -31,7 +31,7 @@ use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::log;
 use crate::jobs::{self, Ask, Jobs, Left};
-use crate::report::{self, Haste, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
+use crate::report::{self, Haste, Live, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
 use crate::rundir::{self, Keep};
 use crate::runs;
 use crate::suite::Suite;
@@ -112,7 +112,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
                 StdoutEnd::Failed => Halt::StdoutFailed,
             });
         };
-        report::start(Arc::clone(&bus), terminal, halt).context("cannot start a thread")?
+        report::start(Arc::clone(&bus), terminal, live(options), halt).context("cannot start a thread")?
     };
     let link = host.link;
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
@@ -133,6 +133,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
             args: options.args.clone(),
             include: options.include.clone(),
             grace: options.grace,
+            follow: options.follow.is_some(),
             started,
         },
     };
@@ -148,6 +149,14 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let run_dir = host.run_dir;
     let ending = Ending { started, style, halted, control, bus, suite, jobs, link, failure, left, run_dir };
     Ok(conclude(options, &ending, &reporter))
+}
+
+/// What the jobs print, as it is shown.
+fn live(options: &Options) -> Live {
+    match options.follow {
+        Some(Stream::Stdout) => Live::new(ReportStyle::choose_for_stdout(options.color), true),
+        Some(Stream::Stderr) | None => Live::new(ReportStyle::choose(options.color), false),
+    }
 }
 
 /// Follows the guard's orders, its death and the run's deadline, on a thread of its own; and `ctrlc` catches
@@ -233,14 +242,18 @@ enum Progress {
 /// Starts the script on its own thread.
 fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Receiver<Progress>> {
     let (sender, progress) = mpsc::channel();
-    let source = options.source.clone();
+    let (source, task) = (options.source.clone(), options.task.clone());
     let work = move || {
         let control = Arc::clone(&session.jobs.control);
         // Dropped in this order, also when it panics: the channel's end is seen when the bell rings.
         let _ring = RingAtEnd(Arc::clone(&control));
         let sender = sender;
         let mut script = host::Script::new(session);
-        let failure = script.run(&source).err();
+        let failure = match &task {
+            Some(Task::Up(staying)) => script.up(&source, staying).err(),
+            Some(Task::NewFrom(target)) => script.write_from(&source, target).err(),
+            None => script.run(&source).err(),
+        };
         let _ = sender.send(Progress::Closing(failure));
         control.run_on_exit(true);
         script.on_exit();
@@ -504,7 +517,9 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         && verdict.tests.is_empty()
         && ending.left.is_empty()
         && keep == Keep::Nothing;
-    if !broken_pipe && !only_refused {
+    // It has said itself what it has written.
+    let only_written = code == exit::OK && matches!(options.task, Some(Task::NewFrom(_)));
+    if !broken_pipe && !only_refused && !only_written {
         ending.bus.emit(Event::Verdict(report::verdict(&verdict, ending.style)));
     }
     testing::may_hang("verdict");

@@ -3,7 +3,7 @@
 //! Nothing of the user's is overwritten.
 
 use crate::builtin;
-use crate::cli::{Color, Kind, New, Skill};
+use crate::cli::{Color, Kind, New, Options, Skill};
 use crate::event::Failure;
 use crate::exit;
 use crate::host;
@@ -13,12 +13,39 @@ use std::path::{Path, PathBuf};
 /// The skill, as it also stands in the repository.
 const SKILL: &str = include_str!("../skills/bgjobs/SKILL.md");
 
-/// `bgjobs new`: a script to begin with.
-pub fn new(options: &New) -> i32 {
+/// The script that is to be written.
+fn target(options: &New) -> PathBuf {
     let mut path = options.name.clone();
     if path.extension().is_none() {
         path.set_extension("rhai");
     }
+    path
+}
+
+/// `bgjobs new --from FILE`: the run that writes it; or the exit code, when there is no such file, or one that it would
+/// overwrite. None without `--from`.
+pub fn from(options: &New) -> Option<Result<Options, i32>> {
+    let source = options.from.clone()?;
+    let target = target(options);
+    let wrong = |message: String| Failure { code: exit::USAGE, message, ..Failure::default() };
+    let obstacle = if target.exists() {
+        Some(taken(&target))
+    } else if source.is_dir() {
+        Some(wrong(format!("--from {}: it is a directory", source.display())))
+    } else if !source.exists() {
+        Some(wrong(format!("--from {}: there is no such file", source.display())))
+    } else {
+        None
+    };
+    Some(match obstacle {
+        Some(failure) => Err(failed(&failure)),
+        None => Ok(options.run_from(source, target)),
+    })
+}
+
+/// `bgjobs new`: a script to begin with.
+pub fn new(options: &New) -> i32 {
+    let path = target(options);
     let template = match options.kind {
         Kind::Web => include_str!("new/web.rhai"),
         Kind::Services => include_str!("new/services.rhai"),
@@ -30,7 +57,16 @@ pub fn new(options: &New) -> i32 {
     if let Err(failure) = create(&path, &text) {
         return failed(&failure);
     }
-    report::print(&format!("wrote {name}\nnext: bgjobs script {}\n", crate::words::quote(&name)))
+    report::print(&crate::words::written(&name))
+}
+
+fn taken(path: &Path) -> Failure {
+    Failure {
+        code: exit::USAGE,
+        message: format!("cannot write `{}`: it is there already", path.display()),
+        hint: Some("bgjobs new OTHER_NAME".to_owned()),
+        ..Failure::default()
+    }
 }
 
 /// Writes a file that is not there yet.
@@ -38,14 +74,11 @@ fn create(path: &Path, text: &str) -> Result<(), Failure> {
     let file = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
     let written = file.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
     written.map_err(|e| {
-        let taken = e.kind() == std::io::ErrorKind::AlreadyExists;
-        let why = if taken { "it is there already".to_owned() } else { reason(&e) };
-        Failure {
-            code: exit::USAGE,
-            message: format!("cannot write `{}`: {why}", path.display()),
-            hint: taken.then(|| "bgjobs new OTHER_NAME".to_owned()),
-            ..Failure::default()
+        if e.kind() == std::io::ErrorKind::AlreadyExists {
+            return taken(path);
         }
+        let message = format!("cannot write `{}`: {}", path.display(), reason(&e));
+        Failure { code: exit::USAGE, message, ..Failure::default() }
     })
 }
 

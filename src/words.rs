@@ -145,6 +145,11 @@ pub fn filled<'a>(words: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<
     lines
 }
 
+/// A script was written, and what comes next.
+pub fn written(script: &str) -> String {
+    format!("wrote {script}\nnext: bgjobs script {}\n", quote(script))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

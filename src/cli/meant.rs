@@ -282,7 +282,7 @@ impl Habit {
 const HABITS: &[Habit] = &[
     Habit { words: &["run", "exec", "test", "execute"], does: Does::Run, note: "" },
     Habit {
-        words: &["start", "spawn", "up", "bg", "background", "daemon", "serve", "nohup", "add", "launch"],
+        words: &["start", "spawn", "bg", "background", "daemon", "serve", "nohup", "add", "launch"],
         does: Does::Start,
         note: "a background process lives as long as the script that has started it",
     },

@@ -3,8 +3,9 @@
 use super::check as checks;
 use super::engine::engine;
 use crate::builtin;
-use crate::cli::Source;
-use crate::event::Failure;
+use crate::cli::{Source, Staying};
+use crate::envfile::EnvFile;
+use crate::event::{Event, Failure};
 use crate::exit;
 use crate::host::check::{plan as plans, warnings};
 use crate::host::explain::failure;
@@ -12,9 +13,10 @@ use crate::host::functions::param;
 use crate::host::run::job::view;
 use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{self, Runtime, Session};
-use crate::host::run::{logs, waiting};
+use crate::host::run::{logs, services, waiting};
 use crate::host::source::import::without_shebang;
 use crate::host::source::{captured, params, text};
+use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::{error, utf8};
 use crate::jobs::{self, State, patient};
@@ -25,20 +27,32 @@ use crate::words::{self, quote};
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The script of this run.
 pub struct Script {
     engine: Engine,
     rt: &'static Runtime,
+    /// What `bgjobs up` has written; it goes with the script.
+    env_file: Arc<Mutex<Option<EnvFile>>>,
+}
+
+/// What a text of our own is called where an error names its place.
+const OWN: &str = "bgjobs itself";
+
+/// No place in a script that the user has not written.
+fn without_own_place(mut failure: Failure) -> Failure {
+    failure.place.take_if(|place| place.file == OWN);
+    failure.trail.retain(|frame| !frame.contains(OWN) && !frame.contains("std/"));
+    failure
 }
 
 impl Script {
     pub fn new(session: Session) -> Self {
         let include = session.options.include.clone();
         let rt = runtime::install(session);
-        Self { engine: engine(&include), rt }
+        Self { engine: engine(&include), rt, env_file: Arc::default() }
     }
 
     /// Runs it to its end.
@@ -46,6 +60,77 @@ impl Script {
     /// # Errors
     /// What went wrong, unless the script was stopped from outside: that the caller knows.
     pub fn run(&mut self, source: &Source) -> Result<(), Failure> {
+        let result = self.evaluate(source)?;
+        self.judged(&source.to_string(), result)
+    }
+
+    /// `bgjobs up`: starts the services of a file, or runs a script that starts them; then stays, or runs a command.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn up(&mut self, source: &Source, staying: &Staying) -> Result<(), Failure> {
+        if staying.services.is_none() {
+            let result = self.evaluate(source)?;
+            if result.is_err() {
+                return self.judged(&source.to_string(), result);
+            }
+        }
+        let text = |text: &Option<String>| text.clone().map_or(Dynamic::UNIT, Dynamic::from);
+        let file = staying.services.as_ref().map(|_| source.to_string());
+        let names = staying.services.iter().flatten().cloned().map(Dynamic::from).collect::<rhai::Array>();
+        let asked = [("file", text(&file)), ("names", names.into()), ("exec", text(&staying.exec))];
+        let asked: rhai::Map = asked.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        let mut scope = Scope::new();
+        scope.push_constant("up", asked);
+        let (env_file, path) = (Arc::clone(&self.env_file), staying.env_file.clone());
+        self.engine.register_fn("write_addresses", move || -> Fallible<()> {
+            let Some(path) = &path else { return Ok(()) };
+            let written = EnvFile::write(path, &services::all_addresses());
+            *lock(&env_file) = Some(written.map_err(|why| ScriptError::new(error::Kind::Io, why))?);
+            Ok(())
+        });
+        let result = self.own(builtin::UP, &mut scope).map(drop);
+        self.judged(OWN, result).map_err(|mut failure| {
+            // It does not run tests, but stays.
+            if let Some(hint) = failure.hint.as_mut().filter(|_| staying.exec.is_none()) {
+                *hint = hint.replace("; run(\"npm test\")'", "; stay()'");
+            }
+            without_own_place(failure)
+        })
+    }
+
+    /// `bgjobs new --from`: writes a script that starts what a file of services lists.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that the script cannot be written.
+    pub fn write_from(&mut self, source: &Source, target: &Path) -> Result<(), Failure> {
+        let mut scope = Scope::new();
+        let shown = target.display().to_string();
+        scope.push_constant("from", source.to_string()).push_constant("target", quote(&shown));
+        let text = self.own(builtin::FROM, &mut scope).and_then(|text| {
+            let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(target);
+            let written = file.as_mut().map_err(|e| e.to_string()).and_then(|file| {
+                std::io::Write::write_all(file, text.to_string().as_bytes()).map_err(|e| e.to_string())
+            });
+            written.map_err(|why| {
+                ScriptError::new(error::Kind::Io, format!("cannot write `{shown}`: {why}")).into()
+            })
+        });
+        self.judged(OWN, text).map_err(without_own_place)?;
+        self.rt.emit(Event::Stdout(words::written(&shown).into_bytes()));
+        Ok(())
+    }
+
+    /// Evaluates a text of our own, of which no error names a place.
+    fn own(&self, text: &str, scope: &mut Scope) -> Fallible<Dynamic> {
+        let mut ast = self.engine.compile_with_scope(scope, text)?;
+        ast.set_source(OWN);
+        captured::remember(&ast);
+        self.engine.eval_ast_with_scope(scope, &ast)
+    }
+
+    /// Evaluates it. The outer error says why that could not begin.
+    fn evaluate(&mut self, source: &Source) -> Result<Fallible<()>, Failure> {
         let loaded = load(source, "script")?;
         if let Some(dir) = &loaded.dir {
             dir.clone_into(&mut lock(&self.rt.script_dir));
@@ -53,13 +138,17 @@ impl Script {
         let ast = compile(&self.engine, &loaded)?;
         param::declare(params::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
-        let result = self.engine.run_ast_with_scope(&mut Scope::new(), &ast);
+        Ok(self.engine.run_ast_with_scope(&mut Scope::new(), &ast))
+    }
+
+    /// What is said of how it ended.
+    fn judged<T>(&self, name: &str, result: Fallible<T>) -> Result<T, Failure> {
         // What the jobs print while they are being stopped says nothing about the test.
         self.rt.jobs.look_for_failures_to_the_end();
         // Whatever the evaluation says: if it was stopped, that is why it ended, and this is where.
         let stopped = self.rt.control().reason().is_some();
         result.map_err(|error| {
-            let mut failure = failure::describe(&error, &loaded.name);
+            let mut failure = failure::describe(&error, name);
             if stopped {
                 failure.notes = jobs_at_the_end(self.rt);
                 failure.tails.clear();
@@ -81,7 +170,10 @@ impl Script {
     )]
     pub fn on_exit(&mut self) {
         loop {
-            let Some(hook) = lock(&self.rt.hooks).pop() else { return };
+            let Some(hook) = lock(&self.rt.hooks).pop() else {
+                // What it names is about to go.
+                return drop(lock(&self.env_file).take());
+            };
             let context = hook.context.create_context(&self.engine);
             if let Err(error) = hook.closure.call_within_context::<Dynamic>(&context, ())
                 && !self.rt.control().halted()

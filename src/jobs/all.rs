@@ -6,6 +6,7 @@ use crate::event::{Bus, Event};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::job::{Job, JobId, Kind, State, View};
 use crate::jobs::log::finish;
+use crate::jobs::log::follow::Follower;
 use crate::jobs::log::limit::Waker;
 use crate::jobs::log::watched::Watched;
 use crate::jobs::output::echo::Echo;
@@ -46,6 +47,7 @@ pub struct Jobs {
     /// Of the commands whose output may not have been read to its end.
     pub(super) pumps: Mutex<Vec<Pump>>,
     pub(super) watched: Watched,
+    pub(super) follower: Arc<Follower>,
     pub(super) ports: Mutex<KnownPorts>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     pub(super) reserve: Mutex<Vec<OwnedFd>>,
@@ -164,13 +166,14 @@ impl Jobs {
         Ok(pump)
     }
 
-    /// Waits at most this long until all that commands have printed has been read and passed on; whether it has. To be
+    /// Waits at most this long until all that commands, and jobs whose output is shown, have printed has been read and passed on; whether it has. To be
     /// called when they have ended.
     pub fn wait_for_output(&self, patience: Duration) -> bool {
         let until = clock::raw() + patience;
         let pumps = lock(&self.pumps).clone();
         pumps.iter().for_each(Pump::flush);
         pumps.iter().all(|pump| pump.wait_flushed(until.saturating_sub(clock::raw())))
+            && self.follower.finish(until)
     }
 
     /// From now on, changes of this file wake whoever waits, until what is returned goes. None: they have to poll.

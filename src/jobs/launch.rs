@@ -126,6 +126,7 @@ impl Jobs {
         })?;
         if kind == Kind::Job {
             self.watch_for_failure(&job, log_from);
+            self.follower.follow(&job, log_from);
             self.logs.get().inspect(|thread| thread.wake());
         }
         Ok((job, capture))

@@ -199,6 +199,8 @@ pub struct Spec {
     pub expect: Expect,
     /// A line of its log that matches any of these means that it has failed.
     pub fail_on: Vec<Regex>,
+    /// What comes into its log is shown.
+    pub echo: bool,
     /// How long its log may become, in bytes.
     pub max_log: u64,
     pub limits: Limits,

@@ -3,8 +3,9 @@
 use crate::event::{Bus, Event};
 use crate::jobs::all::{Jobs, Request};
 use crate::jobs::cgroup::Cgroup;
-use crate::jobs::job::Kind;
+use crate::jobs::job::{Kind, State};
 use crate::jobs::launch::explain;
+use crate::jobs::log::follow::Follower;
 use crate::jobs::log::limit;
 use crate::jobs::log::watched::Watched;
 use crate::jobs::spec::SpawnError;
@@ -34,6 +35,7 @@ impl Jobs {
     ) -> anyhow::Result<Arc<Self>> {
         let (sender, requests) = mpsc::channel();
         let run_dir = table::canonical(&run_dir);
+        let bus_of_logs = Arc::clone(&bus);
         let jobs = Arc::new(Self {
             table: Mutex::new(Table::new(run.clone())),
             control,
@@ -45,12 +47,18 @@ impl Jobs {
             files: Files::default(),
             pumps: Mutex::default(),
             watched: Watched::default(),
+            follower: Follower::new(bus_of_logs),
             ports: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
             first: OnceLock::new(),
             logs: OnceLock::new(),
             looking: AtomicBool::new(false),
+        });
+        let known = Arc::downgrade(&jobs);
+        jobs.follower.ask(move |id| {
+            let view = known.upgrade().and_then(|jobs| jobs.view(id));
+            view.is_none_or(|view| matches!(view.state, State::Ended(_)))
         });
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
         let spawner = Arc::clone(&jobs);

@@ -6,6 +6,7 @@
 //! style      colour or none
 //! failure    the report of a failure
 //! terminal   events as lines on stderr
+//! live       the logs of jobs while they grow
 //! out        the thread that writes: events in, bytes out
 //! print      texts where no thread writes
 //! verdict    the last line of a run, and what is left
@@ -20,6 +21,7 @@
 mod doctor;
 mod failure;
 mod isolation;
+mod live;
 mod manual;
 mod out;
 mod pager;
@@ -35,6 +37,7 @@ mod words;
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use failure::failure;
 pub use isolation::obstacle;
+pub use live::Live;
 pub use manual::{manual, params, plan, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use pager::page;

@@ -7,6 +7,7 @@
 //! Nothing is dropped but by [`Reporter::wait`], for whoever is in a hurry, and what cannot be written: that is counted.
 //! All bytes of a run pass here, so here secrets are masked.
 
+use super::live::Live;
 use super::said::said;
 use super::terminal::Terminal;
 use crate::event::{Bus, Closed, Event};
@@ -102,6 +103,7 @@ struct Shared {
 pub fn start(
     bus: Arc<Bus>,
     terminal: Terminal,
+    live: Live,
     stdout_ended: impl Fn(StdoutEnd) + Send + 'static,
 ) -> std::io::Result<Reporter> {
     let shared: Arc<Shared> = Arc::default();
@@ -109,6 +111,7 @@ pub fn start(
     let mut writer = Writer {
         bus: Arc::clone(&bus),
         terminal,
+        live,
         shared: Arc::clone(&shared),
         stdout_ended,
         lanes: [stdout().as_fd(), stderr().as_fd()].map(Lane::to),
@@ -219,6 +222,7 @@ impl Lane {
 struct Writer<F> {
     bus: Arc<Bus>,
     terminal: Terminal,
+    live: Live,
     shared: Arc<Shared>,
     stdout_ended: F,
     /// Of stdout and stderr; only the first when they are one file.
@@ -284,6 +288,18 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 self.queue_err(&bytes);
             }
             Event::OutputEnd => self.let_go(),
+            Event::JobsToShow(names) => self.live.expect(&names),
+            Event::JobOutput { job, bytes, missed } => {
+                let lines = self.live.lines(&job, &bytes, missed);
+                // What a command printed without a newline must not run into these.
+                if self.within_line && (self.one_file || !self.live.on_stdout()) {
+                    self.queue_err(b"\n");
+                }
+                match self.live.on_stdout() {
+                    true => self.queue_out(&lines),
+                    false => self.queue_err(&lines),
+                }
+            }
             other => {
                 if let Some(line) = self.terminal.line(at, &other) {
                     // What a command printed without a newline must not run into ours.

@@ -13,15 +13,43 @@ pub struct Style {
 impl Style {
     /// The option first, then NO_COLOR and FORCE_COLOR (not empty), then whether stderr is a terminal.
     pub fn choose(option: Color) -> Self {
+        Self::for_stream(option, std::io::stderr().is_terminal())
+    }
+
+    /// The same for what goes to stdout.
+    pub fn choose_for_stdout(option: Color) -> Self {
+        Self::for_stream(option, std::io::stdout().is_terminal())
+    }
+
+    fn for_stream(option: Color, is_terminal: bool) -> Self {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let color = match option {
             Color::Always => true,
             Color::Never => false,
             Color::Auto if set("NO_COLOR") => false,
             Color::Auto if set("FORCE_COLOR") => true,
-            Color::Auto => std::io::stderr().is_terminal(),
+            Color::Auto => is_terminal,
         };
         Self { color }
+    }
+
+    pub fn has_color(self) -> bool {
+        self.color
+    }
+
+    /// For what is written without passing through `said`.
+    pub(super) fn escaped(self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self { color: false }
+    }
+
+    #[cfg(test)]
+    pub(super) fn colored() -> Self {
+        Self { color: true }
     }
 
     /// Only what says it becomes an escape sequence, when it is written.

@@ -82,10 +82,9 @@ impl Terminal {
             Event::Test(tested) => self.tested(tested),
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),
-            Event::Staying(0) => "staying: Ctrl-C ends the run".to_owned(),
-            Event::Staying(1) => "staying: 1 job runs; Ctrl-C stops it".to_owned(),
-            Event::Staying(jobs) => format!("staying: {jobs} jobs run; Ctrl-C stops them"),
+            Event::Staying { jobs, urls } => staying(*jobs, urls),
             Event::Interrupted(text) => style.note(text),
+            Event::JobsToShow(_) | Event::JobOutput { .. } => return None,
             Event::Stdout(_) | Event::Stderr(_) | Event::OutputEnd | Event::Text(_) | Event::Verdict(_) => {
                 return None;
             }
@@ -107,6 +106,17 @@ impl Terminal {
                 format!("{} {name}: {}", style.note("skipped"), shorten(reason))
             }
         }
+    }
+}
+
+/// `staying: 2 jobs run (api http://127.0.0.1:8080); Ctrl-C stops them`.
+fn staying(jobs: usize, urls: &[(String, String)]) -> String {
+    let urls: Vec<String> = urls.iter().map(|(name, url)| format!("{name} {url}")).collect();
+    let urls = if urls.is_empty() { String::new() } else { format!(" ({})", urls.join(", ")) };
+    match jobs {
+        0 => "staying: Ctrl-C ends the run".to_owned(),
+        1 => format!("staying: 1 job runs{urls}; Ctrl-C stops it"),
+        _ => format!("staying: {jobs} jobs run{urls}; Ctrl-C stops them"),
     }
 }
 

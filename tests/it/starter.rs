@@ -59,6 +59,113 @@ fn a_new_script_has_a_name_of_its_own_unless_it_is_told() {
     assert_eq!(said.stderr, "error: cannot write `no/such/place.rhai`: no such file or directory\n");
 }
 
+/// Writes a script from a file, and gives back what it is; it passes the check without a warning.
+fn written_from(dir: &Path, file: &str, text: &str) -> String {
+    std::fs::write(dir.join(file), text).expect("written");
+    let name = format!("from-{}", file.replace('.', "-"));
+    let said = bgjobs_in(dir, &["new", &name, "--from", file]);
+    let script = format!("{name}.rhai");
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{file}");
+    assert_eq!(said.stdout, format!("wrote {script}\nnext: bgjobs script {script}\n"));
+    let text = std::fs::read_to_string(dir.join(&script)).expect("a script");
+    let checked = bgjobs_in(dir, &["check", &script]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{text}");
+    assert!(text.contains(&format!("// bgjobs script {script} ")) && !text.contains("  \n"), "{text}");
+    text
+}
+
+#[test]
+fn a_script_from_a_file_of_services_starts_what_that_lists() {
+    if lacks(&["python3", "redis-server", "redis-cli"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = dir.path();
+    std::fs::write(dir.join(".env"), "SECRET=s3cr3t\n").expect("written");
+    let procfile = "release: test -n \"$SECRET\"\nweb: exec python3 -m http.server $PORT --bind 127.0.0.1\n\
+                    cache: redis-server --port $PORT --save ''\nworker: echo \"for $CACHE_URL\"; exec sleep 300\n";
+    let text = written_from(dir, "Procfile", procfile);
+    // What is secret stays where it is.
+    assert!(!text.contains("s3cr3t") && text.contains("load_env(\".env\""), "{text}");
+    assert!(text.contains("needs: [\"release\", \"cache\"]") && text.contains("\"web answers\""), "{text}");
+    let _ =
+        Script::file("from-Procfile.rhai").cwd(dir).run().code(0).stderr_has("1 test passed; 3 jobs stopped");
+
+    let services = "services:\n  cache: {command: \"redis-server --port $PORT --save ''\", ports: [free], \
+                    healthcheck: {test: redis-cli -p $PORT ping}}\n";
+    let text = written_from(dir, "services.yaml", services);
+    assert!(
+        text.contains("services::start(\"services.yaml\"") && text.contains("// cache  redis-server"),
+        "{text}"
+    );
+    let _ = Script::file("from-services-yaml.rhai").cwd(dir).run().code(0).stderr_has("1 job stopped");
+
+    let processes = "processes:\n  api: {command: 'echo up; exec sleep 300', ready_log_line: up}\n  \
+                     tests: {command: exit 4, availability: {exit_on_end: true}}\n";
+    let _ = written_from(dir, "process-compose.yaml", processes);
+    let _ = Script::file("from-process-compose-yaml.rhai").cwd(dir).run().code(4).stderr_has("1 job stopped");
+
+    let known = "services:\n  cache: {image: \"redis:7\", ports: [\"6379:6379\"]}\n";
+    let text = written_from(dir, "compose.yaml", known);
+    assert!(text.contains("let cache = redis::start(#{name: \"cache\"});"), "{text}");
+    let _ = Script::file("from-compose-yaml.rhai").cwd(dir).run().code(0).stderr_has("1 job stopped");
+}
+
+#[test]
+fn a_script_from_a_compose_file_or_a_package_says_what_it_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let compose = "services:\n  db:\n    image: postgres:16\n    environment: [POSTGRES_DB=app, \"POSTGRES_PASSWORD=${PW}\"]\n  \
+                   app:\n    build: .\n    ports: [\"8080:80\"]\n";
+    let text = written_from(dir.path(), "docker-compose.yml", compose);
+    assert!(text.contains("compose::up(#{file: \"docker-compose.yml\"})"), "{text}");
+    assert!(text.contains("let env = #{APP_PORT: app.port(\"app\", 80)};"), "{text}");
+    assert!(text.contains("// db   postgres:16   (std/postgres starts one without an engine)"), "{text}");
+    let database = "services:\n  db:\n    image: postgres:16\n    environment: {POSTGRES_DB: app, POSTGRES_USER: me, POSTGRES_PASSWORD: \"${PW}\"}\n";
+    let text = written_from(dir.path(), "compose.yml", database);
+    assert!(text.contains("postgres::start(#{name: \"db\", databases: [\"app\"], user: \"me\"});"), "{text}");
+    let package = r#"{"scripts": {"dev": "concurrently \"npm:api\" \"npm:web\"", "api": "node a.js", "web": "vite", "test": "vitest"}}"#;
+    let text = written_from(dir.path(), "package.json", package);
+    let line = "#{name: \"api\", cmd: \"npm run api\", ready: #{listening: true}, timeout: \"60s\"},";
+    assert!(text.contains(line) && text.contains("run(\"npm test\", #{env: addresses(),"), "{text}");
+}
+
+#[test]
+fn what_no_script_can_be_written_from_is_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    file("Procfile", "web\n");
+    file("package.json", r#"{"scripts": {"build": "tsc"}}"#);
+    file("there.rhai", "");
+    for (args, message) in [
+        (&["new", "--from", "Procfil"][..], "error: --from Procfil: there is no such file\n"),
+        (
+            &["new", "there", "--from", "Procfile"],
+            "error: cannot write `there.rhai`: it is there already\ntry: bgjobs new OTHER_NAME\n",
+        ),
+        (
+            &["new", "--from", "Procfile"],
+            "error: this is not a process `name: command`\n  --> Procfile:1:1\n",
+        ),
+        (
+            &["new", "--from", "package.json"],
+            "error: no script of this package starts a server: there is no `start`, `dev`, `serve` or `preview`\n",
+        ),
+        (
+            &["new", "--from", "Procfile", "--kind", "web"],
+            "error: the argument '--from <FILE>' cannot be used with",
+        ),
+    ] {
+        let said = bgjobs_in(dir.path(), args);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{args:?}: {}", said.stderr);
+        assert!(
+            said.stderr.starts_with(message) && !said.stderr.contains("stopped"),
+            "{args:?}: {}",
+            said.stderr
+        );
+    }
+    assert!(!dir.path().join("test.rhai").exists());
+}
+
 #[test]
 fn the_skill_is_short_and_in_the_open_format() {
     let text = skill();

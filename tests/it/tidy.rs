@@ -34,8 +34,10 @@ fn room(path: &Path) -> String {
 
 /// What each room may import, besides itself. The map in src/main.rs says what they are for.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("main", &["cli", "guard", "host", "mock", "report", "run", "starter", "sweep", "doctor"]),
+    ("main", &["cli", "guard", "host", "mock", "report", "run", "starter", "sweep", "doctor", "up"]),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),
+    ("up", &["cli", "envfile", "event", "exit", "report", "words"]),
+    ("envfile", &["words"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),
     ("api", &["words", "builtin"]),
     ("builtin", &[]),
@@ -53,8 +55,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "host",
         &[
-            "api", "builtin", "cli", "event", "exit", "jobs", "lock", "manual", "mock", "probe", "rundir",
-            "secret", "suite", "words",
+            "api", "builtin", "cli", "envfile", "event", "exit", "jobs", "lock", "manual", "mock", "probe",
+            "rundir", "secret", "suite", "words",
         ],
     ),
     ("probe", &["jobs", "lock"]),

@@ -22,7 +22,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
 use std::time::Duration;
 
-pub const FUNCTIONS: &[Entry] = &[SPAWN, START_SERVICES, START];
+pub const FUNCTIONS: &[Entry] = &[SPAWN, START_SERVICES, START, ADDRESSES];
 
 function! {
     /// Starts a background job and returns it at once, without waiting until it is ready.
@@ -105,6 +105,25 @@ function! {
         /// ```
         (name: String, cmd: Command; JobOptions);
     }
+}
+
+function! {
+    /// Where the jobs are that run and have a port, for the environment of tests: a map of `<NAME>_URL`, `<NAME>_PORT` and
+    /// `<NAME>_HOST`, as a service finds those of what it `needs`.
+    ///
+    /// ```rhai
+    /// start("api", "exec python3 -m http.server $PORT --bind 127.0.0.1", #{port: "free", ready: "/"});
+    /// run("curl -sf -o /dev/null $API_URL", #{env: addresses()});
+    /// ```
+    ADDRESSES = "addresses" -> Map {
+        () => addresses;
+    }
+}
+
+fn addresses(_: &NativeCallContext) -> Fallible<Map> {
+    rt().checkpoint()?;
+    let all = services::all_addresses().into_iter();
+    Ok(all.map(|(name, value)| (name.into(), value.into())).collect())
 }
 
 pub fn register(engine: &mut Engine) {

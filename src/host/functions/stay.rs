@@ -5,6 +5,7 @@ use crate::host::run::death;
 use crate::host::run::job::view;
 use crate::host::run::options::{Common, WaitExit};
 use crate::host::run::runtime::rt;
+use crate::host::run::services;
 use crate::host::run::waiting::{self, TimeoutFacts, timeout};
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
@@ -73,10 +74,10 @@ fn wait(about: Option<&[Job]>, common: &Common) -> Fallible<()> {
         false => Attempt::NotYet(String::new()),
     };
     rt.control().stay(true);
-    let live = rt.jobs.live(usize::MAX).len();
+    let jobs = rt.jobs.live(usize::MAX).len();
     // Where there is nothing left to stay for, that would be wrong.
-    if about.is_none() && (live > 0 || !rt.jobs.all_ended()) {
-        rt.emit(Event::Staying(live));
+    if about.is_none() && (jobs > 0 || !rt.jobs.all_ended()) {
+        rt.emit(Event::Staying { jobs, urls: services::all_urls() });
     }
     let ended = wait.run::<(), Infallible>(over);
     // Whoever is interrupted here was staying to its end.

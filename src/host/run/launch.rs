@@ -102,6 +102,7 @@ impl Launch {
             grace: self.grace,
             expect: Expect::AnyEnd,
             fail_on: Vec::new(),
+            echo: false,
             max_log: limit::DEFAULT,
             limits: self.limits,
         }
@@ -149,6 +150,7 @@ impl Launch {
             grace: self.grace,
             expect: options.expect_exit.clone().map_or_else(Expect::default, |ends| ends.0),
             fail_on: fail_on(function, options.fail_on.as_ref())?,
+            echo: options.echo || rt.options.follow,
             max_log: max_log(function, options.max_log)?,
             limits: self.limits,
             name,

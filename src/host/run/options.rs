@@ -141,6 +141,8 @@ options! {
         /// live on: every wait and command ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the
         /// run if nobody waits. Its end is no second failure, and what it prints after it was asked to stop does not count.
         fail_on: Option<OneOrMore<Regex>>, also fail_if fail_pattern;
+        /// Shows what it prints on stderr while it runs, each line behind its name. Its log has it, too.
+        echo: bool = false;
         /// When its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
         /// cannot do that, the job is stopped, which throws `job_died`.
         max_log: Size = "100MB", also log_limit max_log_size log_size;

@@ -35,6 +35,8 @@ pub struct Options {
     pub args: Vec<String>,
     pub include: Vec<PathBuf>,
     pub grace: Duration,
+    /// What jobs print is shown, whether or not they have the option `echo`.
+    pub follow: bool,
     /// When the run started, on the run's clock.
     pub started: Duration,
 }

@@ -9,7 +9,8 @@ use super::runtime::rt;
 use super::start::launch_with;
 use super::waiting;
 use crate::api::Type;
-use crate::host::run::job::{port_of, view};
+use crate::event::Event;
+use crate::host::run::job::{listening_ports, port_of, view};
 use crate::host::run::ready::readiness;
 use crate::host::run::ready::starting::Starting;
 use crate::host::source::import;
@@ -80,6 +81,11 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     services.extend(running(&services)?);
     check_needs(&services)?;
     check_addresses(&services)?;
+    if rt.options.follow || services.iter().any(|service| service.options.echo) {
+        let shown = |service: &&Service| rt.options.follow || service.options.echo;
+        let names = services.iter().filter(shown).map(|service| service.name.clone());
+        rt.emit(Event::JobsToShow(names.collect()));
+    }
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None; // Each service has its own deadline.
     wait.eager = true;
@@ -366,16 +372,40 @@ fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result
     Ok(services.iter().all(Service::ready))
 }
 
-/// Where a service is, as variables for those that need it: `DB_URL`, `DB_PORT`, `DB_HOST`.
+/// Where a service is, as variables for those that need it.
 fn addresses(service: &Service) -> Vec<(String, String)> {
     let Some(starting) = &service.starting else { return Vec::new() };
     let Some(port) = port_of(&starting.job).or_else(|| starting.local_port()) else { return Vec::new() };
+    addresses_of(&service.name, &starting.job, port)
+}
+
+/// Where all are that run and have a port, in the order in which they were started.
+pub fn all_addresses() -> Vec<(String, String)> {
+    let jobs = rt().jobs.list().into_iter().map(Job).filter(is_running);
+    let addresses = |job: Job| Some(addresses_of(&job.0.spec.name, &job, port_of(&job)?));
+    jobs.filter_map(addresses).flatten().collect()
+}
+
+/// The names of those that listen, each with its URL.
+pub fn all_urls() -> Vec<(String, String)> {
+    let jobs = rt().jobs.list().into_iter().map(Job).filter(is_running);
+    let url = |job: Job| {
+        let name = job.0.spec.name.clone();
+        let port = port_of(&job).filter(|port| listening_ports(&job).contains(port))?;
+        let [(_, url), ..] = &addresses_of(&name, &job, port)[..] else { return None };
+        Some((name, url.clone()))
+    };
+    jobs.filter_map(url).collect()
+}
+
+/// Where a job is: `DB_URL`, `DB_PORT`, `DB_HOST`.
+fn addresses_of(name: &str, job: &Job, port: u16) -> Vec<(String, String)> {
     let url = rt().url(port);
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).trim_matches(['[', ']']).to_owned();
-    let own = scheme_of(&starting.job.0.spec.command.program_name());
+    let own = scheme_of(&job.0.spec.command.program_name());
     let url = own.map_or_else(|| url.clone(), |own| format!("{own}://{rest}"));
-    address::names(&service.name).into_iter().zip([url, port.to_string(), host]).collect()
+    address::names(name).into_iter().zip([url, port.to_string(), host]).collect()
 }
 
 /// The scheme of a server that does not speak HTTP.

@@ -103,9 +103,9 @@ macro_rules! function {
 macro_rules! call {
     (($($param:ident : $kind:ty),*) ($($opts:ty)?)) => { None };
     (($($param:ident : $kind:ty),*) ($($opts:ty)?) $body:path) => {
-        Some(|ctx, args| {
-            $( let $param = args.next::<$kind>()?; )*
-            $body(ctx $(, $param)* $(, args.options::<$opts>()?)?).map(rhai::Dynamic::from)
+        Some(|ctx, _args| {
+            $( let $param = _args.next::<$kind>()?; )*
+            $body(ctx $(, $param)* $(, _args.options::<$opts>()?)?).map(rhai::Dynamic::from)
         })
     };
 }

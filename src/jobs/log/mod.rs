@@ -7,12 +7,14 @@
 //! whole     as one text, and its end
 //! place     wherever it is by now
 //! watched   the logs that are searched for lines that mean failure
+//! follow    passes them on as they grow
 //! limit     cuts a log that is too long
 //! limiting  the thread that keeps the logs within their limits
 //! finish    the final form of those that are kept: without holes and secrets
 //! ```
 
 pub(super) mod finish;
+pub(super) mod follow;
 pub(super) mod held;
 pub mod limit;
 mod limiting;

@@ -23,6 +23,9 @@ pub struct LogReader {
     partial: Vec<u8>,
 }
 
+/// So much is read at once.
+const PIECE: u64 = 1 << 20;
+
 /// What came into a log since the last look, as text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct News {
@@ -58,9 +61,8 @@ impl LogReader {
         own + self.next.as_ref().map_or(0, |next| next.size())
     }
 
-    /// What is new in the file that lies under the path by now, if that is another one. Whoever writes may have opened
-    /// that, or go on in this one.
-    fn news_of_next(&mut self) -> News {
+    /// What lies under the path by now, if that is another file. Whoever writes may have opened that, or go on in this one.
+    fn next(&mut self) -> Option<&mut Self> {
         let id = |file: &File| file.metadata().ok().filter(Metadata::is_file).map(|meta| FileId::of(&meta));
         if self.next.is_none() {
             let other = open::read(&self.path)
@@ -68,20 +70,26 @@ impl LogReader {
                 .filter(|file| id(file).is_some() && id(file) != self.file.as_ref().and_then(id));
             self.next = other.map(|file| Box::new(Self::of(&self.path, Some(file), 0)));
         }
-        let Some(next) = &mut self.next else { return News::default() };
-        let news = next.news();
-        self.missed |= next.missed;
-        self.truncated |= next.truncated;
+        self.next.as_deref_mut()
+    }
+
+    /// What is new of that file.
+    fn of_next<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let Some(next) = self.next() else { return T::default() };
+        let news = read(next);
+        let (missed, truncated) = (next.missed, next.truncated);
+        self.missed |= missed;
+        self.truncated |= truncated;
         news
     }
 
-    /// Reads what is new, but not more than a piece that takes no noticeable time.
-    pub fn news(&mut self) -> News {
-        const PIECE: u64 = 1 << 20;
+    /// What is new of this file behind what was left of its last line, and whether there is more to read at once; but not
+    /// more than a piece that takes no noticeable time. None when nothing is.
+    fn advance(&mut self) -> Option<(Vec<u8>, bool)> {
         if self.file.is_none() {
             self.file = open::read(&self.path).ok();
         }
-        let Some(file) = &self.file else { return News::default() };
+        let file = self.file.as_ref()?;
         let size = file.metadata().map_or(0, |meta| meta.size());
         if size < self.offset {
             self.offset = 0;
@@ -89,9 +97,9 @@ impl LogReader {
             self.partial.clear();
         }
         if size == self.offset {
-            return self.news_of_next();
+            return None;
         }
-        let Ok(piece) = piece(file, self.offset, PIECE) else { return News::default() };
+        let piece = piece(file, self.offset, PIECE).ok()?;
         if piece.start > self.offset {
             self.missed |= piece.cut;
             self.partial.clear();
@@ -99,6 +107,33 @@ impl LogReader {
         self.offset = piece.end;
         let mut bytes = std::mem::take(&mut self.partial);
         bytes.extend_from_slice(&piece.without_cut_line().bytes);
+        Some((bytes, size > self.offset))
+    }
+
+    /// Reads what is new: whole lines as they are, and whether there is more to read at once.
+    pub fn whole_lines(&mut self) -> (Vec<u8>, bool) {
+        let Some((mut bytes, more)) = self.advance() else { return self.of_next(Self::whole_lines) };
+        let end = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(last) => last + 1,
+            // A line that is longer than a piece is taken for several.
+            None if bytes.len() as u64 >= PIECE => text::whole_characters(&bytes).len(),
+            None => 0,
+        };
+        self.partial = bytes.split_off(end);
+        (bytes, more)
+    }
+
+    /// The beginning of a line of which no more will come.
+    pub fn take_rest(&mut self) -> Vec<u8> {
+        let next = self.next.as_deref_mut().map(Self::take_rest);
+        let mut rest = std::mem::take(&mut self.partial);
+        rest.extend(next.unwrap_or_default());
+        rest
+    }
+
+    /// Reads what is new, as text.
+    pub fn news(&mut self) -> News {
+        let Some((mut bytes, more)) = self.advance() else { return self.of_next(Self::news) };
         // What follows a carriage return has started the line over. One at the end may belong to the line's end.
         let begun = |pair: &[u8]| pair[0] == b'\n' || (pair[0] == b'\r' && !matches!(pair[1], b'\r' | b'\n'));
         let end = match bytes.windows(2).rposition(begun) {
@@ -118,7 +153,7 @@ impl LogReader {
                 whole.split(|b| *b == b'\n').flat_map(text::states).collect()
             },
             partial: (!partial.is_empty()).then(|| text::line(partial)),
-            more: size > self.offset,
+            more,
         }
     }
 }

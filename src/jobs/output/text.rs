@@ -21,6 +21,34 @@ pub fn line(bytes: &[u8]) -> String {
     last.unwrap_or_default()
 }
 
+/// As [`line`], but with its colours, which end with it.
+pub fn colored_line(bytes: &[u8]) -> String {
+    if is_simple(bytes) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let last = starts_over(&text).into_iter().rev().find(|state| !shown(state).is_empty() || erases(state));
+    let mut rest = last.unwrap_or_default();
+    let mut colored = String::new();
+    let (mut from, mut any) = (0, false);
+    while let Some(at) = rest[from..].find("\x1b[").map(|at| from + at) {
+        let code = rest[at + 2..]
+            .find(|c| !matches!(c, '0'..='9' | ';' | ':'))
+            .map_or(rest.len(), |end| at + 2 + end);
+        if rest[code..].starts_with('m') {
+            colored.extend([&shown(&rest[..at]), &rest[at..=code]]);
+            (rest, from, any) = (&rest[code + 1..], 0, true);
+        } else {
+            from = at + 2;
+        }
+    }
+    colored.push_str(&shown(rest));
+    if any && !colored.ends_with("\x1b[0m") {
+        colored.push_str("\x1b[0m");
+    }
+    colored
+}
+
 /// What a line has shown, one after the other: a progress bar that has passed 50 % was there.
 pub fn states(bytes: &[u8]) -> Vec<String> {
     if is_simple(bytes) {
@@ -191,6 +219,21 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(line(bytes), *text, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn colours_stay_where_they_are_shown_and_end_with_their_line() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"plain", "plain"),
+            (b"\x1b[1;31mred\x1b[0m", "\x1b[1;31mred\x1b[0m"),
+            (b"\x1b[31mred", "\x1b[31mred\x1b[0m"),
+            (b"\x1b[2J\x1b[31mred\x1b[K\x07\x1b[m.", "\x1b[31mred\x1b[m.\x1b[0m"),
+            (b"10 %\r\x1b[32m20 %\x1b[0m\r", "\x1b[32m20 %\x1b[0m"),
+            (b"\x1b[31", ""),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(colored_line(bytes), *text, "{:?}", String::from_utf8_lossy(bytes));
         }
     }
 

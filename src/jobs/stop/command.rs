@@ -83,6 +83,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
         grace: job.spec.grace,
         expect: Expect::AnyEnd,
         fail_on: Vec::new(),
+        echo: false,
         max_log: limit::DEFAULT,
         limits: Limits::default(),
     })

@@ -133,10 +133,18 @@ fn is_script(path: &Path) -> bool {
         }
 }
 
-/// By its name. One without an ending may be a list of commands.
+/// By its name; one without an ending also by what is in it. Any text could be taken for a list of commands, and what is none
+/// would be run.
 fn is_services(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with("Procfile")
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let has_key = || {
+        let text = std::fs::read(path).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().any(|line| {
+            let line = line.split('#').next().unwrap_or_default().trim_end();
+            line == "services:" || line == "processes:"
+        })
+    };
+    name.starts_with("procfile")
         || matches!(extension(path), Some("yaml" | "yml" | "toml" | "json" | "conf" | "procfile"))
-        || extension(path).is_none() && !name.starts_with('.')
+        || extension(path).is_none() && (name.contains("services") || has_key())
 }

@@ -35,6 +35,10 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
             _ => told(message, script_line(&[], words)),
         });
     }
+    // Then it is an argument that is wrong.
+    if cli.find_subcommand(first).is_some() {
+        return None;
+    }
     let message = format!("there is no command `{first}`");
     let rest = &words[1..];
     if is_script(first) {

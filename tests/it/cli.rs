@@ -158,3 +158,13 @@ fn several_scripts_are_checked_at_once() {
     let said = told(dir.path(), &["check", "bad.rhai", "test.rhai", "bad.rhai"]);
     assert_eq!(said.matches("no function `prin`").count(), 2, "{said}");
 }
+
+#[test]
+fn a_mistyped_option_of_a_command_is_told_as_one() {
+    let dir = place();
+    for (words, tip) in [(&["up", "--tiemout", "3s"][..], "'--timeout'"), (&["ps", "--jsn"], "'--json'")] {
+        let said = told(dir.path(), words);
+        let message = format!("error: unexpected argument '{}' found", words[1]);
+        assert!(said.starts_with(&message) && said.contains(tip), "{words:?}: {said}");
+    }
+}

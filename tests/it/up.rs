@@ -370,7 +370,9 @@ fn a_script_starts_what_is_to_run() {
     let failing = Live::up(&[("stack.rhai", "spawn(\"sleep 300\");\nfail(\"no\");")], &["stack.rhai"]);
     let _ = failing.ended().code(1).says("  --> stack.rhai:2:1").says("1 job stopped, 0 leaked");
     let done = Live::up(&[("stack.rhai", "run(\"echo done\");")], &["stack.rhai"]).ended().code(0);
-    let _ = done.stdout_has("done\n").says("nothing runs any more: there is nothing to stay for");
+    let _ = done.stdout_has("done\n").says("nothing was started that could be stayed for");
+    let tasks = Live::up(&[("stack.rhai", "spawn(\"echo hello\");")], &["stack.rhai"]).ended().code(0);
+    let _ = tasks.stdout_has("echo | hello\n").says("all has ended that was started");
 }
 
 #[test]
@@ -424,6 +426,14 @@ fn what_cannot_be_started_is_told_what_to_do() {
             &["main.go"],
             format!(
                 "error: `main.go` is neither a file of services nor a script\n  = these are: {usual}, *.procfile, *.conf, \
+                 *.rhai\n"
+            ),
+        ),
+        (
+            &[("hosts", "127.0.0.1 localhost\n")],
+            &["hosts"],
+            format!(
+                "error: `hosts` is neither a file of services nor a script\n  = these are: {usual}, *.procfile, *.conf, \
                  *.rhai\n"
             ),
         ),

@@ -5,7 +5,7 @@ mod meant;
 
 use crate::exit;
 use crate::isolate::Isolation;
-use crate::words::{columns, folded};
+use crate::words::{columns, folded, is_order};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -548,7 +548,7 @@ pub fn parse() -> Result<Command, i32> {
         };
         match advice {
             Some(advice) => tell(&advice),
-            None => drop(e.print()),
+            None => say(&e),
         }
         exit::USAGE
     })?;
@@ -635,7 +635,18 @@ fn script_command() -> clap::Command {
 fn tell(advice: &meant::Advice) {
     let note = advice.note.as_ref().map_or_else(String::new, |note| format!("\n  = {note}"));
     let text = format!("{}{note}\ntry: {}\n", advice.message, advice.hint);
-    let _ = clap::Error::raw(clap::error::ErrorKind::InvalidValue, text).print();
+    say(&clap::Error::raw(clap::error::ErrorKind::InvalidValue, text));
+}
+
+/// Prints an error; without colours when it repeats what would order the terminal about, which it then does not.
+fn say(error: &clap::Error) {
+    let text = error.render().to_string();
+    let _ = if text.chars().any(is_order) {
+        let shown: String = text.chars().map(|c| if is_order(c) { '\u{fffd}' } else { c }).collect();
+        clap::Error::raw(error.kind(), shown.strip_prefix("error: ").unwrap_or(&shown)).print()
+    } else {
+        error.print()
+    };
 }
 
 /// The command line of this run as it must be when options of bgjobs stand behind the script; none when none does.
@@ -649,7 +660,13 @@ pub fn options_first(args: &[String], is_param: impl Fn(&str) -> bool) -> Option
     // `script` and what stands before the script, and the script.
     let before = words.get(1..words.len().saturating_sub(args.len()))?;
     let before = before.strip_suffix(&["--".to_owned()]).unwrap_or(before);
-    let line = own.iter().chain(before).chain(&others);
+    // What stands behind the script was typed last.
+    let script = script_command();
+    let (first, last) = meant::leading(before, &script);
+    let own = meant::without_repeats(&own, &script);
+    let mut line = meant::without_repeats(&[first, &own[..]].concat(), &script);
+    line.rotate_right(own.len());
+    line.extend_from_slice(&[last, &others[..]].concat());
     Some(format!("bgjobs script {}", crate::words::command_line(line)))
 }
 

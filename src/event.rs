@@ -64,6 +64,8 @@ pub enum Event {
     JobStopped {
         job: String,
         after: Duration,
+        /// How it has ended, where that is worth a word.
+        status: Option<String>,
         killed: Option<Killed>,
     },
     /// These take their time to stop. `again`: what another signal would do, when one has come: whether that was INT.

@@ -464,7 +464,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     }
     if matches!(reason, None | Some(Halt::Exit(0)))
         && failure.is_none()
-        && let Some(death) = host::untold_death(&ending.jobs)
+        && let Some(death) = host::untold_death(&ending.jobs).or_else(|| host::untold_stop(&ending.jobs))
     {
         // What the tests say comes first.
         code = if code == exit::OK { death.code } else { code };
@@ -498,12 +498,14 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }
+    let stop_ends = ending.jobs.stop_ends();
     let verdict = Verdict {
         code,
         cause,
         elapsed: clock::now().saturating_sub(ending.started),
         tests: &ending.suite.all(),
         stopped: ending.jobs.stopped_count(),
+        stop_ends: &stop_ends,
         left: &ending.left,
         inside: options.isolate.pid,
         kept: &kept,

@@ -3,7 +3,7 @@
 
 use crate::builtin;
 use crate::words::{command_line, nearest};
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 use std::io::Read;
 use std::path::Path;
 
@@ -27,7 +27,10 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
         let message = format!("`{first}` is an option of `bgjobs script`");
         return Some(match rest.first() {
             _ if own.is_empty() => return None,
-            Some(command) if command == "script" => told(message, script_line(own, &rest[1..])),
+            Some(command) if command == "script" => {
+                let line = without_repeats(&[own, &rest[1..]].concat(), script);
+                told(message, script_line(&[], &line))
+            }
             Some(command) if cli.find_subcommand(command).is_some() => return None,
             None if !own.iter().any(|word| word.starts_with("-e")) => {
                 told(message, script_line(own, &["FILE".to_owned()]))
@@ -165,7 +168,7 @@ pub fn misplaced(
 }
 
 /// The options of `bgjobs script` at the beginning, with their values, and the rest.
-fn leading<'a>(words: &'a [String], script: &Command) -> (&'a [String], &'a [String]) {
+pub fn leading<'a>(words: &'a [String], script: &Command) -> (&'a [String], &'a [String]) {
     let mut length = 0;
     while let Some(more) = own_length(&words[length..], script) {
         length += more;
@@ -173,8 +176,28 @@ fn leading<'a>(words: &'a [String], script: &Command) -> (&'a [String], &'a [Str
     words.split_at(length)
 }
 
+/// The options of `bgjobs script` at the beginning without those that a later one makes void, and the rest.
+pub fn without_repeats(words: &[String], script: &Command) -> Vec<String> {
+    let mut options: Vec<(&Arg, &[String])> = Vec::new();
+    let mut rest = words;
+    while let Some((arg, length)) = own_option(rest, script) {
+        let (option, next) = rest.split_at(length);
+        if !matches!(arg.get_action(), ArgAction::Append | ArgAction::Count) {
+            options.retain(|(other, _)| other.get_id() != arg.get_id());
+        }
+        options.push((arg, option));
+        rest = next;
+    }
+    options.into_iter().flat_map(|(_, option)| option).chain(rest).cloned().collect()
+}
+
 /// How many words the option of `bgjobs script` has that stands first, if one does.
 fn own_length(words: &[String], script: &Command) -> Option<usize> {
+    own_option(words, script).map(|(_, length)| length)
+}
+
+/// The option of `bgjobs script` that stands first, and how many words it has.
+fn own_option<'c>(words: &[String], script: &'c Command) -> Option<(&'c Arg, usize)> {
     let word = words.first()?;
     let takes_value = |arg: &Arg| arg.get_action().takes_values();
     let (arg, inline) = if let Some(long) = word.strip_prefix("--") {
@@ -194,7 +217,7 @@ fn own_length(words: &[String], script: &Command) -> Option<usize> {
     if arg.get_id() == "help" {
         return None;
     }
-    Some(if takes_value(arg) && !inline { words.len().min(2) } else { 1 })
+    Some((arg, if takes_value(arg) && !inline { words.len().min(2) } else { 1 }))
 }
 
 /// Whether a word names a script: standard input, one that is built in, or a file that may be one.

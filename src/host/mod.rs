@@ -38,6 +38,7 @@ pub use pages::search;
 pub use reference::reference;
 pub use run::death::other_deaths;
 pub use run::death::untold_death;
+pub use run::death::untold_stop;
 pub use run::runtime::Options;
 pub use run::runtime::Session;
 pub use script::Script;

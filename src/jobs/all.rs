@@ -15,6 +15,7 @@ use crate::jobs::port::Listeners;
 use crate::jobs::remains::leak::{self, Left};
 use crate::jobs::remains::shared;
 use crate::jobs::spec::{Expect, SpawnError};
+use crate::jobs::stop::end::StopEnd;
 use crate::jobs::stop::step::Stage;
 use crate::jobs::table::{Change, Entry, Table};
 use crate::jobs::wait::control::Control;
@@ -49,6 +50,8 @@ pub struct Jobs {
     pub(super) watched: Watched,
     pub(super) follower: Arc<Follower>,
     pub(super) ports: Mutex<KnownPorts>,
+    /// How jobs have ended at their stop, where that is worth a word.
+    pub(super) stop_ends: Mutex<Vec<StopEnd>>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     pub(super) reserve: Mutex<Vec<OwnedFd>>,
     pub(super) spawner: Mutex<mpsc::Sender<Request>>,

@@ -197,6 +197,8 @@ pub struct Spec {
     pub stop_cmd: Option<Command>,
     pub grace: Duration,
     pub expect: Expect,
+    /// What it may end with when it is asked to stop; with nothing else, when there is any.
+    pub expect_stop: Vec<i32>,
     /// A line of its log that matches any of these means that it has failed.
     pub fail_on: Vec<Regex>,
     /// What comes into its log is shown.

@@ -49,6 +49,7 @@ impl Jobs {
             watched: Watched::default(),
             follower: Follower::new(bus_of_logs),
             ports: Mutex::default(),
+            stop_ends: Mutex::default(),
             reserve: Mutex::new(fd::reserve()),
             spawner: Mutex::new(sender),
             first: OnceLock::new(),

@@ -1,6 +1,7 @@
 //! A text of ours as it is written: without secrets, and without anything that would order a terminal about.
 
 use crate::secret;
+use crate::words;
 
 /// A colour of ours in a text that is to be written: its code stands between these two, which are no characters.
 pub(super) const COLOR: char = '\u{fdd0}';
@@ -41,14 +42,9 @@ fn color(text: &str, end: char) -> Option<(&str, &str)> {
     Some((&text[..length], text[length..].strip_prefix(end)?))
 }
 
-/// Whether a terminal would do something else than show it: control characters, line and paragraph separators, and
-/// the characters with Unicode's property `Bidi_Control`.
+/// Whether a terminal would do something else than show it, or we take it for the beginning or end of a colour.
 pub(super) fn is_order(c: char) -> bool {
-    let turns =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (c.is_control() && c != '\n' && c != '\t')
-        || turns
-        || matches!(c, '\u{2028}' | '\u{2029}' | COLOR | COLOR_END)
+    words::is_order(c) || matches!(c, COLOR | COLOR_END)
 }
 
 #[cfg(test)]

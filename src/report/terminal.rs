@@ -51,7 +51,12 @@ impl Terminal {
             Event::JobDaemonised { job, left } => {
                 format!("{job} went to the background: its first process ended, {left} still run")
             }
-            Event::JobStopped { job, after, killed: None } => format!("{job} stopped ({})", duration(*after)),
+            Event::JobStopped { job, after, status: None, killed: None } => {
+                format!("{job} stopped ({})", duration(*after))
+            }
+            Event::JobStopped { job, after, status: Some(status), killed: None } => {
+                style.note(&format!("{job} stopped ({status}, {})", duration(*after)))
+            }
             Event::JobStopped { job, killed: Some(killed), .. } => style.note(&ignored(job, killed)),
             Event::StopWaits { waiting, again } => style.note(&stop_waits(waiting, *again)),
             Event::StopCommandFailed { job, why, signal } => {

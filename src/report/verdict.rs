@@ -7,7 +7,7 @@ use super::style::Style;
 use super::words::{bytes_of, clip, count, duration, ignored, seconds, shorten, size, unwritable};
 use crate::event::{Killed, Outcome, Tested};
 use crate::exit;
-use crate::jobs::{self, Left, Survivor};
+use crate::jobs::{self, ExitStatus, Left, Survivor};
 use crate::sys::tree::Stays;
 use nix::errno::Errno;
 use std::fmt::Write;
@@ -39,6 +39,8 @@ pub struct Verdict<'a> {
     pub elapsed: Duration,
     pub tests: &'a [Tested],
     pub stopped: usize,
+    /// How jobs have ended at their stop, where that is worth a word.
+    pub stop_ends: &'a [(String, ExitStatus)],
     pub left: &'a Left,
     /// Those are known by their numbers in the run's own PID namespace.
     pub inside: bool,
@@ -72,8 +74,9 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ = writeln!(
         text,
-        "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}{behind}",
-        leaked(verdict.left)
+        "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}{}{behind}",
+        leaked(verdict.left),
+        ends(verdict.stop_ends)
     );
     text
 }
@@ -95,6 +98,23 @@ fn failed_tests(text: &mut String, tests: &[Tested], style: Style) {
     if failed.len() > MOST {
         let _ = writeln!(text, "and {} more failed tests", failed.len() - MOST);
     }
+}
+
+/// `; api ended with 3 when stopped`.
+fn ends(ends: &[(String, ExitStatus)]) -> String {
+    const MOST: usize = 3;
+    let mut text = String::new();
+    for (job, status) in ends.iter().take(MOST) {
+        let how = jobs::describe(*status);
+        let how = how
+            .strip_prefix("exit ")
+            .map_or_else(|| format!("was {how}"), |code| format!("ended with {code}"));
+        let _ = write!(text, "; {job} {how} when stopped");
+    }
+    if ends.len() > MOST {
+        let _ = write!(text, "; and {} more", ends.len() - MOST);
+    }
+    text
 }
 
 /// `3 tests passed, 1 failed, 1 skipped; `; nothing where there are none.
@@ -261,6 +281,18 @@ pub fn late_survivors(left: &[Survivor], hurry: &dyn Fn() -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_few_ends_are_told_of_many() {
+        let all = |count: usize| vec![("a".to_owned(), ExitStatus::Code(3)); count];
+        assert_eq!(ends(&all(0)), "");
+        assert_eq!(
+            ends(&[("b".to_owned(), ExitStatus::Signal(11))]),
+            "; b was killed by SIGSEGV when stopped"
+        );
+        assert_eq!(ends(&all(2)), "; a ended with 3 when stopped; a ended with 3 when stopped");
+        assert!(ends(&all(5)).ends_with("; a ended with 3 when stopped; and 2 more"));
+    }
 
     #[test]
     fn tests_are_counted_by_how_they_ended() {

@@ -168,3 +168,48 @@ fn a_mistyped_option_of_a_command_is_told_as_one() {
         assert!(said.starts_with(&message) && said.contains(tip), "{words:?}: {said}");
     }
 }
+
+#[test]
+fn an_option_that_is_given_twice_is_proposed_once() {
+    all_told(&[
+        (
+            &[
+                "script",
+                "--timeout",
+                "60s",
+                "-q",
+                "p.rhai",
+                "--timeout=5s",
+                "--port",
+                "1",
+                "-I",
+                "a",
+                "--timeout",
+                "6s",
+            ],
+            "bgjobs script -I a --timeout 6s -q p.rhai --port 1   (the options of bgjobs stand before the script)",
+        ),
+        (
+            &["--timeout", "5s", "script", "--timeout", "6s", "test.rhai"],
+            "bgjobs script --timeout 6s test.rhai",
+        ),
+    ]);
+}
+
+/// A right-to-left override would turn the rest of the line round.
+#[test]
+fn nothing_that_is_typed_orders_the_terminal_about() {
+    let dir = place();
+    for words in [
+        &["scr\u{202e}ipt"][..],
+        &["script", "--timeout", "x\u{202e}", "test.rhai"],
+        &["script", "--t\u{202e}imeout", "test.rhai"],
+        &["script", "test\u{202e}"],
+        &["completions", "ba\u{202e}sh"],
+        &["man", "scr\u{202e}ipt"],
+        &["api", "--\u{202e}"],
+    ] {
+        let said = told(dir.path(), words);
+        assert!(!said.contains('\u{202e}') && said.contains('\u{fffd}'), "{words:?}: {said:?}");
+    }
+}

@@ -93,3 +93,29 @@ fn no_thread_survives() {
     "#;
     let _ = Script::code(code).run().code(0);
 }
+
+#[test]
+fn lines_of_commands_beside_each_other_say_whose_they_are() {
+    let printed = |code: &str| {
+        let ran = Script::code(code).run().code(0);
+        let mut lines: Vec<String> = ran.stdout.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let line = "|one| run(\"echo ready\")";
+    for (items, names) in [
+        ("[\"db\", \"web\"]", ["db", "web"]),
+        ("[#{name: \"db\"}, #{name: \"web\"}]", ["db", "web"]),
+        ("[spawn(\"db\", \"sleep 60\"), spawn(\"web\", \"sleep 60\")]", ["db", "web"]),
+        ("1..=2", ["1", "2"]),
+        // Nothing short to call them by.
+        ("[[1], [2]]", ["echo 2", "echo"]),
+    ] {
+        let expected = names.map(|name| format!("{name} | ready"));
+        assert_eq!(printed(&format!("parallel({items}, {line})")), expected, "{items}");
+    }
+    let closures = "parallel([|| run(\"echo ready\"), || run(\"echo ready\"), || run(\"echo ready\")])";
+    assert_eq!(printed(closures), ["echo 2 | ready", "echo 3 | ready", "echo | ready"]);
+    let own = "parallel([|| run(\"echo a\", #{name: \"lint\"}), || run(\"echo b\", #{name: \"unit\"})])";
+    assert_eq!(printed(own), ["lint | a", "unit | b"]);
+}

@@ -370,3 +370,67 @@ fn no_job_runs_of_which_the_kernel_says_that_it_has_ended() {
         .run();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
 }
+
+/// A job that does this when it is asked to end, and then what follows in the script.
+fn stopped_by(trap: &str, opts: &str, rest: &str) -> Ran {
+    let job = format!("trap '{trap}' TERM; echo up; while :; do sleep 0.01; done");
+    Script::code(&format!("let api = start(\"api\", \"{job}\", #{{ready: #{{log: \"up\"}}{opts}}}); {rest}"))
+        .run()
+}
+
+#[test]
+fn an_end_at_a_stop_that_is_not_a_usual_one_is_told() {
+    let said = "0 leaked; api ended with 3 when stopped\n";
+    for rest in ["", "api.stop();", "api.restart();"] {
+        let _ = stopped_by("exit 3", "", rest).code(0).stderr_has(said).stderr_has("api stopped (exit 3, ");
+    }
+    let _ = stopped_by("exit 3", "", "exit(4)").code(4).stderr_has(said);
+    let _ = stopped_by("kill -SEGV $$", "", "")
+        .code(0)
+        .stderr_has("0 leaked; api was killed by SIGSEGV when stopped\n");
+    for (trap, opts) in [
+        ("exit 0", ""),
+        // By the signal, and what a shell makes of it.
+        ("trap - TERM; kill $$", ""),
+        ("exit 143", ""),
+        ("exit 3", ", expect_exit: 3"),
+        ("exit 3", ", expect_exit: true"),
+        ("exit 3", ", expect_stop: 3"),
+        // That it had to be killed is told in a line of its own.
+        ("", ", grace: \"50ms\""),
+    ] {
+        let ran = stopped_by(trap, opts, "").code(0);
+        assert!(ran.stderr.ends_with(" 0 leaked\n"), "{trap} {opts}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_graceful_shutdown_can_be_asserted() {
+    let wrong = "error: job `api` ended with 3 when stopped, expected was 0 (`expect_stop`)\n";
+    for (trap, opts) in [("exit 0", ", expect_stop: 0"), ("exit 3", ", expect_stop: [0, 3]")] {
+        for rest in ["", "api.stop()"] {
+            let ran = stopped_by(trap, opts, rest).code(0);
+            assert!(ran.stderr.ends_with(" 0 leaked\n"), "{trap} {opts}: {}", ran.stderr);
+        }
+    }
+    let expect = ", expect_stop: 0";
+    let ran = stopped_by("echo bye; exit 3", expect, "").code(125);
+    let ran = ran.stderr_has(wrong).stderr_has("\n  | bye\n");
+    let _ = ran.stderr_has("0 leaked; api ended with 3 when stopped\n");
+    for rest in ["api.stop()", "api.restart()"] {
+        let ran = stopped_by("exit 3", expect, rest).code(125);
+        let _ = ran.stderr_has(wrong).stderr_has("\n  --> -e:1:");
+    }
+    let caught =
+        "let e = assert_throws(|| api.stop(), \"job_died\"); assert_eq([e.job, e.code], [\"api\", 3]);";
+    let _ = stopped_by("exit 3", expect, caught).code(0);
+    // Neither a signal nor having to be killed is an end with 0.
+    let _ = stopped_by("trap - TERM; kill $$", expect, "")
+        .code(125)
+        .stderr_has("error: job `api` was killed by SIGTERM when stopped, expected was 0 (`expect_stop`)\n");
+    let _ = stopped_by("", ", expect_stop: 0, grace: \"50ms\"", "")
+        .code(125)
+        .stderr_has("error: job `api` was killed by SIGKILL when stopped, expected was 0 (`expect_stop`)\n");
+    // Who kills a job asks nothing of it.
+    let _ = stopped_by("exit 3", expect, "api.kill()").code(0);
+}

@@ -8,7 +8,7 @@ use crate::host::run::logs::{grown, logs};
 use crate::host::run::options::Process;
 use crate::host::run::runtime::rt;
 use crate::host::run::spawn_error::spawn_error;
-use crate::host::run::{death, program};
+use crate::host::run::{beside, death, program};
 use crate::host::value;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
@@ -32,6 +32,8 @@ options! {
     struct Run or timeout: Process as process {
         /// How long it may take; then it is ended, with code 124.
         timeout: Option<Duration>, default "none", also max_time deadline;
+        /// What its lines begin with when others run beside it (`parallel`).
+        name: Option<String>, default "the item of `parallel`, or its program";
         /// What it gets when it has to end before its time.
         stop_signal: Option<Signal>, default "the signal that ended the run, or `\"INT\"`", also kill_signal signal;
         /// Shows what it prints: true, false, or `"on_fail"`.
@@ -298,7 +300,7 @@ impl FromValue for Echo {
 fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
     let rt = rt();
     rt.checkpoint()?;
-    let Run { process, timeout, stop_signal, echo, check } = opts;
+    let Run { process, timeout, name, stop_signal, echo, check } = opts;
     let echo = echo.unwrap_or(if function == "output" { Echo::No } else { Echo::Yes });
     let text = command.display();
     let spec = Launch::new(function, command, process)?.command_spec(stop_signal.map(|signal| signal.0));
@@ -312,7 +314,7 @@ fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
     let logs = logs();
     let started = jobs::now();
     // Beside others, whose lines are whose must be told.
-    let prefix = strand::beside_others().then(|| spec.name.clone());
+    let prefix = strand::beside_others().then(|| name.unwrap_or_else(|| beside::prefix(&spec.name)));
     let shown = match (&prefix, echo) {
         (_, Echo::No | Echo::OnFail) => capture::Echo::Nothing,
         (None, Echo::Yes) => capture::Echo::AsItIs,

@@ -4,19 +4,21 @@
 //! `catch` in there gets past that. Around it the script goes on with an error that can be caught.
 
 use crate::exit;
+use crate::host::run::beside::{self, Programs};
 use crate::host::run::runtime::rt;
 use crate::host::source::captured;
 use crate::host::value;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, Kind, ScriptError, terminated};
+use crate::host::value::handle::Job;
 use crate::host::value::kinds::Within;
 use crate::jobs;
 use crate::jobs::control::Halt;
 use crate::jobs::strand::{self, Strand, Turn};
 use crate::lock::lock;
 use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map};
 use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -42,7 +44,8 @@ function! {
     /// used from several.
     ///
     /// When one throws, the others are ended (their commands are stopped, their waits end) and its error is thrown.
-    /// Lines that `run` streams carry the command's name. `cd` and `set_env` are the run's.
+    /// Lines that `run` streams begin with the option `name` of that `run`, with the item when it is a short text, a number, a
+    /// job or a map with a `name`, or with the program; `npm 2` is that of another closure. `cd` and `set_env` are the run's.
     ///
     /// ```rhai
     /// let sizes = parallel([
@@ -113,6 +116,24 @@ mod functions {
 struct Call {
     closure: FnPtr,
     args: Vec<Dynamic>,
+    /// What its item is called.
+    name: Option<String>,
+}
+
+/// What an item is called, where that is short: a text, a number, a job, or a map with a `name`.
+fn name_of(item: &Dynamic) -> Option<String> {
+    const MOST: usize = 30;
+    let name = if let Some(job) = item.read_lock::<Job>() {
+        job.0.spec.name.clone()
+    } else if let Some(map) = item.read_lock::<Map>() {
+        map.get("name")?.clone().into_string().ok()?
+    } else if item.is_string() || item.is_int() || item.is_char() {
+        item.to_string()
+    } else {
+        return None;
+    };
+    let fits = !name.trim().is_empty() && name.chars().count() <= MOST && !name.contains(char::is_control);
+    fits.then_some(name)
 }
 
 fn all_closures(ctx: &NativeCallContext, closures: Dynamic, opts: Limit) -> Fallible<Array> {
@@ -136,8 +157,10 @@ fn all_closures(ctx: &NativeCallContext, closures: Dynamic, opts: Limit) -> Fall
         }
         found.push(closure);
     }
-    let calls: Vec<Call> =
-        captured::apart(&found).into_iter().map(|closure| Call { closure, args: Vec::new() }).collect();
+    let calls: Vec<Call> = captured::apart(&found)
+        .into_iter()
+        .map(|closure| Call { closure, args: Vec::new(), name: None })
+        .collect();
     let most = opts.at_once.map_or(calls.len(), Within::count);
     if most > MOST_AT_ONCE {
         let wrong = format!("parallel: {most} closures at the same time? at most {MOST_AT_ONCE}");
@@ -170,8 +193,9 @@ fn each_item(ctx: &NativeCallContext, array: Dynamic, closure: FnPtr, opts: Limi
     let copies = captured::apart(&vec![closure.clone(); items.len()]);
     let call = |(index, (item, closure)): (usize, (Dynamic, FnPtr))| {
         let index = i64::try_from(index).unwrap_or(i64::MAX).into();
+        let name = name_of(&item);
         let args = if params == 2 { vec![item, index] } else { vec![item] };
-        Call { closure, args }
+        Call { closure, args, name }
     };
     beside_each_other(ctx, items.into_iter().zip(copies).enumerate().map(call).collect(), at_once)
 }
@@ -193,6 +217,8 @@ struct Work {
     /// The first error that is a cause.
     first: Mutex<Option<Box<EvalAltResult>>>,
     strand: Arc<Strand>,
+    /// Whose commands have been told apart by which number.
+    programs: Arc<Programs>,
 }
 
 /// 1. A thread per closure, at most `at_once`, each of which takes the next call when it is done with one. 2. The
@@ -205,6 +231,7 @@ fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) 
         results: Mutex::new(vec![None; count]),
         first: Mutex::default(),
         strand: Strand::inside(),
+        programs: Arc::default(),
     };
     let inherited = rt.place();
     let callers = strand::lineage();
@@ -251,6 +278,7 @@ impl Work {
     fn go_on(&self, ctx: &NativeCallContext) {
         while !rt().control().halted() {
             let Some((index, call)) = lock(&self.queue).next() else { return };
+            let _named = beside::named(call.name, Arc::clone(&self.programs), index);
             match call.closure.call_raw(ctx, None, call.args) {
                 Ok(value) => lock(&self.results)[index] = Some(value.flatten()),
                 Err(error) => self.fail(error),

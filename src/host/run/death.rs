@@ -31,6 +31,39 @@ pub fn untold_death(jobs: &Jobs) -> Option<Failure> {
     Some(failure::from_error(&self::death(&job, &death, None)))
 }
 
+/// A job that has ended at its stop in another way than it should, without the script having noticed.
+pub fn untold_stop(jobs: &Jobs) -> Option<Failure> {
+    let (job, status) = jobs.tell_wrong_stop(None)?;
+    Some(failure::from_error(&wrong_stop(&job, status)))
+}
+
+/// A job has ended at its stop in another way than it should.
+pub fn wrong_stop(job: &Job, status: ExitStatus) -> ScriptError {
+    let name = &job.spec.name;
+    let how = match status {
+        ExitStatus::Code(code) => format!("ended with {code}"),
+        ExitStatus::Signal(_) => format!("was {}", job.describe(status)),
+    };
+    let wanted: Vec<String> = job.spec.expect_stop.iter().map(i32::to_string).collect();
+    let wanted = wanted.join(" or ");
+    let error = ScriptError::new(
+        Kind::JobDied,
+        format!("job `{name}` {how} when stopped, expected was {wanted} (`expect_stop`)"),
+    )
+    .fact("job", name.clone())
+    .fact("code", i64::from(status.code()))
+    .note(format!("command: {}", job.spec.command.display()))
+    .log_of(job);
+    let error = match status {
+        ExitStatus::Signal(number) => error.fact("signal", jobs::signal_name(number)),
+        ExitStatus::Code(_) => error,
+    };
+    match job.log {
+        Some(_) => error.fact("output", job.log_tail(TAIL).join("\n")),
+        None => error,
+    }
+}
+
 /// A job counts as dead. `waiting_for`: what was being waited for.
 pub fn death(job: &Job, death: &Death, waiting_for: Option<&str>) -> ScriptError {
     match death {

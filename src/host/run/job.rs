@@ -1,10 +1,11 @@
 //! What is asked about jobs, and stopping them.
 
+use super::death;
 use super::ready::readiness;
 use super::runtime::rt;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::handle::Job;
-use crate::jobs::{Ask, View, port};
+use crate::jobs::{Ask, JobId, View, port};
 use crate::words;
 use std::time::Duration;
 
@@ -66,7 +67,16 @@ pub fn stop_one(job: &Job, ask: Ask) -> Fallible<()> {
     rt.checkpoint()?;
     rt.jobs.look_for_failures_to_the_end();
     rt.jobs.stop(&[job.0.id], ask, &|| rt.control().run_halted());
-    rt.checkpoint()
+    rt.checkpoint()?;
+    as_expected(&[job.0.id])
+}
+
+/// Throws when one of these has ended at its stop in another way than it should.
+fn as_expected(ids: &[JobId]) -> Fallible<()> {
+    match rt().jobs.tell_wrong_stop(Some(ids)) {
+        Some((job, status)) => Err(death::wrong_stop(&job, status).into()),
+        None => Ok(()),
+    }
 }
 
 pub fn stop_all(grace: Option<Duration>) -> Fallible<()> {
@@ -76,5 +86,6 @@ pub fn stop_all(grace: Option<Duration>) -> Fallible<()> {
     rt.jobs.look_for_failures_to_the_end();
     rt.jobs
         .stop_in_order(&ids, Ask { grace, ..Ask::default() }, Duration::ZERO, &|| rt.control().run_halted());
-    rt.checkpoint()
+    rt.checkpoint()?;
+    as_expected(&ids)
 }

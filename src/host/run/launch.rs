@@ -1,6 +1,6 @@
 //! From what a script says of a process to the [`Spec`] that it is started by.
 
-use super::options::{Input, JobOptions, OwnPort, Process, Surroundings};
+use super::options::{Input, JobOptions, OwnPort, Process, StopCodes, Surroundings};
 use super::runtime::rt;
 use crate::host::value::Opts;
 use crate::host::value::described::FromOpts;
@@ -101,6 +101,7 @@ impl Launch {
             stop_cmd: None,
             grace: self.grace,
             expect: Expect::AnyEnd,
+            expect_stop: Vec::new(),
             fail_on: Vec::new(),
             echo: false,
             max_log: limit::DEFAULT,
@@ -148,6 +149,7 @@ impl Launch {
             needs: Vec::new(),
             stop_cmd: options.stop_cmd.clone(),
             grace: self.grace,
+            expect_stop: options.expect_stop.as_ref().map_or_else(Vec::new, StopCodes::codes),
             expect: options.expect_exit.clone().map_or_else(Expect::default, |ends| ends.0),
             fail_on: fail_on(function, options.fail_on.as_ref())?,
             echo: options.echo || rt.options.follow,

@@ -1,6 +1,7 @@
 //! Doing something in a run: the runtime, starting, waiting.
 //!
 //! ```text
+//! beside       how the lines of commands beside each other are told apart
 //! caught       errors that something in the script catches
 //! death        jobs that have died: what is thrown, and which the script has not noticed
 //! files        reading files, and why one could not be read or written
@@ -19,6 +20,7 @@
 //! waiting      waits that have failed, and waiting for an end
 //! ```
 
+pub mod beside;
 pub mod caught;
 pub mod death;
 pub mod files;

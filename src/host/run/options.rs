@@ -5,7 +5,9 @@ use crate::api::Type;
 use crate::host::value::describe::{options, words};
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, ScriptError};
-use crate::host::value::kinds::{self, Count, FromValue, MapOf, OneOrMore, Port, Signal, Size, Typed, Word};
+use crate::host::value::kinds::{
+    self, Count, FromValue, MapOf, OneOrMore, Port, Signal, Size, Typed, Within, Word,
+};
 use crate::host::value::{self, Opts};
 use crate::jobs::spec::{Command, Expect, KillMode, Stdin};
 use regex::Regex;
@@ -137,6 +139,10 @@ options! {
         /// Which end is not a failure: true for any, a code, or an array of codes. With false no end is expected, not even with
         /// 0, as of a server.
         expect_exit: Option<Ends>, default "one with 0, unless it has been ready by its `ready`";
+        /// The code with which it must end when it is asked to stop, or an array of codes: with another one, by a signal or
+        /// not within its `grace`, it has failed, which throws `job_died` where it was stopped, or fails the run at its
+        /// end. `.kill()` asks nothing.
+        expect_stop: Option<StopCodes>, default "any, told in the last line when it is not 0 or the stop signal's";
         /// As soon as a line of its log (stdout and stderr) has ended and has a match in it, it counts as failed, although it may
         /// live on: every wait and command ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the
         /// run if nobody waits. Its end is no second failure, and what it prints after it was asked to stop does not count.
@@ -206,6 +212,15 @@ impl FromValue for Ends {
         let OneOrMore(codes) = OneOrMore::<i64>::from_value(value, what)?;
         let codes = codes.into_iter().filter_map(|code| i32::try_from(code).ok());
         Ok(Self(Expect::Codes(codes.collect())))
+    }
+}
+
+/// The option `expect_stop`.
+pub type StopCodes = OneOrMore<Within<0, 255>>;
+
+impl StopCodes {
+    pub fn codes(&self) -> Vec<i32> {
+        self.0.iter().filter_map(|code| i32::try_from(code.0).ok()).collect()
     }
 }
 

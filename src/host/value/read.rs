@@ -135,8 +135,11 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
             let wrong = ScriptError::usage(format!("{what}: {} is not a port (1 to 65535)", show(value)));
             let any = number == Some(0)
                 || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| is_any_port(&text));
-            Err(match any {
-                true if what.ends_with("option `port`") => {
+            let own = what.ends_with("option `port`");
+            let word = value.read_lock::<rhai::ImmutableString>().map(|text| text.to_lowercase());
+            let like_free = word.is_some_and(|word| nearest(&word, ["free"]).is_some());
+            Err(match any || own && like_free {
+                true if own => {
                     wrong.hint("port: \"free\"   (takes one that is free; the job finds the number in PORT)")
                 }
                 true => wrong.hint("free_port()   (the number of one that is free)"),

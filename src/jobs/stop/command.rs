@@ -82,6 +82,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
         stop_cmd: None,
         grace: job.spec.grace,
         expect: Expect::AnyEnd,
+        expect_stop: Vec::new(),
         fail_on: Vec::new(),
         echo: false,
         max_log: limit::DEFAULT,

@@ -4,10 +4,12 @@
 //! step      one job's way out, as a pure step
 //! order     which jobs stop before which, as pure decisions
 //! command   the command that is run instead of a stop signal
+//! end       an end at a stop that is worth a word
 //! stopping  all jobs' way out, and the final sweep
 //! ```
 
 mod command;
+pub(super) mod end;
 pub(super) mod order;
 pub(super) mod step;
 pub(super) mod stopping;

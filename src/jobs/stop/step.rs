@@ -2,6 +2,7 @@
 //! [`crate::jobs::Jobs::stop`] takes the actions, for any number of jobs in one loop.
 
 use crate::sys::wait::ExitStatus;
+use nix::libc::SIGKILL;
 use std::time::Duration;
 
 /// How a stop was asked for.
@@ -76,6 +77,15 @@ pub fn next(stage: Stage, alive: bool, kill_now: bool, patience: Duration, now: 
         Stage::Killed { at, .. } if now >= at + patience => (Stage::Stuck, Action::Done),
         Stage::Killed { .. } => (stage, Action::Kill),
         Stage::Running | Stage::Gone { .. } | Stage::Stuck => (stage, Action::Done),
+    }
+}
+
+/// Whether the end that a stop by this signal has brought is worth a word: not 0, nor the end by the signal itself or
+/// what shells and others make of it, which is 128 and its number. Of SIGKILL it is told otherwise.
+pub fn is_worth_a_word(status: ExitStatus, by: i32) -> bool {
+    match status {
+        ExitStatus::Code(code) => code != 0 && code != 128 + by,
+        ExitStatus::Signal(signal) => signal != by && signal != SIGKILL,
     }
 }
 
@@ -159,6 +169,17 @@ mod tests {
                 "{partly:?} {lives} at {ms} ms"
             );
         }
+    }
+
+    #[test]
+    fn an_end_by_the_stop_signal_is_a_usual_one() {
+        let usual =
+            [ExitStatus::Code(0), ExitStatus::Signal(15), ExitStatus::Code(143), ExitStatus::Signal(9)];
+        let other =
+            [ExitStatus::Code(3), ExitStatus::Signal(11), ExitStatus::Code(130), ExitStatus::Signal(2)];
+        assert!(!usual.iter().any(|status| is_worth_a_word(*status, 15)));
+        assert!(other.iter().all(|status| is_worth_a_word(*status, 15)));
+        assert!(!other[2..].iter().any(|status| is_worth_a_word(*status, 2)));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use crate::jobs::all::Jobs;
 use crate::jobs::job::{Job, JobId, Kind, State, describe};
 use crate::jobs::remains::shared;
 use crate::jobs::remains::survivor::{Survivor, survivors};
-use crate::jobs::spec::KillMode;
+use crate::jobs::spec::{Expect, KillMode};
+use crate::jobs::stop::end::StopEnd;
 use crate::jobs::stop::step::{self, Action, Ask, FollowUp, Partly, Stage, Then};
 use crate::jobs::table::{self, Entry, Order, Phase, StopCommand, Table, To};
 use crate::jobs::wait::control::Halt;
 use crate::lock::lock;
+use crate::sys::wait::ExitStatus;
 use crate::sys::{clock, page, proc, signal, testing};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL};
 use std::sync::Arc;
@@ -121,7 +123,14 @@ impl Jobs {
                 let job = Arc::clone(&entry.job);
                 match action {
                     Action::Done => {
-                        finished.push((job, before, stage, entry.stop_command.is_some()));
+                        finished.push(Finished {
+                            job,
+                            before,
+                            stage,
+                            by_command: entry.stop_command.is_some(),
+                            end: entry.end_when_asked(),
+                            expect: entry.expect.clone(),
+                        });
                         return false;
                     }
                     Action::WaitUntil(until) => {
@@ -187,8 +196,8 @@ impl Jobs {
             if all_together {
                 self.sweep();
             }
-            for (job, before, stage, by_command) in finished {
-                self.announce_stop(&job, before, stage, by_command, now);
+            for one in &finished {
+                self.announce_stop(one, now);
             }
             for (id, status) in overdue {
                 let failed = status.filter(|status| !status.success());
@@ -224,23 +233,68 @@ impl Jobs {
         }
     }
 
-    /// `by_command`: its stop signal was not sent.
-    fn announce_stop(&self, job: &Job, before: Stage, stage: Stage, by_command: bool, now: Duration) {
-        let (since, killed) = match (before, stage) {
-            (Stage::Asked { since, .. }, Stage::Gone { .. }) => (since, None),
+    fn announce_stop(&self, finished: &Finished, now: Duration) {
+        let Finished { job, by_command, .. } = finished;
+        let (since, has_time, killed) = match (finished.before, finished.stage) {
+            (Stage::Asked { since, grace }, Stage::Gone { .. }) => (since, !grace.is_zero(), None),
             // Only one that had its grace has ignored anything.
             (Stage::Killed { since, at, grace }, Stage::Gone { .. }) => {
                 let patient = !grace.is_zero() && at >= since + grace;
                 let signal = || signal::name(job.spec.stop_signal);
-                let ignored = || if by_command { "its stop_cmd".to_owned() } else { signal() };
-                (since, patient.then(|| Killed { ignored: ignored(), grace }))
+                let ignored = || if *by_command { "its stop_cmd".to_owned() } else { signal() };
+                (since, !grace.is_zero(), patient.then(|| Killed { ignored: ignored(), grace }))
             }
             _ => return,
         };
         if job.kind == Kind::Job {
             let after = now.saturating_sub(since);
-            self.bus.emit(Event::JobStopped { job: job.spec.name.clone(), after, killed });
+            let end = self.note_end(finished, has_time);
+            let status = end.filter(|_| killed.is_none()).map(describe);
+            self.bus.emit(Event::JobStopped { job: job.spec.name.clone(), after, status, killed });
         }
+    }
+
+    /// Remembers how a job has ended at its stop, when that is worth a word.
+    fn note_end(&self, finished: &Finished, has_time: bool) -> Option<ExitStatus> {
+        let Finished { job, expect, .. } = finished;
+        let (status, by) = finished.end?;
+        let wanted = &job.spec.expect_stop;
+        let is_one_of = |codes: &[i32]| matches!(status, ExitStatus::Code(code) if codes.contains(&code));
+        let expected = match expect {
+            Expect::AnyEnd => true,
+            Expect::Codes(codes) => is_one_of(codes),
+            Expect::Success | Expect::NoEnd => false,
+        };
+        let wrong = has_time && !wanted.is_empty() && !is_one_of(wanted);
+        let odd = !expected && wanted.is_empty() && step::is_worth_a_word(status, by);
+        if !wrong && !odd {
+            return None;
+        }
+        let job = Arc::clone(job);
+        lock(&self.stop_ends).push(StopEnd { job, status, wrong, told: false });
+        Some(status)
+    }
+
+    /// The ends at a stop that are worth a word, in the order of the stops, each once.
+    pub fn stop_ends(&self) -> Vec<(String, ExitStatus)> {
+        let mut ends = Vec::new();
+        for end in lock(&self.stop_ends).iter().map(|end| (end.job.spec.name.clone(), end.status)) {
+            // One that was restarted has been stopped several times.
+            if !ends.contains(&end) {
+                ends.push(end);
+            }
+        }
+        ends
+    }
+
+    /// One of these jobs, or of all, that has ended in another way than its stop was to bring (`expect_stop`), if nobody
+    /// was told yet; from now on somebody has been.
+    pub fn tell_wrong_stop(&self, ids: Option<&[JobId]>) -> Option<(Arc<Job>, ExitStatus)> {
+        let mut ends = lock(&self.stop_ends);
+        let meant = |end: &&mut StopEnd| ids.is_none_or(|ids| ids.contains(&end.job.id));
+        let end = ends.iter_mut().filter(meant).find(|end| end.wrong && !end.told)?;
+        end.told = true;
+        Some((Arc::clone(&end.job), end.status))
     }
 
     /// Interrupts the commands that the script waits for, and says which of them have time left to end.
@@ -290,6 +344,18 @@ impl Jobs {
         let bound = if stuck { step::AFTER_KILL / 10 } else { step::AFTER_KILL };
         sweep(bound, || lock(&self.table).sweep_round());
     }
+}
+
+/// A job whose stop is over.
+struct Finished {
+    job: Arc<Job>,
+    before: Stage,
+    stage: Stage,
+    /// Its stop signal was not sent.
+    by_command: bool,
+    /// How its first process has ended, and the signal.
+    end: Option<(ExitStatus, i32)>,
+    expect: Expect,
 }
 
 /// Whether a process is one that only runs others: a shell, or what is like one.

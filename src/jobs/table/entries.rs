@@ -208,6 +208,7 @@ impl Table {
             expect: spec.expect.clone(),
             stop_command: None,
             asked: false,
+            ran_when_asked: false,
             signalled: Vec::new(),
             told: false,
             forgiven: false,

@@ -57,6 +57,8 @@ pub(crate) struct Entry {
     pub stop_command: Option<StopCommand>,
     /// The script stopped, killed or restarted it.
     pub asked: bool,
+    /// Its first process ran when it was asked to stop.
+    pub(super) ran_when_asked: bool,
     /// The signals that the script has sent it.
     pub signalled: Vec<i32>,
     /// Its unexpected death, or its failure, has been thrown once.
@@ -105,9 +107,16 @@ impl Entry {
     /// It is asked to stop now.
     pub fn asked_at(&mut self, now: Duration, grace: Duration) {
         self.stage = Stage::Asked { since: now, grace };
+        self.ran_when_asked = self.leader == Leader::Running;
         if let (Some(slot), Some(page)) = (self.slot, page::get()) {
             page.note_asked(slot, now);
         }
+    }
+
+    /// How its first process has ended after it was asked to stop, and by which signal it was asked.
+    pub fn end_when_asked(&self) -> Option<(ExitStatus, i32)> {
+        let status = self.leader_status().filter(|_| self.asked && self.ran_when_asked)?;
+        Some((status, self.by))
     }
 
     pub(super) fn leader_status(&self) -> Option<ExitStatus> {

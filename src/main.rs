@@ -16,7 +16,7 @@
 //! starter  `bgjobs new` and `bgjobs skill`: what users begin with
 //! runs     the runs of this machine, and what those left that lost both their processes
 //! rundir   the directory of one run: logs, temporary directories, the lock, the record
-//! mock     the stand-in HTTP server that `mock(routes)` starts as a job
+//! mock/    the stand-in servers that `mock(routes)` and the like start as jobs
 //! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
 //! api      what scripts can call, as plain data

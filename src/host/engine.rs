@@ -30,7 +30,7 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Commands", &[command::register], &[command::FUNCTIONS]),
     ("Waiting", &[], &[wait::FUNCTIONS, stay::FUNCTIONS]),
     ("HTTP", &[http::register], &[http::FUNCTIONS, load::FUNCTIONS]),
-    ("Mocks", &[mock::register], &[mock::FUNCTIONS]),
+    ("Mocks", &[], &[mock::FUNCTIONS]),
     ("Assertions", &[assert::register], &[assert::FUNCTIONS]),
     ("Tests", &[test::register], &[]),
     ("Ports", &[port::register], &[port::FUNCTIONS]),

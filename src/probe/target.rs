@@ -232,7 +232,7 @@ fn any_json(wanted: &Value, documents: impl Iterator<Item = Value>) -> Result<()
 }
 
 /// Whether all of `wanted` is in `got`: more keys are fine, an array must have the same length.
-fn subset(wanted: &Value, got: &Value, path: &str) -> Result<(), String> {
+pub fn subset(wanted: &Value, got: &Value, path: &str) -> Result<(), String> {
     let name = |path: &str| if path.is_empty() { "the body".to_owned() } else { format!("`{path}`") };
     match (wanted, got) {
         (Value::Object(wanted), Value::Object(got)) => {

@@ -1,26 +1,19 @@
-//! Mocks: `mock(routes)` starts a stand-in HTTP server as an ordinary job, by executing this program again.
+//! `mock(routes)`: the answers as scripts write them.
 
+use super::matching::When;
+use super::started;
 use crate::api::Type;
-use crate::host::run::options::{Common, JobOptions};
-use crate::host::run::ready::starting;
 use crate::host::run::runtime::rt;
-use crate::host::run::{owner, start};
-use crate::host::value::describe::{function, options};
-use crate::host::value::described::{Entry, FromOpts};
+use crate::host::value::describe::{function, options, words};
+use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::handle::Job;
-use crate::host::value::json::{from_json, to_json};
-use crate::host::value::kinds::{FromValue, MapOf, Typed, Within, Word};
+use crate::host::value::json::to_json;
+use crate::host::value::kinds::{Count, FromValue, MapOf, OneOrMore, Typed, Within, Word};
 use crate::host::value::{self, Opts};
-use crate::jobs::Job as Inner;
-use crate::jobs::spec::Command;
-use crate::lock::lock;
-use crate::mock::{self, Answer, Content, Route};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use crate::mock::{self, Answer, Content, Route, Service};
+use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
 use std::time::Duration;
-
-pub const FUNCTIONS: &[Entry] = &[MOCK];
 
 options! {
     /// What an answer can be told.
@@ -33,20 +26,51 @@ options! {
         body: Option<Dynamic>, also text content;
         /// A body that is a file: its path.
         file: Option<String>, also path;
-        /// Headers to send with it.
-        headers: Option<MapOf<Word>>, also header;
+        /// Headers to send with it; several of a name are an array.
+        headers: Option<MapOf<OneOrMore<Word>>>, also header;
         /// How long it waits before it answers.
         delay: Duration = "0s", also latency sleep;
+        /// Over how long its body comes, in pieces.
+        trickle: Duration = "0s", also dribble slow;
+        /// Which requests it is for; others get the next answer of the array.
+        when: Option<When>, also request with if_request matching;
+        /// How often it is given, before the next one is.
+        times: Option<Count>, default "1; of the last one, and with `when`, for ever", also repeat;
+        /// How it fails: closes the connection without an answer, resets it, answers what is not HTTP, closes it in the middle
+        /// of the body, or never answers.
+        fault: Option<Fault>, also fail error;
+        /// Whether `{{…}}` in it is replaced.
+        template: Option<bool>, default "true; false for a file";
+    }
+}
+
+words! {
+    /// How a server fails.
+    enum Fault { Close = "close", Reset = "reset", Garbage = "garbage", Cut = "cut", Hang = "hang" }
+}
+
+impl From<Fault> for mock::Fault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Close => Self::Close,
+            Fault::Reset => Self::Reset,
+            Fault::Garbage => Self::Garbage,
+            Fault::Cut => Self::Cut,
+            Fault::Hang => Self::Hang,
+        }
     }
 }
 
 function! {
     /// Starts a stand-in HTTP server as a job and returns it when it listens, on 127.0.0.1 and ::1. The keys
     /// of `routes` are `"METHOD /path"` or `"/path"` (any method); in a path, `:name` stands for one segment
-    /// and a trailing `*` for all that is left. The values are what to answer: a string (a text body), a
-    /// number (a status without body), or a map, which has at most one of `json`, `body` and `file`; or an array of
-    /// these, given one after another, the last one for ever. A request without a route gets a 404 that lists the
-    /// routes.
+    /// and a trailing `*` for all that is left; a query, `?q=rust&page=*`, must be there, among others. The values are
+    /// what to answer: a string (a text body), a number (a status without body), or a map, which has at most one of
+    /// `json`, `body` and `file`; or an array of these, given one after another, the last one for ever. Of several
+    /// routes the most particular one that has an answer is meant. A request without one gets a 404 that lists the
+    /// routes, or says how it differs. In what is answered, `{{params.id}}` is replaced by that part of the
+    /// request; there are `method`, `path`, `query`, `params`, `headers`, `body`, `json`, `form` (as in `requests`)
+    /// and `count` (the first request for the route is 1).
     /// ```rhai
     /// let pay = mock(#{
     ///     "GET /health": #{json: #{ok: true}},
@@ -57,7 +81,23 @@ function! {
     /// assert_eq(http_get(`${pay.url}/flaky`).status, 503);
     /// assert_eq(http_get(`${pay.url}/flaky`).status, 200);
     /// ```
-    MOCK = "mock" -> Job {
+    ///
+    /// ```rhai
+    /// let shop = mock(#{
+    ///     "GET /users/:id": #{json: #{id: "{{params.id}}", q: "{{query.q}}"}},
+    ///     "POST /charge": [
+    ///         #{when: #{json: #{amount: 0}}, status: 400},
+    ///         #{when: #{headers: #{authorization: "Bearer *"}}, json: #{paid: "{{json.amount}}"}},
+    ///         401,
+    ///     ],
+    ///     "GET /broken": [#{fault: "reset", times: 2}, "up again"],
+    /// });
+    /// assert_eq(http_get(`${shop.url}/users/7?q=x`).json, #{id: "7", q: "x"});
+    /// let paid = http_post(`${shop.url}/charge`, #{amount: 5}, #{headers: #{authorization: "Bearer t"}});
+    /// assert_eq(paid.json.paid, 5);
+    /// shop.assert_called("POST /charge", 1, #{json: #{amount: 5}});
+    /// ```
+    pub MOCK = "mock" -> Job {
         (routes: Routes) => mock;
         /// The same with a name for the job.
         /// ```rhai
@@ -93,50 +133,9 @@ fn mock_named(ctx: &NativeCallContext, name: String, Routes(routes): Routes) -> 
     start(ctx, Some(&name), &routes)
 }
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-#[export_module]
-mod functions {
-    /// The requests that a mock got so far, in order, as an array of maps: `method`, `path`, `query` (a map),
-    /// `params` (what `:name` in the path stood for), `headers` (a map, names in small letters), `body`
-    /// (text, at most 1 MiB), `json` (the body, when it is JSON), `status` (what was answered) and `at_ms`
-    /// (when it came, in milliseconds since the mock was started). An error for a job that is not a mock.
-    /// ```rhai
-    /// let pay = mock(#{"POST /charge/:id": 201});
-    /// http_post(`${pay.url}/charge/7?dry=yes`, #{amount: 5});
-    /// let got = pay.requests()[0];
-    /// assert_eq(got.json.amount, 5);
-    /// assert_eq(got.query.dry, "yes");
-    /// assert_eq(got.params.id, "7");
-    /// ```
-    #[rhai_fn(name = "requests", pure, return_raw)]
-    pub fn requests(job: &mut Job) -> Fallible<Array> {
-        super::requests(&job.0)
-    }
-}
-
 fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<Job> {
-    let rt = rt();
-    rt.checkpoint()?;
     let routes = routes.iter().map(|(key, value)| route(key, value)).collect::<Fallible<Vec<_>>>()?;
-    let port = owner::take("mock")?;
-    let command = Command::Own(["mock", "--port", &port.to_string()].map(str::to_owned).to_vec());
-    // Its own log says first that it listens: somebody else may accept connections on the port.
-    let map = |key: &str, value: Dynamic| Dynamic::from_map(Map::from([(key.into(), value)]));
-    let listens = map("log", mock::listening(port).into());
-    let opts = Map::from([
-        ("port".into(), i64::from(port).into()),
-        // Routes are larger than arguments may be.
-        ("stdin".into(), map("text", mock::encode(&routes).into())),
-        ("ready".into(), listens),
-    ]);
-    let opts = JobOptions::read(&Opts::described("mock", &opts.into(), JobOptions::OPTIONS)?)?;
-    let job = start::launch_with("mock", name, command, opts, &[], Vec::new())?;
-    lock(&rt.mocks).insert(job.0.id);
-    starting::wait(ctx, "mock", std::slice::from_ref(&job), &Common::default())?;
-    Ok(job)
+    started::start(ctx, "mock", name, |_| Ok(Service::Http(routes)))
 }
 
 fn route(key: &str, value: &Dynamic) -> Fallible<Route> {
@@ -153,7 +152,9 @@ fn route(key: &str, value: &Dynamic) -> Fallible<Route> {
         match key.split_ascii_whitespace().collect::<Vec<_>>()[..] {
             [path] if !path.starts_with('/') => error.hint(format!("\"/{path}\"")),
             [method, path] if !path.starts_with('/') => error.hint(format!("\"{method} /{path}\"")),
-            _ => error.note("a route is written \"GET /users/:id\", \"/any-method\" or \"/files/*\""),
+            _ => error.note(
+                "a route is written \"GET /users/:id\", \"/any-method\", \"/files/*\" or \"/search?q=*\"",
+            ),
         }
         .into()
     })
@@ -161,8 +162,7 @@ fn route(key: &str, value: &Dynamic) -> Fallible<Route> {
 
 fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
     let usage = |message: String| ScriptError::usage(format!("{what}: {message}"));
-    let mut answer =
-        Answer { status: 200, headers: Vec::new(), content: Content::None, delay: Duration::ZERO };
+    let mut answer = Answer::new(200);
     let mut content_type = None;
     if let Some(text) = value.read_lock::<ImmutableString>() {
         answer.content = Content::Text(text.to_string());
@@ -175,8 +175,14 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
         told.json = value.read_lock::<Map>().and_then(|map| map.get("json").cloned());
         answer.status = u16::try_from(told.status.0).unwrap_or(0);
         answer.delay = told.delay;
-        let headers = told.headers.take().map_or_else(Vec::new, |headers| headers.0);
-        answer.headers.extend(headers.into_iter().map(|(name, Word(text))| (name, text)));
+        answer.trickle = told.trickle;
+        answer.when = told.when.take().unwrap_or_default().0;
+        answer.times = told.times.map(Count::count);
+        answer.fault = told.fault.map(Into::into);
+        answer.template = told.template.unwrap_or(told.file.is_none());
+        for (name, OneOrMore(values)) in told.headers.take().map_or_else(Vec::new, |headers| headers.0) {
+            answer.headers.extend(values.into_iter().map(|Word(text)| (name.clone(), text)));
+        }
         content_type = content(what, told, &mut answer)?;
     } else {
         let error = usage(format!("{} is not an answer", value::show(value)));
@@ -201,7 +207,7 @@ fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'sta
     }
     if let Some(json) = json {
         let json = to_json(&json).map_err(|e| usage(format!("option `json`: cannot become JSON: {e}")))?;
-        answer.content = Content::Text(json.to_string());
+        answer.content = Content::Json(json);
         return Ok(Some("application/json"));
     }
     if let Some(body) = body {
@@ -226,23 +232,4 @@ fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'sta
         return Ok(Some(content_type));
     }
     Ok(None)
-}
-
-fn requests(job: &Inner) -> Fallible<Array> {
-    if !lock(&rt().mocks).contains(&job.id) {
-        let message = format!("requests: job `{}` is not a mock", job.spec.name);
-        return Err(ScriptError::usage(message)
-            .note("only what `mock(routes)` started records requests")
-            .into());
-    }
-    let log = job.log_text();
-    let request = |value: &serde_json::Value| {
-        let mut request: Map = from_json(value).try_cast().unwrap_or_default();
-        let body = value["body"].as_str().unwrap_or_default();
-        if let Ok(json) = serde_json::from_str(body) {
-            request.insert("json".into(), from_json(&json));
-        }
-        Dynamic::from_map(request)
-    };
-    Ok(mock::requests(&log).iter().map(request).collect())
 }

@@ -24,6 +24,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("std/rabbitmq", include_str!("../stdlib/rabbitmq.rhai")),
     ("std/redis", include_str!("../stdlib/redis.rhai")),
     ("std/services", include_str!("../stdlib/services.rhai")),
+    ("std/tls", include_str!("../stdlib/tls.rhai")),
 ];
 
 /// The scripts, as `bgjobs script NAME` finds them, in the order of their names.

@@ -17,6 +17,7 @@
 //! runs     the runs of this machine, and what those left that lost both their processes
 //! rundir   the directory of one run: logs, temporary directories, the lock, the record
 //! mock/    the stand-in servers that `mock(routes)` and the like start as jobs
+//! issuer   the certificates of a run: an authority, and what it signs
 //! secret   values that must not be shown, and how they are masked
 //! exit     the exit codes
 //! api      what scripts can call, as plain data
@@ -52,6 +53,7 @@ mod fuzz;
 mod guard;
 mod host;
 mod isolate;
+mod issuer;
 mod jobs;
 mod lock;
 mod manual;

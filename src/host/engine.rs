@@ -5,7 +5,7 @@ use crate::event::Event;
 use crate::host::explain::{failure, hints, method, signature};
 use crate::host::functions::{
     assert, command, data, env, error, flow, fs, http, job, load, mock, module, number, parallel, param,
-    port, position, stay, test, text, wait,
+    port, position, stay, test, text, tls, wait,
 };
 use crate::host::run::runtime;
 use crate::host::source::import;
@@ -38,7 +38,7 @@ pub const NAMESPACES: &[Namespace] = &[
     ("JSON, YAML, TOML", &[data::register], &[data::FUNCTIONS]),
     ("Environment and parameters", &[env::register], &[env::FUNCTIONS, param::FUNCTIONS]),
     ("Flow", &[flow::register, parallel::register], &[flow::FUNCTIONS, parallel::FUNCTIONS]),
-    ("Writing modules", &[module::register], &[position::FUNCTIONS]),
+    ("Writing modules", &[module::register, tls::register], &[position::FUNCTIONS]),
     ("Text and lists", &[text::register], &[]),
     ("Numbers", &[number::register], &[]),
     ("Errors", &[error::register], &[]),

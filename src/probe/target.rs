@@ -165,7 +165,8 @@ fn judge(
 pub fn speaks_tls(target: &Target) -> bool {
     const PATIENCE: Duration = Duration::from_millis(500);
     let Some(url) = target.request.url.with_tls() else { return false };
-    let request = Request { timeout: PATIENCE, insecure: true, ..Request::get(url) };
+    let mut request = Request { timeout: PATIENCE, ..Request::get(url) };
+    request.trust.insecure = true;
     exchange(&request, PATIENCE, None).is_ok()
 }
 

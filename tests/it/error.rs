@@ -59,6 +59,31 @@ fn a_missing_file_or_directory_is_1_wherever_it_is_named() {
 }
 
 #[test]
+fn a_file_that_a_job_may_not_read_is_told_with_its_owner() {
+    let dies = "[\"sh\", \"-c\", \"cat ${0#*=} && exit 3\", \"--key=\" + key]";
+    let root = nix::unistd::geteuid().is_root();
+    let start = |user: &str, mode: &str| {
+        let dir = if user.is_empty() { String::new() } else { format!("#{{user: \"{user}\"}}") };
+        let opts = if user.is_empty() { String::new() } else { format!("user: \"{user}\", cwd: \"/\", ") };
+        Script::code(&format!(
+            "let key = temp_dir({dir}) + \"/server.key\"; write_file(key, \"\"); run([\"chmod\", \"{mode}\", key]);
+             start(\"server\", {dies}, #{{{opts}ready: #{{log: \"never\"}}}})"
+        ))
+        .run()
+        .code(125)
+    };
+    if root {
+        start("nobody", "600")
+            .stderr_has("/server.key` belongs to `root` (mode 600), and the job runs as `nobody`")
+            .stderr_has("try: temp_dir(#{user: \"nobody\"})   (a place for files that it can read)");
+        // One that it can read has nothing to do with it.
+        assert!(!start("nobody", "644").stderr.contains("belongs to"));
+    } else {
+        start("", "0").stderr_has("/server.key` belongs to `").stderr_has(" (mode 0), and the job runs as `");
+    }
+}
+
+#[test]
 fn a_directory_is_no_script() {
     Script::file("lib").cwd(repo("tests/error")).run().code(2).stderr_has("`lib` is a directory");
 }

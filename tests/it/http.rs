@@ -1,6 +1,6 @@
 //! Servers that misbehave, and what `http_get` says of them.
 
-use super::support::Script;
+use super::support::{Script, lacks};
 use crate::clock::Moment;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -81,6 +81,36 @@ fn a_server_without_tls_is_asked_for_it() {
     let code = code.replace(&port.to_string(), &plain.to_string());
     let ran = Script::code(&code).run().code(1);
     ran.stderr_has("the server does not speak TLS").stderr_has("try: \"http://…\"");
+}
+
+#[test]
+fn a_certificate_that_is_not_trusted_or_not_shown_gets_a_hint() {
+    if lacks(&["python3"]) {
+        return;
+    }
+    let server = "import os, ssl, sys; from http.server import *
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); context.load_cert_chain(*sys.argv[1:3])
+if sys.argv[3:]: context.load_verify_locations(sys.argv[3]); context.verify_mode = ssl.CERT_REQUIRED
+server = ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), SimpleHTTPRequestHandler)
+server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server.serve_forever()";
+    let ask = |ca: &str, words: &str| {
+        let code = format!(
+            "import \"std/tls\" as tls; let made = tls::certificate(#{{ca: {ca}}});
+             let web = start(\"web\", [\"python3\", \"-c\", `{server}`, made.cert, made.key{words}],
+                 #{{port: \"free\", ready: #{{listening: true}}}});
+             http_get(`https://127.0.0.1:${{web.port}}/`)"
+        );
+        Script::code(&code).run().code(1)
+    };
+    ask("tls::ca(#{name: \"a stranger\"})", "")
+        .stderr_has("its certificate is not trusted: invalid peer certificate: UnknownIssuer")
+        .stderr_has(
+            "try: `ca: PATH`   (who has signed it), or `insecure: true`   (accepts every certificate)",
+        );
+    ask("tls::ca()", ", made.ca")
+        .stderr_has("the server wants to see a certificate of its client")
+        .stderr_has("try: `cert: PATH, key: PATH`   (std/tls makes some: `client: \"NAME\"`)");
 }
 
 #[test]

@@ -1,23 +1,19 @@
 //! Files and directories. Relative paths start from `cwd()`. What fails is an error of kind `io` with the path.
 
 use crate::host::run::files::read;
-use crate::host::run::files::{failed, full, no_cwd, reason};
+use crate::host::run::files::{dir_of, failed, fresh_dir, full, no_cwd, reason};
 use crate::host::run::runtime::rt;
 use crate::host::value;
 use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::jobs::{patient, spec};
-use crate::rundir;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering::Relaxed;
+use std::path::Path;
 
 pub const FUNCTIONS: &[Entry] = &[TEMP_DIR];
 
@@ -344,49 +340,11 @@ fn temp_dir(_: &NativeCallContext, opts: TempDir) -> Fallible<String> {
         ScriptError::io(format!("temp_dir: cannot create a directory in {}: {}", run.display(), reason(&e)))
             .fact("path", run.display().to_string())
     };
-    let Some(user) = opts.user else {
-        return Ok(fresh_dir(run).map_err(failed)?.display().to_string());
+    let dir = match opts.user {
+        Some(user) => dir_of("temp_dir", &user)?,
+        None => fresh_dir(run).map_err(failed)?,
     };
-    let account =
-        spec::account(&user).map_err(|e| crate::host::run::spawn_error::spawn_error("temp_dir", &e, None))?;
-    let dir = shared_dir(run).and_then(|shared| fresh_dir(&shared)).map_err(failed)?;
-    let ids = account.credentials;
-    chown(&dir, Some(ids.uid), Some(ids.gid)).map_err(|e| {
-        let _ = fs::remove_dir(&dir);
-        let wrong = ScriptError::io(format!("temp_dir: cannot give it to user `{user}`: {}", reason(&e)));
-        wrong.fact("path", dir.display().to_string()).note("only root can do that")
-    })?;
     Ok(dir.display().to_string())
-}
-
-/// A directory of its own in one that only we can write to.
-fn fresh_dir(base: &Path) -> std::io::Result<PathBuf> {
-    static NEXT: AtomicUsize = AtomicUsize::new(1);
-    loop {
-        let dir = base.join(format!("t{}", NEXT.fetch_add(1, Relaxed)));
-        match fs::DirBuilder::new().mode(0o700).create(&dir) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-            // Whatever the umask is.
-            Ok(()) => return fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).map(|()| dir),
-        }
-    }
-}
-
-/// The directory for other users' directories, created when it is first needed. Its name can be guessed from that
-/// of the run directory, so what is there already must be ours.
-fn shared_dir(run: &Path) -> std::io::Result<PathBuf> {
-    let dir = rundir::shared_dir(run);
-    match fs::DirBuilder::new().mode(0o711).create(&dir) {
-        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    if !rundir::is_ours(run, &dir) {
-        return Err(std::io::Error::other("somebody else has created it"));
-    }
-    // Whatever the umask is.
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711))?;
-    Ok(dir)
 }
 
 #[cfg(test)]

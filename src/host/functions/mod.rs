@@ -21,6 +21,7 @@
 //! stay         staying until the run is interrupted
 //! test         `test("name", …)`
 //! text         strings and arrays
+//! tls          certificates, which `std/tls` gives out
 //! wait         waiting for something
 //! ```
 
@@ -44,4 +45,5 @@ pub mod position;
 pub mod stay;
 pub mod test;
 pub mod text;
+pub mod tls;
 pub mod wait;

@@ -1,5 +1,6 @@
 //! Jobs that have died: what is thrown for one, and those that the script has not noticed.
 
+use super::access;
 use super::owner;
 use super::program;
 use crate::event::Failure;
@@ -193,7 +194,10 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
         }
         error = error.fact("output", end);
     }
-    error
+    match access::denied(job).filter(|_| !status.success()) {
+        Some((note, hint)) => error.note(note).hint(hint),
+        None => error,
+    }
 }
 
 /// A job that had to be stopped because its log could not be kept within its limit.

@@ -1,11 +1,17 @@
-//! Reading files, and why a file could not be read or written.
+//! Reading files, and why a file could not be read or written; directories of the run.
 
 use super::runtime::rt;
+use super::spawn_error;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::utf8;
-use crate::jobs::patient;
+use crate::jobs::{patient, spec};
+use crate::rundir;
+use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// As much text as a script's string may hold.
 const LARGEST: u64 = 64 << 20;
@@ -78,4 +84,51 @@ pub fn read(function: &str, path: &str) -> Fallible<String> {
         return Err(wrong(format!("is larger than {} MiB", LARGEST >> 20)).into());
     }
     utf8::text(bytes).map_err(|reason| wrong(reason).into())
+}
+
+/// A fresh directory that belongs to a user, and that only that one may enter.
+pub fn dir_of(function: &str, user: &str) -> Fallible<PathBuf> {
+    let account = spec::account(user).map_err(|e| spawn_error::spawn_error(function, &e, None))?;
+    let run = rt().jobs.run_dir();
+    let dir = shared_dir(run).and_then(|shared| fresh_dir(&shared)).map_err(|e| {
+        let text = format!("{function}: cannot create a directory in {}: {}", run.display(), reason(&e));
+        ScriptError::io(text).fact("path", run.display().to_string())
+    })?;
+    let ids = account.credentials;
+    chown(&dir, Some(ids.uid), Some(ids.gid)).map_err(|e| {
+        let _ = fs::remove_dir(&dir);
+        let wrong = ScriptError::io(format!("{function}: cannot give it to user `{user}`: {}", reason(&e)));
+        wrong.fact("path", dir.display().to_string()).note("only root can do that")
+    })?;
+    Ok(dir)
+}
+
+/// A directory of its own in one that only we can write to.
+pub fn fresh_dir(base: &Path) -> std::io::Result<PathBuf> {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    loop {
+        let dir = base.join(format!("t{}", NEXT.fetch_add(1, Relaxed)));
+        match fs::DirBuilder::new().mode(0o700).create(&dir) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+            // Whatever the umask is.
+            Ok(()) => return fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).map(|()| dir),
+        }
+    }
+}
+
+/// The directory for other users' directories, created when it is first needed. Its name can be guessed from that
+/// of the run directory, so what is there already must be ours.
+pub fn shared_dir(run: &Path) -> std::io::Result<PathBuf> {
+    let dir = rundir::shared_dir(run);
+    match fs::DirBuilder::new().mode(0o711).create(&dir) {
+        Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    if !rundir::is_ours(run, &dir) {
+        return Err(std::io::Error::other("somebody else has created it"));
+    }
+    // Whatever the umask is.
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o711))?;
+    Ok(dir)
 }

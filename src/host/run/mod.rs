@@ -1,6 +1,7 @@
 //! Doing something in a run: the runtime, starting, waiting.
 //!
 //! ```text
+//! access       a file that a job was told of and could not read
 //! beside       how the lines of commands beside each other are told apart
 //! caught       errors that something in the script catches
 //! death        jobs that have died: what is thrown, and which the script has not noticed
@@ -20,6 +21,7 @@
 //! waiting      waits that have failed, and waiting for an end
 //! ```
 
+pub mod access;
 pub mod beside;
 pub mod caught;
 pub mod death;

@@ -1,5 +1,6 @@
 //! An HTTP request from what a script says: its options, headers, login and body; and what must be answered.
 
+use super::files::read;
 use super::runtime::rt;
 use crate::api::Type;
 use crate::host::value::describe::options;
@@ -8,10 +9,12 @@ use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::json::to_json;
 use crate::host::value::kinds::{self, FromValue, MapOf, Typed, Within, Word};
 use crate::host::value::{self, Opts};
-use crate::probe::http::{self, Request, Url};
+use crate::lock::lock;
+use crate::probe::http::{self, Authorities, Identity, Request, Trust, Url};
 use crate::probe::target::{Target, Want};
 use regex::Regex;
 use rhai::{Blob, Dynamic, ImmutableString, Map};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub fn parse_method(function: &str, text: &str) -> Fallible<ureq::http::Method> {
@@ -32,6 +35,12 @@ options! {
         headers: Option<MapOf<Word>>, also header;
         /// Accepts every certificate.
         insecure: bool = false, also verify;
+        /// A PEM file with who may have signed the server's certificate.
+        ca: Option<String>, default "that of `std/tls` for this machine, else those that browsers trust", also cacert ca_file;
+        /// A PEM file with the certificate to show to the server; with `key`.
+        cert: Option<String>, also client_cert certificate;
+        /// A PEM file with its private key.
+        key: Option<String>, also client_key private_key;
         /// The login: `"user:password"`, `#{user: …, password: …}` or `#{bearer: token}`.
         auth: Option<Login>, also authorization basic_auth;
     }
@@ -78,7 +87,7 @@ pub fn common(
     for (name, Word(value)) in connection.headers.iter().flat_map(|headers| &headers.0) {
         request.header(name, value).map_err(|e| usage(format!("option `headers`: {e}")))?;
     }
-    request.insecure = connection.insecure;
+    request.trust = trust(function, connection)?;
     if let Some(Login(value)) = &connection.auth {
         // Not the reason: it would show the value.
         request.header("authorization", value).map_err(|_| {
@@ -90,6 +99,29 @@ pub fn common(
         request.unix_socket = Some(path.map_err(|e| usage(format!("option `unix_socket`: {e}")))?);
     }
     Ok(())
+}
+
+/// Whose certificates are believed, and which one is shown.
+fn trust(function: &str, connection: &Connection) -> Fallible<Trust> {
+    let wrong = |path: &str, why: String| {
+        ScriptError::io(format!("{function}: `{path}`: {why}")).fact("path", path.to_owned())
+    };
+    let mut trust = Trust { insecure: connection.insecure, ..Trust::default() };
+    if let Some(path) = &connection.ca {
+        let authorities = Authorities::from_pem(&read(function, path)?);
+        trust.authorities = Some(authorities.map_err(|e| wrong(path, e))?);
+    }
+    let own = lock(&rt().authorities).first().map(|(_, own)| Arc::clone(own));
+    trust.of_this_machine = own.and_then(|own| Authorities::from_pem(&own.pair.cert).ok());
+    trust.identity = match (&connection.cert, &connection.key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => {
+            let identity = Identity::from_pem(&read(function, cert)?, &read(function, key)?);
+            Some(identity.map_err(|e| wrong(key, e))?)
+        }
+        _ => return Err(ScriptError::usage(format!("{function}: `cert` and `key` go together")).into()),
+    };
+    Ok(trust)
 }
 
 options! {

@@ -3,6 +3,7 @@
 use crate::event::{Bus, Event};
 use crate::host::explain::called;
 use crate::host::value::error::{Fallible, terminated};
+use crate::issuer::Authority;
 use crate::jobs::Jobs;
 use crate::jobs::control::Control;
 use crate::jobs::port::{self, FreePorts};
@@ -68,6 +69,8 @@ pub struct Runtime {
     pub limits: AtomicUsize,
     /// Jobs started by `mock`, by id.
     pub mocks: Mutex<BTreeSet<usize>>,
+    /// What signs certificates, by the path of its own: first that of the run, which our own requests trust.
+    pub authorities: Mutex<Vec<(PathBuf, Arc<Authority>)>>,
 }
 
 /// What surrounds a piece of the script while it is evaluated; the closures of a `parallel` inherit it.
@@ -124,6 +127,7 @@ pub fn install(session: Session) -> &'static Runtime {
         answered: Mutex::default(),
         limits: AtomicUsize::new(0),
         mocks: Mutex::default(),
+        authorities: Mutex::default(),
     })
 }
 

@@ -228,7 +228,9 @@ fn advice_on_url(function: &str, job: &str, url: &Url, own: bool, advice: Advice
             };
             format!("{any}   (it answers {status}, so it runs{or})")
         }
-        Advice::Insecure => format!("{option}   (accepts every certificate)"),
+        Advice::Insecure => {
+            format!("{option}   (accepts every certificate; `ca: PATH` trusts one authority)")
+        }
         Advice::Plain => call,
         Advice::Tls => format!("{option}   (it speaks TLS)"),
         Advice::NoHttp1 => {

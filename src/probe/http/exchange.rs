@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{self, HeaderValue, Method, StatusCode};
-use ureq::tls::TlsConfig;
 use ureq::unversioned::transport::{Connector, DefaultConnector, RustlsConnector, TcpConnector};
 use ureq::{Agent, Proxy};
 
@@ -80,6 +79,7 @@ fn redirect(hop: &mut Request, status: StatusCode, location: &str) -> Result<(),
     } else {
         hop.headers.remove(http::header::AUTHORIZATION);
         hop.headers.remove(http::header::COOKIE);
+        hop.trust.identity = None;
         hop.url = url;
     }
     hop.headers.remove(http::header::HOST);
@@ -151,7 +151,7 @@ fn agent(request: &Request, idle: usize, watched: Option<&Watched>) -> Result<Ag
         .accept_encoding("")
         .timeout_global(Some(request.timeout))
         .timeout_connect(watched.map(|_| CONNECT))
-        .tls_config(TlsConfig::builder().disable_verification(request.insecure).build())
+        .tls_config(request.trust.config(&request.url))
         .proxy(if local { None } else { Proxy::try_from_env() })
         .build();
     match (&request.unix_socket, watched) {

@@ -78,12 +78,17 @@ fn refused() -> Error {
 
 fn explain_tls(text: &str) -> Error {
     let mut error = Error::other(format!("TLS: {text}"));
-    if text.contains("corrupt message") {
+    if text.contains("CertificateRequired") {
+        error = Error::other("the server wants to see a certificate of its client");
+        error.hint = Some("`cert: PATH, key: PATH`   (std/tls makes some: `client: \"NAME\"`)".to_owned());
+    } else if text.contains("corrupt message") {
         error = Error::new(Reason::NotTls, "the server does not speak TLS");
         error.hint = Some("\"http://…\"".to_owned());
     } else if text.contains("certificate") {
         error = Error::new(Reason::Untrusted, format!("its certificate is not trusted: {text}"));
-        error.hint = Some("`insecure: true`   (accepts every certificate)".to_owned());
+        error.hint = Some(
+            "`ca: PATH`   (who has signed it), or `insecure: true`   (accepts every certificate)".to_owned(),
+        );
     }
     error
 }

@@ -1,5 +1,6 @@
 //! What is asked and what is answered, as plain data.
 
+use super::trust::Trust;
 use super::url::Url;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use std::path::{Path, PathBuf};
@@ -32,8 +33,7 @@ pub struct Request {
     pub timeout: Duration,
     /// How many to follow; 0 gives the redirect itself.
     pub redirects: u32,
-    /// Accept every certificate.
-    pub insecure: bool,
+    pub trust: Trust,
     /// Connect to this socket, whatever the URL's host.
     pub unix_socket: Option<PathBuf>,
 }
@@ -48,7 +48,7 @@ impl Request {
             body: None,
             timeout: TIMEOUT,
             redirects: REDIRECTS,
-            insecure: false,
+            trust: Trust::default(),
             unix_socket: None,
         }
     }

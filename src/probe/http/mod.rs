@@ -15,6 +15,7 @@
 //! explain    why there is no answer, in words
 //! flight     a request under way, seen from another thread
 //! transport  how a connection is made
+//! trust      whose certificates are believed, and which one is shown
 //! exchange   sends a request and reads the answer
 //! ```
 
@@ -24,6 +25,7 @@ mod explain;
 mod flight;
 mod message;
 mod transport;
+mod trust;
 mod url;
 
 pub use error::{Error, Reason};
@@ -32,4 +34,5 @@ pub(super) use exchange::{Watched, exchange, read_body};
 pub(super) use explain::words;
 pub use flight::Flight;
 pub use message::{Request, Response, basic, encode_form, socket_path};
+pub use trust::{Authorities, Identity, Trust};
 pub use url::{Url, decode};

@@ -1,0 +1,92 @@
+//! A file that a job was told of and could not read, such as the key of a server that runs as another user: whose it is.
+//! Looked for only once the job has died; what access lists or capabilities allow besides is not known here.
+
+use super::spawn_error::words_of;
+use crate::host::value::error::TAIL;
+use crate::jobs::{Job, spec};
+use nix::unistd::{Gid, Group, Uid, User, getgroups};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// As whom a job runs.
+struct Who {
+    name: String,
+    uid: u32,
+    groups: Vec<u32>,
+}
+
+/// What is to be said of it, and the way out.
+pub fn denied(job: &Job) -> Option<(String, String)> {
+    let who = who(job)?;
+    let log = job.log.as_ref().map(|_| job.log_tail(TAIL)).unwrap_or_default();
+    let complaints: Vec<String> =
+        log.into_iter().filter(|line| line.to_ascii_lowercase().contains("denied")).collect();
+    let own = words_of(&job.spec.command);
+    let mut files = own.iter().chain(&complaints).flat_map(|text| paths(text, &job.spec.cwd));
+    if let Some(closed) = files.find_map(|file| who.closed(&file)) {
+        let note = format!("{}, and the job runs as `{}`", owned(&closed)?, who.name);
+        return Some((
+            note,
+            format!("temp_dir(#{{user: {:?}}})   (a place for files that it can read)", who.name),
+        ));
+    }
+    // One that was started as root may have become another user by itself.
+    let said = complaints.iter().flat_map(|line| paths(line, &job.spec.cwd)).next()?;
+    let note = format!("{}, and its log says that it was denied", owned(&said)?);
+    Some((note, "temp_dir(#{user: …})   (a place for files of the user that it runs as)".to_owned()))
+}
+
+fn who(job: &Job) -> Option<Who> {
+    let Some(user) = &job.spec.user else {
+        let uid = Uid::effective();
+        let groups = getgroups().unwrap_or_default().into_iter().chain([Gid::effective()]);
+        let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+        return Some(Who { name, uid: uid.as_raw(), groups: groups.map(Gid::as_raw).collect() });
+    };
+    let account = spec::account(user).ok()?;
+    let groups = account.credentials.groups.iter().copied().chain([account.credentials.gid]);
+    Some(Who { name: account.name, uid: account.credentials.uid, groups: groups.collect() })
+}
+
+impl Who {
+    /// What keeps it from reading a file: that itself, or a directory above it.
+    fn closed(&self, file: &Path) -> Option<PathBuf> {
+        let above = file.ancestors().skip(1).collect::<Vec<_>>();
+        let shut = above.into_iter().rev().find(|dir| !self.may(dir, 0o1));
+        shut.or_else(|| (!self.may(file, 0o4)).then_some(file)).map(Path::to_owned)
+    }
+
+    fn may(&self, path: &Path, bit: u32) -> bool {
+        let Ok(about) = fs::metadata(path) else { return true };
+        let shift = match &about {
+            _ if self.uid == 0 => return true,
+            about if about.uid() == self.uid => 6,
+            about if self.groups.contains(&about.gid()) => 3,
+            _ => 0,
+        };
+        about.mode() >> shift & bit != 0
+    }
+}
+
+/// `` `/tmp/server.key` belongs to `root` (mode 600) ``.
+fn owned(path: &Path) -> Option<String> {
+    let about = fs::metadata(path).ok()?;
+    Some(format!("`{}` belongs to {} (mode {:o})", path.display(), owner(&about), about.mode() & 0o7777))
+}
+
+fn owner(about: &Metadata) -> String {
+    let (uid, gid) = (about.uid(), about.gid());
+    let user = User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+    let group =
+        Group::from_gid(gid.into()).ok().flatten().map_or_else(|| gid.to_string(), |group| group.name);
+    // Whose group it is matters where that may read more than others.
+    if about.mode() >> 3 & 7 == about.mode() & 7 { format!("`{user}`") } else { format!("`{user}:{group}`") }
+}
+
+/// The files that are named in a word, such as `--key=/tmp/key`, or in a line of a log.
+fn paths<'a>(text: &'a str, cwd: &'a Path) -> impl Iterator<Item = PathBuf> + 'a {
+    let parts = text.split(|c: char| c.is_whitespace() || "=,;'\"`()<>".contains(c));
+    let parts = parts.map(|part| part.trim_end_matches([':', '.'])).filter(|part| part.len() > 1);
+    parts.map(|part| cwd.join(part)).filter(|path| path.is_file())
+}

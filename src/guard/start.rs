@@ -1,0 +1,175 @@
+//! Opens what guard and host need, forks the host, and watches it.
+
+use crate::cli::{Options, Verbosity};
+use crate::guard::between::forward_to;
+use crate::guard::patience::Patience;
+use crate::guard::signals::handled_signals;
+use crate::guard::watch::Guard;
+use crate::jobs::cgroup;
+use crate::run::{self, Host};
+use crate::rundir::{self, RunDir};
+use crate::sys::fork::{self, Forked};
+use crate::sys::page::{self, Page};
+use crate::sys::wait::{self, Peek};
+use crate::sys::{clock, fd, link, namespace, pidfd, sched, signal, testing, tty, vault};
+use crate::{exit, report, runs};
+use anyhow::Context;
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, umask};
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Runs a script in a host process of its own; returns the exit code, or dies of the signal that ended the
+/// run.
+pub fn run(options: &Options) -> i32 {
+    match prepare(options) {
+        Ok(code) => code,
+        Err(error) => {
+            report::plain_error(&error);
+            exit::SURROUNDINGS
+        }
+    }
+}
+
+fn prepare(options: &Options) -> anyhow::Result<i32> {
+    // 1. Known surroundings, before anything is opened or forked. An inherited *ignored* SIGCHLD would lose
+    //    the host's status.
+    fd::open_standard();
+    fd::seal_inherited();
+    signal::default(Signal::SIGCHLD);
+    // A limit of file sizes is to be an error of one write, not the end of guard and host (setrlimit(2)).
+    signal::ignore(Signal::SIGXFSZ);
+    signal::unblock_all().context("cannot set the signal mask")?;
+    // With a PID namespace of its own the host mounts its own, and we need none: when it ends, all have ended.
+    if !rundir::proc_is_there() && !options.isolate.pid {
+        anyhow::bail!(
+            "/proc is not mounted here or belongs to another PID namespace, and without it no process can be \
+             found or named: mount it, or use --isolate pid"
+        );
+    }
+    let directory = std::env::current_dir()
+        .context("cannot tell the current directory (was it removed? change to another)")?;
+    // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
+    //    orphans: a process in between keeps them apart from those we kill and count.
+    let stranger = std::process::id() == 1 || !matches!(wait::peek_any(), Peek::NoChild);
+    let mut outer = None;
+    let mut ours = Vec::new();
+    if stranger {
+        let parent = std::process::id();
+        let handle = pidfd::open(parent.cast_signed()).context("cannot open a pidfd")?;
+        let handled = handled_signals();
+        signal::block(&handled).context("cannot block signals")?;
+        let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
+        match fork::fork_single_threaded().context("cannot fork")? {
+            Forked::Parent(inner) => return Ok(forward_to(inner, &signals)),
+            Forked::Child => {
+                drop(signals);
+                // CONT, so that a guard that Ctrl-Z has stopped wakes and sees the end of its outer process.
+                fork::on_parent_death(Signal::SIGCONT).context("cannot watch the outer process")?;
+                outer = Some(handle);
+                ours.push(parent.cast_signed());
+            }
+        }
+    }
+    // 3. Everything that both processes need, then the fork.
+    let handled = handled_signals();
+    signal::block(&handled).context("cannot block signals")?;
+    let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
+    let myself = pidfd::open(std::process::id().cast_signed()).context("cannot open a pidfd")?;
+    let (link, theirs) = link::pair().context("cannot open a socket pair")?;
+    let modes = tty::save();
+    signal::ignore(Signal::SIGTTOU);
+    fork::become_subreaper().context("cannot become a subreaper")?;
+    testing::may_hang("guard");
+    vault::create().context("cannot map shared memory")?;
+    // Near the end and with signals blocked: else it would be left behind.
+    let (run_dir, page) = make_room()?;
+    page.describe(&options.source.to_string(), &directory, options.grace);
+    ours.push(std::process::id().cast_signed());
+    let cgroup = cgroup::create(&run_dir.name(), ours);
+    if let Ok(cgroup) = &cgroup {
+        run_dir.record_cgroup(cgroup.path());
+    }
+    // Here and in all of the host, but for whoever starts the jobs.
+    sched::prompt();
+    let forked = match options.isolate.any() {
+        true => namespace::fork(options.isolate)
+            .map_err(|obstacle| anyhow::anyhow!(report::obstacle(options.isolate, obstacle))),
+        false => fork::fork_single_threaded().context("cannot fork"),
+    };
+    let forked = forked.inspect_err(|_| {
+        if let Ok(cgroup) = &cgroup {
+            cgroup.remove(false);
+        }
+        rundir::remove(run_dir.path());
+    })?;
+    match forked {
+        Forked::Child => {
+            // First of all, and CONT: so that a host that is stopped wakes when its guard dies. Before this line it
+            // would not.
+            fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
+            drop((link, signals));
+            let run_dir = run_dir.keep_locked();
+            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup }))
+        }
+        Forked::Parent(host) => {
+            drop((theirs, myself));
+            page.set_host(host);
+            if options.verbosity != Verbosity::Quiet {
+                if let Some(why) = rundir::passed_over() {
+                    report::hint(&format!("note: {why}\n"));
+                }
+                // While the host starts, so that nobody waits for it.
+                tell_what_others_left();
+            }
+            fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
+            let mut guard = Guard {
+                host: Some(host),
+                link,
+                link_ended: None,
+                signals,
+                outer,
+                page,
+                run_dir,
+                cgroup: cgroup.ok(),
+                options,
+                started: clock::now(),
+                first: None,
+                killing: false,
+                report: None,
+                patience: Patience::default(),
+                delays: HashMap::new(),
+                timed_out: false,
+                hurried: Cell::default(),
+                lingers: false,
+            };
+            let end = guard.watch();
+            let code = guard.finish(end, &modes);
+            Ok(code)
+        }
+    }
+}
+
+/// The run directory, and the page in it. Ours alone, whatever the umask is, which the jobs get as it was.
+fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
+    let create = || {
+        let run_dir = rundir::create()?;
+        let page = page::create(&run_dir.path().join(rundir::PAGE))
+            .inspect_err(|_| drop(rundir::remove(run_dir.path())))
+            .context("cannot map shared memory")?;
+        Ok((run_dir, page))
+    };
+    let mask = umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    let made = create();
+    umask(mask);
+    made
+}
+
+/// One line when runs that were killed have left something.
+fn tell_what_others_left() {
+    match runs::left_behind() {
+        0 => {}
+        left => report::left_behind(left),
+    }
+}

@@ -132,7 +132,7 @@ pub fn before_the_script(words: &[String], script: &Command) -> Option<Advice> {
         }
         None => "bgjobs script --help".to_owned(),
     };
-    let note = at.map(|_| "what a script gets stands behind it".to_owned());
+    let note = at.map(|_| "what is meant for the script comes after it".to_owned());
     Some(Advice { message, note, hint })
 }
 

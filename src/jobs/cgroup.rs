@@ -515,7 +515,7 @@ fn cannot_enable(controller: &str, dir: &Path, error: &io::Error) -> String {
     format!("the controller `{controller}` cannot be enabled in {}: {error}", dir.display())
 }
 
-/// Why a cgroup has not this controller.
+/// Why a cgroup does not have this controller.
 fn missing(controller: &str, dir: &Path) -> Refused {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let old = mounts

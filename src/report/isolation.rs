@@ -54,13 +54,13 @@ fn cause_in_words(cause: Cause) -> Option<(&'static str, &'static str)> {
             "in Docker: --security-opt systempaths=unconfined; in Podman: --security-opt unmask=ALL",
         ),
         Cause::Limit => (
-            "the limit on namespaces is reached, or is 0 (user.max_user_namespaces and its kin)",
+            "the limit on namespaces is reached, or is 0 (user.max_user_namespaces and the like)",
             "raise the limit: sysctl user.max_user_namespaces=10000, or run bgjobs as root",
         ),
-        Cause::Kernel => ("this kernel was built without such namespaces", "leave --isolate away"),
+        Cause::Kernel => ("this kernel was built without such namespaces", "omit --isolate"),
         Cause::Chroot => (
             "the root directory is not a mount point, as in a chroot",
-            "mount --bind DIR DIR before the chroot, or leave --isolate pid away",
+            "mount --bind DIR DIR before the chroot, or omit --isolate pid",
         ),
         Cause::NoProc => ("there is no /proc here", "mount it: mount -t proc proc /proc"),
         Cause::Forbidden => (

@@ -216,7 +216,7 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 ///
 /// The kernel's own call leaves out what libc does around a fork: its locks stay as they were, and it goes on believing
 /// in the threads that the child lacks. So the child must not call what takes a lock or speaks to all threads: `setuid`
-/// and its kin do, hence the ordinary fork for another user.
+/// and the like do, hence the ordinary fork for another user.
 unsafe fn fork_into(exec: &Exec) -> (libc::pid_t, bool) {
     if let Some(join) = &exec.cgroup
         && exec.credentials.is_none()

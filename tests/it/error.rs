@@ -96,7 +96,7 @@ fn a_script_must_be_utf8() {
         start.iter().copied().chain("print(1);\n".encode_utf16().flat_map(u16::to_le_bytes)).collect()
     };
     for (text, wrong) in [
-        (b"print(\"a\");\nprint(\"caf\xe9\");\n".to_vec(), "not UTF-8: invalid byte in line 2"),
+        (b"print(\"a\");\nprint(\"caf\xe9\");\n".to_vec(), "not UTF-8: invalid byte on line 2"),
         (utf16(b"\xff\xfe"), "UTF-16, not UTF-8: save it as UTF-8"),
         (utf16(b""), "UTF-16, not UTF-8: save it as UTF-8"),
     ] {
@@ -112,11 +112,11 @@ fn a_script_must_be_utf8() {
 #[test]
 fn a_comment_without_an_end_hides_nothing_in_a_script_from_elsewhere() {
     let code = "print(1);\n/* disabled\nfail(\"lost\");\n";
-    Script::code(code).run().code(2).stdout("").stderr_has("this comment has no end\n  --> -e:2:1");
+    Script::code(code).run().code(2).stdout("").stderr_has("this comment is never closed\n  --> -e:2:1");
     let dir = tempfile::tempdir().expect("temporary directory");
     fs::write(dir.path().join("open.rhai"), code).expect("written");
     let ran = Script::code("import \"open\" as open;").cwd(dir.path()).run().code(2).stdout("");
-    ran.stderr_has("this comment has no end\n  --> open.rhai:2:1");
+    ran.stderr_has("this comment is never closed\n  --> open.rhai:2:1");
     let stdin = fs::File::open(dir.path().join("open.rhai")).expect("readable");
     let ran = Script::file("-").command().stdin(stdin).output().expect("bgjobs starts");
     assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(2), &b""[..]));

@@ -239,7 +239,7 @@ fn what_stands_in_the_way_is_named_with_its_way_out() {
         ran.stderr,
         "error: --isolate pid,net is not possible here: cannot make the namespaces (unshare): No space left on device \
          (ENOSPC)\n  \
-         = the limit on namespaces is reached, or is 0 (user.max_user_namespaces and its kin)\n\
+         = the limit on namespaces is reached, or is 0 (user.max_user_namespaces and the like)\n\
          try: raise the limit: sysctl user.max_user_namespaces=10000, or run bgjobs as root\n"
     );
     for user in [user, ourselves] {

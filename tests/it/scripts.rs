@@ -557,7 +557,7 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         (
             "multi-service",
             &["--service", "a=touch started", "--service", "a=x", "--test", "x"],
-            "--service a=… is there twice",
+            "--service a=… is listed twice",
         ),
         (
             "multi-service",

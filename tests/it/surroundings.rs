@@ -802,7 +802,7 @@ fn an_endless_recursion_is_an_error_of_the_script() {
     let place = Place::new();
     let code = "spawn(\"sleep 600\"); fn f(n) { f(n + 1) } f(0)";
     let ran = place.run(&mut place.script(code, &[])).code(1).nothing_left();
-    let _ = ran.stderr_has("error: more than 1000 calls inside each other").stderr_has("0 leaked");
+    let _ = ran.stderr_has("error: more than 1000 nested calls").stderr_has("0 leaked");
 }
 
 #[test]

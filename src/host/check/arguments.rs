@@ -28,7 +28,8 @@ impl Walk<'_> {
             && receiver == 0
             && let [_, _, map @ Expr::Map(..)] = &*call.args
         {
-            let message = "param: the options stand in place of the default, not behind it".to_owned();
+            let message =
+                "param: the options take the place of the default, they do not follow it".to_owned();
             let hint = Some("`param(name, #{default: …, …})`".to_owned());
             self.report(map.position(), CallAdvice { message, notes: Vec::new(), hint });
             return;

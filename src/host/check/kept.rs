@@ -46,8 +46,10 @@ impl Walk<'_> {
 
 pub(super) fn kept_closure(name: &str) -> CallAdvice {
     CallAdvice {
-        message: format!("this closure is kept beyond the loop: it would see the last `{name}` only"),
-        notes: vec![format!("a closure shares `{name}` with the loop, which sets it anew in every round")],
+        message: format!("this closure outlives the loop: it would see only the last `{name}`"),
+        notes: vec![format!(
+            "a closure shares `{name}` with the loop, which sets it again on every iteration"
+        )],
         hint: Some(format!("`let own = {name};` in the loop, and `own` in the closure")),
     }
 }

@@ -236,8 +236,8 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
             Failure { code: exit::FAILED, ..failure }
         }
         EvalAltResult::ErrorStackOverflow(_) => Failure {
-            notes: vec!["does a function call itself without an end?".to_owned()],
-            ..plain(format!("more than {} calls inside each other", limits::MOST_CALLS))
+            notes: vec!["does a function call itself without end?".to_owned()],
+            ..plain(format!("more than {} nested calls", limits::MOST_CALLS))
         },
         EvalAltResult::ErrorDataTooLarge(what, _) => plain(too_large(what)),
         EvalAltResult::ErrorModuleNotFound(message, _) => {
@@ -268,7 +268,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
         }
         EvalAltResult::ErrorFor(_) => Failure {
             hint: Some("`for key in map.keys()`, `for i in 0..10`, `for (item, i) in array`".to_owned()),
-            ..plain("`for` goes through arrays, ranges and strings only".to_owned())
+            ..plain("`for` iterates over arrays, ranges and strings only".to_owned())
         },
         EvalAltResult::ErrorNonPureMethodCallOnConstant(name, _) => {
             let name = name.trim_start_matches("set$");
@@ -294,7 +294,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
     }
 }
 
-/// Rhai's words for a property that a type has not.
+/// Rhai's words for a property that a type does not have.
 fn unknown_property(text: &str) -> Option<CallAdvice> {
     let mut quoted = text.split('\'').skip(1).step_by(2);
     let (property, kind) = (quoted.next()?, quoted.next()?);

@@ -30,13 +30,13 @@ pub(super) fn habit(word: &str, here: &Here) -> Option<Advice> {
         ":=" => is_written("="),
         "?" => Advice::new("there is no `condition ? a : b`")
             .hint("`if condition { a } else { b }`   (it has a value)"),
-        "#" => Advice::new("`#` starts no comment").hint("`// …` for a comment, `#{…}` for a map"),
+        "#" => Advice::new("`#` does not start a comment").hint("`// …` for a comment, `#{…}` for a map"),
         "$" => {
             let name: String = here.after("$").chars().take_while(|c| is_word(*c)).collect();
             if name.is_empty() {
                 Advice::new("`$` has no meaning here").hint("`${name}` in backticks puts a value into a text")
             } else {
-                Advice::new(format!("`${name}` is a variable of the shell"))
+                Advice::new(format!("`${name}` is a shell variable"))
                     .hint(format!("`env(\"{name}\")` for the environment, `{name}` for a script variable"))
             }
         }

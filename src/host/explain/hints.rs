@@ -57,7 +57,7 @@ pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advi
         let at = place_of(at);
         let no_end = || {
             let hint = "close it with `*/`; `//` is a comment to the end of its line";
-            Advice::new("this comment has no end").hint(hint)
+            Advice::new("this comment is never closed").hint(hint)
         };
         return empty_comment(&Here::new(source, at)).unwrap_or_else(no_end).at(at);
     }
@@ -69,11 +69,11 @@ pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advi
         ParseErrorType::MissingToken(token, purpose) => missing(token, purpose, &here),
         ParseErrorType::VariableExpected => no_variable(&here),
         ParseErrorType::FnMissingBody(name) if here.rest.starts_with("->") => Some(
-            Advice::new("functions declare no result type")
+            Advice::new("functions do not declare a result type")
                 .hint(format!("`fn {name}(…) {{ … }}`   (leave out `-> …`)")),
         ),
         ParseErrorType::FnMissingBody(_) if here.rest.starts_with(':') => {
-            Some(Advice::new("a function body stands in braces").hint("`fn name(a, b) { … }`"))
+            Some(Advice::new("a function body needs braces").hint("`fn name(a, b) { … }`"))
         }
         ParseErrorType::FnMissingName if !here.word().is_empty() => Some(Advice::new(format!(
             "`{0}` is a reserved word: no function can be called `{0}`",
@@ -88,9 +88,9 @@ pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advi
         ),
         ParseErrorType::PropertyExpected => no_property(&here),
         ParseErrorType::AssignmentToConstant(name) => {
-            Some(Advice::new(format!("`{name}` is a constant and cannot change")).hint(
+            Some(Advice::new(format!("`{name}` is a constant and cannot be changed")).hint(
                 match here.declared(name) {
-                    Some(line) => format!("`let {name} = …;` in line {line}"),
+                    Some(line) => format!("`let {name} = …;` on line {line}"),
                     None => format!("`let {name} = …;` where it is declared"),
                 },
             ))
@@ -145,7 +145,7 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
     if after.starts_with('"') || after.starts_with('\'') {
         return match name {
             "f" | "fr" => {
-                Some(Advice::new("values are put into a text in backticks").hint("`` `text ${value}` ``"))
+                Some(Advice::new("values go into a string in backticks").hint("`` `text ${value}` ``"))
             }
             "r" | "b" => {
                 Some(Advice::new("a raw string is written with `#`").hint("`#\"text with \\ and so on\"#`"))
@@ -160,7 +160,7 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
         let called: String = after[1..].chars().take_while(|c| is_word(*c)).collect();
         let call = if after[1 + called.len()..].starts_with('(') { "(…)" } else { "" };
         return Some(
-            Advice::new(format!("`{name}` is a module: its functions stand behind `::`"))
+            Advice::new(format!("`{name}` is a module: its functions come after `::`"))
                 .hint(format!("`{name}::{called}{call}`")),
         );
     }
@@ -169,7 +169,7 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
         if (shell || !after.starts_with('}')) && here.declared(name).is_none() {
             return Some(
                 Advice::new(format!(
-                    "`${{{name}}}` in backticks is a variable of the script, and there is none of that name"
+                    "`${{{name}}}` in backticks is a variable of the script, and there is none by that name"
                 ))
                 .hint(format!(
                     "`\\${{{name}}}` leaves it to the shell, `${{env(\"{name}\")}}` puts it in here"
@@ -205,7 +205,7 @@ fn undefined(name: &str, here: &Here) -> Option<Advice> {
     }
     if named && here.before.contains('(') {
         return Some(
-            Advice::new("arguments have no names")
+            Advice::new("arguments cannot be named")
                 .hint(format!("an option map comes last: `#{{{name}: …}}`")),
         );
     }
@@ -289,8 +289,9 @@ fn not_visible(name: &str, here: &Here) -> Option<Advice> {
     if declared.depth == 0
         && let Some(function) = function_around(here.source, here.position)
     {
-        let advice = Advice::new(format!("`{name}` is not visible inside of `fn {function}`"))
-            .note("a function sees its parameters, functions and imports, no variables of the script");
+        let advice = Advice::new(format!("`{name}` is not visible inside `fn {function}`")).note(
+            "a function sees its parameters, functions and imports, but not the variables of the script",
+        );
         return Some(if declared.constant {
             advice.hint(format!("`global::{name}`, or pass it as a parameter"))
         } else if is_assigned(here.after(name)) {
@@ -303,12 +304,12 @@ fn not_visible(name: &str, here: &Here) -> Option<Advice> {
     }
     if declared.line > line {
         return Some(
-            Advice::new(format!("`{name}` is only declared further down, in line {}", declared.line))
+            Advice::new(format!("`{name}` is only declared further down, on line {}", declared.line))
                 .hint("move the declaration up"),
         );
     }
     Some(
-        Advice::new(format!("`{name}` of line {} is not visible here", declared.line))
+        Advice::new(format!("`{name}` from line {} is not visible here", declared.line))
             .note("a variable lives until the end of its block `{…}`")
             .hint(format!("`let {name} = ();` before the block, `{name} = …;` in it")),
     )
@@ -317,7 +318,7 @@ fn not_visible(name: &str, here: &Here) -> Option<Advice> {
 fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
     Some(match error {
         LexError::MalformedChar(text) => {
-            Advice::new("a string stands in double quotes; single quotes hold one character")
+            Advice::new("a string is written in double quotes; single quotes hold one character")
                 .hint(if text.contains('"') { format!("`` `{text}` ``") } else { format!("`\"{text}\"`") })
         }
         LexError::MalformedEscapeSequence(sequence) => {
@@ -325,10 +326,10 @@ fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
                 .hint(format!("`\\{sequence}`, or a raw string without escapes: `#\"…{sequence}…\"#`"))
         }
         LexError::UnterminatedString if here.rest.starts_with('`') => {
-            Advice::new("this text in backticks has no end").hint("close it with a backtick")
+            Advice::new("this string in backticks is never closed").hint("close it with a backtick")
         }
-        LexError::UnterminatedString => Advice::new("this string has no end in its line")
-            .hint("close it with `\"`; a text of several lines stands in backticks"),
+        LexError::UnterminatedString => Advice::new("this string is not closed on its line")
+            .hint("close it with `\"`; a string of several lines is written in backticks"),
         LexError::MalformedNumber(number) => {
             let unit = number.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '_');
             if matches!(unit, "ms" | "s" | "m" | "h") {
@@ -358,7 +359,7 @@ fn unexpected(token: &str, here: &Here) -> Option<Advice> {
         "}" | ")" | "]" => {
             let before = here.before.trim_end();
             if before.is_empty() || before.ends_with([';', '}']) {
-                Advice::new(format!("`{token}` closes nothing that is open"))
+                Advice::new(format!("`{token}` closes nothing"))
             } else {
                 Advice::new(format!("a value is missing before `{token}`"))
             }
@@ -404,8 +405,7 @@ fn missing(token: &str, purpose: &str, here: &Here) -> Option<Advice> {
     if token == "{" {
         if before.ends_with("catch") {
             return Some(
-                Advice::new("the variable of `catch` stands in parentheses")
-                    .hint(format!("`catch ({word})`")),
+                Advice::new("the variable of `catch` goes in parentheses").hint(format!("`catch ({word})`")),
             );
         }
         if here.rest.starts_with(':') || word == "then" || word == "do" {
@@ -415,7 +415,7 @@ fn missing(token: &str, purpose: &str, here: &Here) -> Option<Advice> {
             return habit("not", here);
         }
         return Some(
-            Advice::new("the body of `if`, `for` and `while` stands in braces").hint("`if condition { … }`"),
+            Advice::new("the body of `if`, `for` and `while` needs braces").hint("`if condition { … }`"),
         );
     }
     if here.rest.starts_with("=>") {
@@ -441,7 +441,7 @@ fn missing(token: &str, purpose: &str, here: &Here) -> Option<Advice> {
             "]" => "a `[`",
             _ => return None,
         };
-        let advice = Advice::new(format!("the script ends, but {what} is still open"));
+        let advice = Advice::new(format!("the script ends while {what} is still open"));
         return Some(match unclosed(here.source, token) {
             Some((line, column)) => advice.at(Position::new(line, column)),
             None => advice,
@@ -493,9 +493,9 @@ fn no_variable(here: &Here) -> Option<Advice> {
     let before = here.before.trim_end();
     if before.ends_with("let") || before.ends_with("const") {
         return Some(match here.rest.chars().next() {
-            Some('[' | '(') => Advice::new("a `let` declares one name: nothing is taken apart")
+            Some('[' | '(') => Advice::new("`let` declares one name: it takes nothing apart")
                 .hint("`let pair = …; let a = pair[0]; let b = pair[1];`"),
-            Some('{' | '#') => Advice::new("a `let` declares one name: nothing is taken apart")
+            Some('{' | '#') => Advice::new("`let` declares one name: it takes nothing apart")
                 .hint("`let m = …; let a = m.a;`"),
             _ => Advice::new(format!("`{}` is a reserved word and no name", here.word())),
         });
@@ -511,7 +511,7 @@ fn no_variable(here: &Here) -> Option<Advice> {
 
 fn no_property(here: &Here) -> Option<Advice> {
     if here.rest.starts_with(['"', '`']) {
-        return Some(Advice::new("texts are joined with `+`").hint("`\"a\" + \"b\"`, or `` `${a}${b}` ``"));
+        return Some(Advice::new("strings are joined with `+`").hint("`\"a\" + \"b\"`, or `` `${a}${b}` ``"));
     }
     None
 }
@@ -536,7 +536,7 @@ fn condition(given: &str, here: &Here) -> Advice {
 /// Rhai takes the star of `/**` for no part of an end.
 fn empty_comment(here: &Here) -> Option<Advice> {
     let is_one = here.rest.starts_with("/**/");
-    is_one.then(|| Advice::new("`/**/` begins a comment, but does not end it").hint("`/* */`"))
+    is_one.then(|| Advice::new("`/**/` opens a comment but does not close it").hint("`/* */`"))
 }
 
 fn line_and_column(position: Position) -> (usize, usize) {

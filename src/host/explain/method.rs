@@ -1,4 +1,4 @@
-//! What is said about a method that a map has not, or has with other parameters: modules return maps of closures, which
+//! What is said when a map does not have the method that is called, or has it with other parameters: modules return maps of closures, which
 //! are called like methods.
 //!
 //! Rhai reports such a call by the types of its values alone. What is in the map is seen only while the call is made;

@@ -599,8 +599,9 @@ pub fn not_found(call: &str) -> CallAdvice {
     let plain = |message: String| CallAdvice { message, notes: Vec::new(), hint: None };
     if name.starts_with("anon$") {
         let values = if given.len() == 1 { "1 value".to_owned() } else { format!("{} values", given.len()) };
-        let advice =
-            plain(format!("a closure is called with {values}, but has another number of parameters"));
+        let advice = plain(format!(
+            "this closure is called with {values}, but takes a different number of parameters"
+        ));
         let params = ["a", "b", "c", "d"].into_iter().take(given.len()).collect::<Vec<_>>().join(", ");
         return CallAdvice { hint: Some(format!("`|{params}| …`")), ..advice };
     }
@@ -662,7 +663,7 @@ fn operator(symbol: &str, given: &[String]) -> CallAdvice {
         ("[]=" | "index$set$", [a, b, ..]) => (format!("{a} cannot be indexed with {b}"), None),
         ("+" | "-" | "*" | "/" | "%", [a, b]) if a == "string" || b == "string" => (
             format!("`{symbol}` does not work between {a} and {b}"),
-            Some("`parse_int(text)` makes a number of a text".to_owned()),
+            Some("`parse_int(text)` turns a string into a number".to_owned()),
         ),
         (_, [a, b]) => (format!("`{symbol}` does not work between {a} and {b}"), None),
         (_, given) => (format!("`{symbol}` does not work with {}", given.join(", ")), None),
@@ -670,7 +671,7 @@ fn operator(symbol: &str, given: &[String]) -> CallAdvice {
     CallAdvice { message, notes: Vec::new(), hint }
 }
 
-/// A property that a type has not.
+/// A property that a type does not have.
 pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
     let kind = kind_name(rust_type);
     let mut advice =
@@ -684,7 +685,7 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
             "a thrown string is just that string: in `catch (e)`, `e` itself is the message".to_owned(),
         );
         advice.hint =
-            Some("`throw #{kind: \"…\", message: \"…\"}`   (throws what has properties)".to_owned());
+            Some("`throw #{kind: \"…\", message: \"…\"}`   (throws a value with properties)".to_owned());
         return advice;
     }
     let known = known();

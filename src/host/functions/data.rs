@@ -197,7 +197,7 @@ fn json(text: &str) -> Result<Dynamic, Wrong> {
         let (line, column) = (error.line(), error.column());
         let reason = error.to_string();
         let reason = reason.trim_end_matches(&format!(" at line {line} column {column}"));
-        Wrong { reason: format!("this is no JSON: {reason}"), line, column, hint: None }
+        Wrong { reason: format!("this is not JSON: {reason}"), line, column, hint: None }
     })
 }
 
@@ -231,7 +231,7 @@ fn no_yaml(error: &serde_saphyr::Error) -> Wrong {
         reason: if several {
             "one document is expected, and a second one begins".to_owned()
         } else {
-            format!("this is no YAML: {}", serde_saphyr::UserMessageFormatter.format_message(error))
+            format!("this is not YAML: {}", serde_saphyr::UserMessageFormatter.format_message(error))
         },
         line: place.map_or(0, |place| number(place.line())),
         column: place.map_or(0, |place| number(place.column())),
@@ -244,7 +244,7 @@ fn toml(text: &str) -> Result<Dynamic, Wrong> {
         let before = error.span().and_then(|span| text.get(..span.start));
         let line_start = before.map_or(0, |before| before.rfind('\n').map_or(0, |end| end + 1));
         Wrong {
-            reason: format!("this is no TOML: {}", error.message()),
+            reason: format!("this is not TOML: {}", error.message()),
             line: before.map_or(0, |before| before.matches('\n').count() + 1),
             column: before.map_or(0, |before| before[line_start..].chars().count() + 1),
             hint: None,

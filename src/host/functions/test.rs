@@ -74,7 +74,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
         return Err(ScriptError::usage("test: a test needs a name").into());
     }
     if let Some(outer) = rt.place().test {
-        let message = format!("test: `{name}` is inside of `{}`: tests cannot be nested", outer.name);
+        let message = format!("test: `{name}` is inside `{}`: tests cannot be nested", outer.name);
         return Err(ScriptError::usage(message).into());
     }
     if rt.control().closing() {

@@ -218,9 +218,11 @@ fn sort_by(context: &NativeCallContext, array: &mut Array, closure: &FnPtr) -> F
         if greater(&pair[0], &pair[1])? && !greater(&pair[1], &pair[0])? {
             let (a, b) = (value::show(&pair[0]), value::show(&pair[1]));
             let wrong =
-                format!("sort: the closure's answers contradict each other, about {a} and {b} among others");
+                format!("sort: the closure's answers contradict each other, for {a} and {b} among others");
             return Err(ScriptError::usage(wrong)
-                .note("when a comes before b and b before c, then a must come before c, whenever it is asked")
+                .note(
+                    "when a comes before b and b before c, then a must come before c, every time it is asked",
+                )
                 .into());
         }
     }

@@ -178,7 +178,7 @@ fn check_name(function: &str, name: &str) -> Fallible<()> {
 /// `stdin: "null"` beside `pty`.
 fn no_null(function: &str) -> ScriptError {
     ScriptError::usage(format!("{function}: option `stdin`: with `pty` it is the terminal"))
-        .note("what is to be typed there: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
+        .note("to type into it: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
 }
 
 fn max_log(function: &str, Size(bytes): Size) -> Fallible<u64> {

@@ -141,7 +141,7 @@ impl Runtime {
         if self.control().halted() { Err(terminated()) } else { Ok(()) }
     }
 
-    /// Tries a condition (`wait_until` and its kin): what it runs is not worth a line.
+    /// Tries a condition (`wait_until` and the like): what it runs is not worth a line.
     pub fn as_condition<T>(&self, attempt: impl FnOnce() -> T) -> T {
         let mut place = self.place();
         place.condition = true;

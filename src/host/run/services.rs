@@ -160,7 +160,7 @@ fn running(services: &[Service]) -> Fallible<Vec<Service>> {
         }
         let Some(job) = rt().jobs.named(need).map(Job).filter(is_running) else { continue };
         let mut starting = Starting::new(&job, &options::Common::default());
-        // It was ready when it was started, or has nothing that would show it.
+        // It was ready when it was started, or has nothing to show it.
         let readiness = readiness::of(&job);
         starting.ready = readiness.is_empty() || readiness.has_held();
         given.push(Service {
@@ -296,7 +296,7 @@ fn check_needs(services: &[Service]) -> Fallible<()> {
     for service in services {
         if let Some(unknown) = service.needs.iter().find(|need| !names.contains(&need.as_str())) {
             let error = ScriptError::usage(format!(
-                "start: service `{}` needs `{unknown}`, which is not in the list and does not run",
+                "start: service `{}` needs `{unknown}`, which is not in the list and is not running",
                 service.name
             ));
             let has_ended = jobs.iter().any(|job| job.spec.name == *unknown);

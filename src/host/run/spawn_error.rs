@@ -49,7 +49,7 @@ pub fn spawn_error(
         SpawnError::NotFound { program, .. } if program.trim().contains(char::is_whitespace) => {
             let words: Vec<String> = program.split_whitespace().map(|word| format!("{word:?}")).collect();
             failed(format!("there is no program `{program}`"), exit::NOT_FOUND)
-                .note("the first word of an array is the program, alone")
+                .note("the first item of an array is the program alone")
                 .hint(format!("{program:?}   (a string, for the shell), or [{}]", words.join(", ")))
         }
         SpawnError::NotFound { program, path: Some(path) } => {

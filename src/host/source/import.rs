@@ -121,7 +121,7 @@ impl Resolver {
         }
         if path.starts_with("std/") {
             let names: Vec<&str> = builtin::modules().collect();
-            tried.push(format!("what is built in: {}", names.join(", ")));
+            tried.push(format!("the built-in ones: {}", names.join(", ")));
         }
         let message = format!("{path}\n{}", tried.join("\n"));
         Err(Box::new(EvalAltResult::ErrorModuleNotFound(message, position)))

@@ -230,7 +230,7 @@ impl Reader<'_> {
             (None, None) => {
                 let wrong = self.wrong(start, format!("the variable `{name}` is not set"));
                 let hint =
-                    format!("'…' around the value, where `$` is meant as it is; else ${{{name}:-default}}");
+                    format!("'…' around the value if `$` is meant literally; otherwise ${{{name}:-default}}");
                 Err(Wrong { hint: Some(hint), ..wrong })
             }
         }

@@ -101,7 +101,7 @@ impl Kind {
     }
 }
 
-/// The error object; a noun that an error has not is `()`.
+/// The error object; a property that an error does not have is `()`.
 #[derive(Clone, Debug)]
 pub struct ScriptError {
     pub kind: Kind,
@@ -126,7 +126,7 @@ pub struct Origin {
     pub trail: Vec<String>,
 }
 
-/// What an error can have besides `kind` and `message`. One that an error has not is `()`.
+/// What an error can have besides `kind` and `message`. One that it does not have is `()`.
 pub const NOUNS: &[&str] = &[
     "job",
     "code",

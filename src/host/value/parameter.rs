@@ -113,7 +113,7 @@ pub fn kind(name: &str) -> Fallible<Kind> {
         // What is a type elsewhere is that of the default here.
         let hint = match name.to_lowercase().as_str() {
             "number" | "int" | "integer" => {
-                "kind: \"count\" from 1 on, or `default: 0` without a kind for any integer".to_owned()
+                "kind: \"count\" for 1 and up, or `default: 0` without a kind for any integer".to_owned()
             }
             "float" => "`default: 0.0` without a kind: a value takes the type of the default".to_owned(),
             "string" | "str" | "text" => {

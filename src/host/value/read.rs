@@ -216,7 +216,7 @@ pub fn word(value: &Dynamic, what: &str) -> Fallible<String> {
     if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
         return Ok(value.to_string());
     }
-    Err(ScriptError::usage(format!("{what}: {} is not a text, number or boolean", show(value))).into())
+    Err(ScriptError::usage(format!("{what}: {} is not a string, number or boolean", show(value))).into())
 }
 
 /// Functions whose first argument is a whole command.

@@ -11,7 +11,7 @@ pub fn text(bytes: Vec<u8>) -> Result<String, String> {
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-        format!("is not UTF-8: invalid byte in line {line}")
+        format!("is not UTF-8: invalid byte on line {line}")
     })?;
     if text.starts_with(MARK) {
         text.drain(..MARK.len_utf8());
@@ -47,6 +47,6 @@ mod tests {
         }
         // What the kernel shows of a command has zeros, too.
         assert_eq!(text(b"a\0b\0".to_vec()).as_deref(), Ok("a\0b\0"));
-        assert_eq!(text(b"a\nb\xe9".to_vec()), Err("is not UTF-8: invalid byte in line 2".to_owned()));
+        assert_eq!(text(b"a\nb\xe9".to_vec()), Err("is not UTF-8: invalid byte on line 2".to_owned()));
     }
 }

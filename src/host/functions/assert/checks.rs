@@ -133,7 +133,7 @@ pub(super) fn matches(text: &Dynamic, regex: &Dynamic, msg: Option<&Dynamic>) ->
 pub(super) fn status(resp: &Dynamic, wanted: &Dynamic, msg: Option<&Dynamic>) -> Fallible<()> {
     let Some(response) = resp.read_lock::<Response>() else {
         let error = ScriptError::usage(format!("assert_status: {} is not a response", value::show(resp)))
-            .note("a response is what http_get and its kin return");
+            .note("a response is what http_get and the like return");
         return Err(error.into());
     };
     let want = kinds::statuses("assert_status", wanted)?;

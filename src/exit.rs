@@ -9,7 +9,7 @@ pub const USAGE: i32 = 2;
 /// A wait or the whole run passed its deadline.
 pub const TIMEOUT: i32 = 124;
 /// The scenario's surroundings failed: a job died, a port was taken, bgjobs itself failed, something leaked.
-pub const SURROUNDINGS: i32 = 125;
+pub const INFRASTRUCTURE: i32 = 125;
 /// A command could not be executed.
 pub const NOT_EXECUTABLE: i32 = 126;
 /// A command was not found.

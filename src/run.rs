@@ -72,7 +72,7 @@ pub fn host(options: &Options, host: Host) -> i32 {
         Ok(code) => code,
         Err(error) => {
             report::plain_error(&error);
-            let code = exit::SURROUNDINGS;
+            let code = exit::INFRASTRUCTURE;
             link.report(Report::Outcome { code, keep: false, left: false });
             code
         }
@@ -464,14 +464,15 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     }
     if matches!(reason, None | Some(Halt::Exit(0)))
         && failure.is_none()
-        && let Some(death) = host::untold_death(&ending.jobs).or_else(|| host::untold_stop(&ending.jobs))
+        && let Some(death) =
+            host::unnoticed_death(&ending.jobs).or_else(|| host::unnoticed_stop(&ending.jobs))
     {
         // What the tests say comes first.
         code = if code == exit::OK { death.code } else { code };
         failure = Some(death);
     }
     if code == exit::OK && (!ending.left.is_empty() || loss.any()) {
-        code = exit::SURROUNDINGS;
+        code = exit::INFRASTRUCTURE;
     }
     // As a program that SIGPIPE ends, without a word.
     let broken_pipe = reason == Some(Halt::StdoutGone) || code == exit::OK && loss.stdout_gone;
@@ -528,7 +529,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     ending.bus.close();
     reporter.finish(&|| ending.haste(), &jobs::ask_for_patience);
     if code == exit::OK && reporter.loss().any() {
-        code = exit::SURROUNDINGS;
+        code = exit::INFRASTRUCTURE;
     }
     // Those the guard would find, too.
     let left = !ending.left.descendants.is_empty();
@@ -580,9 +581,9 @@ fn outcome(
         }
         Some(Halt::Exit(code)) => (code & 0xff, None),
         Some(Halt::StdoutGone) => (exit::BROKEN_PIPE, None),
-        Some(Halt::StdoutFailed) => (exit::SURROUNDINGS, None),
-        Some(Halt::GuardGone) => (exit::SURROUNDINGS, Some("the guard was killed".to_owned())),
-        Some(Halt::Panicked) => (exit::SURROUNDINGS, None),
+        Some(Halt::StdoutFailed) => (exit::INFRASTRUCTURE, None),
+        Some(Halt::GuardGone) => (exit::INFRASTRUCTURE, Some("the guard was killed".to_owned())),
+        Some(Halt::Panicked) => (exit::INFRASTRUCTURE, None),
         None => (failure.map_or(exit::OK, |failure| failure.code), None),
     }
 }

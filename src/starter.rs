@@ -159,7 +159,7 @@ fn install(dir: &Path, force: bool) -> Result<String, Failure> {
             std::fs::write(path, marked(text))
         };
         write().map_err(|e| Failure {
-            code: exit::SURROUNDINGS,
+            code: exit::INFRASTRUCTURE,
             message: format!("cannot write `{}`: {}", path.display(), reason(&e)),
             ..Failure::default()
         })?;

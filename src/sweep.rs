@@ -74,12 +74,12 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
         report::plain_error(&anyhow::anyhow!(
             "/proc is not mounted here, and without it no process can be found"
         ));
-        return exit::SURROUNDINGS;
+        return exit::INFRASTRUCTURE;
     }
     fd::raise_limit();
     let blind = || {
         report::plain_error(&anyhow::anyhow!("cannot read /proc: too many open files"));
-        exit::SURROUNDINGS
+        exit::INFRASTRUCTURE
     };
     let under = match options.under.as_deref().map(std::fs::canonicalize).transpose() {
         Ok(under) => under,

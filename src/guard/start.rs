@@ -27,7 +27,7 @@ pub fn run(options: &Options) -> i32 {
         Ok(code) => code,
         Err(error) => {
             report::plain_error(&error);
-            exit::SURROUNDINGS
+            exit::INFRASTRUCTURE
         }
     }
 }
@@ -121,7 +121,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
                     report::hint(&format!("note: {why}\n"));
                 }
                 // While the host starts, so that nobody waits for it.
-                tell_what_others_left();
+                mention_leftovers();
             }
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let mut guard = Guard {
@@ -167,7 +167,7 @@ fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
 }
 
 /// One line when runs that were killed have left something.
-fn tell_what_others_left() {
+fn mention_leftovers() {
     match runs::left_behind() {
         0 => {}
         left => report::left_behind(left),

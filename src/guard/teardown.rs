@@ -31,7 +31,7 @@ impl Guard<'_> {
                 (exit::signal(number), keep, left, signal.or(Signal::try_from(number).ok()))
             }
             End::Reported(Report::Outcome { code, keep, left }) => (code, keep, left, None),
-            End::Reported(Report::Stopping(_)) => (exit::SURROUNDINGS, true, false, signal),
+            End::Reported(Report::Stopping(_)) => (exit::INFRASTRUCTURE, true, false, signal),
             End::Hung | End::Died(_) => {
                 let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
                 let killed = self.stop_all();
@@ -45,7 +45,7 @@ impl Guard<'_> {
                 let code = match signal {
                     Some(signal) if matches!(end, End::Hung) => exit::signal(signal as i32),
                     _ if self.timed_out => exit::TIMEOUT,
-                    _ => exit::SURROUNDINGS,
+                    _ => exit::INFRASTRUCTURE,
                 };
                 let run_dir = self.run_dir.path();
                 let (keep, kept) = run::what_stays(run_dir, true, self.options);
@@ -78,7 +78,7 @@ impl Guard<'_> {
         // All has been swept; this only finds something when a process slipped from one to the other. What has
         // been named already has had its time, too.
         let left = self.sweep(if named { Duration::ZERO } else { stop::AFTER_KILL });
-        let code = if left.is_empty() || code != exit::OK { code } else { exit::SURROUNDINGS };
+        let code = if left.is_empty() || code != exit::OK { code } else { exit::INFRASTRUCTURE };
         if !named || named_inside {
             report::late_survivors(&left, &|| self.in_a_hurry());
         }

@@ -178,9 +178,10 @@ impl Dir {
         let _ = write(&freeze, "0");
     }
 
-    /// Kills one process, if this number still is one of this cgroup.
+    /// Kills one process, if this number still is one of this cgroup. Of 0, a process of a PID namespace that we cannot
+    /// see, no pidfd is to be had.
     fn shoot(&self, pid: i32) {
-        let Ok(handle) = pidfd::open(pid) else { return }; // Which 0 does not get us.
+        let Ok(handle) = pidfd::open(pid) else { return };
         let member = fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| {
             let name = text.lines().find_map(|line| line.strip_prefix("0::"));
             name.is_some_and(|name| Path::new(name).starts_with(&self.name))

@@ -90,7 +90,7 @@ impl Jobs {
     fn fail(&self, id: JobId, found: FailLine) {
         let mut table = lock(&self.table);
         // Of one whose death has been told already, nothing more is to be said.
-        let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked && !entry.told) else { return };
+        let Some(entry) = table.entry_mut(id).filter(|entry| !entry.asked && !entry.reported) else { return };
         entry.failed = Some(found.clone());
         let job = entry.job.spec.name.clone();
         table.suspect(id);
@@ -98,19 +98,19 @@ impl Jobs {
     }
 
     /// The line by which a job has failed, if the script has not been told yet; from now on it has.
-    pub fn tell_fail_line(&self, id: JobId) -> Option<FailLine> {
+    pub fn take_fail_line(&self, id: JobId) -> Option<FailLine> {
         self.look_for_failures_to_the_end();
         let mut table = lock(&self.table);
         let entry = table.entry_mut(id)?;
-        let found = entry.failed.clone().filter(|_| !entry.told)?;
-        entry.told = true;
+        let found = entry.failed.clone().filter(|_| !entry.reported)?;
+        entry.reported = true;
         Some(found)
     }
 
     /// A job that died unexpectedly, or has printed what means failure, and of which the script has not been told yet.
     pub fn death(&self) -> Option<(Arc<Job>, Death)> {
         self.look_for_failures();
-        self.known_death()
+        self.unreported_death()
     }
 
     /// As [`Jobs::death`], for a statement that is not woken by ends: of all that the kernel knows by now.
@@ -120,8 +120,8 @@ impl Jobs {
     }
 
     /// As [`Jobs::death`], without a look at what was printed since the last one.
-    pub fn known_death(&self) -> Option<(Arc<Job>, Death)> {
-        let found = lock(&self.table).untold_death();
+    pub fn unreported_death(&self) -> Option<(Arc<Job>, Death)> {
+        let found = lock(&self.table).unreported_death();
         found.inspect(|(job, _)| job.complete_log())
     }
 
@@ -135,19 +135,19 @@ impl Jobs {
     }
 
     /// Marks a death as told: its error is being thrown.
-    pub fn told(&self, id: JobId) {
+    pub fn mark_reported(&self, id: JobId) {
         if let Some(entry) = lock(&self.table).entry_mut(id) {
-            entry.told = true;
+            entry.reported = true;
         }
     }
 
     /// Why this job counts as dead, if the script has not been told yet; from now on it has.
-    pub fn tell_death(&self, id: JobId) -> Option<Death> {
+    pub fn take_death(&self, id: JobId) -> Option<Death> {
         self.look_for_failures_to_the_end();
         let mut table = lock(&self.table);
         let entry = table.entry_mut(id)?;
         let death = entry.death()?;
-        entry.told = true;
+        entry.reported = true;
         Some(death)
     }
 }

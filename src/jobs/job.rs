@@ -38,7 +38,7 @@ pub struct Job {
     /// What is kept of it, should it go.
     pub(super) held: Held,
     /// Its log passed its limit and could not be kept short: it is stopped, which is a death.
-    pub too_chatty: AtomicBool,
+    pub log_overflowed: AtomicBool,
     /// The writing end of its stdin, when that is a pipe or a terminal.
     pub stdin: Mutex<Option<OwnedFd>>,
     /// What its log comes through, when it has a terminal.

@@ -104,7 +104,7 @@ impl Jobs {
         };
         let log_from = log.as_deref().filter(|_| again).map_or(0, reader::size);
         let exec = spec.prepare(child, account, self.join(limited.as_ref()));
-        let (stdin, too_chatty) = (Mutex::new(stdin), AtomicBool::new(false));
+        let (stdin, log_overflowed) = (Mutex::new(stdin), AtomicBool::new(false));
         let job = Arc::new(Job {
             id,
             kind,
@@ -112,7 +112,7 @@ impl Jobs {
             log,
             file,
             held: Held::new(held),
-            too_chatty,
+            log_overflowed,
             stdin,
             terminal,
             limited,
@@ -199,7 +199,7 @@ impl Jobs {
                     file.set_permissions(Permissions::from_mode(0o600)).map_err(log_error)?;
                 }
                 let owner = owner.filter(|_| ours);
-                let held = regular.as_ref().and_then(|_| open::again(&file).ok());
+                let held = regular.as_ref().and_then(|_| open::reopen(&file).ok());
                 let stdout = OwnedFd::from(file);
                 fd::set_blocking(&stdout).map_err(os("a descriptor"))?;
                 if let Some((uid, gid)) = owner {

@@ -67,7 +67,7 @@ pub fn serve(port: u16) -> i32 {
     let _ = nix::sys::prctl::set_name(NAME);
     let failed = |message: String| {
         let _ = writeln!(std::io::stderr(), "mock: {message}");
-        exit::SURROUNDINGS
+        exit::INFRASTRUCTURE
     };
     let mut text = String::new();
     if let Err(e) = std::io::stdin().lock().read_to_string(&mut text) {

@@ -94,7 +94,7 @@ pub fn run(load: &Load) -> Result<Measured, String> {
             let (all, sent) = (&all, &sent);
             let thread = std::thread::Builder::new().name("load".into()).stack_size(STACK);
             let started = thread.spawn_scoped(scope, move || {
-                let measured = one(load, &connection, sent, start);
+                let measured = send_requests(load, &connection, sent, start);
                 lock(all).add(measured);
             });
             if let Err(error) = started {
@@ -112,7 +112,7 @@ pub fn run(load: &Load) -> Result<Measured, String> {
 }
 
 /// What one connection does.
-fn one(load: &Load, connection: &KeptOpen, sent: &AtomicU64, start: Duration) -> Measured {
+fn send_requests(load: &Load, connection: &KeptOpen, sent: &AtomicU64, start: Duration) -> Measured {
     let mut measured = Measured::default();
     let end = load.time.map(|time| start.saturating_add(time));
     loop {

@@ -206,7 +206,7 @@ impl<'a> Wait<'a> {
             match self.hopeless() {
                 Some(hopeless) if last_chance => {
                     if let Failed::Died(job, _) | Failed::Ended(job, _) = &hopeless {
-                        self.jobs.told(job.id);
+                        self.jobs.mark_reported(job.id);
                     }
                     return Err(hopeless);
                 }

@@ -222,7 +222,7 @@ fn has_json(wanted: &Value, body: &Body, text: &str) -> Result<(), String> {
 
 /// Whether one of these is the wanted one; else why the last one is not.
 fn any_json(wanted: &Value, documents: impl Iterator<Item = Value>) -> Result<(), String> {
-    let mut why = "the body is no JSON".to_owned();
+    let mut why = "the body is not JSON".to_owned();
     for document in documents {
         match subset(wanted, &document, "") {
             Ok(()) => return Ok(()),
@@ -387,8 +387,8 @@ mod tests {
         assert_eq!(check("{\"up\":0}\n{\"u", false, false), Err("`up` is 0, not 1".into()));
         assert_eq!(check("event: a\ndata: {\"up\":\ndata: 1}\n\nid: 1\nda", true, false), Ok(()));
         assert_eq!(check(": hello\r\n\r\ndata:{\"up\":1}\r\n\r\n", true, false), Ok(()));
-        assert_eq!(check("{\"up\":1}", true, true), Err("the body is no JSON".into()));
-        assert_eq!(check("hello", false, true), Err("the body is no JSON".into()));
+        assert_eq!(check("{\"up\":1}", true, true), Err("the body is not JSON".into()));
+        assert_eq!(check("hello", false, true), Err("the body is not JSON".into()));
         let number = serde_json::from_str("1").expect("json");
         let body = |whole| Body { bytes: b"1", events: false, whole };
         assert!(has_json(&number, &body(false), "1").is_err());

@@ -15,11 +15,11 @@ const FEW: usize = 8;
 
 /// The report of a failure: cause, place, path to it, why, the logs that matter, the next edit.
 pub fn failure(failure: &Failure, style: Style) -> String {
-    told(&style.bad("error:"), failure, style)
+    failure_headed(&style.bad("error:"), failure, style)
 }
 
 /// The same with another word at its beginning.
-pub(super) fn told(word: &str, failure: &Failure, style: Style) -> String {
+pub(super) fn failure_headed(word: &str, failure: &Failure, style: Style) -> String {
     let mut text = String::new();
     let message = few_lines(&failure.message, FEW, "\n  ");
     let _ = writeln!(text, "{word} {message}");

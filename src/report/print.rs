@@ -1,6 +1,6 @@
 //! Texts on stdout and stderr where no thread writes for us: before a run, beside it, after it.
 
-use super::failure::{failure, told};
+use super::failure::{failure, failure_headed};
 use super::out::UNREAD;
 use super::said::{is_order, said};
 use super::style::Style;
@@ -31,7 +31,7 @@ pub fn print_failure(what: &Failure, style: Style) {
 
 /// What is not wrong, but is better done otherwise.
 pub fn print_warning(what: &Failure, style: Style) {
-    print_error(&told(&style.warning("warning:"), what, style));
+    print_error(&failure_headed(&style.warning("warning:"), what, style));
 }
 
 /// Findings of a check for programs, on stdout.
@@ -64,7 +64,7 @@ pub fn print_as_it_is(text: &str) -> i32 {
         Err(Written::Gone) => exit::BROKEN_PIPE,
         Err(Written::Failed(errno)) => {
             print_error(&format!("error: {}\n", unwritable("stdout", errno as i32)));
-            exit::SURROUNDINGS
+            exit::INFRASTRUCTURE
         }
     }
 }

@@ -201,7 +201,7 @@ pub fn swept(swept: &Swept) -> i32 {
     };
     let _ = writeln!(text, "swept: {ended} ended{killed}, {} left", swept.left.len());
     print_error(&text);
-    if swept.left.is_empty() { exit::OK } else { exit::SURROUNDINGS }
+    if swept.left.is_empty() { exit::OK } else { exit::INFRASTRUCTURE }
 }
 
 fn processes(count: usize) -> String {

@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As open(2).
-pub fn again(file: &File) -> io::Result<File> {
+pub fn reopen(file: &File) -> io::Result<File> {
     File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 

@@ -43,7 +43,7 @@ impl Place {
     fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         let file = |name: &str| File::create(self.path(name)).expect("a file");
-        command.env("SURROUNDINGS", &self.token).env("TMPDIR", self.path("t")).stdin(Stdio::null());
+        command.env("INFRASTRUCTURE", &self.token).env("TMPDIR", self.path("t")).stdin(Stdio::null());
         command.current_dir(self.dir.path());
         command.stdout(file("stdout")).stderr(file("stderr"));
         command
@@ -517,7 +517,7 @@ fn what_the_caller_ignores_a_job_does_not() {
 fn without_a_home_or_any_environment_a_run_works() {
     for clean in [
         "env -u HOME \"$@\"",
-        "TMPDIR=$TMPDIR; exec env -i TMPDIR=\"$TMPDIR\" SURROUNDINGS=$SURROUNDINGS \"$@\"",
+        "TMPDIR=$TMPDIR; exec env -i TMPDIR=\"$TMPDIR\" INFRASTRUCTURE=$INFRASTRUCTURE \"$@\"",
     ] {
         let place = Place::new();
         let ran = place.run(&mut under(&place, clean, USUAL));
@@ -946,8 +946,11 @@ fn as_pid_1_it_reaps_the_orphans_of_strangers_and_kills_only_its_own() {
     let first = run.host().expect("pid 1");
     // Two orphans that no job has started: one ends at once, one goes on.
     let enter = ["--target", &first.to_string(), "--pid", "sh", "-c", "sleep 0.01 & sleep 654 & exit 0"];
-    let entered =
-        Command::new("nsenter").args(enter).env("SURROUNDINGS", &place.token).stdout(Stdio::null()).status();
+    let entered = Command::new("nsenter")
+        .args(enter)
+        .env("INFRASTRUCTURE", &place.token)
+        .stdout(Stdio::null())
+        .status();
     assert!(entered.is_ok_and(|status| status.success()));
     let children = || {
         let list = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();

@@ -23,7 +23,7 @@ pub(super) fn built_in() -> Option<(&'static str, &'static str, &'static [String
 }
 
 /// Puts the option that an error comes from in the place of the line of a built-in script.
-pub fn tell_of_option(failure: &mut Failure) {
+pub fn point_at_option(failure: &mut Failure) {
     let Some((name, text, args)) = built_in() else { return };
     let own = format!("{name}:");
     failure.trail.retain(|frame| !frame.contains(&own) && !frame.contains("std/"));

@@ -88,7 +88,7 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
         }
     }
     failure.trail = fold(frames);
-    called::tell_of_option(&mut failure);
+    called::point_at_option(&mut failure);
     failure
 }
 
@@ -225,7 +225,7 @@ fn leaf(error: &EvalAltResult, source: &str) -> Failure {
         },
         EvalAltResult::ErrorParsing(kind, position) => syntax(kind, source, *position),
         EvalAltResult::ErrorFunctionNotFound(call, _) => {
-            of_call(method::told(call).unwrap_or_else(|| signature::not_found(call)))
+            of_call(method::advice_on(call).unwrap_or_else(|| signature::not_found(call)))
         }
         EvalAltResult::ErrorDotExpr(text, _) => match unknown_property(text) {
             Some(advice) => of_call(advice),

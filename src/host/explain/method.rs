@@ -46,7 +46,7 @@ pub fn watch(engine: &mut Engine) {
 }
 
 /// What is better said about a call than its types: rhai's report of it is `name (map, type, type)`.
-pub fn told(call: &str) -> Option<CallAdvice> {
+pub fn advice_on(call: &str) -> Option<CallAdvice> {
     let (name, types) = call.split_once(" (")?;
     let on_map = types.split([',', ')']).next() == Some("map");
     lock(&CALLS).get(name).filter(|_| on_map)?.advice(name)

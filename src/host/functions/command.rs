@@ -308,7 +308,7 @@ fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
     if !rt.control().closing()
         && let Some((dead, death)) = rt.jobs.death_by_now()
     {
-        rt.jobs.told(dead.id);
+        rt.jobs.mark_reported(dead.id);
         return Err(death::death(&dead, &death, Some(&format!("`{}` to start", one_line(&text)))).into());
     }
     let logs = logs();
@@ -479,7 +479,7 @@ fn not_started(error: &SpawnError, command: String) -> Done {
             (exit::NOT_FOUND, format!("{program}: interpreter {interpreter} not found"))
         }
         SpawnError::NotFound { program, .. } => (exit::NOT_FOUND, format!("{program}: not found")),
-        _ => (exit::SURROUNDINGS, "could not be started".to_owned()),
+        _ => (exit::INFRASTRUCTURE, "could not be started".to_owned()),
     };
     let outcome = Outcome {
         code: i64::from(code),

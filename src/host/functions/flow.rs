@@ -138,18 +138,18 @@ mod functions {
     /// ```
     #[rhai_fn(name = "sleep", return_raw)]
     pub fn sleep(duration: Dynamic) -> Fallible<()> {
-        super::rest(value::duration(&duration, "sleep")?, "`sleep`")
+        super::sleep_unless_ended(value::duration(&duration, "sleep")?, "`sleep`")
     }
 
     // Rhai's own take exactly these two types, and an exact match is found first.
     #[rhai_fn(name = "sleep", return_raw)]
     pub fn sleep_seconds(seconds: i64) -> Fallible<()> {
-        super::rest(value::duration(&seconds.into(), "sleep")?, "`sleep`")
+        super::sleep_unless_ended(value::duration(&seconds.into(), "sleep")?, "`sleep`")
     }
 
     #[rhai_fn(name = "sleep", return_raw)]
     pub fn sleep_fraction(seconds: f64) -> Fallible<()> {
-        super::rest(value::duration(&seconds.into(), "sleep")?, "`sleep`")
+        super::sleep_unless_ended(value::duration(&seconds.into(), "sleep")?, "`sleep`")
     }
 
     /// Milliseconds since the run started.
@@ -245,7 +245,7 @@ fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
 }
 
 /// Waits, but not beyond the death of a job or the end of the run.
-fn rest(time: Duration, what: &str) -> Fallible<()> {
+fn sleep_unless_ended(time: Duration, what: &str) -> Fallible<()> {
     rt().checkpoint()?;
     let mut wait = Wait::new(&rt().jobs);
     wait.timeout = Some(time);
@@ -281,7 +281,7 @@ fn retry(ctx: &NativeCallContext, n: i64, delay: Duration, closure: FnPtr) -> Fa
             }
             Ok(_) | Err(_) => {}
         }
-        rest(delay, "the next attempt of `retry`")?;
+        sleep_unless_ended(delay, "the next attempt of `retry`")?;
         attempt += 1;
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP client: `http_get` and its kin, and what they give back.
+//! The HTTP client: `http_get` and the like, and what they return.
 //!
 //! A request runs on a thread of its own while the script's thread listens to the bell, so that an interrupt
 //! gets through at once.
@@ -412,7 +412,7 @@ fn failed(request: &Request, method: &str, error: &http::Error) -> ScriptError {
         return failed
             .note(format!("job `{}` of this run has died: {how}", job.spec.name))
             .log_of(&job)
-            .exit(exit::SURROUNDINGS);
+            .exit(exit::INFRASTRUCTURE);
     }
     for job in rt.jobs.live(usize::MAX).into_iter().map(Job).filter(is_starting).take(3) {
         failed = failed

@@ -7,7 +7,7 @@ use crate::host::run::options::{Common, JobOptions, WaitExit};
 use crate::host::run::ready::starting;
 use crate::host::run::runtime::rt;
 use crate::host::run::services::{self, Services};
-use crate::host::run::start::{launch, restart, two};
+use crate::host::run::start::{launch, restart, with_options_or_name};
 use crate::host::run::waiting::wait_for_end;
 use crate::host::value::describe::function;
 use crate::host::value::described::{Entry, FromOpts};
@@ -142,7 +142,7 @@ mod functions {
     /// Described by `SPAWN`, with its errors.
     #[rhai_fn(name = "spawn", return_raw)]
     pub fn spawn_with(cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
-        two("spawn", &cmd_or_name, &cmd_or_opts)
+        with_options_or_name("spawn", &cmd_or_name, &cmd_or_opts)
     }
 
     /// Described by `SPAWN`, with its errors.
@@ -166,7 +166,7 @@ mod functions {
     /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start(ctx: NativeCallContext, cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
-        starting::started(&ctx, two("start", &cmd_or_name, &cmd_or_opts)?)
+        starting::started(&ctx, with_options_or_name("start", &cmd_or_name, &cmd_or_opts)?)
     }
 
     /// Described by `START`, with its errors.

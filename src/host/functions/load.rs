@@ -98,7 +98,7 @@ fn http_load(_: &NativeCallContext, url: Url, plan: Plan) -> Fallible<Map> {
     match measured {
         Ok(measured) => Ok(result(&measured)),
         Err(Failed::Never(why)) => {
-            Err(ScriptError::new(Kind::Io, format!("http_load: {why}")).exit(exit::SURROUNDINGS).into())
+            Err(ScriptError::new(Kind::Io, format!("http_load: {why}")).exit(exit::INFRASTRUCTURE).into())
         }
         Err(Failed::Died(job, death)) => Err(death::death(&job, &death, Some("`http_load`")).into()),
         Err(Failed::Ended(..) | Failed::Halted | Failed::AllEnded | Failed::Timeout { .. }) => {

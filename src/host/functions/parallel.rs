@@ -255,7 +255,7 @@ fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) 
                     let why = jobs::why(error);
                     let number = threads.len() + 1;
                     let error = ScriptError::io(format!("parallel: cannot start thread {number}: {why}"));
-                    let error = error.exit(exit::SURROUNDINGS);
+                    let error = error.exit(exit::INFRASTRUCTURE);
                     let fewer = (number / 2).clamp(1, 16);
                     work.fail(error.hint(format!("#{{at_once: {fewer}}}   (fewer at the same time)")).into());
                     break;
@@ -377,7 +377,7 @@ fn within(ctx: &NativeCallContext, duration: &Dynamic, closure: &FnPtr) -> Falli
 
 fn no_thread(error: std::io::Error) -> ScriptError {
     let why = jobs::why(error);
-    ScriptError::io(format!("timeout: cannot start a thread: {why}")).exit(exit::SURROUNDINGS)
+    ScriptError::io(format!("timeout: cannot start a thread: {why}")).exit(exit::INFRASTRUCTURE)
 }
 
 /// `timeout("5m")`: a thread that stops the run, unless a later call has taken its place.

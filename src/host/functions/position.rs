@@ -1,7 +1,7 @@
 //! Errors that point into a file that a script reads, as errors of scripts point into scripts: the place of a
 //! line, or of a key of YAML or JSON.
 //!
-//! Values come from `read_yaml` and its kin, which keep no places; here the text is read a second time, only once
+//! Values come from `read_yaml` and the like, which keep no places; here the text is read a second time, only once
 //! something is wrong with it.
 
 use crate::event::Place;

@@ -84,7 +84,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
     }
     // A death before it is none of its.
     if let Some((dead, status)) = rt.jobs.death_by_now() {
-        rt.jobs.told(dead.id);
+        rt.jobs.mark_reported(dead.id);
         return Err(death::death(&dead, &status, Some(&format!("the test `{name}` to start"))).into());
     }
     let logs = logs::logs();
@@ -108,7 +108,7 @@ fn test(ctx: &NativeCallContext, name: &str, closure: &FnPtr) -> Fallible<bool> 
         (None, Ok(_)) => match rt.jobs.death_by_now() {
             // Nobody was waiting for anything when it died.
             Some((dead, status)) => {
-                rt.jobs.told(dead.id);
+                rt.jobs.mark_reported(dead.id);
                 let mut failure = failure::from_error(&death::death(&dead, &status, None));
                 failure.place = text::place(ctx.call_source().unwrap_or_default(), ctx.call_position());
                 (Outcome::Failed(Box::new(failure)), true)

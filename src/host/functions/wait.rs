@@ -325,7 +325,7 @@ fn http_of(ctx: &NativeCallContext, job: Option<&Job>, url: Url, opts: WaitHttp)
     let target = Arc::new(target("wait_http", url, opts.answer)?);
     let watch = Watch::new("wait_http", opts.waiting).of(job).stable(opts.stable);
     let condition = Condition::Http { target, limit: opts.attempt_timeout, roams: false };
-    one(ctx, condition, Watch { external: opts.external, ..watch }).map(drop)
+    wait_for_condition(ctx, condition, Watch { external: opts.external, ..watch }).map(drop)
 }
 
 fn wait_port(ctx: &NativeCallContext, port: Port, opts: WaitPort) -> Fallible<()> {
@@ -348,30 +348,32 @@ fn port_of(
     opts: WaitPort,
 ) -> Fallible<()> {
     let watch = Watch::new("wait_port", opts.waiting).of(job).stable(opts.stable);
-    one(ctx, Condition::Port { host, port }, Watch { external: opts.external, ..watch }).map(drop)
+    wait_for_condition(ctx, Condition::Port { host, port }, Watch { external: opts.external, ..watch })
+        .map(drop)
 }
 
 fn wait_port_free(ctx: &NativeCallContext, Port(port): Port, opts: Waiting) -> Fallible<()> {
-    one(ctx, Condition::PortFree(port), Watch::new("wait_port_free", opts)).map(drop)
+    wait_for_condition(ctx, Condition::PortFree(port), Watch::new("wait_port_free", opts)).map(drop)
 }
 
 fn wait_listening(ctx: &NativeCallContext, job: Job, opts: Waiting) -> Fallible<i64> {
-    let port = one(ctx, Condition::Listening, Watch::new("wait_listening", opts).of(Some(&job)))?;
+    let port =
+        wait_for_condition(ctx, Condition::Listening, Watch::new("wait_listening", opts).of(Some(&job)))?;
     Ok(port.as_int().unwrap_or_default())
 }
 
 fn wait_log(ctx: &NativeCallContext, job: Job, pattern: Regex, opts: WaitLog) -> Fallible<Dynamic> {
     let watch = Watch::new("wait_log", opts.waiting).of(Some(&job));
     let condition = Condition::Log { pattern, times: opts.times.count() };
-    one(ctx, condition, Watch { from: opts.from, ..watch })
+    wait_for_condition(ctx, condition, Watch { from: opts.from, ..watch })
 }
 
 fn wait_file(ctx: &NativeCallContext, path: String, opts: Waiting) -> Fallible<()> {
-    one(ctx, Condition::File(rt().path(&path)), Watch::new("wait_file", opts)).map(drop)
+    wait_for_condition(ctx, Condition::File(rt().path(&path)), Watch::new("wait_file", opts)).map(drop)
 }
 
 fn wait_socket(ctx: &NativeCallContext, path: String, opts: Waiting) -> Fallible<()> {
-    one(ctx, Condition::Socket(rt().path(&path)), Watch::new("wait_socket", opts)).map(drop)
+    wait_for_condition(ctx, Condition::Socket(rt().path(&path)), Watch::new("wait_socket", opts)).map(drop)
 }
 
 fn wait_cmd(ctx: &NativeCallContext, command: Command, opts: WaitCmd) -> Fallible<()> {
@@ -382,11 +384,11 @@ fn wait_cmd(ctx: &NativeCallContext, command: Command, opts: WaitCmd) -> Fallibl
 }
 
 fn wait_until(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting) -> Fallible<Dynamic> {
-    one(ctx, Condition::Closure(closure), Watch::new("wait_until", opts))
+    wait_for_condition(ctx, Condition::Closure(closure), Watch::new("wait_until", opts))
 }
 
 /// Waits for one condition.
-fn one(ctx: &NativeCallContext, condition: Condition, watch: Watch) -> Fallible<Dynamic> {
+fn wait_for_condition(ctx: &NativeCallContext, condition: Condition, watch: Watch) -> Fallible<Dynamic> {
     rt().checkpoint()?;
     let from = match (watch.from, watch.job) {
         (From::Start, Some(job)) => readiness::of(job).log_from(),

@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering::SeqCst;
 /// The jobs that died besides the one that the failure is about, a line each.
 pub fn other_deaths(jobs: &Jobs) -> Vec<String> {
     let mut lines = Vec::new();
-    while let Some((job, death)) = jobs.known_death() {
-        jobs.told(job.id);
+    while let Some((job, death)) = jobs.unreported_death() {
+        jobs.mark_reported(job.id);
         let what = if matches!(death, Death::Ended(_)) { "died" } else { "failed" };
         lines.push(format!("job `{}` has {what} too ({})", job.spec.name, death.describe(&job)));
     }
@@ -26,14 +26,14 @@ pub fn other_deaths(jobs: &Jobs) -> Vec<String> {
 }
 
 /// A job that died without the script having noticed: the run has failed, even if its last line was reached.
-pub fn untold_death(jobs: &Jobs) -> Option<Failure> {
-    let (job, death) = jobs.known_death()?;
-    jobs.told(job.id);
+pub fn unnoticed_death(jobs: &Jobs) -> Option<Failure> {
+    let (job, death) = jobs.unreported_death()?;
+    jobs.mark_reported(job.id);
     Some(failure::from_error(&self::death(&job, &death, None)))
 }
 
 /// A job that has ended at its stop in another way than it should, without the script having noticed.
-pub fn untold_stop(jobs: &Jobs) -> Option<Failure> {
+pub fn unnoticed_stop(jobs: &Jobs) -> Option<Failure> {
     let (job, status) = jobs.tell_wrong_stop(None)?;
     Some(failure::from_error(&wrong_stop(&job, status)))
 }
@@ -159,8 +159,8 @@ pub fn job_died(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> Scr
 
 fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptError {
     let name = &job.spec.name;
-    if job.too_chatty.load(SeqCst) {
-        return too_chatty(job, status);
+    if job.log_overflowed.load(SeqCst) {
+        return log_overflowed(job, status);
     }
     let how = match status {
         ExitStatus::Code(_) => format!("died ({})", job.describe(status)),
@@ -201,7 +201,7 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
 }
 
 /// A job that had to be stopped because its log could not be kept within its limit.
-fn too_chatty(job: &Job, status: ExitStatus) -> ScriptError {
+fn log_overflowed(job: &Job, status: ExitStatus) -> ScriptError {
     let (name, limit) = (&job.spec.name, spec::show_size(job.spec.max_log));
     ScriptError::new(
         Kind::JobDied,

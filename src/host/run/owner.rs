@@ -25,7 +25,7 @@ pub fn need_loopback(function: &str) -> Fallible<()> {
         .note("no server can be reached on 127.0.0.1 here")
         .hint("ip link set lo up   (before bgjobs, in that namespace)"),
     };
-    Err(error.exit(exit::SURROUNDINGS).into())
+    Err(error.exit(exit::INFRASTRUCTURE).into())
 }
 
 /// A free port, held for this run.
@@ -33,7 +33,7 @@ pub fn take(function: &str) -> Fallible<u16> {
     need_loopback(function)?;
     rt().ports.take().ok_or_else(|| {
         ScriptError::io(format!("{function}: no TCP port below the ephemeral range is free"))
-            .exit(exit::SURROUNDINGS)
+            .exit(exit::INFRASTRUCTURE)
             .into()
     })
 }

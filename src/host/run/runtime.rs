@@ -87,9 +87,9 @@ thread_local! {
 }
 
 /// Sets back where the thread was before.
-pub struct There(Place);
+pub struct RestorePlace(Place);
 
-impl Drop for There {
+impl Drop for RestorePlace {
     fn drop(&mut self) {
         PLACE.set(std::mem::take(&mut self.0));
     }
@@ -159,8 +159,8 @@ impl Runtime {
     }
 
     /// Has the calling thread be there, until the guard goes.
-    pub fn at(&self, place: Place) -> There {
-        There(PLACE.replace(place))
+    pub fn at(&self, place: Place) -> RestorePlace {
+        RestorePlace(PLACE.replace(place))
     }
 
     /// A path as the script means it: relative to `cwd()`.

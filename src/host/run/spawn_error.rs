@@ -20,7 +20,7 @@ pub fn words_of(command: &Command) -> Vec<String> {
 /// A limit that cannot be enforced, with the way out where there is one.
 fn no_limit(function: &str, refused: &Refused) -> ScriptError {
     let error = ScriptError::io(format!("{function}: the limit cannot be enforced: {}", refused.reason))
-        .exit(exit::SURROUNDINGS);
+        .exit(exit::INFRASTRUCTURE);
     if !refused.delegation {
         return error;
     }
@@ -95,7 +95,7 @@ pub fn spawn_error(
         SpawnError::Limit(refused) => no_limit(function, refused),
         SpawnError::Nul { what } => ScriptError::usage(format!("{function}: {what} contains a NUL byte")),
         SpawnError::Os { what, reason } => {
-            ScriptError::io(format!("{function}: cannot make {what}: {reason}")).exit(exit::SURROUNDINGS)
+            ScriptError::io(format!("{function}: cannot make {what}: {reason}")).exit(exit::INFRASTRUCTURE)
         }
         SpawnError::Stopping => return error::terminated(),
     };

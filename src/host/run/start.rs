@@ -21,7 +21,7 @@ pub fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
     stop_one(job, Ask::default())?;
     let rt = rt();
     // Of its new self nobody could tell any more that its old one had failed, or died before it was stopped.
-    if let Some(death) = rt.jobs.tell_death(job.0.id) {
+    if let Some(death) = rt.jobs.take_death(job.0.id) {
         return Err(death::death(&job.0, &death, None).into());
     }
     let readiness = readiness::of(job);
@@ -35,7 +35,7 @@ pub fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
 }
 
 /// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.
-pub fn two(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
+pub fn with_options_or_name(function: &str, first: &Dynamic, second: &Dynamic) -> Fallible<Job> {
     if second.is_map() || second.is_unit() {
         return launch(function, None, first, second);
     }

@@ -46,7 +46,7 @@ pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration
         )
     })?;
     // What it has printed is a failure, whatever its code.
-    if let Some(found) = rt.jobs.tell_fail_line(job.0.id) {
+    if let Some(found) = rt.jobs.take_fail_line(job.0.id) {
         return Err(death::fail_line(&job.0, &found, Some(&what)).into());
     }
     Ok(outcome(job))

@@ -59,7 +59,7 @@ const MOST: usize = 10_000;
 
 /// How many parameters a closure has that it did not capture; none when it is not a closure of a script.
 pub fn parameters(closure: &FnPtr) -> Option<usize> {
-    let function = of(closure)?;
+    let function = definition_of(closure)?;
     Some(function.params.len().saturating_sub(closure.curry().len()))
 }
 
@@ -69,7 +69,7 @@ pub fn named_parameters(function: &str, captured: usize) -> Option<Vec<String>> 
 }
 
 /// A closure as it is written. Its name is unique.
-fn of(closure: &FnPtr) -> Option<functions::Function> {
+fn definition_of(closure: &FnPtr) -> Option<functions::Function> {
     if closure.is_anonymous() { named(closure.fn_name()) } else { None }
 }
 
@@ -182,7 +182,7 @@ impl Changed {
         if !self.seen.insert(closure.fn_name().to_owned()) {
             return;
         }
-        let Some(function) = of(closure) else { return };
+        let Some(function) = definition_of(closure) else { return };
         let mut inner = Vec::new();
         for stmt in functions::body(&function) {
             let (names, methods) = (&mut self.names, &self.methods);
@@ -274,7 +274,7 @@ struct Copier<'a> {
 impl Copier<'_> {
     fn closure(&mut self, closure: &FnPtr) -> FnPtr {
         let mut own = closure.clone();
-        let function = of(closure);
+        let function = definition_of(closure);
         for (index, captured) in own.iter_curry_mut().enumerate() {
             let name = function.as_ref().and_then(|function| function.params.get(index));
             if !name.is_some_and(|name| self.changed.contains(name.as_str())) {

@@ -63,7 +63,7 @@ impl Reader<'_> {
         Some(c)
     }
 
-    /// Takes characters as long as they are such ones.
+    /// Takes the characters up to the first that is not `wanted`.
     fn take(&mut self, wanted: impl Fn(char) -> bool) -> String {
         let taken: String = self.rest().chars().take_while(|c| wanted(*c)).collect();
         self.at += taken.len();

@@ -89,7 +89,7 @@ impl Kind {
     fn code(self) -> i32 {
         match self {
             Self::Timeout => exit::TIMEOUT,
-            Self::JobDied | Self::PortTaken => exit::SURROUNDINGS,
+            Self::JobDied | Self::PortTaken => exit::INFRASTRUCTURE,
             Self::Usage => exit::USAGE,
             Self::CommandFailed | Self::Assertion | Self::Http | Self::Io | Self::Script => exit::FAILED,
         }
@@ -310,7 +310,7 @@ pub fn is_judgement(error: &EvalAltResult) -> bool {
 pub fn is_of_helper(error: &EvalAltResult) -> bool {
     let EvalAltResult::ErrorRuntime(value, _) = error else { return false };
     thrown(value).is_some_and(|error| {
-        let could_run = !matches!(error.exit, exit::SURROUNDINGS | exit::NOT_EXECUTABLE | exit::NOT_FOUND);
+        let could_run = !matches!(error.exit, exit::INFRASTRUCTURE | exit::NOT_EXECUTABLE | exit::NOT_FOUND);
         error.kind == Kind::CommandFailed && !error.of_run && could_run
     })
 }

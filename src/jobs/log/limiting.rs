@@ -111,7 +111,7 @@ impl Jobs {
 
     /// Stops a job whose log nothing else keeps short, on a thread of its own: the other logs grow meanwhile.
     fn stop_chatty(self: &Arc<Self>, job: &Arc<Job>) {
-        if job.too_chatty.swap(true, SeqCst) {
+        if job.log_overflowed.swap(true, SeqCst) {
             return;
         }
         lock(&self.table).suspect(job.id);

@@ -72,7 +72,7 @@ impl Job {
         let at_path = open::read(path).ok();
         let is_other = |file: &File| file.metadata().is_ok_and(|meta| Some(FileId::of(&meta)) != self.file);
         let moved = match at_path.as_ref().is_none_or(is_other) {
-            true => lock(&self.held.file).as_ref().and_then(|file| open::again(file).ok()),
+            true => lock(&self.held.file).as_ref().and_then(|file| open::reopen(file).ok()),
             false => None,
         };
         moved.into_iter().chain(at_path).collect()

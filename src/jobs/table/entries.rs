@@ -135,7 +135,7 @@ impl Table {
     }
 
     /// A death that the script has not been told yet.
-    pub fn untold_death(&self) -> Option<(Arc<Job>, Death)> {
+    pub fn unreported_death(&self) -> Option<(Arc<Job>, Death)> {
         let entries = self.suspects.iter().filter_map(|id| self.entry(*id));
         entries.filter_map(|entry| Some((Arc::clone(&entry.job), entry.death()?))).next()
     }
@@ -210,7 +210,7 @@ impl Table {
             asked: false,
             ran_when_asked: false,
             signalled: Vec::new(),
-            told: false,
+            reported: false,
             forgiven: false,
             failed: None,
             announced: State::Running,

@@ -62,7 +62,7 @@ pub(crate) struct Entry {
     /// The signals that the script has sent it.
     pub signalled: Vec<i32>,
     /// Its unexpected death, or its failure, has been thrown once.
-    pub told: bool,
+    pub reported: bool,
     /// Somebody waits for it who starts it again when it dies.
     pub forgiven: bool,
     /// It has printed a line that means failure.
@@ -147,7 +147,7 @@ impl Entry {
             Expect::Codes(codes) => codes.contains(&status.code()),
         };
         match self.state() {
-            State::Ended(_) if self.job.too_chatty.load(SeqCst) => true,
+            State::Ended(_) if self.job.log_overflowed.load(SeqCst) => true,
             State::Ended(status) => {
                 self.job.kind == Kind::Job && !self.asked && !expected(status) && !self.ended_as_told(status)
             }
@@ -159,7 +159,7 @@ impl Entry {
     /// has ended, if it has, and its end is no second failure.
     pub fn death(&self) -> Option<Death> {
         match (&self.failed, self.state()) {
-            _ if self.told || self.forgiven => None,
+            _ if self.reported || self.forgiven => None,
             (Some(found), _) => Some(Death::Line(found.clone())),
             (None, State::Ended(status)) if self.died() => Some(Death::Ended(status)),
             (None, _) => None,

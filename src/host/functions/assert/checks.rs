@@ -9,7 +9,7 @@ use crate::host::value::response::Response;
 use crate::host::value::{self, kinds, path};
 use rhai::{Array, Dynamic, EvalAltResult, Map, NativeCallContext};
 
-pub(super) fn truth(cond: &Dynamic, msg: Option<&Dynamic>) -> Fallible<()> {
+pub(super) fn is_true(cond: &Dynamic, msg: Option<&Dynamic>) -> Fallible<()> {
     match cond.as_bool() {
         Ok(true) => Ok(()),
         Ok(false) => Err(failed(msg, "").fact("actual", false).fact("expected", true).into()),
@@ -26,7 +26,7 @@ pub(super) fn truth(cond: &Dynamic, msg: Option<&Dynamic>) -> Fallible<()> {
     }
 }
 
-pub(super) fn same(
+pub(super) fn equals(
     ctx: &NativeCallContext,
     actual: &Dynamic,
     expected: &Dynamic,
@@ -48,7 +48,7 @@ pub(super) fn same(
     Err(with_facts(differences(ctx, "actual", actual, expected, msg)))
 }
 
-pub(super) fn different(
+pub(super) fn differs(
     ctx: &NativeCallContext,
     actual: &Dynamic,
     other: &Dynamic,

@@ -44,7 +44,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "assert", return_raw)]
     pub fn assert(cond: Dynamic) -> Fallible<()> {
-        super::checks::truth(&cond, None)
+        super::checks::is_true(&cond, None)
     }
 
     /// Fails with `msg` when `cond` is false.
@@ -54,7 +54,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "assert", return_raw)]
     pub fn assert_because(cond: Dynamic, msg: Dynamic) -> Fallible<()> {
-        super::checks::truth(&cond, Some(&msg))
+        super::checks::is_true(&cond, Some(&msg))
     }
 
     /// Fails when the two values differ, and says where. Maps and arrays are compared deeply, numbers by value
@@ -65,7 +65,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "assert_eq", return_raw)]
     pub fn assert_eq(ctx: NativeCallContext, actual: Dynamic, expected: Dynamic) -> Fallible<()> {
-        super::checks::same(&ctx, &actual, &expected, None)
+        super::checks::equals(&ctx, &actual, &expected, None)
     }
 
     /// Fails with `msg` and what differs when the two values differ.
@@ -80,7 +80,7 @@ mod functions {
         expected: Dynamic,
         msg: Dynamic,
     ) -> Fallible<()> {
-        super::checks::same(&ctx, &actual, &expected, Some(&msg))
+        super::checks::equals(&ctx, &actual, &expected, Some(&msg))
     }
 
     /// Fails when the two values are equal, in the sense of `assert_eq`.
@@ -90,7 +90,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "assert_ne", return_raw)]
     pub fn assert_ne(ctx: NativeCallContext, actual: Dynamic, other: Dynamic) -> Fallible<()> {
-        super::checks::different(&ctx, &actual, &other, None)
+        super::checks::differs(&ctx, &actual, &other, None)
     }
 
     /// Fails with `msg` when the two values are equal.
@@ -105,7 +105,7 @@ mod functions {
         other: Dynamic,
         msg: Dynamic,
     ) -> Fallible<()> {
-        super::checks::different(&ctx, &actual, &other, Some(&msg))
+        super::checks::differs(&ctx, &actual, &other, Some(&msg))
     }
 
     /// Fails when a string does not contain the text `needle`, an array not the item, or a map not the key.
@@ -245,7 +245,7 @@ mod functions {
     /// ```
     #[rhai_fn(name = "fail", return_raw)]
     pub fn fail(msg: Dynamic) -> Fallible<()> {
-        let message = super::failure::words(&msg);
+        let message = super::failure::message_text(&msg);
         let message = if message.trim().is_empty() { "failed (no message)".to_owned() } else { message };
         Err(ScriptError::new(Kind::Assertion, message).into())
     }

@@ -176,14 +176,14 @@ impl Prober<'static> {
                 Attempt::Never(SpawnError::Stopping) => Attempt::Never(error::terminated()),
                 Attempt::Never(e) => Attempt::Never(spawn_error::spawn_error("wait_cmd", &e, None)),
             },
-            (Condition::File(path), _) => truth(path.exists(), "no such file"),
+            (Condition::File(path), _) => ready_if(path.exists(), "no such file"),
             (Condition::Ended, _) => {
                 let ended = self
                     .job
                     .as_ref()
                     .and_then(view)
                     .is_some_and(|v| matches!(v.state, State::Ended(_)) && !v.died);
-                truth(ended, "running")
+                ready_if(ended, "running")
             }
             // No event tells of the others.
             (_, Live::Tcp { background, .. }) if look == Look::Event && !background.under_way() => {
@@ -229,7 +229,7 @@ impl Prober<'static> {
                     Some(Err(seen)) => Attempt::NotYet(seen),
                 }
             }
-            (Condition::PortFree(port), _) => truth(!jobs::port::in_use(*port), "somebody listens"),
+            (Condition::PortFree(port), _) => ready_if(!jobs::port::in_use(*port), "somebody listens"),
             (Condition::Listening, _) => {
                 let ports = self.job.as_ref().map(listening_ports).unwrap_or_default();
                 let own = self.job.as_ref().and_then(|job| job.0.spec.port);
@@ -241,7 +241,7 @@ impl Prober<'static> {
             (Condition::Settled(time), _) => {
                 let lived = jobs::now() >= self.since + *time;
                 let listens = || self.job.as_ref().is_some_and(|job| !listening_ports(job).is_empty());
-                truth(lived || listens(), "neither listens nor has lived that long")
+                ready_if(lived || listens(), "neither listens nor has lived that long")
             }
             (Condition::Closure(closure), _) => call_condition(ctx, closure, self.job.as_ref()),
             _ => Attempt::NotYet(String::new()),
@@ -524,7 +524,7 @@ fn socket_attempt(
     move || UnixStream::connect(path).map(|_| None).map_err(|e| tcp::explain(&e))
 }
 
-fn truth(ready: bool, otherwise: &str) -> Attempt<Dynamic, Failure> {
+fn ready_if(ready: bool, otherwise: &str) -> Attempt<Dynamic, Failure> {
     if ready { Attempt::Ready(Dynamic::UNIT) } else { Attempt::NotYet(otherwise.to_owned()) }
 }
 

@@ -193,7 +193,7 @@ impl Starting {
         if self.again_at.is_none()
             && self.may_crash()
             && !self.job.0.spec.fail_on.is_empty()
-            && let Some(found) = rt().jobs.tell_fail_line(self.job.0.id)
+            && let Some(found) = rt().jobs.take_fail_line(self.job.0.id)
         {
             return self.crashed(&Death::Line(found), "it to be ready");
         }
@@ -213,10 +213,10 @@ impl Starting {
         // A task that has ended and does not hold has died. Whoever watches all jobs tells that, unless it may crash.
         let watched = matches!(condition, Condition::Ended) && self.readiness.tries == 1;
         if let Some(status) = ended.filter(|_| !watched) {
-            if let Some(found) = rt().jobs.tell_fail_line(self.job.0.id) {
+            if let Some(found) = rt().jobs.take_fail_line(self.job.0.id) {
                 return self.crashed(&Death::Line(found), &what);
             }
-            rt().jobs.told(self.job.0.id);
+            rt().jobs.mark_reported(self.job.0.id);
             return self.crashed(&Death::Ended(status), &what);
         }
         if jobs::now() >= self.deadline {
@@ -227,7 +227,7 @@ impl Starting {
 
     /// All that shows that it is ready is there.
     fn holds(&mut self) -> Attempt<(), Failure> {
-        if let Some(found) = rt().jobs.tell_fail_line(self.job.0.id) {
+        if let Some(found) = rt().jobs.take_fail_line(self.job.0.id) {
             let what = format!("`{}` to be ready", self.job.0.spec.name);
             return self.crashed(&Death::Line(found), &what);
         }

@@ -63,7 +63,7 @@ pub fn new(options: &New) -> i32 {
 fn taken(path: &Path) -> Failure {
     Failure {
         code: exit::USAGE,
-        message: format!("cannot write `{}`: it is there already", path.display()),
+        message: format!("cannot write `{}`: it already exists", path.display()),
         hint: Some("bgjobs new OTHER_NAME".to_owned()),
         ..Failure::default()
     }
@@ -145,7 +145,7 @@ fn install(dir: &Path, force: bool) -> Result<String, Failure> {
             return Err(Failure {
                 code: exit::USAGE,
                 message: format!(
-                    "`{}` is there already, and was changed or written by somebody else",
+                    "`{}` already exists, and was changed or written by somebody else",
                     path.display()
                 ),
                 hint: Some("--force   (replaces it)".to_owned()),

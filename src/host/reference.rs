@@ -168,7 +168,7 @@ fn facts(text: &mut String, about: &Function) {
         let _ = writeln!(text, "\nOptions{of_each}:\n");
         list(text, options, "");
         if let Some(bare) = options.bare {
-            let _ = writeln!(text, "\nA bare `{bare}` may stand in place of the options.");
+            let _ = writeln!(text, "\nA bare `{bare}` may take the place of the options.");
         }
     }
     // What a map that is not an option map may hold: answers of a mock, services.

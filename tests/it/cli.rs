@@ -114,7 +114,7 @@ fn the_name_of_a_script_that_is_not_there_is_told_the_nearest() {
 
 #[test]
 fn what_stands_on_the_wrong_side_of_the_script_is_moved() {
-    let behind = "   (the options of bgjobs stand before the script)";
+    let behind = "   (the options of bgjobs come before the script)";
     let moved = |line: &str| format!("{line}{behind}");
     let dir = place();
     for (words, line) in [

@@ -487,7 +487,7 @@ fn serve_and_test_says_what_is_wrong_with_its_parameters() {
     );
     let _ = run(&["--cmd", "x", "--test", "x", "--timeout", "5s"])
         .stderr_has("try: bgjobs script --timeout 5s ")
-        .stderr_has(" serve-and-test --cmd x --test x   (the options of bgjobs stand before the script)");
+        .stderr_has(" serve-and-test --cmd x --test x   (the options of bgjobs come before the script)");
 }
 
 /// A mistake in a parameter is told by the name of the parameter, before anything has been started.
@@ -989,8 +989,7 @@ fn a_file_of_process_compose_brings_its_test_along() {
 ";
     let files = [("process-compose.yaml", file)];
     let ran = scenario("services-file", &[], &files).code(7).stdout("tested\n");
-    let _ =
-        ran.stderr_has("note: process-compose.yaml:6: `exit_on_end` (tests): is the test, and no service");
+    let _ = ran.stderr_has("note: process-compose.yaml:6: `exit_on_end` (tests): is the test, not a service");
     let _ = scenario("services-file", &["--test", "test -e up; exit $(($? + 3))"], &files).code(3).stdout("");
     let without = file.replace("exit_on_end: true", "restart: \"no\"");
     let ran = scenario("services-file", &[], &[("process-compose.yaml", &without)]).code(2);

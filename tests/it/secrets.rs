@@ -164,7 +164,7 @@ fn a_secret_of_several_lines_is_masked_line_by_line() {
 #[test]
 fn what_is_too_short_to_be_masked_is_refused() {
     let ran = Script::code("secret(\"abc\")").run().code(2);
-    let _ = ran.stderr_has("error: secret: 3 characters are too short to be masked: at least 4");
+    let _ = ran.stderr_has("error: secret: 3 characters are too few to be masked: at least 4");
     let _ = Script::code("assert_eq(secret(\"\"), \"\"); assert_eq(secret(12345), 12345); print(12345)")
         .run()
         .code(0)

@@ -45,7 +45,7 @@ fn a_new_script_of_each_kind_runs_as_it_is() {
         assert!(text.contains("// bgjobs script first.rhai "), "{text}");
         let again = bgjobs_in(dir.path(), &["new", "first.rhai"]);
         assert_eq!(again.code, Some(2));
-        let said = "error: cannot write `first.rhai`: it is there already\ntry: bgjobs new OTHER_NAME\n";
+        let said = "error: cannot write `first.rhai`: it already exists\ntry: bgjobs new OTHER_NAME\n";
         assert_eq!(again.stderr, said);
     }
 }
@@ -224,7 +224,7 @@ fn the_skill_is_installed_with_its_references() {
     assert_eq!(said.code, Some(2));
     assert_eq!(
         said.stderr,
-        "error: `.claude/skills/bgjobs/SKILL.md` is there already, and was changed or written by somebody else\n\
+        "error: `.claude/skills/bgjobs/SKILL.md` already exists, and was changed or written by somebody else\n\
          try: --force   (replaces it)\n"
     );
     assert_eq!(std::fs::read_to_string(&path).expect("still there"), "mine");

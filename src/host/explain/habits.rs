@@ -34,7 +34,8 @@ pub(super) fn habit(word: &str, here: &Here) -> Option<Advice> {
         "$" => {
             let name: String = here.after("$").chars().take_while(|c| is_word(*c)).collect();
             if name.is_empty() {
-                Advice::new("`$` has no meaning here").hint("`${name}` in backticks puts a value into a text")
+                Advice::new("`$` has no meaning here")
+                    .hint("`${name}` in backticks puts a value into a string")
             } else {
                 Advice::new(format!("`${name}` is a shell variable"))
                     .hint(format!("`env(\"{name}\")` for the environment, `{name}` for a script variable"))
@@ -76,7 +77,7 @@ pub(super) fn habit(word: &str, here: &Here) -> Option<Advice> {
         }
         "pass" => Advice::new("there is no `pass`").hint("`{}` is an empty block"),
         "end" | "endif" | "fi" | "done" | "then" | "begin" => {
-            Advice::new(format!("there is no `{word}`: blocks stand in braces")).hint("`if condition { … }`")
+            Advice::new(format!("there is no `{word}`: blocks need braces")).hint("`if condition { … }`")
         }
         "del" | "delete" => Advice::new(format!("there is no `{word}`")).hint("`map.remove(\"key\")`"),
         "self" => is_written("this"),

@@ -409,7 +409,7 @@ fn missing(token: &str, purpose: &str, here: &Here) -> Option<Advice> {
             );
         }
         if here.rest.starts_with(':') || word == "then" || word == "do" {
-            return Some(Advice::new("blocks stand in braces").hint("`if condition { … }`"));
+            return Some(Advice::new("blocks need braces").hint("`if condition { … }`"));
         }
         if word == "not" || word == "is" {
             return habit("not", here);
@@ -468,7 +468,7 @@ fn semicolon(here: &Here, before: &str, word: &str) -> Advice {
         if before.starts_with("let ") || before.trim_start().starts_with("let ") {
             return Advice::new("variables have no types").hint("leave out `: type`");
         }
-        return Advice::new("blocks stand in braces").hint("`if condition { … }`");
+        return Advice::new("blocks need braces").hint("`if condition { … }`");
     }
     if here.rest.starts_with("==") && before.trim_start().starts_with("let ") {
         return Advice::new("`==` compares, `=` assigns").hint("`=`");

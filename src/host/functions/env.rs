@@ -191,7 +191,7 @@ fn hide(value: &Dynamic) -> Fallible<()> {
     let length = text.trim().chars().count();
     if (1..secret::SHORTEST).contains(&length) {
         return Err(ScriptError::usage(format!(
-            "secret: {length} characters are too short to be masked: at least {}",
+            "secret: {length} characters are too few to be masked: at least {}",
             secret::SHORTEST
         ))
         .note("what is so short occurs everywhere, and masking it would tell where")

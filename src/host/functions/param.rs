@@ -51,7 +51,7 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
         return Err(Box::new(match (of_bgjobs, near) {
             (Some(option), _) if option == unknown => options_first(error, known, args),
             (Some(option), _) => error.hint(format!(
-                "--{option}   (did you mean `--{option}`? as an option of bgjobs it stands before the script)"
+                "--{option}   (did you mean `--{option}`? as an option of bgjobs it comes before the script)"
             )),
             (None, Some(near)) => error.hint(format!("--{near}   (did you mean `--{near}`?)")),
             (None, None) => error,
@@ -90,7 +90,7 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
 /// With the whole command line, when options of bgjobs stand behind the script.
 fn options_first(error: ScriptError, known: &[Param], args: &[String]) -> ScriptError {
     match cli::options_first(args, |name| known.iter().any(|param| param.name == name)) {
-        Some(line) => error.hint(format!("{line}   (the options of bgjobs stand before the script)")),
+        Some(line) => error.hint(format!("{line}   (the options of bgjobs come before the script)")),
         None => error,
     }
 }

@@ -90,7 +90,7 @@ fn expected(expect: &Expect, status: ExitStatus) -> Option<String> {
             Some("it was a server: it is to run until it is stopped".to_owned())
         }
         (_, ExitStatus::Code(0)) => Some(match expect {
-            Expect::NoEnd => "no end of it is expected (`expect_exit: false`)".to_owned(),
+            Expect::NoEnd => "it is expected not to end (`expect_exit: false`)".to_owned(),
             _ => "it was a server, by its `ready`: it is to run until it is stopped; if it may end, say so before: job.expect_exit(), or the option `expect_exit: 0`".to_owned(),
         }),
         _ => None,

@@ -216,7 +216,7 @@ impl Reader<'_> {
             if name.is_empty() || self.peek() != Some('}') {
                 let wrong = self.wrong(start, "`${` begins neither `${NAME}` nor `${NAME:-default}`");
                 return Err(Wrong {
-                    hint: Some("'…' around the value, where it is meant as it is".into()),
+                    hint: Some("'…' around the value if it is meant literally".into()),
                     ..wrong
                 });
             }

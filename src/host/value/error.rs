@@ -65,7 +65,7 @@ impl Kind {
                 "a command ended with another code than 0, by a signal, or could not be executed"
             }
             Self::Assertion => "an assertion or `fail` failed",
-            Self::PortTaken => "a port is held by somebody outside of this run",
+            Self::PortTaken => "a port is held by somebody outside this run",
             Self::Http => "a request got no complete answer, or one that `assert_status` refuses",
             Self::Io => "a file, a directory or the system failed",
             Self::Usage => "a function was called with something that it cannot take",

@@ -14,7 +14,7 @@ pub fn obstacle(path: &Path) -> Option<String> {
     let shown = path.display();
     match std::fs::read(path) {
         Ok(bytes) if bytes.starts_with(MARK.as_bytes()) => None,
-        Ok(_) => Some(format!("--env-file {shown}: it is there already, and `bgjobs up` has not written it")),
+        Ok(_) => Some(format!("--env-file {shown}: it already exists, and `bgjobs up` has not written it")),
         Err(e) if e.kind() == ErrorKind::NotFound => {
             let dir = directory(path);
             (!dir.is_dir()).then(|| format!("--env-file {shown}: there is no directory `{}`", dir.display()))
@@ -89,7 +89,7 @@ mod tests {
         drop((held, again));
         assert!(!path.exists());
         std::fs::write(&path, "KEY=secret\n").expect("written");
-        assert!(EnvFile::write(&path, &vars).is_err_and(|why| why.contains("it is there already")));
+        assert!(EnvFile::write(&path, &vars).is_err_and(|why| why.contains("it already exists")));
         assert_eq!(std::fs::read_to_string(&path).expect("text"), "KEY=secret\n");
         let why = obstacle(&dir.path().join("no/out")).expect("an obstacle");
         assert!(why.contains("there is no directory"), "{why}");

@@ -140,7 +140,7 @@ fn what_no_script_can_be_written_from_is_told() {
         (&["new", "--from", "Procfil"][..], "error: --from Procfil: there is no such file\n"),
         (
             &["new", "there", "--from", "Procfile"],
-            "error: cannot write `there.rhai`: it is there already\ntry: bgjobs new OTHER_NAME\n",
+            "error: cannot write `there.rhai`: it already exists\ntry: bgjobs new OTHER_NAME\n",
         ),
         (
             &["new", "--from", "Procfile"],

@@ -349,7 +349,7 @@ fn addresses_are_written_for_others_and_removed_at_the_end() {
     let env = live.path(".env");
     let (ended, text) = live.ended_with(|| fs::read_to_string(&env).expect("it stays"));
     assert_eq!(text, "KEY=1\n");
-    let said = "found Procfile\nerror: --env-file .env: it is there already, and `bgjobs up` has not written it\n\
+    let said = "found Procfile\nerror: --env-file .env: it already exists, and `bgjobs up` has not written it\n\
                 try: --env-file OUT   (a file that is not there yet: it is written, not read)\n";
     assert_eq!(ended.code(2).stderr, said);
 }

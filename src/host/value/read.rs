@@ -137,7 +137,7 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
                 || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| is_any_port(&text));
             let own = what.ends_with("option `port`");
             let word = value.read_lock::<rhai::ImmutableString>().map(|text| text.to_lowercase());
-            let like_free = word.is_some_and(|word| nearest(&word, ["free"]).is_some());
+            let like_free = word.is_some_and(|word| crate::words::nearest(&word, ["free"]).is_some());
             Err(match any || own && like_free {
                 true if own => {
                     wrong.hint("port: \"free\"   (takes one that is free; the job finds the number in PORT)")

@@ -352,6 +352,12 @@ fn built_in_scripts_advise_their_own_options() {
     let _ = serve("health-check").stderr_has(&hint(&format!("--url http://localhost:{port}/x")));
     let ran = run("smoke", "2s", &["--cmd", &fixed, "--base", &url, "--check", "/"]).code(124);
     let _ = ran.stderr_has(&hint(&format!("--base http://localhost:{port}/x")));
+    let ran = run("smoke", "2s", &["--base", "localhost:1", "--check", "/"]).code(2);
+    let _ = ran
+        .stderr_has("error: --base is \"localhost:1\", not URL\n")
+        .stderr_has("\ntry: --base http://localhost:1\n");
+    let ran = run("multi-service", "2s", &["--service", "a=no-such-program x", "--test", "true"]).code(127);
+    let _ = ran.stderr_has("\n  --> --service \"a=no-such-program x\"\n");
     let service = format!("a={fixed}");
     let ran = run("multi-service", "2s", &["--service", &service, "--ready", "a=/x", "--test", "true"]);
     let ran =
@@ -480,6 +486,11 @@ fn serve_and_test_says_what_is_wrong_with_its_parameters() {
     let _ = run(&["--cmd", "x", "--test", "x", "--url", "redis://localhost:6379/0"])
         .stderr_has("(`redis` is none)\n")
         .stderr_has("try: --url tcp://localhost:6379\n");
+    let _ =
+        run(&["--cmd", "x", "--test", "x", "--url", "localhost"]).stderr_has("try: --url http://localhost\n");
+    let _ = run(&["--cmd", "x", "--tset", "x"])
+        .stderr_has("error: there is no option `--tset`\n")
+        .stderr_has("try: --test   (did you mean `--test`?)\n");
     let _ = run(&["--cmd", "x", "--test", "x", "--url", "started"])
         .stderr_has("try: --url log:started   (a line of the job's log)\n");
     let _ = run(&["--cmd", "x", "--test", "x", "--url", "log:x", "--send", "x"]).stderr_has(

@@ -125,6 +125,15 @@ fn option_of<'g>(
     }) {
         return Some(pair(found));
     }
+    // Of a command of several words only the first one is told.
+    if let Some(program) = message.strip_prefix("program `").and_then(|rest| rest.split('`').next())
+        && let Some(found) = given.iter().find(|(_, value)| {
+            let command = value.split_once('=').map_or("", |(_, behind)| behind);
+            [value.as_str(), command].iter().any(|text| text.split_whitespace().next() == Some(program))
+        })
+    {
+        return Some(pair(found));
+    }
     let telling = |value: &str| value.len() > 1 && value.contains(|c: char| c.is_alphabetic());
     let in_text = |text: &str| {
         let has = |(_, value): &&Given| {

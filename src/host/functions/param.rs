@@ -2,6 +2,7 @@
 
 use crate::api::Type;
 use crate::cli;
+use crate::host::explain::caller::caller;
 use crate::host::run::runtime::rt;
 use crate::host::source::params::Declared;
 use crate::host::value::arguments::{options, value_after};
@@ -43,9 +44,10 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
         known => error.note(format!("usage: {}", usage(known))),
     };
     if let Some((_, unknown, _)) = options(args).find(|(_, name, _)| found(name).is_none()) {
-        let error = told(ScriptError::usage(format!(
-            "unknown argument `--{unknown}`: no param(\"{unknown}\") asks for it"
-        )));
+        let error = told(ScriptError::usage(match caller() {
+            Some(_) => format!("there is no option `--{unknown}`"),
+            None => format!("unknown argument `--{unknown}`: no param(\"{unknown}\") asks for it"),
+        }));
         let near = words::nearest(unknown, known.iter().map(|param| param.name.as_str()));
         let of_bgjobs = cli::nearest_option(unknown).filter(|option| option == unknown || near.is_none());
         return Err(Box::new(match (of_bgjobs, near) {
@@ -237,6 +239,11 @@ fn asked_for(name: &str, asked: Asked) -> Fallible<Dynamic> {
     let wrong = |text: &str, wanted: &str| ScriptError::usage(format!("--{shown} is {text:?}, not {wanted}"));
     for text in &texts {
         if let Some(pattern) = pattern.as_ref().filter(|pattern| !pattern.is_match(text)) {
+            let given = form.as_deref().unwrap_or_default();
+            let better = worded::read(text).err().and_then(|wrong| wrong.hint);
+            if let Some(url) = better.filter(|better| given.starts_with("URL") && better.contains("://")) {
+                return Err(wrong(text, given).hint(format!("--{shown} {}", quote(&url))).into());
+            }
             let form = form.clone().unwrap_or_else(|| format!("a text that matches /{pattern}/"));
             return Err(wrong(text, &form).into());
         }

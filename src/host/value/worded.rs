@@ -115,6 +115,9 @@ pub fn read(text: &str) -> Result<Worded<'_>, Wrong> {
                 wrong.or(format!("http://{text}"))
             }
             Some(_) => Wrong { is_like_none: true, ..wrong },
+            None if text.starts_with("localhost") || text.contains('.') && !text.contains(' ') => {
+                wrong.or(format!("http://{text}"))
+            }
             None => Wrong { remark: Some("a line of the job's log"), ..wrong.or(format!("log:{text}")) },
         });
     };
@@ -210,6 +213,8 @@ mod tests {
             ("redis://u:p@localhost:6379/0", "tcp://localhost:6379"),
             ("ftp://[::1]:21", "tcp://[::1]:21"),
             ("started", "log:started"),
+            ("localhost/x", "http://localhost/x"),
+            ("example.com", "http://example.com"),
             ("http://localhost:$PORT/x", "/x"),
             ("http://:80/x", "http://localhost:80/x"),
             ("tcp://localhost", "\"tcp://localhost\" is not tcp://HOST:PORT"),

@@ -49,7 +49,7 @@ pub const SCRIPTS: &[(&str, &str)] = &[
 pub const UP: &str = include_str!("up.rhai");
 
 /// What `bgjobs new --from` does.
-pub const FROM: &str = include_str!("new/from.rhai");
+pub const FROM: &str = include_str!("from.rhai");
 
 /// The text of a module.
 pub fn module(name: &str) -> Option<&'static str> {

@@ -187,7 +187,7 @@ fn an_option_that_is_given_twice_is_proposed_once() {
                 "--timeout",
                 "6s",
             ],
-            "bgjobs script -I a --timeout 6s -q p.rhai --port 1   (the options of bgjobs stand before the script)",
+            "bgjobs script -I a --timeout 6s -q p.rhai --port 1   (the options of bgjobs come before the script)",
         ),
         (
             &["--timeout", "5s", "script", "--timeout", "6s", "test.rhai"],

@@ -96,7 +96,18 @@ impl Live {
 
     /// What came of it, and what is to be seen in its directory then.
     fn ended_with<T>(mut self, look: impl FnOnce() -> T) -> (Ended, T) {
-        let status = self.child.wait().expect("it ends");
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                break status;
+            }
+            if Instant::now() >= until {
+                // Such as when INT is ignored, as in the background of a shell: then bgjobs ignores it, too.
+                self.signal(Signal::SIGTERM);
+                panic!("it does not end:\n{}\n{}", self.read("stdout"), self.read("stderr"));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        };
         let ended = Ended {
             stdout: self.read("stdout"),
             stderr: self.read("stderr"),

@@ -13,12 +13,14 @@
 //! route     which requests are answered what
 //! wire      HTTP/1.1 on a connection, with all that a client may get to see
 //! server    finds the answer for each request, and gives it
+//! smtp      a mail server that keeps what it gets
 //! ```
 
 mod answer;
 mod record;
 mod route;
 mod server;
+mod smtp;
 mod template;
 mod when;
 mod wire;
@@ -26,6 +28,7 @@ mod wire;
 pub use answer::{Answer, Content, Fault, content_type};
 pub use record::{Request, requests};
 pub use route::Route;
+pub use smtp::{Mail, Smtp, mails};
 pub use when::When;
 
 use crate::exit;
@@ -37,6 +40,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 #[derive(Serialize, Deserialize)]
 pub enum Service {
     Http(Vec<Route>),
+    Smtp(Smtp),
 }
 
 impl Service {
@@ -49,6 +53,7 @@ impl Service {
     pub fn scheme(&self) -> &'static str {
         match self {
             Self::Http(_) => "http",
+            Self::Smtp(_) => "smtp",
         }
     }
 
@@ -92,6 +97,7 @@ pub fn serve(port: u16) -> i32 {
             let mock = server::Mock::new(routes);
             accept(&listener, also.as_ref(), &|stream| mock.converse(stream));
         }
+        Service::Smtp(smtp) => accept(&listener, also.as_ref(), &|stream| smtp.converse(&stream)),
     }
     exit::OK
 }

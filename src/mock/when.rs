@@ -69,7 +69,7 @@ fn differs(kind: &str, (name, wanted): &(String, String), got: &Map<String, Valu
 }
 
 /// Whether a text is this one, in which `*` stands for anything.
-fn fits(wanted: &str, text: &str) -> bool {
+pub fn fits(wanted: &str, text: &str) -> bool {
     let Some((start, rest)) = wanted.split_once('*') else { return wanted == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
     let mut parts: Vec<&str> = rest.split('*').collect();

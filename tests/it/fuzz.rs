@@ -33,6 +33,7 @@ const CALLS: &[&str] = &[
     "wait_log(spawn(\"echo x; sleep 600\"), \"y\", m)",
     "spawn(\"sleep 600\").wait_listening(m)",
     "mock(m)",
+    "mock_smtp(m)",
     "temp_dir(m)",
     "free_ports(m.value)",
     "sleep(m.timeout)",

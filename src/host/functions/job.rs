@@ -18,6 +18,7 @@ use crate::host::value::outcome::{Outcome, signal_of};
 use crate::host::value::{self, Opts};
 use crate::jobs::spec::{Command, Expect};
 use crate::jobs::{self, Ask, Sent, State, UNREAD, strand, text};
+use crate::lock::lock;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
 use std::time::Duration;
@@ -315,12 +316,15 @@ mod functions {
         listening_ports(job).into_iter().map(|port| i64::from(port).into()).collect()
     }
 
-    /// `http://127.0.0.1:PORT` with its `.port`; `http://[::1]:PORT` when it is only there that it answers, and `https`
+    /// `http://127.0.0.1:PORT` with its `.port`, `smtp://` of `mock_smtp`; `http://[::1]:PORT` when it is only there that it answers, and `https`
     /// when that was how it became ready. Throws `usage` when it has none.
     #[rhai_fn(get = "url", pure, return_raw)]
     pub fn url(job: &mut Job) -> Fallible<String> {
         match port_of(job) {
-            Some(port) => Ok(rt().url(port)),
+            Some(port) => Ok(match lock(&rt().mocks).get(&job.0.id) {
+                Some(scheme) if *scheme != "http" => format!("{scheme}://127.0.0.1:{port}"),
+                _ => rt().url(port),
+            }),
             None => Err(ScriptError::usage(format!("job `{}` has no port", job.0.spec.name))
                 .hint("port: \"free\"   (in its options; the job finds the number in PORT)")
                 .into()),

@@ -14,7 +14,7 @@ pub fn logs() -> Vec<(Arc<Inner>, u64)> {
     const MOST: usize = 128;
     let rt = rt();
     let mocks = lock(&rt.mocks);
-    let jobs = rt.jobs.live(MOST).into_iter().filter(|job| !mocks.contains(&job.id));
+    let jobs = rt.jobs.live(MOST).into_iter().filter(|job| !mocks.contains_key(&job.id));
     jobs.filter(|job| job.log.is_some()).map(|job| (Arc::clone(&job), job.log_length())).collect()
 }
 
@@ -48,7 +48,7 @@ pub fn show_logs(failure: &mut Failure, before: &[(Arc<Inner>, u64)], then: Dura
     let since = |job: Arc<Inner>| {
         let over = rt.jobs.view(job.id).and_then(|view| view.ended).is_some_and(|ended| ended < then);
         let length = before.iter().find(|(old, _)| old.id == job.id).map_or(0, |(_, length)| *length);
-        (!over && !mocks.contains(&job.id)).then_some((job, length))
+        (!over && !mocks.contains_key(&job.id)).then_some((job, length))
     };
     let now: Vec<_> = rt.jobs.list().into_iter().filter_map(since).collect();
     failure.tails = grown(&now).into_iter().map(|grown| grown.tail).collect();

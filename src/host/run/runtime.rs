@@ -67,8 +67,8 @@ pub struct Runtime {
     pub answered: Mutex<BTreeMap<u16, (IpAddr, bool)>>,
     /// How often the script has limited the rest of the run.
     pub limits: AtomicUsize,
-    /// Jobs started by `mock`, by id.
-    pub mocks: Mutex<BTreeSet<usize>>,
+    /// The mocks, by the id of their job, and the schemes of their addresses.
+    pub mocks: Mutex<BTreeMap<usize, &'static str>>,
     /// What signs certificates, by the path of its own: first that of the run, which our own requests trust.
     pub authorities: Mutex<Vec<(PathBuf, Arc<Authority>)>>,
 }

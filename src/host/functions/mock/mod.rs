@@ -5,13 +5,16 @@
 //! matching  which requests are meant, in option maps
 //! routes    `mock(routes)`
 //! requests  what it got: `.requests()`, `.assert_called(…)`
+//! smtp      `mock_smtp()`, `.mails()`
 //! ```
 
 mod matching;
 mod requests;
 mod routes;
+mod smtp;
 mod started;
 
 use crate::host::value::described::Entry;
 
-pub const FUNCTIONS: &[Entry] = &[routes::MOCK, requests::REQUESTS, requests::ASSERT_CALLED];
+pub const FUNCTIONS: &[Entry] =
+    &[routes::MOCK, requests::REQUESTS, requests::ASSERT_CALLED, smtp::MOCK_SMTP, smtp::MAILS];

@@ -25,6 +25,7 @@ pub fn start(
     rt.checkpoint()?;
     let port = owner::take(function)?;
     let service = service(port)?;
+    let scheme = service.scheme();
     let command = Command::Own(["mock", "--port", &port.to_string()].map(str::to_owned).to_vec());
     // Its own log says first that it listens: somebody else may accept connections on the port.
     let map = |key: &str, value: Dynamic| Dynamic::from_map(Map::from([(key.into(), value)]));
@@ -37,16 +38,16 @@ pub fn start(
     ]);
     let opts = JobOptions::read(&Opts::described(function, &opts.into(), JobOptions::OPTIONS)?)?;
     let job = start::launch_with(function, name, command, opts, &[], Vec::new())?;
-    lock(&rt.mocks).insert(job.0.id);
+    lock(&rt.mocks).insert(job.0.id, scheme);
     starting::wait(ctx, function, std::slice::from_ref(&job), &Common::default())?;
     Ok(job)
 }
 
 /// The log of a mock, which is its record.
 pub fn record(function: &str, job: &Inner) -> Fallible<String> {
-    if lock(&rt().mocks).contains(&job.id) {
+    if lock(&rt().mocks).contains_key(&job.id) {
         return Ok(job.log_text());
     }
     let message = format!("{function}: job `{}` is not a mock", job.spec.name);
-    Err(ScriptError::usage(message).note("only what `mock(routes)` started records requests").into())
+    Err(ScriptError::usage(message).note("only what `mock(routes)` and the like started has a record").into())
 }

@@ -182,7 +182,10 @@ pub struct Spec {
     /// The whole environment, already merged.
     pub env: BTreeMap<OsString, OsString>,
     pub user: Option<String>,
+    /// What it finds in `PORT`.
     pub port: Option<u16>,
+    /// Those of its ports that have a name.
+    pub ports: Vec<(String, u16)>,
     pub stdin: Stdin,
     /// It has a terminal, which is its stdin, stdout and stderr. What it is to read is typed.
     pub pty: bool,
@@ -311,6 +314,11 @@ pub struct Descriptors {
 }
 
 impl Spec {
+    /// Whether it was given this port.
+    pub fn has_port(&self, number: u16) -> bool {
+        self.port == Some(number) || self.ports.iter().any(|(_, port)| *port == number)
+    }
+
     /// An error when it can be told beforehand that it could not be started.
     pub fn check(&self) -> Result<(), SpawnError> {
         if !self.cwd.is_dir() {

@@ -152,7 +152,9 @@ fn a_port_that_the_command_does_not_use_or_that_is_taken_gets_a_hint_that_fits()
         .stderr_has("try: \"sleep 60; echo $PORT\"");
     let _ = start("\"exit ${PRT}3\"", free).code(125).stderr_has("try: \"exit ${PORT}3\"");
     let _ = start("\"sleep 60\"", free).stderr_has("its command has no `$PORT`");
-    let _ = start("[\"sleep\", \"60\", \"$PORT\"]", free).stderr_has("an array has no shell");
+    let array = "[\"python3\", \"-m\", \"http.server\", \"$PORT\", \"--bind\", \"127.0.0.1\"]";
+    let _ = start(array, "port: \"free\", ready: \"/\"").code(0);
+    let _ = start(array, "port: \"free\", ready: \"http://127.0.0.1:${PORT}/\"").code(0);
 
     let stranger = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = stranger.local_addr().expect("bound").port();

@@ -4,46 +4,47 @@ use super::arguments::MapExpr;
 use super::tree::literal_text;
 use super::walk::Walk;
 use crate::host::explain::signature::CallAdvice;
-use crate::host::value::address;
-use rhai::{Expr, Position};
+use crate::host::value::address::{self, Place};
+use crate::host::value::error::Fallible;
+use crate::host::value::written::{Shape, Text, Written, each_text};
+use rhai::{Expr, ImmutableString};
 
 impl Walk<'_> {
     /// The addresses of services that a list of them names, where all are written out.
     pub(super) fn addresses(&mut self, services: &[Expr]) {
-        let names: Option<Vec<String>> =
-            services.iter().map(|one| Some(text_of(one, "name")?.to_owned())).collect();
-        let Some(names) = names else { return };
-        for service in services {
+        let Some(places) = services.iter().map(place).collect::<Option<Vec<Place>>>() else { return };
+        for (mut service, place) in services.iter().zip(&places) {
             let Expr::Map(map, _) = service else { continue };
             let Some(needs) = written_needs(map) else { continue };
-            let Some(own) = text_of(service, "name") else { continue };
+            // Of a job that is not in the list nobody knows here what ports it has.
+            let outside = |name: &String| Place { name: name.clone(), ..Place::default() };
+            let listed = |name: &String| places.iter().find(|one| one.name == *name).cloned();
+            let mut needs: Vec<Place> =
+                needs.iter().map(|name| listed(name).unwrap_or_else(|| outside(name))).collect();
+            let mut own = address::own_names(place.ports.as_deref().unwrap_or_default());
+            if place.copies.is_some() {
+                own.push(address::INDEX.to_owned());
+                needs.push(place.clone());
+            }
             let mut own_env = Vec::new();
             if let Some(Expr::Map(env, _)) = value_of(map, "env") {
                 own_env.extend(env.0.iter().map(|(key, _)| key.name.as_str()));
             }
-            let scope = address::Scope { service: own, needs: &needs, services: &names };
+            let scope = address::Scope { service: &place.name, needs: &needs, services: &places, own: &own };
             let mut found = Vec::new();
-            for (key, value) in map.0.iter().filter(|(key, _)| !matches!(key.name.as_str(), "name" | "needs"))
-            {
-                let key = key.name.as_str();
-                let what = if key == "cmd" { "`cmd`".to_owned() } else { format!("option `{key}`") };
-                written_texts(
-                    value,
-                    &what,
-                    matches!(key, "cmd" | "stop_cmd"),
-                    &mut |what, text, at, is_shell| {
-                        let is_set = |name: &str| {
-                            is_shell
-                                && (own_env.contains(&name)
-                                    || self.project.loads_env
-                                    || address::is_set_in(name, text)
-                                    || self.is_of_the_shell(name, text))
-                        };
-                        let what = format!("start: service `{own}`: {what}");
-                        found.extend(scope.judge(&what, text, is_shell, &is_set).map(|error| (at, error)));
-                    },
-                );
-            }
+            let walked = each_text(&mut service, &mut |Text { what, text, is_shell, at }| {
+                let is_set = |name: &str| {
+                    is_shell
+                        && (own_env.contains(&name)
+                            || self.project.loads_env
+                            || address::is_set_in(name, text)
+                            || self.is_of_the_shell(name, text))
+                };
+                let what = format!("start: service `{}`: {what}", place.name);
+                found.extend(scope.judge(&what, text, is_shell, &is_set).map(|error| (at, error)));
+                Ok(())
+            });
+            debug_assert!(walked.is_ok(), "what is wrong is only noted");
             for (at, error) in found {
                 let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
                 self.report(at, advice);
@@ -52,14 +53,48 @@ impl Walk<'_> {
     }
 }
 
+impl Written for &Expr {
+    fn open(&mut self, see: &mut dyn FnMut(Shape<'_, Self>) -> Fallible<()>) -> Fallible<()> {
+        match self {
+            Expr::StringConstant(text, at) => {
+                see(Shape::Text(&mut ImmutableString::from(text.as_str()), *at))
+            }
+            Expr::Map(map, _) => {
+                let mut values: Vec<(&str, &Expr)> =
+                    map.0.iter().map(|(key, value)| (key.name.as_str(), value)).collect();
+                see(Shape::Map(values.iter_mut().map(|(key, value)| (*key, value)).collect()))
+            }
+            Expr::Array(items, _) => {
+                let mut items: Vec<&Expr> = items.iter().collect();
+                see(Shape::List(items.iter_mut().collect()))
+            }
+            _ => see(Shape::Other),
+        }
+    }
+}
+
 fn value_of<'a>(map: &'a MapExpr, key: &str) -> Option<&'a Expr> {
     map.0.iter().find(|(own, _)| own.name == key).map(|(_, value)| value)
 }
 
-/// The text at a key of a map that is written out.
-fn text_of<'a>(map: &'a Expr, key: &str) -> Option<&'a str> {
-    let Expr::Map(map, _) = map else { return None };
-    literal_text(value_of(map, key)?)
+/// A service of which it is written out what addresses it has.
+fn place(service: &Expr) -> Option<Place> {
+    let Expr::Map(map, _) = service else { return None };
+    let name = literal_text(value_of(map, "name")?)?.to_owned();
+    let copies = match value_of(map, "count") {
+        None | Some(Expr::Unit(_)) => None,
+        // One that is no number of copies is told otherwise.
+        Some(Expr::IntegerConstant(copies, _)) => {
+            Some(usize::try_from(*copies).ok()?.clamp(1, address::MOST_COPIES))
+        }
+        Some(_) => return None,
+    };
+    let ports = match value_of(map, "ports") {
+        None | Some(Expr::Unit(_)) => Vec::new(),
+        Some(Expr::Map(ports, _)) => ports.0.iter().map(|(key, _)| key.name.to_string()).collect(),
+        Some(_) => return None,
+    };
+    Some(Place { name, ports: Some(ports), copies })
 }
 
 /// What a service needs, if all of it is written out.
@@ -71,31 +106,5 @@ fn written_needs(map: &MapExpr) -> Option<Vec<String>> {
             needs.iter().map(|need| literal_text(need).map(str::to_owned)).collect()
         }
         Some(_) => None,
-    }
-}
-
-/// The texts of a value of a service, each with who reads it.
-fn written_texts(
-    value: &Expr,
-    what: &str,
-    is_command: bool,
-    each: &mut dyn FnMut(&str, &str, Position, bool),
-) {
-    match value {
-        Expr::StringConstant(text, position) => each(what, text, *position, is_command),
-        Expr::Map(map, _) => {
-            for (key, value) in &map.0 {
-                let is_command = key.name == "cmd" && what.ends_with("`ready`");
-                written_texts(value, &format!("{what}: `{}`", key.name), is_command, each);
-            }
-        }
-        Expr::Array(items, _) => {
-            let words: Vec<_> = items.iter().map(literal_text).collect();
-            let shell = is_command.then(|| address::shell_word(&words)).flatten();
-            for (at, item) in items.iter().enumerate() {
-                written_texts(item, what, shell == Some(at), each);
-            }
-        }
-        _ => {}
     }
 }

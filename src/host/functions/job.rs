@@ -32,6 +32,9 @@ function! {
     /// stopped at the end of the run, however that ends. Throws `command_failed` when it cannot be executed
     /// (exit code 127 not found, 126 not executable). `ready` and what is said about it are for `wait_ready`.
     ///
+    /// In the words of an array and in its options, `$PORT` and `$PORT_PEER` are replaced by the ports that it is given; `$$PORT`
+    /// is the text `$PORT`.
+    ///
     /// With `pty` the terminal is also its controlling one, in a session of its own. All that it prints is in its log,
     /// where lines end as it has ended them; what is typed (`.send(text)`, `stdin: #{text}` followed by Ctrl-D) is
     /// echoed there, unless the program turns that off. As at any terminal, what it leaves in its foreground gets HUP
@@ -72,7 +75,11 @@ function! {
     /// replaced; in a command that is a string, the shell does that. No other names are touched: `$HOME` stays, and
     /// `$$API_URL` is the text `$API_URL`. One that is of no service which it needs is an error before anything starts.
     /// The URL begins with `http`, but for servers that are known by their program to speak otherwise, such as
-    /// `redis://127.0.0.1:6379` of redis-server; a password is not in it.
+    /// `redis://127.0.0.1:6379` of redis-server; a password is not in it. Of the ports that have a name there are also
+    /// `<NAME>_PEER_PORT` and `<NAME>_PEER_URL`. Its own ports a service names by `$PORT` and `$PORT_PEER`.
+    ///
+    /// With `count: 3` there are `NAME-1` to `NAME-3`, which know the addresses of all three from the start; `needs: ["NAME"]` means
+    /// all of them, and finds `<NAME>_1_URL` and so on.
     ///
     /// ```rhai
     /// let s = start([
@@ -314,6 +321,19 @@ mod functions {
     #[rhai_fn(get = "ports", pure)]
     pub fn ports(job: &mut Job) -> Array {
         listening_ports(job).into_iter().map(|port| i64::from(port).into()).collect()
+    }
+
+    /// The ports that its option `ports` gave it, as a map by name.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60", #{ports: #{http: "free", peer: "free"}});
+    /// assert_eq(job.ports_by_name.http, job.port);
+    /// assert_ne(job.ports_by_name.peer, job.port);
+    /// ```
+    #[rhai_fn(get = "ports_by_name", pure)]
+    pub fn ports_by_name(job: &mut Job) -> Map {
+        let ports = job.0.spec.ports.iter();
+        ports.map(|(name, number)| (name.as_str().into(), i64::from(*number).into())).collect()
     }
 
     /// `http://127.0.0.1:PORT` with its `.port`, `smtp://` of `mock_smtp`; `http://[::1]:PORT` when it is only there that it answers, and `https`

@@ -1,6 +1,7 @@
 //! From what a script says of a process to the [`Spec`] that it is started by.
 
-use super::options::{Input, JobOptions, OwnPort, Process, StopCodes, Surroundings};
+use super::options::{Input, JobOptions, Process, StopCodes, Surroundings};
+use super::ports::OwnPorts;
 use super::runtime::rt;
 use crate::host::value::Opts;
 use crate::host::value::described::FromOpts;
@@ -91,6 +92,7 @@ impl Launch {
             env: self.env,
             user: self.user,
             port: None,
+            ports: Vec::new(),
             stdin: self.stdin,
             pty: self.pty,
             output: Output::Captured,
@@ -110,7 +112,7 @@ impl Launch {
     }
 
     /// A background job.
-    pub fn job_spec(self, name: Option<String>, options: &JobOptions) -> Fallible<Spec> {
+    pub fn job_spec(self, name: Option<String>, options: &JobOptions, ports: OwnPorts) -> Fallible<Spec> {
         let rt = rt();
         let function = self.function.as_str();
         let wanted = match (name, options.name.clone()) {
@@ -125,14 +127,7 @@ impl Launch {
         };
         let name = rt.jobs.unique_name(&wanted);
         let mut env = self.env;
-        let port = match options.port {
-            Some(OwnPort::Free) => Some(crate::host::run::owner::take(function)?),
-            Some(OwnPort::Number(port)) => Some(port),
-            None => None,
-        };
-        if let Some(port) = port {
-            env.insert("PORT".into(), port.to_string().into());
-        }
+        env.extend(ports.variables().into_iter().map(|(key, value)| (key.into(), value.into())));
         let log = options.log.as_ref().map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(path));
         Ok(Spec {
             output: Output::Log(log),
@@ -140,7 +135,8 @@ impl Launch {
             cwd: self.cwd,
             env,
             user: self.user,
-            port,
+            port: ports.main,
+            ports: ports.named,
             stdin: self.stdin,
             pty: self.pty,
             stop_signal: options.stop_signal.0,

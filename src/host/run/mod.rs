@@ -11,6 +11,7 @@
 //! logs         the ends of the logs that have grown
 //! options      what commands, jobs and waits can be told
 //! owner        whose port is it
+//! ports        the ports of a job that is to be started
 //! program      a program that is not found, and the one that was meant
 //! ready        what can be waited for, and waiting for it
 //! request      an HTTP request, from what a script says
@@ -31,6 +32,7 @@ pub mod launch;
 pub mod logs;
 pub mod options;
 pub mod owner;
+pub mod ports;
 pub mod program;
 pub mod ready;
 pub mod request;

@@ -115,6 +115,9 @@ options! {
         name: Option<String>, default "that of its program";
         /// The port that it is to listen on, which it finds in `PORT`: a number, or `"free"` for any that is free.
         port: Option<OwnPort>;
+        /// Several ports by name, such as `#{http: "free", peer: "free", metrics: 9100}`, which it finds in `PORT_PEER` and so
+        /// on. `PORT` is the one called `main`, `http`, `https` or `client`, the only one, or the option `port` beside these.
+        ports: Option<MapOf<OwnPort>>;
         /// Where its log is written: a path.
         log: Option<String>, default "in the directory of the run", also output logfile log_file stdout;
         /// What it gets when it is to stop.

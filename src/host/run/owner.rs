@@ -41,15 +41,8 @@ pub fn take(function: &str) -> Fallible<u16> {
 /// Why a job does not listen on the port that it was given, when its command shows that: a note, and the next edit.
 pub fn port_unused(job: &Job) -> Option<(String, Option<String>)> {
     job.spec.port?;
-    let text = match &job.spec.command {
-        Command::Shell(text) => text,
-        Command::Argv(words) | Command::Own(words) => {
-            let word = words.iter().find(|word| word.contains("$PORT") || word.contains("${PORT"))?;
-            let alone = !words.iter().any(|word| word == "-c");
-            let note = format!("an array has no shell: its program was given {word:?} as it is");
-            return alone.then_some((note, Some("a string in the place of the array".to_owned())));
-        }
-    };
+    // In the words of an array its number stands.
+    let Command::Shell(text) = &job.spec.command else { return None };
     let names: Vec<&str> = text
         .split('$')
         .skip(1)
@@ -181,7 +174,7 @@ pub fn check_owner(number: u16, own_job: Option<&Job>) -> Fallible<()> {
         return Ok(());
     }
     let chosen = || {
-        let of_a_job = |job: &Arc<Job>| job.spec.port == Some(number);
+        let of_a_job = |job: &Arc<Job>| job.spec.has_port(number);
         rt.ports.gave(number) || rt.jobs.list().iter().any(of_a_job)
     };
     let accept = |why: &str| {

@@ -1,10 +1,12 @@
 //! `start([…])`: a list of services, in parallel and in the order of their needs. What they need may also run already.
 //!
-//! What is said of a service may name the addresses of what it needs (`$API_URL`). All names are judged before anything
-//! starts; the values are put in when the service starts, as they are not known earlier.
+//! What is said of a service may name the addresses of what it needs (`$API_URL`), its own ports (`$PORT`), and, of several
+//! copies, their number and the addresses of all of them. All names are judged before anything starts; the values are put
+//! in when the service starts, as they are not known earlier.
 
 use super::caught;
-use super::options::{self, JobOptions};
+use super::options::{self, JobOptions, OwnPort};
+use super::ports::{self, OwnPorts};
 use super::runtime::rt;
 use super::start::launch_with;
 use super::waiting;
@@ -14,12 +16,13 @@ use crate::host::run::job::{listening_ports, port_of, view};
 use crate::host::run::ready::readiness;
 use crate::host::run::ready::starting::Starting;
 use crate::host::source::import;
-use crate::host::value::address::{self, Scope};
+use crate::host::value::address::{self, INDEX, MOST_COPIES, Place, Scope};
 use crate::host::value::describe::options;
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::host::value::handle::Job;
-use crate::host::value::kinds::{OneOrMore, Typed, Word};
+use crate::host::value::kinds::{OneOrMore, Typed, Within, Word};
+use crate::host::value::written::{Text, each_text};
 use crate::host::value::{self, Opts};
 use crate::jobs::State;
 use crate::jobs::spec::Command;
@@ -37,8 +40,14 @@ options! {
         /// addresses `$<NAME>_URL`, `$<NAME>_PORT` and `$<NAME>_HOST` are in its environment, and in the texts of its
         /// options and the words of its command.
         needs: Option<OneOrMore<Word>>, also depends_on depends requires after;
+        /// So many copies of it are started, `NAME-1` and so on: each finds its number in `INDEX`, and the addresses of all,
+        /// `$<NAME>_1_URL` and so on, as does who `needs` it.
+        count: Option<Copies>, also replicas copies instances scale;
     }
 }
+
+/// How many copies of a service are started.
+type Copies = Within<1, { MOST_COPIES as i64 }>;
 
 /// An array of services.
 pub struct Services;
@@ -47,28 +56,49 @@ impl Typed for Services {
     const TYPE: Type = Type::List(&Type::Options(ServiceOptions::OPTIONS));
 }
 
+#[derive(Clone)]
 struct Service {
+    /// What its job is called: with a number, if it is one of several copies.
     name: String,
+    /// What has its addresses: its name in the list, and how many there are of it.
+    place: Place,
+    /// Which of the copies it is.
+    index: Option<usize>,
     needs: Vec<String>,
     /// As it was written, with the names of addresses in it.
     map: Map,
     command: Command,
     options: JobOptions,
-    starting: Option<Starting>,
-    /// It runs already, and is there because others need it.
-    is_given: bool,
+    ports: OwnPorts,
     /// What the modules that read files of services propose when it ends by itself with 0.
     task_hint: Option<String>,
 }
 
-impl Service {
+/// A service on its way.
+struct Member {
+    service: Service,
+    starting: Option<Starting>,
+    /// It runs already, and is there because others need it.
+    is_given: bool,
+}
+
+impl Member {
     fn ready(&self) -> bool {
         self.starting.as_ref().is_some_and(|starting| starting.ready)
     }
+}
 
+impl Service {
     /// It will have none: a task that is given no port.
     fn has_no_address(&self) -> bool {
-        !self.is_given && self.options.port.is_none() && self.options.is_task()
+        self.options.port.is_none() && self.options.ports.is_none() && self.options.is_task()
+    }
+
+    /// The names of what is its own: its ports, and which copy it is.
+    fn own(&self) -> Vec<String> {
+        let mut own = address::own_names(self.place.ports.as_deref().unwrap_or_default());
+        own.extend(self.place.copies.map(|_| INDEX.to_owned()));
+        own
     }
 }
 
@@ -76,48 +106,50 @@ impl Service {
 pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     let rt = rt();
     rt.checkpoint()?;
-    let mut services =
-        list.iter().enumerate().map(|(i, value)| read(i, value)).collect::<Fallible<Vec<_>>>()?;
-    services.extend(running(&services)?);
-    check_needs(&services)?;
-    check_addresses(&services)?;
-    if rt.options.follow || services.iter().any(|service| service.options.echo) {
-        let shown = |service: &&Service| rt.options.follow || service.options.echo;
-        let names = services.iter().filter(shown).map(|service| service.name.clone());
+    let services = list.iter().enumerate().map(|(i, value)| read(i, value)).collect::<Fallible<Vec<_>>>()?;
+    let given = running(&services)?;
+    check_needs(&services, &given)?;
+    check_addresses(&services, &given)?;
+    let started = |service| Member { service, starting: None, is_given: false };
+    let mut members: Vec<Member> = copies(services)?.into_iter().map(started).collect();
+    members.extend(given);
+    if rt.options.follow || members.iter().any(|member| member.service.options.echo) {
+        let shown = |member: &&Member| rt.options.follow || member.service.options.echo;
+        let names = members.iter().filter(shown).map(|member| member.service.name.clone());
         rt.emit(Event::JobsToShow(names.collect()));
     }
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None; // Each service has its own deadline.
     wait.eager = true;
-    wait.run_looking(|look| match step(ctx, &mut services, look) {
+    wait.run_looking(|look| match step(ctx, &mut members, look) {
         Ok(true) => Attempt::Ready(()),
         Ok(false) => Attempt::NotYet("not all are ready".to_owned()),
         Err(error) => Attempt::Never(error),
     })
     .map_err(|failed| waiting::failed("start", "the services", failed, None, &[], |error| error))
     .map_err(|mut error| {
-        caught::change(&mut error, |error| propose_task(error, &services));
+        caught::change(&mut error, |error| propose_task(error, &members));
         error
     })?;
-    let job = |service: Service| {
-        if service.is_given {
+    let job = |member: Member| {
+        if member.is_given {
             return None;
         }
-        let starting = service.starting?;
-        Some((service.name.into(), Dynamic::from(starting.job.clone())))
+        let starting = member.starting?;
+        Some((member.service.name.into(), Dynamic::from(starting.job.clone())))
     };
-    Ok(services.into_iter().filter_map(job).collect())
+    Ok(members.into_iter().filter_map(job).collect())
 }
 
 /// A service that has ended well may be meant as a task.
-fn propose_task(error: &mut ScriptError, services: &[Service]) {
+fn propose_task(error: &mut ScriptError, members: &[Member]) {
     let fact = |name: &str| error.facts.get(name).map(ToString::to_string);
     if error.kind != Kind::JobDied || fact("code").as_deref() != Some("0") {
         return;
     }
     let name = fact("job");
-    let service = services.iter().find(|service| Some(&service.name) == name.as_ref());
-    if let Some(hint) = service.and_then(|service| service.task_hint.clone()) {
+    let member = members.iter().find(|member| Some(&member.service.name) == name.as_ref());
+    if let Some(hint) = member.and_then(|member| member.service.task_hint.clone()) {
         error.hint = Some(hint);
     }
 }
@@ -143,7 +175,71 @@ fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
     let needs =
         read.needs.map_or_else(Vec::new, |needs| needs.0.into_iter().map(|Word(need)| need).collect());
     let options = read.job;
-    Ok(Service { name, needs, map, command, options, starting: None, is_given: false, task_hint })
+    let copies = read.count.map(Within::count);
+    let place = Place { name: name.clone(), ports: Some(ports::names(&options)), copies };
+    let ports = OwnPorts::default();
+    Ok(Service { name, place, index: None, needs, map, command, options, ports, task_hint })
+}
+
+/// Each copy of each service, with its ports.
+fn copies(services: Vec<Service>) -> Fallible<Vec<Service>> {
+    let places: Vec<Place> = services.iter().map(|service| service.place.clone()).collect();
+    let name_of = |place: &Place, number: usize| format!("{}-{number}", place.name);
+    let mut all: Vec<Service> = Vec::new();
+    for mut service in services {
+        let needed = |need: String| match places.iter().find(|place| place.name == need) {
+            Some(place @ Place { copies: Some(copies), .. }) => {
+                (1..=*copies).map(|number| name_of(place, number)).collect()
+            }
+            _ => vec![need],
+        };
+        service.needs = service.needs.into_iter().flat_map(needed).collect();
+        match service.place.copies {
+            None => all.push(service),
+            Some(copies) => {
+                check_copies(&service, copies)?;
+                all.extend((1..=copies).map(|number| Service {
+                    name: name_of(&service.place, number),
+                    index: Some(number),
+                    ..service.clone()
+                }));
+            }
+        }
+    }
+    for (at, service) in all.iter().enumerate() {
+        if all[..at].iter().any(|other| other.name == service.name) {
+            return Err(
+                ScriptError::usage(format!("start: two services are named `{}`", service.name)).into()
+            );
+        }
+    }
+    for service in &mut all {
+        service.ports = OwnPorts::take(&format!("start: service `{}`", service.name), &service.options)?;
+    }
+    Ok(all)
+}
+
+/// What all copies would have in common, and cannot.
+fn check_copies(service: &Service, copies: usize) -> Fallible<()> {
+    let what = format!("start: service `{}`: option", service.name);
+    let named = service.options.ports.iter().flat_map(|ports| &ports.0);
+    let named = named.map(|(name, port)| (format!("`ports`: `{name}`"), format!("{name}: \"free\""), *port));
+    let main = service.options.port.map(|port| ("`port`".to_owned(), "port: \"free\"".to_owned(), port));
+    for (which, hint, port) in named.chain(main) {
+        if let OwnPort::Number(number) = port
+            && copies > 1
+        {
+            let wrong = format!("{what} {which}: {copies} copies (`count`) cannot all have {number}");
+            return Err(ScriptError::usage(wrong).hint(hint).into());
+        }
+    }
+    match &service.options.log {
+        Some(log) if copies > 1 && address::named(log, [INDEX].into_iter()).is_empty() => {
+            let wrong = format!("{what} `log`: {copies} copies (`count`) cannot all write {log:?}");
+            Err(ScriptError::usage(wrong).hint(format!("{:?}", format!("{log}.$INDEX"))).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_options(name: &str, map: Dynamic) -> Fallible<ServiceOptions> {
@@ -152,10 +248,10 @@ fn read_options(name: &str, map: Dynamic) -> Fallible<ServiceOptions> {
 }
 
 /// What the services of a list need and is not in it, but runs.
-fn running(services: &[Service]) -> Fallible<Vec<Service>> {
-    let mut given: Vec<Service> = Vec::new();
+fn running(services: &[Service]) -> Fallible<Vec<Member>> {
+    let mut given: Vec<Member> = Vec::new();
     for need in services.iter().flat_map(|service| &service.needs) {
-        if services.iter().chain(&given).any(|service| service.name == *need) {
+        if services.iter().chain(given.iter().map(|one| &one.service)).any(|service| service.name == *need) {
             continue;
         }
         let Some(job) = rt().jobs.named(need).map(Job).filter(is_running) else { continue };
@@ -163,16 +259,21 @@ fn running(services: &[Service]) -> Fallible<Vec<Service>> {
         // It was ready when it was started, or has nothing to show it.
         let readiness = readiness::of(&job);
         starting.ready = readiness.is_empty() || readiness.has_held();
-        given.push(Service {
+        let spec = &job.0.spec;
+        let ports = OwnPorts { main: spec.port, named: spec.ports.clone() };
+        let names = ports.named.iter().map(|(name, _)| name.clone()).collect();
+        let service = Service {
             name: need.clone(),
+            place: Place { name: need.clone(), ports: Some(names), copies: None },
+            index: None,
             needs: Vec::new(),
             map: Map::new(),
-            command: job.0.spec.command.clone(),
+            command: spec.command.clone(),
             options: read_options(need, Dynamic::from_map(Map::new()))?.job,
-            starting: Some(starting),
-            is_given: true,
+            ports,
             task_hint: None,
-        });
+        };
+        given.push(Member { service, starting: Some(starting), is_given: true });
     }
     Ok(given)
 }
@@ -181,59 +282,23 @@ fn is_running(job: &Job) -> bool {
     view(job).is_some_and(|view| !view.died && !matches!(view.state, State::Ended(_)))
 }
 
-/// A text of a service, and who reads it.
-struct Text<'a> {
-    what: String,
-    text: &'a mut rhai::ImmutableString,
-    is_shell: bool,
-}
-
-/// Every text of a service in which an address may stand.
-fn each_text(map: &mut Map, each: &mut dyn FnMut(Text<'_>) -> Fallible<()>) -> Fallible<()> {
-    map.iter_mut().try_for_each(|(key, value)| match key.as_str() {
-        "name" | "needs" => Ok(()),
-        "cmd" => texts_of(value, "`cmd`", true, each),
-        key => texts_of(value, &format!("option `{key}`"), key == "stop_cmd", each),
-    })
-}
-
-fn texts_of(
-    value: &mut Dynamic,
-    what: &str,
-    is_command: bool,
-    each: &mut dyn FnMut(Text<'_>) -> Fallible<()>,
-) -> Fallible<()> {
-    if let Some(mut text) = value.write_lock::<rhai::ImmutableString>() {
-        return each(Text { what: what.to_owned(), text: &mut text, is_shell: is_command });
-    }
-    if let Some(mut map) = value.write_lock::<Map>() {
-        return map.iter_mut().try_for_each(|(key, value)| {
-            texts_of(
-                value,
-                &format!("{what}: `{key}`"),
-                key.as_str() == "cmd" && what.ends_with("`ready`"),
-                each,
-            )
-        });
-    }
-    let Some(mut list) = value.write_lock::<Array>() else { return Ok(()) };
-    let words: Vec<_> = list.iter().map(|word| word.clone().into_string().ok()).collect();
-    let words: Vec<_> = words.iter().map(Option::as_deref).collect();
-    let shell = is_command.then(|| address::shell_word(&words)).flatten();
-    list.iter_mut().zip(0..).try_for_each(|(value, at)| texts_of(value, what, shell == Some(at), each))
-}
-
 /// What names an address names one of what the service needs, and that has one.
-fn check_addresses(services: &[Service]) -> Fallible<()> {
-    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+fn check_addresses(services: &[Service], given: &[Member]) -> Fallible<()> {
+    let places: Vec<Place> = services.iter().map(|service| service.place.clone()).collect();
+    let given: Vec<Place> = given.iter().map(|member| member.service.place.clone()).collect();
     let inherited = rt().env();
-    for service in services.iter().filter(|service| !service.is_given) {
-        let scope = Scope { service: &service.name, needs: &service.needs, services: &names };
+    for service in services {
+        let is_needed = |place: &&Place| service.needs.contains(&place.name);
+        let mut needs: Vec<Place> = places.iter().chain(&given).filter(is_needed).cloned().collect();
+        needs.extend(service.place.copies.map(|_| service.place.clone()));
+        let own_names = service.own();
+        let scope = Scope { service: &service.name, needs: &needs, services: &places, own: &own_names };
         let own = service.options.process.surroundings.env.as_ref();
         let is_own = |name: &str| own.is_some_and(|env| env.0.iter().any(|(own, _)| own == name));
         let tasks =
             || services.iter().filter(|one| service.needs.contains(&one.name) && one.has_no_address());
-        each_text(&mut service.map.clone(), &mut |Text { what, text, is_shell }| {
+        let mut map = Dynamic::from_map(service.map.clone());
+        each_text(&mut map, &mut |Text { what, text, is_shell, .. }| {
             let what = format!("start: service `{}`: {what}", service.name);
             // In a text that no shell reads there are no other variables.
             let is_set = |name: &str| {
@@ -244,7 +309,7 @@ fn check_addresses(services: &[Service]) -> Fallible<()> {
                 return Err(error.into());
             }
             for task in tasks() {
-                let addresses = address::names(&task.name);
+                let addresses = task.place.names();
                 if let Some(name) = address::named(text, addresses.iter().map(String::as_str)).first()
                     && !is_set(name)
                 {
@@ -262,31 +327,36 @@ fn no_address(what: &str, name: &str, service: &str) -> ScriptError {
         .hint(format!("port: \"free\"   (of `{service}`, which finds the number in PORT)"))
 }
 
-/// The options of a service, with the addresses of what it needs in place of their names.
-fn addressed(service: &Service, values: &BTreeMap<String, String>) -> Fallible<ServiceOptions> {
-    let mut map = service.map.clone();
-    let known: Vec<String> = service.needs.iter().flat_map(|need| address::names(need)).collect();
-    each_text(&mut map, &mut |Text { what, text, is_shell }| {
-        let missing = known.iter().map(String::as_str).filter(|name| !values.contains_key(*name));
-        if !is_shell
-            && let Some(name) = address::named(text, missing).first()
-            && let Some(need) =
-                service.needs.iter().find(|need| address::names(need).iter().any(|it| it == name))
-        {
-            let what = format!("start: service `{}`: {what}", service.name);
-            return Err(no_address(&what, name, need).into());
+/// The options of a service, with what they name put in. `needed`: those whose addresses it may name.
+fn addressed(
+    service: &Service,
+    needed: &[&Service],
+    values: &BTreeMap<String, String>,
+) -> Fallible<ServiceOptions> {
+    let mut map = Dynamic::from_map(service.map.clone());
+    let names = |one: &Service| Place { copies: None, name: one.name.clone(), ..one.place.clone() }.names();
+    each_text(&mut map, &mut |Text { what, text, is_shell, .. }| {
+        if is_shell {
+            return Ok(());
         }
-        if !is_shell {
-            *text = address::replaced(text, values).into();
+        for need in needed {
+            let names = names(need);
+            let missing = names.iter().map(String::as_str).filter(|name| !values.contains_key(*name));
+            if let Some(name) = address::named(text, missing).first() {
+                let what = format!("start: service `{}`: {what}", service.name);
+                return Err(no_address(&what, name, &need.name).into());
+            }
         }
+        *text = address::replaced(text, values).into();
         Ok(())
     })?;
-    read_options(&service.name, Dynamic::from_map(map))
+    read_options(&service.name, map)
 }
 
 /// Names are unique, needs exist, and nobody needs itself through others.
-fn check_needs(services: &[Service]) -> Fallible<()> {
-    let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+fn check_needs(services: &[Service], given: &[Member]) -> Fallible<()> {
+    let known = services.iter().chain(given.iter().map(|member| &member.service));
+    let names: Vec<&str> = known.clone().map(|service| service.name.as_str()).collect();
     let jobs = rt().jobs.list();
     for (i, name) in names.iter().enumerate() {
         if names[..i].contains(name) {
@@ -319,11 +389,11 @@ fn check_needs(services: &[Service]) -> Fallible<()> {
         }
     }
     let mut done: Vec<&str> = Vec::new();
-    while done.len() < services.len() {
+    while done.len() < names.len() {
         let ready = |s: &&Service| {
             !done.contains(&s.name.as_str()) && s.needs.iter().all(|n| done.contains(&n.as_str()))
         };
-        let next: Vec<&str> = services.iter().filter(ready).map(|service| service.name.as_str()).collect();
+        let next: Vec<&str> = known.clone().filter(ready).map(|service| service.name.as_str()).collect();
         if next.is_empty() {
             let circle: Vec<&str> = names.iter().copied().filter(|name| !done.contains(name)).collect();
             return Err(ScriptError::usage(format!(
@@ -338,45 +408,58 @@ fn check_needs(services: &[Service]) -> Fallible<()> {
 }
 
 /// Starts what can start, looks at what has started; true when all are ready.
-fn step(ctx: &NativeCallContext, services: &mut [Service], look: Look) -> Result<bool, Box<EvalAltResult>> {
-    for i in 0..services.len() {
-        let (before, rest) = services.split_at_mut(i);
-        let Some((service, after)) = rest.split_first_mut() else { continue };
-        if service.starting.is_none() {
-            let needed: Vec<&Service> = before
-                .iter()
-                .chain(after.iter())
-                .filter(|other| service.needs.contains(&other.name))
-                .collect();
+fn step(ctx: &NativeCallContext, members: &mut [Member], look: Look) -> Result<bool, Box<EvalAltResult>> {
+    for i in 0..members.len() {
+        if members[i].starting.is_none() {
+            let service = &members[i].service;
+            let is_needed = |other: &&Member| service.needs.contains(&other.service.name);
+            let needed: Vec<&Member> = members.iter().filter(is_needed).collect();
             if needed.iter().all(|other| other.ready()) {
-                let extra: Vec<_> = needed.iter().flat_map(|other| addresses(other)).collect();
-                let read = addressed(service, &extra.iter().cloned().collect())?;
-                let job = launch_with(
-                    "start",
-                    Some(&service.name),
-                    read.cmd.unwrap_or_else(|| service.command.clone()),
-                    read.job,
-                    &extra,
-                    needed.iter().filter_map(|other| Some(other.starting.as_ref()?.job.0.id)).collect(),
-                )?;
-                service.starting = Some(Starting::new(&job, &options::Common::default()));
+                let job = launch(service, &needed, members)?;
+                members[i].starting = Some(Starting::new(&job, &options::Common::default()));
             }
         }
-        if let Some(starting) = &mut service.starting
+        if let Some(starting) = &mut members[i].starting
             && !starting.ready
             && let Attempt::Never(error) = starting.step(ctx, "start", look)
         {
             return Err(error);
         }
     }
-    Ok(services.iter().all(Service::ready))
+    Ok(members.iter().all(Member::ready))
 }
 
-/// Where a service is, as variables for those that need it.
-fn addresses(service: &Service) -> Vec<(String, String)> {
-    let Some(starting) = &service.starting else { return Vec::new() };
-    let Some(port) = port_of(&starting.job).or_else(|| starting.local_port()) else { return Vec::new() };
-    addresses_of(&service.name, &starting.job, port)
+/// Starts a service whose needs are ready.
+fn launch(service: &Service, needed: &[&Member], all: &[Member]) -> Fallible<Job> {
+    // Copies know each other before any of them runs.
+    let is_copy = |other: &&Member| service.index.is_some() && other.service.place.name == service.place.name;
+    let named: Vec<&Member> = needed.iter().copied().chain(all.iter().filter(is_copy)).collect();
+    let mut extra: Vec<(String, String)> = named.iter().flat_map(|other| addresses(other)).collect();
+    extra.extend(service.index.map(|index| (INDEX.to_owned(), index.to_string())));
+    let mut values: BTreeMap<String, String> = extra.iter().cloned().collect();
+    values.extend(service.ports.variables());
+    let services: Vec<&Service> = named.iter().map(|other| &other.service).collect();
+    let read = addressed(service, &services, &values)?;
+    launch_with(
+        "start",
+        Some(&service.name),
+        read.cmd.unwrap_or_else(|| service.command.clone()),
+        read.job,
+        service.ports.clone(),
+        &extra,
+        needed.iter().filter_map(|other| Some(other.starting.as_ref()?.job.0.id)).collect(),
+    )
+}
+
+/// Where a service is, as variables for those that need it: `DB_URL`, `DB_PORT`, `DB_HOST`, `DB_PEER_PORT`, `DB_PEER_URL`.
+fn addresses(member: &Member) -> Vec<(String, String)> {
+    let service = &member.service;
+    let found = || {
+        let starting = member.starting.as_ref()?;
+        port_of(&starting.job).or_else(|| starting.local_port())
+    };
+    let port = service.ports.main.or_else(found);
+    variables(&service.name, &service.command.program_name(), port, &service.ports.named)
 }
 
 /// Where all are that run and have a port, in the order in which they were started.
@@ -398,14 +481,32 @@ pub fn all_urls() -> Vec<(String, String)> {
     jobs.filter_map(url).collect()
 }
 
-/// Where a job is: `DB_URL`, `DB_PORT`, `DB_HOST`.
+/// Where a job is.
 fn addresses_of(name: &str, job: &Job, port: u16) -> Vec<(String, String)> {
-    let url = rt().url(port);
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).trim_matches(['[', ']']).to_owned();
-    let own = scheme_of(&job.0.spec.command.program_name());
-    let url = own.map_or_else(|| url.clone(), |own| format!("{own}://{rest}"));
-    address::names(name).into_iter().zip([url, port.to_string(), host]).collect()
+    let named: Vec<(String, u16)> =
+        job.0.spec.ports.iter().map(|(name, port)| (name.clone(), *port)).collect();
+    variables(name, &job.0.spec.command.program_name(), Some(port), &named)
+}
+
+/// Where a program listens whose job or service has this name: on its main port, and on those that have a name.
+fn variables(name: &str, program: &str, port: Option<u16>, named: &[(String, u16)]) -> Vec<(String, String)> {
+    let stem = address::stem(name);
+    let mut all = Vec::new();
+    if let Some(port) = port {
+        let url = rt().url(port);
+        let (_, rest) = url.split_once("://").unwrap_or_default();
+        let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).trim_matches(['[', ']']).to_owned();
+        let url = scheme_of(program).map_or_else(|| url.clone(), |own| format!("{own}://{rest}"));
+        all.push((format!("{stem}_URL"), url));
+        all.push((format!("{stem}_PORT"), port.to_string()));
+        all.push((format!("{stem}_HOST"), host));
+    }
+    for (name, port) in named {
+        let name = address::stem(name);
+        all.push((format!("{stem}_{name}_PORT"), port.to_string()));
+        all.push((format!("{stem}_{name}_URL"), rt().url(*port)));
+    }
+    all
 }
 
 /// The scheme of a server that does not speak HTTP.

@@ -4,6 +4,7 @@ use super::death;
 use super::job::stop_one;
 use super::launch::Launch;
 use super::options::{Common, JobOptions};
+use super::ports::{self, OwnPorts};
 use super::runtime::rt;
 use super::spawn_error::{spawn_error, words_of};
 use crate::host::run::ready::readiness::{self, Readiness};
@@ -69,7 +70,12 @@ pub fn launch(function: &str, name: Option<&str>, cmd: &Dynamic, opts: &Dynamic)
             )
             .into());
     }
-    launch_with(function, name, command, options, &[], Vec::new())
+    let ports = OwnPorts::take(function, &options)?;
+    let (mut cmd, mut opts) = (cmd.clone(), opts.clone());
+    ports::put(function, &ports, &mut cmd, &mut opts)?;
+    let command = value::command(&cmd, function)?;
+    let options = JobOptions::read(&Opts::described(function, &opts, JobOptions::OPTIONS)?)?;
+    launch_with(function, name, command, options, ports, &[], Vec::new())
 }
 
 /// `spawn("npm", "run", "dev")`: the words of one command.
@@ -90,13 +96,15 @@ pub fn launch_with(
     name: Option<&str>,
     command: Command,
     options: JobOptions,
+    ports: OwnPorts,
     extra: &[(String, String)],
     needs: Vec<JobId>,
 ) -> Fallible<Job> {
     let rt = rt();
     let given = name.map(str::to_owned);
-    let mut spec =
-        Launch::new(function, command, options.process.clone())?.job_spec(given.clone(), &options)?;
+    let numbers = ports.numbers();
+    let launch = Launch::new(function, command, options.process.clone())?;
+    let mut spec = launch.job_spec(given.clone(), &options, ports)?;
     spec.needs = needs;
     // What runs here counts more than what the run was called with, and less than what was said of this job.
     let own = options.process.surroundings.env.as_ref();
@@ -106,9 +114,7 @@ pub fn launch_with(
         spec.env.insert(key.into(), value.into());
     }
     let readiness = Readiness::parse(function, &options, spec.port)?;
-    if let Some(port) = spec.port {
-        refuse_taken_port(&spec, port)?;
-    }
+    numbers.into_iter().try_for_each(|port| refuse_taken_port(&spec, port))?;
     let command = spec.command.clone();
     rt.wait_for_room();
     let (job, _) = rt

@@ -1,15 +1,22 @@
-//! `$API_URL`, `$API_PORT`, `$API_HOST`: the addresses of the services that a service needs, in what is said of it.
+//! `$API_URL`, `$API_PORT`, `$API_HOST`, `$API_PEER_PORT`: the addresses of the services that a service needs, in what is
+//! said of it; and `$PORT`, `$PORT_PEER`: its own.
 //!
 //! Only names of this form are touched, and what is so like one of them that it must be a slip: `$HOME` stays for whoever
 //! reads it. A text for a shell is judged, but never changed: the shell finds the addresses in its environment.
 
 use super::error::ScriptError;
+use crate::words;
 use std::collections::BTreeMap;
 use std::path::Path;
 use strsim::damerau_levenshtein;
 
 /// What a service has an address of: `<NAME>_URL` and so on.
-pub const PARTS: [&str; 3] = ["URL", "PORT", "HOST"];
+const PARTS: [&str; 3] = ["URL", "PORT", "HOST"];
+
+/// The variable that numbers the copies of a service, from 1.
+pub const INDEX: &str = "INDEX";
+/// So many copies of a service can be started.
+pub const MOST_COPIES: usize = 100;
 
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "zsh"];
 
@@ -18,9 +25,58 @@ pub fn stem(service: &str) -> String {
     service.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
-/// The names of the addresses of a service.
-pub fn names(service: &str) -> [String; 3] {
-    PARTS.map(|part| format!("{}_{part}", stem(service)))
+/// Whose addresses can be named: a service, or a job that runs already.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub name: String,
+    /// What those of its ports are called that have a name; none where that is not known.
+    pub ports: Option<Vec<String>>,
+    /// How many of it there are, if it is one of several.
+    pub copies: Option<usize>,
+}
+
+impl Place {
+    /// What stands before each of its addresses.
+    fn stems(&self) -> Vec<String> {
+        let stem = stem(&self.name);
+        match self.copies {
+            None => vec![stem],
+            Some(copies) => (1..=copies).map(|number| format!("{stem}_{number}")).collect(),
+        }
+    }
+
+    /// What stands behind.
+    fn parts(&self) -> Vec<String> {
+        let named = self.ports.iter().flatten().flat_map(|port| {
+            let port = stem(port);
+            [format!("{port}_PORT"), format!("{port}_URL")]
+        });
+        PARTS.map(str::to_owned).into_iter().chain(named).collect()
+    }
+
+    /// The names of its addresses.
+    pub fn names(&self) -> Vec<String> {
+        let parts = self.parts();
+        let all = |stem: String| parts.iter().map(move |part| format!("{stem}_{part}")).collect::<Vec<_>>();
+        self.stems().into_iter().flat_map(all).collect()
+    }
+
+    /// Whether a name would be one of its addresses, were it alone.
+    fn would_have(&self, name: &str) -> bool {
+        self.copies.is_some() && Self { copies: None, ..self.clone() }.names().iter().any(|it| it == name)
+    }
+
+    /// Whether a name may be that of a port of it that is not known here.
+    fn may_have(&self, name: &str) -> bool {
+        let behind = || self.stems().into_iter().filter_map(|stem| name.strip_prefix(&format!("{stem}_")));
+        self.ports.is_none() && behind().any(|part| part.ends_with("_PORT") || part.ends_with("_URL"))
+    }
+}
+
+/// The names of a service's own ports.
+pub fn own_names(ports: &[String]) -> Vec<String> {
+    let named = ports.iter().map(|port| format!("PORT_{}", stem(port)));
+    std::iter::once("PORT".to_owned()).chain(named).collect()
 }
 
 /// A part of a text.
@@ -98,7 +154,8 @@ pub fn replaced(text: &str, values: &BTreeMap<String, String>) -> String {
             // `$$API_URL`
             Token::Text(text) => {
                 let end = text.trim_start_matches('{');
-                escaped && is_address(&end[..end.find(|c| !is_word(c)).unwrap_or(end.len())])
+                let name = &end[..end.find(|c| !is_word(c)).unwrap_or(end.len())];
+                escaped && (is_address(name) || values.contains_key(name))
             }
             Token::Dollar => false,
         };
@@ -119,28 +176,76 @@ pub fn replaced(text: &str, values: &BTreeMap<String, String>) -> String {
 /// What a service may name.
 pub struct Scope<'a> {
     pub service: &'a str,
-    pub needs: &'a [String],
+    pub needs: &'a [Place],
     /// All of the list.
-    pub services: &'a [String],
+    pub services: &'a [Place],
+    /// Its own ports and what else is its own.
+    pub own: &'a [String],
 }
 
 impl Scope<'_> {
-    fn known(&self) -> Vec<String> {
-        self.needs.iter().flat_map(|need| names(need)).collect()
-    }
-
     /// The address that is meant by a name so like it that it must be a slip, in the name of the service or behind it.
     fn near(&self, name: &str) -> Option<String> {
-        let (own, part) = name.rsplit_once('_')?;
         let is_slip = |given: &str, meant: &str| {
             let most = if meant.len() > 5 { 2 } else { 1 };
             let distance = damerau_levenshtein(&given.to_uppercase(), meant);
             distance == 0 || meant.len() > 2 && distance <= most
         };
-        let known = self.needs.iter().map(|need| stem(need)).filter(|known| is_slip(own, known));
-        let known = known.min_by_key(|known| damerau_levenshtein(own, known))?;
-        let part = PARTS.iter().find(|meant| damerau_levenshtein(&part.to_uppercase(), meant) <= 1)?;
-        Some(format!("{known}_{part}"))
+        let of = |place: &Place| {
+            let (stems, parts) = (place.stems(), place.parts());
+            let pairs = parts.into_iter().filter_map(|part| {
+                // As many words stand behind the name as in what is meant.
+                let words = part.matches('_').count();
+                let at = name.rmatch_indices('_').nth(words)?.0;
+                let (given, behind) = (&name[..at], &name[at + 1..]);
+                let stem = stems.iter().filter(|stem| is_slip(given, stem));
+                let stem = stem.min_by_key(|stem| damerau_levenshtein(given, stem))?;
+                let distance = damerau_levenshtein(&behind.to_uppercase(), &part);
+                (distance <= 1)
+                    .then(|| (damerau_levenshtein(given, stem) + distance, format!("{stem}_{part}")))
+            });
+            pairs.collect::<Vec<_>>()
+        };
+        self.needs.iter().flat_map(of).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    }
+
+    /// A name that is meant for one of its own ports, and is none.
+    fn judge_own(&self, what: &str, name: &str, is_shell: bool) -> Option<ScriptError> {
+        let ports: Vec<&str> = self
+            .own
+            .iter()
+            .map(String::as_str)
+            .filter(|own| *own == "PORT" || own.starts_with("PORT_"))
+            .collect();
+        if ports.len() < 2 || !name.starts_with("PORT_") {
+            return None;
+        }
+        let near = words::nearest(name, ports.iter().copied());
+        if is_shell && near.is_none() {
+            return None;
+        }
+        let near = near.map_or_else(String::new, |near| format!("; did you mean `${near}`?"));
+        let list: Vec<String> = ports.iter().map(|name| format!("${name}")).collect();
+        Some(
+            ScriptError::usage(format!("{what}: there is no port with the name `${name}`{near}"))
+                .note(format!("there are: {}", list.join(", "))),
+        )
+    }
+
+    /// What is wrong with the first name in a text that is meant for a port of its own, but is none.
+    pub fn judge_ports(
+        &self,
+        what: &str,
+        text: &str,
+        is_shell: bool,
+        is_set: &dyn Fn(&str) -> bool,
+    ) -> Option<ScriptError> {
+        tokens(text).into_iter().find_map(|token| match token {
+            Token::Name(_, name, more) if !(is_shell && more || is_set(name)) => {
+                self.own.iter().all(|own| own != name).then(|| self.judge_own(what, name, is_shell)).flatten()
+            }
+            _ => None,
+        })
     }
 
     /// What is wrong with the first name in a text that is meant for an address, but is none. `is_set`: whether something
@@ -152,7 +257,7 @@ impl Scope<'_> {
         is_shell: bool,
         is_set: &dyn Fn(&str) -> bool,
     ) -> Option<ScriptError> {
-        let known = self.known();
+        let known: Vec<String> = self.needs.iter().flat_map(Place::names).collect();
         // What stands between single quotes no shell replaces, or only one that is far away.
         let quoted = |whole: &str| {
             let before = text.find(whole).map_or("", |at| &text[..at]);
@@ -160,36 +265,46 @@ impl Scope<'_> {
         };
         tokens(text).into_iter().find_map(|token| {
             let Token::Name(whole, name, more) = token else { return None };
-            if known.iter().any(|known| known == name) || is_set(name) {
+            if known.iter().chain(self.own).any(|known| known == name) || is_set(name) {
                 return None;
             }
-            if is_shell && (more || quoted(whole)) {
+            if self.needs.iter().any(|need| need.may_have(name)) || is_shell && (more || quoted(whole)) {
                 return None;
             }
-            let of = |services: &[String]| {
-                services.iter().find(|one| names(one).iter().any(|it| it == name)).cloned()
-            };
+            let own = self.judge_own(what, name, is_shell);
+            if own.is_some() {
+                return own;
+            }
+            if let Some(several) = self.needs.iter().find(|need| need.would_have(name)) {
+                let (copies, one) = (several.copies.unwrap_or_default(), several.stems().swap_remove(0));
+                let part = name.strip_prefix(&format!("{}_", stem(&several.name))).unwrap_or(name);
+                let wrong = format!("{what}: `${name}`: there are {copies} of `{}` (`count`)", several.name);
+                return Some(ScriptError::usage(wrong).hint(format!("${one}_{part}")));
+            }
+            let has = |one: &&Place| one.would_have(name) || one.names().iter().any(|it| it == name);
             let near = self.near(name);
-            let listed = of(self.services);
+            let listed = self.services.iter().find(has);
             // Where a shell reads it, it may be set by what nobody sees here.
             if if is_shell { listed.is_none() && near.is_none() } else { !is_address(name) && near.is_none() }
             {
                 return None;
             }
-            if listed.as_deref() == Some(self.service) {
+            if listed.is_some_and(|one| one.name == self.service) {
                 let wrong = format!("{what}: `${name}` is an address of `{}` itself", self.service);
                 return Some(ScriptError::usage(wrong).note("a service finds its own port in `PORT`"));
             }
             if let Some(other) = listed {
-                let wrong = format!("{what}: `${name}`: `{}` does not need `{other}`", self.service);
-                let needs: Vec<String> =
-                    self.needs.iter().chain([&other]).map(|need| format!("\"{need}\"")).collect();
+                let wrong = format!("{what}: `${name}`: `{}` does not need `{}`", self.service, other.name);
+                let needs = self.needs.iter().chain([other]).filter(|need| need.name != self.service);
+                let needs: Vec<String> = needs.map(|need| format!("\"{}\"", need.name)).collect();
                 return Some(ScriptError::usage(wrong).hint(format!("needs: [{}]", needs.join(", "))));
             }
             let near = near.map_or_else(String::new, |near| format!("; did you mean `${near}`?"));
             let error =
                 ScriptError::usage(format!("{what}: there is no service with the address `${name}`{near}"));
-            let list: Vec<String> = known.iter().map(|name| format!("${name}")).collect();
+            const MOST: usize = 12;
+            let mut list: Vec<String> = known.iter().take(MOST).map(|name| format!("${name}")).collect();
+            list.extend((known.len() > MOST).then(|| "…".to_owned()));
             let error = match list.is_empty() {
                 true => error
                     .note(format!("`{}` needs no service, of which it would find the address", self.service)),
@@ -254,8 +369,9 @@ mod tests {
 
     #[test]
     fn a_slip_is_told_from_what_is_meant_for_others() {
-        let (needs, services) = (["api".to_owned()], ["api", "web", "db-1"].map(str::to_owned));
-        let scope = Scope { service: "web", needs: &needs, services: &services };
+        let place = |name: &str| Place { name: name.to_owned(), ports: Some(Vec::new()), copies: None };
+        let (needs, services) = ([place("api")], ["api", "web", "db-1"].map(place));
+        let scope = Scope { service: "web", needs: &needs, services: &services, own: &[] };
         let judge = |text: &str, is_shell| {
             scope.judge("x", text, is_shell, &|name| name == "SET_URL").map(|error| error.message)
         };
@@ -287,6 +403,41 @@ mod tests {
         );
         assert_eq!(judge("$DB_1_URL", true).as_deref(), Some("x: `$DB_1_URL`: `web` does not need `db-1`"));
         assert_eq!(judge("$WEB_PORT", true).as_deref(), Some("x: `$WEB_PORT` is an address of `web` itself"));
+    }
+
+    #[test]
+    fn several_ports_and_copies_have_names_of_their_own() {
+        let ports = Some(vec!["http".to_owned(), "peer-2".to_owned()]);
+        let store = Place { name: "store".to_owned(), ports, copies: Some(2) };
+        let names = store.names();
+        assert_eq!(names.len(), 14);
+        for name in ["STORE_1_URL", "STORE_2_HOST", "STORE_1_HTTP_PORT", "STORE_2_PEER_2_URL"] {
+            assert!(names.contains(&name.to_owned()), "{name}");
+        }
+        let outside = Place { name: "cache".to_owned(), ports: None, copies: None };
+        let own = own_names(&["http".to_owned(), "metrics".to_owned()]);
+        let (needs, services) = ([store.clone(), outside], [store]);
+        let scope = Scope { service: "web", needs: &needs, services: &services, own: &own };
+        let judge = |text: &str| {
+            scope
+                .judge("x", text, false, &|_| false)
+                .map(|error| (error.message, error.hint.unwrap_or_default()))
+        };
+        for text in ["$PORT $PORT_HTTP", "$STORE_2_PEER_2_PORT", "$CACHE_PEER_PORT", "$PORTAL", "$PORT_HTTP"]
+        {
+            assert_eq!(judge(text), None, "{text}");
+        }
+        let told = |message: &str, hint: &str| Some((message.to_owned(), hint.to_owned()));
+        assert_eq!(
+            judge("$PORT_METRIC"),
+            told("x: there is no port with the name `$PORT_METRIC`; did you mean `$PORT_METRICS`?", "")
+        );
+        assert_eq!(
+            judge("$STORE_HTTP_PORT"),
+            told("x: `$STORE_HTTP_PORT`: there are 2 of `store` (`count`)", "$STORE_1_HTTP_PORT")
+        );
+        let near = "x: there is no service with the address `$STORE_3_PEER_2_PORT`; did you mean `$STORE_1_PEER_2_PORT`?";
+        assert_eq!(judge("$STORE_3_PEER_2_PORT").map(|(message, _)| message).as_deref(), Some(near));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! typed        a text as a value of the type that a default has
 //! utf8         bytes of a file → text
 //! worded       what can be waited for, as one text
+//! written      the texts of what is said of a job
 //! ```
 
 pub mod address;
@@ -39,5 +40,6 @@ pub mod response;
 pub mod typed;
 pub mod utf8;
 pub mod worded;
+pub mod written;
 
 pub use read::*;

@@ -72,6 +72,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
         env: job.spec.env.clone(),
         user: job.spec.user.clone(),
         port: None,
+        ports: Vec::new(),
         stdin: Stdin::Null,
         pty: false,
         output: Output::Log(log.unwrap_or_else(|| PathBuf::from("/dev/null"))),

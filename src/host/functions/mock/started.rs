@@ -1,6 +1,7 @@
 //! Starts a mock: a job like others, on a port that is free, ready when it says so.
 
 use crate::host::run::options::{Common, JobOptions};
+use crate::host::run::ports::OwnPorts;
 use crate::host::run::ready::starting;
 use crate::host::run::runtime::rt;
 use crate::host::run::{owner, start};
@@ -37,7 +38,8 @@ pub fn start(
         ("ready".into(), listens),
     ]);
     let opts = JobOptions::read(&Opts::described(function, &opts.into(), JobOptions::OPTIONS)?)?;
-    let job = start::launch_with(function, name, command, opts, &[], Vec::new())?;
+    let ports = OwnPorts { main: Some(port), named: Vec::new() };
+    let job = start::launch_with(function, name, command, opts, ports, &[], Vec::new())?;
     lock(&rt.mocks).insert(job.0.id, scheme);
     starting::wait(ctx, function, std::slice::from_ref(&job), &Common::default())?;
     Ok(job)

@@ -45,6 +45,13 @@ pub enum Event {
         next: usize,
         tries: usize,
     },
+    /// It has ended, and is started again by its `restart`.
+    JobComesBack {
+        job: String,
+        number: usize,
+        most: usize,
+        pause: Duration,
+    },
     /// It ended by itself.
     JobEnded {
         job: String,

@@ -507,6 +507,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         tests: &ending.suite.all(),
         stopped: ending.jobs.stopped_count(),
         stop_ends: &stop_ends,
+        restarted: &ending.jobs.restarted(),
         left: &ending.left,
         inside: options.isolate.pid,
         kept: &kept,

@@ -31,7 +31,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 /// All jobs of the run.
@@ -59,6 +59,11 @@ pub struct Jobs {
     pub(super) first: OnceLock<Option<Births>>,
     /// The thread that keeps the logs short; it stands still while no job writes.
     pub(super) logs: OnceLock<Waker>,
+    /// Held from the decision that a job is started again until it has been.
+    pub(super) restarting: Mutex<()>,
+    /// The thread that does so runs.
+    pub(super) restarts: Mutex<bool>,
+    pub(super) me: Weak<Jobs>,
     /// The reaper knows that somebody has ended, and has not looked yet.
     pub(super) looking: AtomicBool,
 }
@@ -95,7 +100,11 @@ impl Jobs {
                 _ if change.job.kind != Kind::Job || change.asked => {}
                 State::Ended(status) => {
                     let status = change.job.describe(status);
-                    self.bus.emit(Event::JobEnded { job, status, expected: !change.died });
+                    self.bus.emit(Event::JobEnded { job: job.clone(), status, expected: !change.died });
+                    if let Some((number, restart)) = change.restart {
+                        let (most, pause) = (restart.most, restart.pause);
+                        self.bus.emit(Event::JobComesBack { job, number, most, pause });
+                    }
                 }
                 State::Daemonised => self.bus.emit(Event::JobDaemonised { job, left: change.members }),
                 State::Running => {}

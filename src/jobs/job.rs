@@ -33,6 +33,8 @@ pub struct Job {
     pub spec: Spec,
     /// Its log file; none for a command.
     pub log: Option<PathBuf>,
+    /// Where in it its output begins: later than 0 when it was started again.
+    pub log_from: u64,
     /// Which file that was when it was opened; none when it is not a regular one.
     pub file: Option<FileId>,
     /// What is kept of it, should it go.
@@ -67,6 +69,12 @@ pub struct View {
     pub ended: Option<Duration>,
     /// It ended in another way than was expected of it, and nobody asked for that.
     pub died: bool,
+    /// It has ended, and rests until it is started again by its `restart`.
+    pub comes_back: bool,
+    /// How often that was.
+    pub restarts: usize,
+    /// Where in its log its output begins.
+    pub log_from: u64,
 }
 
 /// `exit 3`, `killed by SIGSEGV`.

@@ -110,6 +110,7 @@ impl Jobs {
             kind,
             spec,
             log,
+            log_from,
             file,
             held: Held::new(held),
             log_overflowed,
@@ -124,6 +125,9 @@ impl Jobs {
                 let _ = std::fs::remove_file(log);
             }
         })?;
+        if kind == Kind::Job && !again && job.spec.restart.is_some() {
+            self.start_restarting()?;
+        }
         if kind == Kind::Job {
             self.watch_for_failure(&job, log_from);
             self.follower.follow(&job, log_from);

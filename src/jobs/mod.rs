@@ -17,13 +17,14 @@
 //! stdin     what is sent to a job
 //! launch    starts jobs and commands
 //! stop/     how jobs are stopped, and the final sweep
+//! restart   starts jobs again that end by themselves
 //! evict     frees a port
 //! threads   the threads that live as long as the process
 //! ```
 //!
 //! Three threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
 //! the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which keeps
-//! them short. Children are only
+//! them short. A fourth, *restarts*, runs once a job has a `restart`. Children are only
 //! reaped under the table's lock, which is a leaf: no other lock is taken under it, but that of the event stream, which
 //! nobody holds for longer than a moment: what is announced under the lock is announced in the order in which it
 //! happened. The spawner holds it until an exec has succeeded or failed, and /proc is read under it.
@@ -40,6 +41,7 @@ pub mod output;
 pub mod port;
 mod refused;
 mod remains;
+mod restart;
 pub mod spec;
 mod stdin;
 pub mod stop;

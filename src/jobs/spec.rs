@@ -2,6 +2,7 @@
 
 use crate::jobs::cgroup::{Limits, Refused};
 use crate::sys::fork::{Credentials, Exec, Join};
+use crate::sys::wait::ExitStatus;
 pub use crate::words::quote;
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -154,6 +155,34 @@ pub enum Expect {
     Codes(Vec<i32>),
 }
 
+/// Which end of a job is followed by another start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    Failed,
+    Any,
+}
+
+/// How a job is started again that ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    pub when: Ends,
+    /// How often at most.
+    pub most: usize,
+    /// How long it rests before.
+    pub pause: Duration,
+}
+
+impl Restart {
+    /// Whether a job that has ended is started again. `unexpected`: so its end was.
+    pub fn is_due(self, so_far: usize, status: ExitStatus, unexpected: bool) -> bool {
+        so_far < self.most
+            && match self.when {
+                Ends::Failed => unexpected && !status.success(),
+                Ends::Any => true,
+            }
+    }
+}
+
 /// Who gets the stop signal of a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KillMode {
@@ -202,6 +231,7 @@ pub struct Spec {
     pub expect: Expect,
     /// What it may end with when it is asked to stop; with nothing else, when there is any.
     pub expect_stop: Vec<i32>,
+    pub restart: Option<Restart>,
     /// A line of its log that matches any of these means that it has failed.
     pub fail_on: Vec<Regex>,
     /// What comes into its log is shown.
@@ -420,6 +450,26 @@ fn missing_interpreter(file: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_has_failed_is_started_again_unless_it_is_to_be_always() {
+        let of = |when| Restart { when, most: 2, pause: Duration::ZERO };
+        let (ok, failed, killed) = (ExitStatus::Code(0), ExitStatus::Code(3), ExitStatus::Signal(9));
+        let table = [
+            (Ends::Failed, 0, failed, true, true),
+            (Ends::Failed, 1, killed, true, true),
+            (Ends::Failed, 2, failed, true, false),
+            (Ends::Failed, 0, failed, false, false),
+            // A server that has ended well.
+            (Ends::Failed, 0, ok, true, false),
+            (Ends::Any, 0, ok, false, true),
+            (Ends::Any, 1, failed, true, true),
+            (Ends::Any, 2, ok, true, false),
+        ];
+        for (when, so_far, status, unexpected, due) in table {
+            assert_eq!(of(when).is_due(so_far, status, unexpected), due, "{when:?} {so_far} {status:?}");
+        }
+    }
 
     #[test]
     fn one_simple_command_replaces_its_shell() {

@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
 /// How long the reaper rests after a look that took long.
@@ -36,7 +36,7 @@ impl Jobs {
         let (sender, requests) = mpsc::channel();
         let run_dir = table::canonical(&run_dir);
         let bus_of_logs = Arc::clone(&bus);
-        let jobs = Arc::new(Self {
+        let jobs = Arc::new_cyclic(|me| Self {
             table: Mutex::new(Table::new(run.clone())),
             control,
             bus,
@@ -54,6 +54,9 @@ impl Jobs {
             spawner: Mutex::new(sender),
             first: OnceLock::new(),
             logs: OnceLock::new(),
+            restarting: Mutex::default(),
+            restarts: Mutex::default(),
+            me: Weak::clone(me),
             looking: AtomicBool::new(false),
         });
         let known = Arc::downgrade(&jobs);

@@ -237,6 +237,7 @@ impl<'a> Wait<'a> {
         if let Some(id) = self.about
             && let (Some(view), Some(job)) = (self.jobs.view(id), self.jobs.get(id))
             && let State::Ended(status) = view.state
+            && !view.comes_back
         {
             return Some(Failed::Ended(job, status));
         }

@@ -26,7 +26,9 @@ impl Terminal {
             Event::Test(Tested { outcome: Outcome::Failed(_), .. }) => Verbosity::Quiet,
             Event::PortFreed { .. } | Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
-            Event::JobEnded { expected: false, .. } | Event::LeftRunning { .. } => Verbosity::Quiet,
+            Event::JobEnded { expected: false, .. }
+            | Event::JobComesBack { .. }
+            | Event::LeftRunning { .. } => Verbosity::Quiet,
             Event::JobFailed { .. } | Event::StopCommandFailed { .. } => Verbosity::Quiet,
             Event::JobStopped { killed: Some(_), .. } | Event::StopWaits { .. } => Verbosity::Quiet,
             Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Verbosity::Verbose,
@@ -41,6 +43,10 @@ impl Terminal {
             }
             Event::JobAgain { job, next, tries } => {
                 format!("{job} was not ready yet: it is started again ({next} of {tries})")
+            }
+            Event::JobComesBack { job, number, most, pause } => {
+                let pause = duration(*pause);
+                style.note(&format!("{job} is started again in {pause} ({number} of {most}, restart)"))
             }
             Event::JobReady { job, what, after } => format!("{job} ready: {what} ({})", duration(*after)),
             Event::JobEnded { job, status, expected: true } => format!("{job} ended ({status})"),

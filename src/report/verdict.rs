@@ -41,6 +41,8 @@ pub struct Verdict<'a> {
     pub stopped: usize,
     /// How jobs have ended at their stop, where that is worth a word.
     pub stop_ends: &'a [(String, ExitStatus)],
+    /// The jobs that were started again by their `restart`, and how often.
+    pub restarted: &'a [(String, usize)],
     pub left: &'a Left,
     /// Those are known by their numbers in the run's own PID namespace.
     pub inside: bool,
@@ -74,9 +76,10 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ = writeln!(
         text,
-        "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}{}{behind}",
+        "bgjobs: {word} in {elapsed}: {tests}{jobs} stopped, {}{}{}{behind}",
         leaked(verdict.left),
-        ends(verdict.stop_ends)
+        ends(verdict.stop_ends),
+        restarted(verdict.restarted)
     );
     text
 }
@@ -115,6 +118,19 @@ fn ends(ends: &[(String, ExitStatus)]) -> String {
         let _ = write!(text, "; and {} more", ends.len() - MOST);
     }
     text
+}
+
+/// `; api was started again 2 times`; nothing where none was.
+fn restarted(jobs: &[(String, usize)]) -> String {
+    const MOST: usize = 3;
+    if jobs.is_empty() {
+        return String::new();
+    }
+    let times = |times: usize| if times == 1 { "once".to_owned() } else { format!("{times} times") };
+    let shown = jobs.iter().take(MOST).map(|(name, number)| format!("{name} {}", times(*number)));
+    let mut shown: Vec<String> = shown.collect();
+    shown.extend((jobs.len() > MOST).then(|| format!("and {} more", jobs.len() - MOST)));
+    format!("; started again: {}", shown.join(", "))
 }
 
 /// `3 tests passed, 1 failed, 1 skipped; `; nothing where there are none.

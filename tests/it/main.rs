@@ -21,6 +21,7 @@ mod ports;
 mod readme;
 mod ready;
 mod remains;
+mod restart;
 mod script;
 mod scripts;
 mod secrets;

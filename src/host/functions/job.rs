@@ -457,7 +457,8 @@ mod functions {
     /// ```
     #[rhai_fn(name = "kill", pure, return_raw)]
     pub fn kill(job: &mut Job) -> Fallible<()> {
-        stop_one(job, Ask { signal: jobs::signal_number("KILL"), grace: Some(Duration::ZERO), gently: false })
+        let kill = jobs::signal_number("KILL");
+        stop_one(job, Ask { signal: kill, grace: Some(Duration::ZERO), ..Ask::default() })
     }
 
     /// Sends a signal to its first process: `"HUP"`, `"SIGHUP"` or a number. An end because of it is

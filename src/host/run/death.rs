@@ -3,6 +3,7 @@
 use super::access;
 use super::owner;
 use super::program;
+use super::runtime;
 use crate::event::Failure;
 use crate::exit;
 use crate::host::explain::caller::caller;
@@ -180,6 +181,11 @@ fn ended(job: &Job, status: ExitStatus, waiting_for: Option<&str>) -> ScriptErro
                 "if the script caused this on purpose, say so before: job.expect_exit(), or the option `expect_exit: true`",
             );
         }
+    }
+    let restarts = runtime::running().and_then(|rt| rt.jobs.view(job.id)).map_or(0, |view| view.restarts);
+    if restarts > 0 {
+        let times = if restarts == 1 { "once".to_owned() } else { format!("{restarts} times") };
+        error = error.note(format!("it was started again {times} before (`restart`)"));
     }
     if let Some((times, most)) = job.out_of_procs() {
         error =

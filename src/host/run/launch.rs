@@ -1,15 +1,15 @@
 //! From what a script says of a process to the [`Spec`] that it is started by.
 
-use super::options::{Input, JobOptions, Process, StopCodes, Surroundings};
+use super::options::{Input, JobOptions, Process, Restarts, StopCodes, Surroundings};
 use super::ports::OwnPorts;
 use super::runtime::rt;
 use crate::host::value::Opts;
 use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, ScriptError};
-use crate::host::value::kinds::{OneOrMore, Size, Word};
+use crate::host::value::kinds::{Count, OneOrMore, Size, Word};
 use crate::jobs::cgroup::Limits;
 use crate::jobs::limit;
-use crate::jobs::spec::{self, Command, Expect, KillMode, Output, Spec, Stdin};
+use crate::jobs::spec::{self, Command, Ends, Expect, KillMode, Output, Restart, Spec, Stdin};
 use crate::secret;
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -104,6 +104,7 @@ impl Launch {
             grace: self.grace,
             expect: Expect::AnyEnd,
             expect_stop: Vec::new(),
+            restart: None,
             fail_on: Vec::new(),
             echo: false,
             max_log: limit::DEFAULT,
@@ -147,6 +148,7 @@ impl Launch {
             grace: self.grace,
             expect_stop: options.expect_stop.as_ref().map_or_else(Vec::new, StopCodes::codes),
             expect: options.expect_exit.clone().map_or_else(Expect::default, |ends| ends.0),
+            restart: restart(function, options)?,
             fail_on: fail_on(function, options.fail_on.as_ref())?,
             echo: options.echo || rt.options.follow,
             max_log: max_log(function, options.max_log)?,
@@ -184,6 +186,53 @@ fn max_log(function: &str, Size(bytes): Size) -> Fallible<u64> {
     let (bytes, least) = (spec::show_size(bytes), spec::show_size(limit::LEAST));
     let wrong = format!("{function}: option `max_log`: {bytes} is too little: at least {least}");
     Err(ScriptError::usage(wrong).into())
+}
+
+/// How a job is started again that ends by itself.
+fn restart(function: &str, options: &JobOptions) -> Fallible<Option<Restart>> {
+    const PAUSE: Duration = Duration::from_secs(1);
+    const MOST: usize = 3;
+    let wrong = |key: &str, why: &str| ScriptError::usage(format!("{function}: option `{key}`: {why}"));
+    let when = match options.restart {
+        Restarts::No => None,
+        Restarts::OnFailure => Some(Ends::Failed),
+        Restarts::Always => Some(Ends::Any),
+    };
+    let most = match (when, options.retries, options.max_restarts) {
+        (None, Some(retries), None) if options.is_task() => Some((Ends::Failed, retries.count())),
+        (None, Some(retries), None) if options.ready.is_some() => {
+            return Err(wrong("retries", "it is for what is to end")
+                .note("`tries` is how often it is started until it is ready; `restart` is for later, too")
+                .hint(format!("tries: {}", retries.count().saturating_add(1)))
+                .into());
+        }
+        (None, Some(_), None) => {
+            let error = wrong("retries", "it is for what is to end: `expect_exit` says how");
+            return Err(error.hint("expect_exit: 0").into());
+        }
+        (_, Some(_), _) => {
+            return Err(wrong(
+                "retries",
+                "`restart` and `max_restarts` are there, too: which of them counts?",
+            )
+            .into());
+        }
+        (Some(when), None, most) => Some((when, most.map_or(MOST, Count::count))),
+        (None, None, Some(_)) => {
+            let error = wrong("max_restarts", "there is no `restart` that it could be about");
+            return Err(error.hint("restart: \"on-failure\"   (or \"always\")").into());
+        }
+        (None, None, None) => None,
+    };
+    if most.is_none() && options.backoff.is_some() {
+        let error = wrong("backoff", "there is no `restart` that it could be about");
+        return Err(error.hint("restart: \"on-failure\"   (or \"always\")").into());
+    }
+    if most.is_some() && options.tries.is_some() {
+        let error = wrong("tries", "`restart` starts it again before it is ready, too");
+        return Err(error.hint("leave out `tries`; `max_restarts` says how often").into());
+    }
+    Ok(most.map(|(when, most)| Restart { when, most, pause: options.backoff.unwrap_or(PAUSE) }))
 }
 
 fn fail_on(function: &str, patterns: Option<&OneOrMore<Regex>>) -> Fallible<Vec<Regex>> {

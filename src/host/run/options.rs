@@ -129,7 +129,7 @@ options! {
         /// When it is ready: a port, a URL, a path on its own URL, a map of conditions, a closure, or an array of these.
         ready: Option<Ready>, also healthcheck health_check health readiness wait wait_for;
         /// How long it may take to become ready.
-        timeout: Option<Duration>, default "30s", also max_time deadline retries attempts max_retries start_period;
+        timeout: Option<Duration>, default "30s", also max_time deadline attempts max_retries start_period;
         /// So many lines must match the `log` of `ready`.
         times: Option<Count>, default "1";
         /// `ready` must hold that long without a break: some databases restart themselves while they initialise.
@@ -146,6 +146,16 @@ options! {
         /// not within its `grace`, it has failed, which throws `job_died` where it was stopped, or fails the run at its
         /// end. `.kill()` asks nothing.
         expect_stop: Option<StopCodes>, default "any, told in the last line when it is not 0 or the stop signal's";
+        /// Whether it is started again when it ends by itself, before or after it was ready: when it has failed, by another code
+        /// than 0 or a signal, or always. Not when the script has stopped it or sent it a signal, nor for `fail_on`. The verdict
+        /// tells of it.
+        restart: Restarts = "no", also restart_policy auto_restart respawn;
+        /// How often at most; its next end counts as without `restart`.
+        max_restarts: Option<Count>, default "3";
+        /// How long it rests before it is started again.
+        backoff: Option<Duration>, default "1s", also restart_delay backoff_seconds;
+        /// How often a task (`expect_exit`) is run again when it has failed, each time after `backoff`.
+        retries: Option<Count>, default "none";
         /// As soon as a line of its log (stdout and stderr) has ended and has a match in it, it counts as failed, although it may
         /// live on: every wait and command ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the
         /// run if nobody waits. Its end is no second failure, and what it prints after it was asked to stop does not count.
@@ -161,6 +171,11 @@ options! {
 words! {
     /// Who gets the stop signal of a job.
     pub enum Gets { Group = "group", Mixed = "mixed" }
+}
+
+words! {
+    /// When a job is started again.
+    pub enum Restarts { No = "no", OnFailure = "on-failure", Always = "always" }
 }
 
 impl From<Gets> for KillMode {

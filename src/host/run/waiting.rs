@@ -30,7 +30,7 @@ pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration
     wait.timeout = common.timeout.map(|time| time.saturating_sub(waited));
     wait.interval = Some(Duration::from_secs(1));
     wait.eager = true;
-    let ended = || match view(job).map(|view| view.state) {
+    let ended = || match view(job).filter(|view| !view.comes_back).map(|view| view.state) {
         Some(State::Ended(_)) => Attempt::Ready(()),
         _ => Attempt::NotYet("running".to_owned()),
     };
@@ -285,7 +285,8 @@ pub fn state_line(job: &Job) -> String {
         // A restarted job has a new limit.
         State::Ended(status) => {
             let job = rt().jobs.get(job.0.id).unwrap_or_else(|| Arc::clone(&job.0));
-            format!("`{name}` has ended ({})", job.describe(status))
+            let rests = if view.comes_back { ", and is started again" } else { "" };
+            format!("`{name}` has ended ({}){rests}", job.describe(status))
         }
         State::Running | State::Daemonised => {
             let ports: Vec<String> = listening_ports(job).iter().map(u16::to_string).collect();

@@ -84,6 +84,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
         grace: job.spec.grace,
         expect: Expect::AnyEnd,
         expect_stop: Vec::new(),
+        restart: None,
         fail_on: Vec::new(),
         echo: false,
         max_log: limit::DEFAULT,
@@ -91,7 +92,7 @@ fn command_spec(job: &Job) -> Option<Spec> {
     })
 }
 
-fn reason(error: &SpawnError) -> String {
+pub(crate) fn reason(error: &SpawnError) -> String {
     match error {
         SpawnError::NotFound { program, .. } => format!("`{program}` not found"),
         SpawnError::NoInterpreter { interpreter, .. } => format!("its interpreter `{interpreter}` not found"),

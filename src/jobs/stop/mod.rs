@@ -8,7 +8,7 @@
 //! stopping  all jobs' way out, and the final sweep
 //! ```
 
-mod command;
+pub(super) mod command;
 pub(super) mod end;
 pub(super) mod order;
 pub(super) mod step;

@@ -15,6 +15,8 @@ pub struct Ask {
     /// A command in the foreground is interrupted: at first its own first process alone gets the signal (INT when none
     /// is given), or its group when that is a shell.
     pub gently: bool,
+    /// Only what is left of it is stopped: it is to be started again.
+    pub again: bool,
 }
 
 impl Ask {

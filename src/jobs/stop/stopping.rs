@@ -29,10 +29,14 @@ const SCRIPTED: &[&str] = &["npm", "npx", "yarn", "pnpm", "pnpx"];
 impl Jobs {
     /// Asks these jobs to stop, without waiting.
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
+        let _no_restart = if ask.again { None } else { self.hold_restarts(ids) };
         let (mut table, doomed) = self.caught_up(ids);
         let now = clock::now();
         let (mut orders, mut commands) = (Vec::new(), Vec::new());
         for &id in ids {
+            if !ask.again {
+                table.keep_down(id);
+            }
             let Some(entry) = table.entry_mut(id) else { continue };
             let grace = ask.grace.unwrap_or(entry.job.spec.grace);
             let grace = if testing::off("grace") { Duration::ZERO } else { grace };

@@ -50,6 +50,8 @@ pub(crate) struct Table {
     pub(super) lingering: BTreeSet<JobId>,
     /// Those whose death the script may have to be told.
     pub(super) suspects: BTreeSet<JobId>,
+    /// Those that are to be started again.
+    pub(super) at_rest: BTreeSet<JobId>,
     /// Commands that are over, for as long as somebody holds them.
     pub(super) over: Vec<JobId>,
     /// The newest whose leader has this number, or had it.
@@ -81,6 +83,7 @@ impl Table {
             live: BTreeSet::new(),
             lingering: BTreeSet::new(),
             suspects: BTreeSet::new(),
+            at_rest: BTreeSet::new(),
             over: Vec::new(),
             by_pid: HashMap::new(),
             by_name: HashMap::new(),
@@ -150,7 +153,10 @@ impl Table {
     /// Whether there are jobs, and every one of them has ended.
     pub fn all_jobs_ended(&self) -> bool {
         let ended = |entry: &Entry| entry.job.kind != Kind::Job || matches!(entry.state(), State::Ended(_));
-        self.live().all(ended) && self.all().any(|entry| entry.job.kind == Kind::Job)
+        let rests = |id: &JobId| self.entry(*id).is_some_and(Entry::comes_back);
+        !self.at_rest.iter().any(rests)
+            && self.live().all(ended)
+            && self.all().any(|entry| entry.job.kind == Kind::Job)
     }
 
     /// Whether a look would find that this job has ended. `behind`: somebody has ended since the last one.
@@ -212,6 +218,10 @@ impl Table {
             signalled: Vec::new(),
             reported: false,
             forgiven: false,
+            restarts: 0,
+            returns: false,
+            gave_up: false,
+            kept_down: false,
             failed: None,
             announced: State::Running,
             revived: false,
@@ -221,6 +231,10 @@ impl Table {
         if let Some(old) = self.entries.get(&id) {
             // It keeps its place in the order of the end: who relied on it still does.
             (entry.started_as, entry.shown_ready) = (old.started_as, old.shown_ready);
+            entry.restarts = old.restarts + usize::from(old.returns);
+            if old.returns {
+                entry.expect = old.expect.clone();
+            }
             if self.by_pid.get(&old.pid) == Some(&id) {
                 self.by_pid.remove(&old.pid);
             }
@@ -234,6 +248,7 @@ impl Table {
         self.live.insert(id);
         self.lingering.remove(&id);
         self.suspects.remove(&id);
+        self.at_rest.remove(&id);
         self.entries.insert(id, entry);
     }
 

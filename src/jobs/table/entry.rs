@@ -65,6 +65,14 @@ pub(crate) struct Entry {
     pub reported: bool,
     /// Somebody waits for it who starts it again when it dies.
     pub forgiven: bool,
+    /// How often it was started again by its `restart`.
+    pub restarts: usize,
+    /// It is being started again now.
+    pub returns: bool,
+    /// It cannot be started again.
+    pub gave_up: bool,
+    /// The script has stopped it while it rested.
+    pub kept_down: bool,
     /// It has printed a line that means failure.
     pub failed: Option<FailLine>,
     /// A change that the reaper has seen and not yet announced.
@@ -155,11 +163,21 @@ impl Entry {
         }
     }
 
+    /// Whether it rests until it is started again: it has ended by itself, and its `restart` says so.
+    pub fn comes_back(&self) -> bool {
+        let (Some(restart), State::Ended(status)) = (self.job.spec.restart, self.state()) else {
+            return false;
+        };
+        let is_over = self.asked || self.gave_up || self.kept_down || self.failed.is_some();
+        let is_stopped = is_over || self.job.log_overflowed.load(SeqCst) || self.ended_as_told(status);
+        self.returns || !is_stopped && restart.is_due(self.restarts, status, self.died())
+    }
+
     /// Why it counts as dead, if the script has not been told of it yet. What it printed comes first: that is why it
     /// has ended, if it has, and its end is no second failure.
     pub fn death(&self) -> Option<Death> {
         match (&self.failed, self.state()) {
-            _ if self.reported || self.forgiven => None,
+            _ if self.reported || self.forgiven || self.kept_down || self.comes_back() => None,
             (Some(found), _) => Some(Death::Line(found.clone())),
             (None, State::Ended(status)) if self.died() => Some(Death::Ended(status)),
             (None, _) => None,
@@ -192,6 +210,9 @@ impl Entry {
             started: self.started,
             ended: self.ended,
             died: self.died(),
+            comes_back: self.comes_back(),
+            restarts: self.restarts,
+            log_from: self.job.log_from,
         }
     }
 }

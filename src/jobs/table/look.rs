@@ -1,6 +1,7 @@
 //! The look at all children: who has ended, who still lives, and whose first process may be reaped.
 
 use crate::jobs::job::{Job, JobId, Kind, State};
+use crate::jobs::spec::Restart;
 use crate::jobs::table::entries::{Phase, Table};
 use crate::jobs::table::entry::{Entry, Leader};
 use crate::sys::clock;
@@ -17,6 +18,8 @@ pub(crate) struct Change {
     pub died: bool,
     pub asked: bool,
     pub members: usize,
+    /// It is started again: for which time, and how.
+    pub restart: Option<(usize, Restart)>,
 }
 
 /// A look at all descendants costs as much as there are; so many times what the last one has taken they are left alone.
@@ -169,6 +172,10 @@ impl Table {
             entry.ended = Some(now);
         }
         let mut change = None;
+        let comes_back = entry.comes_back();
+        if comes_back {
+            self.at_rest.insert(id);
+        }
         if state != entry.announced {
             let known = entry.revived;
             entry.revived |= matches!(entry.announced, State::Ended(_));
@@ -179,6 +186,7 @@ impl Table {
                 died: entry.died(),
                 asked: entry.asked,
                 members: entry.members,
+                restart: entry.job.spec.restart.filter(|_| comes_back).map(|how| (entry.restarts + 1, how)),
             });
         }
         if !entry.alive() && !matches!(entry.leader, Leader::Zombie(_)) {

@@ -2,7 +2,6 @@
 
 use crate::host::value::handle::Job;
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map, NativeCallContext};
-use std::sync::Arc;
 
 /// A string, or a character, which scripts seldom mean to tell from a string.
 pub(super) fn text_of(value: &Dynamic) -> Option<ImmutableString> {
@@ -34,7 +33,7 @@ pub(super) fn equal(ctx: &NativeCallContext, a: &Dynamic, b: &Dynamic) -> bool {
         return a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| equal(ctx, a, b)));
     }
     if let (Some(a), Some(b)) = (a.read_lock::<Job>(), b.read_lock::<Job>()) {
-        return Arc::ptr_eq(&a.0, &b.0);
+        return a.0.id == b.0.id;
     }
     if let (Some(a), Some(b)) = (a.read_lock::<FnPtr>(), b.read_lock::<FnPtr>()) {
         let (ours, theirs) = (a.curry(), b.curry());

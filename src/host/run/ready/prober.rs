@@ -182,7 +182,7 @@ impl Prober<'static> {
                     .job
                     .as_ref()
                     .and_then(view)
-                    .is_some_and(|v| matches!(v.state, State::Ended(_)) && !v.died);
+                    .is_some_and(|v| matches!(v.state, State::Ended(_)) && !v.died && !v.comes_back);
                 ready_if(ended, "running")
             }
             // No event tells of the others.

@@ -11,14 +11,14 @@ use crate::host::value::handle::Job;
 use crate::host::value::kinds::{self, Count, Port};
 use crate::host::value::worded::{self, Worded};
 use crate::host::value::{self, BESIDE_READY, Opts, unknown_key};
-use crate::jobs::JobId;
 use crate::jobs::spec::Command;
+use crate::jobs::{JobId, View};
 use crate::lock::lock;
 use crate::probe::http::Url;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub struct Readiness {
     pub tries: usize,
     /// Where in its log the job began: later than 0 after a restart.
     log_from: AtomicU64,
+    /// How often it had been started again by its `restart` when it was looked at last.
+    restarts: AtomicUsize,
     /// Since its last start it has been seen to be ready.
     held: AtomicBool,
     /// On which port it was found to listen in the place of its own; 0 when there is none.
@@ -129,6 +131,15 @@ impl Readiness {
     /// The local port that shows that it is ready.
     pub fn local_port(&self) -> Option<u16> {
         self.conditions.iter().find_map(Condition::local_port)
+    }
+
+    /// Whether it has been started again since the last look: then all is to be shown anew.
+    pub fn is_renewed(&self, view: &View) -> bool {
+        let renewed = self.restarts.swap(view.restarts, SeqCst) != view.restarts;
+        if renewed {
+            self.restart_at(view.log_from);
+        }
+        renewed
     }
 
     pub fn hold(&self) {

@@ -157,6 +157,9 @@ const REST: Duration = Duration::from_millis(100);
 impl Starting {
     pub fn new(job: &Job, common: &Common) -> Self {
         let readiness = of(job);
+        if let Some(view) = view(job) {
+            readiness.is_renewed(&view);
+        }
         let since = jobs::now();
         let timeout = common.timeout.or(readiness.common.timeout).unwrap_or(DEFAULT_TIMEOUT);
         let starting = Self {
@@ -183,9 +186,13 @@ impl Starting {
             return Attempt::Never(error);
         }
         // Looked at before the attempt: what a job printed just before its end counts.
-        let state = view(&self.job).map(|view| view.state);
-        let ended = match state {
-            Some(State::Ended(status)) if self.again_at.is_none() => Some(status),
+        let view = view(&self.job);
+        if view.as_ref().is_some_and(|view| self.readiness.is_renewed(view)) {
+            self.rounds = Rounds::new(self.readiness.conditions.len());
+        }
+        let rests = view.as_ref().is_some_and(|view| view.comes_back);
+        let ended = match view.map(|view| view.state) {
+            Some(State::Ended(status)) if self.again_at.is_none() && !rests => Some(status),
             _ => None,
         };
         let look = if ended.is_some() { Look::Poll } else { look };
@@ -197,7 +204,7 @@ impl Starting {
         {
             return self.crashed(&Death::Line(found), "it to be ready");
         }
-        let found = if self.again_at.is_some() {
+        let found = if self.again_at.is_some() || rests {
             Found::NotYet(0)
         } else {
             self.rounds.look(ctx, &self.job, &self.readiness, look, &mut self.seen)

@@ -72,14 +72,19 @@ impl Jobs {
         self.look_for_failures();
         let over = || self.control.run_halted() || self.control.closing();
         self.stop(&[id], Ask { again: true, ..Ask::default() }, &over);
+        if over() {
+            return;
+        }
         let result = {
             let _alone = lock(&self.restarting);
             let Some(job) = lock(&self.table).take_restart(id) else { return };
             self.launch(id, job.spec.clone(), job.kind, true).map(drop).map_err(|error| (job, error))
         };
         if let Err((job, error)) = result {
-            lock(&self.table).give_up(id);
-            if error != SpawnError::Stopping {
+            // That the run has ended meanwhile is no failure.
+            let is_over = error == SpawnError::Stopping;
+            lock(&self.table).give_up(id, is_over);
+            if !is_over {
                 let (name, why) = (&job.spec.name, reason(&error));
                 self.bus.emit(Event::Warning(format!("{name} could not be started again: {why}")));
             }

@@ -32,9 +32,6 @@ function! {
     /// stopped at the end of the run, however that ends. Throws `command_failed` when it cannot be executed
     /// (exit code 127 not found, 126 not executable). `ready` and what is said about it are for `wait_ready`.
     ///
-    /// In the words of an array and in its options, `$PORT` and `$PORT_PEER` are replaced by the ports that it is given; `$$PORT`
-    /// is the text `$PORT`.
-    ///
     /// With `pty` the terminal is also its controlling one, in a session of its own. All that it prints is in its log,
     /// where lines end as it has ended them; what is typed (`.send(text)`, `stdin: #{text}` followed by Ctrl-D) is
     /// echoed there, unless the program turns that off. As at any terminal, what it leaves in its foreground gets HUP

@@ -113,7 +113,8 @@ options! {
     pub struct JobOptions or timeout: Process as process, Telling as telling {
         /// What it is called in messages, and its log after it.
         name: Option<String>, default "that of its program";
-        /// The port that it is to listen on, which it finds in `PORT`: a number, or `"free"` for any that is free.
+        /// The port that it is to listen on, which it finds in `PORT`: a number, or `"free"` for any that is free. In the words of
+        /// a command that is an array, and in its options, `$PORT` is replaced by it; `$$PORT` is the text `$PORT`.
         port: Option<OwnPort>;
         /// Several ports by name, such as `#{http: "free", peer: "free", metrics: 9100}`, which it finds in `PORT_PEER` and so
         /// on. `PORT` is the one called `main`, `http`, `https` or `client`, the only one, or the option `port` beside these.
@@ -146,16 +147,6 @@ options! {
         /// not within its `grace`, it has failed, which throws `job_died` where it was stopped, or fails the run at its
         /// end. `.kill()` asks nothing.
         expect_stop: Option<StopCodes>, default "any, told in the last line when it is not 0 or the stop signal's";
-        /// Whether it is started again when it ends by itself, before or after it was ready: when it has failed, by another code
-        /// than 0 or a signal, or always. Not when the script has stopped it or sent it a signal, nor for `fail_on`. The verdict
-        /// tells of it.
-        restart: Restarts = "no", also restart_policy auto_restart respawn;
-        /// How often at most; its next end counts as without `restart`.
-        max_restarts: Option<Count>, default "3";
-        /// How long it rests before it is started again.
-        backoff: Option<Duration>, default "1s", also restart_delay backoff_seconds;
-        /// How often a task (`expect_exit`) is run again when it has failed, each time after `backoff`.
-        retries: Option<Count>, default "none";
         /// As soon as a line of its log (stdout and stderr) has ended and has a match in it, it counts as failed, although it may
         /// live on: every wait and command ends with `job_died`, which has `.job`, `.line` and `.pattern`, and so does the
         /// run if nobody waits. Its end is no second failure, and what it prints after it was asked to stop does not count.
@@ -165,6 +156,16 @@ options! {
         /// When its log becomes longer, its beginning is dropped and at least half of this stays; where the file system
         /// cannot do that, the job is stopped, which throws `job_died`.
         max_log: Size = "100MB", also log_limit max_log_size log_size;
+        /// Whether it is started again when it ends by itself, before or after it was ready: when it has failed, by another code
+        /// than 0 or a signal, or always. Not when the script has stopped it or sent it a signal, nor for `fail_on`. The verdict
+        /// tells of it.
+        restart: Restarts = "no", also restart_policy auto_restart respawn;
+        /// How often at most; its next end counts as without `restart`.
+        max_restarts: Option<Count>, default "3";
+        /// How long it rests before it is started again.
+        backoff: Option<Duration>, default "1s", also restart_delay backoff_seconds;
+        /// How often a task (`expect_exit`) is run again when it has failed, each time after `backoff`.
+        retries: Option<Count>;
     }
 }
 

@@ -200,7 +200,8 @@ impl Jobs {
             if all_together {
                 self.sweep();
             }
-            for one in &finished {
+            // What had ended by itself and is to be started again was announced as that.
+            for one in finished.iter().filter(|_| !ask.again) {
                 self.announce_stop(one, now);
             }
             for (id, status) in overdue {

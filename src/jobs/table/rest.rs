@@ -1,7 +1,7 @@
 //! Jobs that have ended and rest until they are started again.
 
 use crate::jobs::job::{Job, JobId, State};
-use crate::jobs::table::entries::Table;
+use crate::jobs::table::entries::{Phase, Table};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ impl Table {
     /// A job that is to be started again now, unless that has changed.
     pub fn take_restart(&mut self, id: JobId) -> Option<Arc<Job>> {
         self.at_rest.remove(&id);
+        if self.phase != Phase::Open {
+            return None;
+        }
         let entry = self.entry_mut(id)?;
         // What could not be ended would share its port.
         if !entry.comes_back() || entry.alive() {
@@ -32,9 +35,10 @@ impl Table {
         Some(Arc::clone(&entry.job))
     }
 
-    pub fn give_up(&mut self, id: JobId) {
+    /// It could not be started again, which is a death unless the run is over.
+    pub fn give_up(&mut self, id: JobId, is_over: bool) {
         if let Some(entry) = self.entry_mut(id) {
-            (entry.returns, entry.gave_up) = (false, true);
+            (entry.returns, entry.gave_up, entry.kept_down) = (false, !is_over, is_over);
         }
         self.suspect(id);
     }

@@ -179,7 +179,7 @@ fn a_function_a_method_an_option_and_an_object_have_a_page() {
         ("std/postgres", "# std/postgres\n"),
         ("postgres", "# std/postgres\n"),
         ("postgres::start", "## postgres::start("),
-        ("waiting", "stay("),
+        ("waiting", "wait_cmd(cmd: "),
         ("errors", "# Errors\n"),
         ("rhai", "# Rhai, as scripts of bgjobs have it\n"),
         ("starts_with", "Built into Rhai:\n\n* strings: `starts_with("),
@@ -203,8 +203,10 @@ fn a_page_is_short_unless_all_of_it_is_asked_for() {
         assert!(answer(&[&["--all"], asked].concat()).len() > page.len() + 1000, "{asked:?}");
     }
     let spawn = answer(&["spawn"]).split_whitespace().collect::<Vec<_>>().join(" ");
-    for part in ["expect_stop: int | array of int, fail_on: regex", "`bgjobs api spawn.OPTION` explains one"]
-    {
+    for part in [
+        "expect_exit: bool | int | array of int, expect_stop: int | array of int, fail_on: regex",
+        "`bgjobs api spawn.OPTION` explains one",
+    ] {
         assert!(spawn.contains(part), "no {part:?} in {spawn}");
     }
     // What two of them have in common is said once.

@@ -135,11 +135,8 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
             let wrong = ScriptError::usage(format!("{what}: {} is not a port (1 to 65535)", show(value)));
             let any = number == Some(0)
                 || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| is_any_port(&text));
-            let own = what.ends_with("option `port`");
-            let word = value.read_lock::<rhai::ImmutableString>().map(|text| text.to_lowercase());
-            let like_free = word.is_some_and(|word| crate::words::nearest(&word, ["free"]).is_some());
-            Err(match any || own && like_free {
-                true if own => {
+            Err(match any {
+                true if what.ends_with("option `port`") => {
                     wrong.hint("port: \"free\"   (takes one that is free; the job finds the number in PORT)")
                 }
                 true => wrong.hint("free_port()   (the number of one that is free)"),
@@ -191,14 +188,10 @@ fn has_unit(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find("()") {
         let before = rest[..at].chars().next_back();
-        let behind = &rest[at + 2..];
-        // A call of a function, or one of JavaScript.
-        let is_code =
-            before.is_some_and(|c| c.is_alphanumeric() || c == '_') || behind.trim_start().starts_with("=>");
-        if !is_code {
+        if !before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
             return true;
         }
-        rest = behind;
+        rest = &rest[at + 2..];
     }
     false
 }
@@ -216,7 +209,7 @@ pub fn word(value: &Dynamic, what: &str) -> Fallible<String> {
     if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
         return Ok(value.to_string());
     }
-    Err(ScriptError::usage(format!("{what}: {} is not a string, number or boolean", show(value))).into())
+    Err(ScriptError::usage(format!("{what}: {} is not a text, number or boolean", show(value))).into())
 }
 
 /// Functions whose first argument is a whole command.

@@ -93,7 +93,7 @@ impl Script {
         self.judged(OWN, result).map_err(|mut failure| {
             // It does not run tests, but stays.
             if let Some(hint) = failure.hint.as_mut().filter(|_| staying.exec.is_none()) {
-                *hint = hint.replace("; run(\"npm test\")'", "; stay()'");
+                *hint = staying_instead(hint);
             }
             without_own_place(failure)
         })
@@ -457,5 +457,16 @@ mod tests {
         assert_eq!(header(text), "Starts it.\n\n  indented");
         assert_eq!(header("// a\n//b\nlet x = 1;"), "a\nb");
         assert_eq!(header("let x = 1; // a"), "");
+    }
+}
+
+/// What runs the tests of a Compose file, as what stays instead.
+fn staying_instead(hint: &str) -> String {
+    let command = hint.strip_prefix("bgjobs script compose --file ");
+    match command.and_then(|rest| rest.strip_suffix(" --test \"npm test\"")) {
+        Some(file) if !file.contains(['\'', '"']) => format!(
+            "bgjobs script -e 'import \"std/compose\" as compose; compose::up(#{{file: \"{file}\"}}); stay()'"
+        ),
+        _ => hint.to_owned(),
     }
 }

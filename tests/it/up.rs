@@ -458,7 +458,7 @@ fn what_cannot_be_started_is_told_what_to_do() {
         (
             &[("compose.yaml", "services:\n  db:\n    image: postgres\n")],
             &["-q"],
-            "error: service `db`: `image` needs a container engine, for which there is `std/compose`\n  \
+            "error: service `db`: `image` needs a container engine: `bgjobs script compose` runs such a file\n  \
              --> compose.yaml:3:5\n3 |     image: postgres\n  |     ^^^^^\n\
              try: bgjobs script -e 'import \"std/compose\" as compose; compose::up(#{file: \"compose.yaml\"}); stay()'\n"
                 .to_owned(),

@@ -447,6 +447,17 @@ fn header(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
+/// What runs the tests of a Compose file, as what stays instead.
+fn staying_instead(hint: &str) -> String {
+    let command = hint.strip_prefix("bgjobs script compose --file ");
+    match command.and_then(|rest| rest.strip_suffix(" --test \"npm test\"")) {
+        Some(file) if !file.contains(['\'', '"']) => format!(
+            "bgjobs script -e 'import \"std/compose\" as compose; compose::up(#{{file: \"{file}\"}}); stay()'"
+        ),
+        _ => hint.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -457,16 +468,5 @@ mod tests {
         assert_eq!(header(text), "Starts it.\n\n  indented");
         assert_eq!(header("// a\n//b\nlet x = 1;"), "a\nb");
         assert_eq!(header("let x = 1; // a"), "");
-    }
-}
-
-/// What runs the tests of a Compose file, as what stays instead.
-fn staying_instead(hint: &str) -> String {
-    let command = hint.strip_prefix("bgjobs script compose --file ");
-    match command.and_then(|rest| rest.strip_suffix(" --test \"npm test\"")) {
-        Some(file) if !file.contains(['\'', '"']) => format!(
-            "bgjobs script -e 'import \"std/compose\" as compose; compose::up(#{{file: \"{file}\"}}); stay()'"
-        ),
-        _ => hint.to_owned(),
     }
 }

@@ -188,10 +188,14 @@ fn has_unit(text: &str) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find("()") {
         let before = rest[..at].chars().next_back();
-        if !before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+        let behind = &rest[at + 2..];
+        // A call of a function, or one of JavaScript.
+        let is_code =
+            before.is_some_and(|c| c.is_alphanumeric() || c == '_') || behind.trim_start().starts_with("=>");
+        if !is_code {
             return true;
         }
-        rest = &rest[at + 2..];
+        rest = behind;
     }
     false
 }
@@ -209,7 +213,7 @@ pub fn word(value: &Dynamic, what: &str) -> Fallible<String> {
     if value.is_int() || value.is_float() || value.is_bool() || value.is_char() {
         return Ok(value.to_string());
     }
-    Err(ScriptError::usage(format!("{what}: {} is not a text, number or boolean", show(value))).into())
+    Err(ScriptError::usage(format!("{what}: {} is not a string, number or boolean", show(value))).into())
 }
 
 /// Functions whose first argument is a whole command.

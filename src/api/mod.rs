@@ -40,14 +40,28 @@
 //!         (path: String; WaitFile) => wait_file;               // called as wait_file(ctx, path, opts)
 //!         /// What is special about this form.
 //!         (job: Job, path: String; WaitFile) => of_job;        // a form with a Job first is also a method of jobs
+//!         (size: Size) => |ctx| wait_size(ctx, size);          // or what it does, where that is one expression
 //!     }
 //! }
 //! pub const FUNCTIONS: &[Entry] = &[WAIT_FILE];
 //! ```
 //!
 //! Then the namespace has `FUNCTIONS` in its line of the registry (src/host/engine.rs). A form without `=> function` is
-//! described here and registered by a plugin function, as overloads by type such as `sleep(i64)` are. A form whose
-//! arguments fit best is called, the first of several; so no two forms need to be told apart by hand.
+//! described here and registered otherwise: what changes its first argument in place, and what Rhai has itself for the
+//! same types, such as `sleep(i64)`. A form whose arguments fit best is called, the first of several; so no two forms
+//! need to be told apart by hand, also where objects of several types have methods of one name.
+//!
+//! # How to describe the properties of an object
+//!
+//! ```text
+//! properties! {
+//!     OF_JOB of Job {
+//!         /// Its name.
+//!         name: String => |job| Ok(job.0.spec.name.clone());
+//!     }
+//! }
+//! pub const PROPERTIES: &[&[Property]] = &[OF_JOB];
+//! ```
 
 pub mod modules;
 pub mod names;
@@ -79,6 +93,18 @@ pub struct Form {
 pub struct Param {
     pub name: &'static str,
     pub kind: Type,
+}
+
+/// What can be read of an object without a call.
+#[derive(Debug)]
+pub struct Property {
+    /// The type of the object: `Job`.
+    pub of: &'static str,
+    /// `[]` for what stands in brackets: `headers["content-type"]`.
+    pub name: &'static str,
+    pub kind: Type,
+    /// Markdown, line by line.
+    pub doc: &'static [&'static str],
 }
 
 /// The keys of an option map.
@@ -319,24 +345,31 @@ pub fn text_of(doc: &[&str]) -> String {
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
-/// All that is described, with the title of its namespace. The registry, which is above all who ask, puts it here.
-static LANGUAGE: OnceLock<Vec<(&'static str, &'static Function)>> = OnceLock::new();
+/// All that is described, each with the title of its namespace.
+#[derive(Debug, Default)]
+pub struct Language {
+    pub functions: Vec<(&'static str, &'static Function)>,
+    pub properties: Vec<(&'static str, &'static Property)>,
+}
 
-pub fn install(language: impl FnOnce() -> Vec<(&'static str, &'static Function)>) {
+/// The registry, which is above all who ask, puts it here.
+static LANGUAGE: OnceLock<Language> = OnceLock::new();
+
+pub fn install(language: impl FnOnce() -> Language) {
     LANGUAGE.get_or_init(language);
 }
 
 /// With the title of the namespace.
 pub fn functions() -> &'static [(&'static str, &'static Function)] {
-    LANGUAGE.get().map_or(&[], Vec::as_slice)
+    LANGUAGE.get().map_or(&[], |language| language.functions.as_slice())
+}
+
+/// With the title of the namespace.
+pub fn properties() -> &'static [(&'static str, &'static Property)] {
+    LANGUAGE.get().map_or(&[], |language| language.properties.as_slice())
 }
 
 /// All of a name: methods of several types may have the same.
 pub fn named(name: &str) -> impl Iterator<Item = &'static Function> {
     functions().iter().map(|(_, function)| *function).filter(move |function| function.name == name)
-}
-
-/// The names of the options of all functions of a name, in the order of their descriptions.
-pub fn option_names(name: &str) -> impl Iterator<Item = &'static str> {
-    named(name).filter_map(Function::options).flat_map(Options::all).map(|option| option.name)
 }

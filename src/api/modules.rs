@@ -88,6 +88,13 @@ impl Module {
         self.name.trim_start_matches("std/")
     }
 
+    /// The names of its functions, each once.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<&str> = self.functions.iter().map(|function| function.name).collect();
+        names.dedup();
+        names
+    }
+
     /// What is said of an option that this function takes: by itself, by the module, or by another function.
     pub fn option(&self, function: &str, option: &str) -> Option<&Opt> {
         let own = self.functions.iter().filter(|other| other.name == function);

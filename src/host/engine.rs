@@ -1,15 +1,17 @@
 //! The registry: which namespaces the language has, its limits, its reserved words.
 
-use crate::api;
+use crate::api::{self, Language};
 use crate::event::Event;
 use crate::host::explain::{failure, hints, method, signature};
+#[cfg(test)]
+use crate::host::functions::sample;
 use crate::host::functions::{
     assert, command, data, env, error, flow, fs, http, job, load, mock, module, number, parallel, param,
     port, position, stay, test, text, tls, wait,
 };
 use crate::host::run::runtime;
 use crate::host::source::import;
-use crate::host::value::described::{self, Entry};
+use crate::host::value::described::{self, Entry, Property};
 use crate::host::value::error::Fallible;
 use crate::host::value::limits::{LARGEST_STRING, MOST_CALLS, MOST_ITEMS};
 use crate::jobs::{self, strand};
@@ -21,27 +23,35 @@ use std::time::Duration;
 /// What registers the functions of a namespace.
 type Register = fn(&mut Engine);
 
-/// The title in the reference, what registers documented Rust functions, and the described functions.
-pub type Namespace = (&'static str, &'static [Register], &'static [&'static [Entry]]);
+/// The title in the reference, what registers functions that are not described or described elsewhere, the described
+/// functions, and the properties.
+pub type Namespace = (
+    &'static str,
+    &'static [Register],
+    &'static [&'static [Entry]],
+    &'static [&'static [&'static [Property]]],
+);
 
 /// One namespace a line, in the order of the reference.
 pub const NAMESPACES: &[Namespace] = &[
-    ("Jobs", &[job::register], &[job::FUNCTIONS]),
-    ("Commands", &[command::register], &[command::FUNCTIONS]),
-    ("Waiting", &[], &[wait::FUNCTIONS, stay::FUNCTIONS]),
-    ("HTTP", &[http::register], &[http::FUNCTIONS, load::FUNCTIONS]),
-    ("Mocks", &[], &[mock::FUNCTIONS]),
-    ("Assertions", &[assert::register], &[assert::FUNCTIONS]),
-    ("Tests", &[test::register], &[]),
-    ("Ports", &[port::register], &[port::FUNCTIONS]),
-    ("Files", &[fs::register], &[fs::FUNCTIONS]),
-    ("JSON, YAML, TOML", &[data::register], &[data::FUNCTIONS]),
-    ("Environment and parameters", &[env::register], &[env::FUNCTIONS, param::FUNCTIONS]),
-    ("Flow", &[flow::register, parallel::register], &[flow::FUNCTIONS, parallel::FUNCTIONS]),
-    ("Writing modules", &[module::register, tls::register], &[position::FUNCTIONS]),
-    ("Text and lists", &[text::register], &[]),
-    ("Numbers", &[number::register], &[]),
-    ("Errors", &[error::register], &[]),
+    ("Jobs", &[job::register], &[job::FUNCTIONS], &[job::PROPERTIES]),
+    ("Commands", &[command::register], &[command::FUNCTIONS], &[command::PROPERTIES]),
+    ("Waiting", &[], &[wait::FUNCTIONS, stay::FUNCTIONS], &[]),
+    ("HTTP", &[http::register], &[http::FUNCTIONS, load::FUNCTIONS], &[http::PROPERTIES]),
+    ("Mocks", &[], &[mock::FUNCTIONS], &[]),
+    ("Assertions", &[], &[assert::FUNCTIONS], &[]),
+    ("Tests", &[], &[test::FUNCTIONS], &[]),
+    ("Ports", &[], &[port::FUNCTIONS], &[]),
+    ("Files", &[], &[fs::FUNCTIONS], &[]),
+    ("JSON, YAML, TOML", &[], &[data::FUNCTIONS], &[]),
+    ("Environment and parameters", &[], &[env::FUNCTIONS, param::FUNCTIONS], &[]),
+    ("Flow", &[flow::register], &[flow::FUNCTIONS, parallel::FUNCTIONS], &[]),
+    ("Writing modules", &[], &[module::FUNCTIONS, tls::FUNCTIONS, position::FUNCTIONS], &[]),
+    ("Text and lists", &[text::register], &[text::FUNCTIONS], &[]),
+    ("Numbers", &[], &[number::FUNCTIONS], &[]),
+    ("Errors", &[error::register], &[], &[error::PROPERTIES]),
+    #[cfg(test)]
+    ("Samples", &[], &[sample::FUNCTIONS], &[sample::PROPERTIES]),
 ];
 
 /// An engine with every script function. Limits are set explicitly: rhai's own differ between debug and
@@ -61,10 +71,10 @@ pub fn engine(include: &[PathBuf]) -> Engine {
         .set_optimization_level(rhai::OptimizationLevel::None);
     hints::install(&mut engine);
     install();
-    for (_, register, described) in NAMESPACES {
-        register.iter().for_each(|register| register(&mut engine));
-        described.iter().for_each(|functions| described::register(&mut engine, functions));
-    }
+    NAMESPACES.iter().flat_map(|namespace| namespace.1).for_each(|register| register(&mut engine));
+    described::register(&mut engine, functions(), NAMESPACES.iter().flat_map(properties), |name| {
+        functions().filter(|entry| entry.about.name == name).collect()
+    });
     engine.set_module_resolver(import::Resolver::new(
         include,
         runtime::running().map(|rt| Arc::clone(&rt.jobs.control)),
@@ -94,12 +104,24 @@ pub fn engine(include: &[PathBuf]) -> Engine {
 /// Puts the description of all functions where everything below finds it.
 pub fn install() {
     api::install(|| {
-        let all = NAMESPACES.iter().flat_map(|(title, _, described)| {
-            described.iter().copied().flatten().map(|entry| (*title, entry.about))
-        });
-        all.collect()
+        let mut language = Language::default();
+        for namespace in NAMESPACES {
+            let functions = namespace.2.iter().copied().flatten().map(|entry| (namespace.0, entry.about));
+            language.functions.extend(functions);
+            language.properties.extend(properties(namespace).map(|property| (namespace.0, property.about)));
+        }
+        language
     });
     signature::install(|| engine(&[]));
+}
+
+fn functions() -> impl Iterator<Item = &'static Entry> {
+    NAMESPACES.iter().flat_map(|namespace| namespace.2).copied().flatten()
+}
+
+/// The properties that a namespace describes.
+fn properties(namespace: &Namespace) -> impl Iterator<Item = &'static Property> + use<> {
+    namespace.3.iter().copied().flatten().copied().flatten()
 }
 
 /// There is one hook for reading a variable, and two uses for it.

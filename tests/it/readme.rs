@@ -151,30 +151,21 @@ fn the_table_names_every_function() {
         .nth(1)
         .and_then(|rest| rest.split("## The rules that").next())
         .expect("a table");
-    let api = Command::new(bgjobs()).args(["api", "--all"]).output().expect("bgjobs starts");
-    let api = String::from_utf8_lossy(&api.stdout).into_owned();
+    let api = Command::new(bgjobs()).args(["api", "--json"]).output().expect("bgjobs starts");
+    let api: Vec<serde_json::Value> = serde_json::from_slice(&api.stdout).expect("it is JSON");
     let names = |pattern: &str, text: &str| -> Vec<String> {
         let pattern = regex::Regex::new(pattern).expect("a pattern");
         pattern.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().to_owned())).collect()
     };
     let in_table = names(r"`\.?([a-z_]+)`", table);
-    // Functions have a heading, properties a line with a dot.
-    let mut known = names(r"(?m)^### (?:\w+\.)?([a-z_]+)$", &api);
-    known.extend(names(r"\.([a-z_]+)\b", &api));
+    // `spawn`, `Job.wait_log`, `Job.pid`.
+    let full = || api.iter().filter_map(|entry| entry["name"].as_str());
+    let known: Vec<&str> = full().map(|name| name.rsplit('.').next().unwrap_or(name)).collect();
     let unknown: Vec<&String> =
-        in_table.iter().filter(|name| *name != "bgjobs" && !known.contains(name)).collect();
+        in_table.iter().filter(|name| *name != "bgjobs" && !known.contains(&name.as_str())).collect();
     assert!(unknown.is_empty(), "in docs/language.md, but there is no such function: {unknown:?}");
-    // The lists at the top of the reference are all functions; some exist only to say what to use instead.
-    let lists: String = api
-        .lines()
-        .filter(|line| line.starts_with("* ") && !line.starts_with("* `"))
-        .collect::<Vec<_>>()
-        .join("\n");
-    let instead = ["wait_all", "elapsed", "duration"];
-    let missing: Vec<String> = names(r"`([a-z_]+)`", &lists)
-        .into_iter()
-        .filter(|name| !instead.contains(&name.as_str()) && !in_table.contains(name))
-        .collect();
+    let functions = full().filter(|name| !name.contains('.'));
+    let missing: Vec<&str> = functions.filter(|name| !in_table.iter().any(|it| it == name)).collect();
     assert!(missing.is_empty(), "not in the table of docs/language.md: {missing:?}");
 }
 

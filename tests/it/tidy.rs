@@ -329,37 +329,16 @@ fn every_source_file_says_what_it_is() {
 
 #[test]
 fn every_function_is_documented_with_an_example() {
-    let api = Command::new(bgjobs()).args(["api", "--all"]).output().expect("bgjobs starts");
-    let api = String::from_utf8_lossy(&api.stdout).into_owned();
-    assert!(api.contains("```rhai"), "{api}");
-    // A property needs a sentence, a function an example as well; overloads may leave both to the first one.
-    let mut documented: BTreeMap<String, bool> = BTreeMap::new();
-    let named = regex::Regex::new(r#"(name|get) = "([a-z_]+)""#).expect("a pattern");
-    for path in files("src/host", "rs") {
-        let text = read(&path);
-        let lines: Vec<&str> = text.lines().collect();
-        for (i, line) in
-            lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("#[rhai_fn("))
-        {
-            let Some(found) = named.captures(line) else { continue };
-            let (property, name) = (&found[1] == "get", &found[2]);
-            if matches!(name, "to_string" | "to_debug") {
-                continue;
-            }
-            let doc: Vec<&str> = lines[..i]
-                .iter()
-                .rev()
-                .take_while(|line| line.trim_start().starts_with("///"))
-                .copied()
-                .collect();
-            let sentence = doc.iter().any(|line| line.contains(". ") || line.trim_end().ends_with('.'));
-            let example = doc.iter().any(|line| line.contains("```rhai") || line.contains("error"));
-            let key = format!("{}: {}{name}", path.display(), if property { "." } else { "" });
-            *documented.entry(key).or_default() |= sentence && (property || example);
-        }
-    }
-    assert!(documented.len() > 100, "{documented:?}");
-    let without: Vec<&String> = documented.iter().filter(|(_, done)| !**done).map(|(name, _)| name).collect();
+    let api = Command::new(bgjobs()).args(["api", "--json"]).output().expect("bgjobs starts");
+    let api: Vec<serde_json::Value> = serde_json::from_slice(&api.stdout).expect("it is JSON");
+    assert!(api.len() > 100, "{api:#?}");
+    // A property needs a sentence, a function an example as well.
+    let lacks = |entry: &&serde_json::Value| {
+        let text = entry["text"].as_str().unwrap_or_default();
+        let sentence = entry["sentence"].as_str().is_some_and(|it| it.len() > 5);
+        !sentence || entry["property"] == false && !text.contains("```rhai")
+    };
+    let without: Vec<&str> = api.iter().filter(lacks).filter_map(|entry| entry["name"].as_str()).collect();
     assert!(without.is_empty(), "without a sentence or an example: {without:#?}");
 }
 

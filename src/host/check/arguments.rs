@@ -18,12 +18,6 @@ impl Walk<'_> {
                 self.is_value(arg);
             }
         }
-        if matches!(name, "sleep" | "timeout")
-            && receiver == 0
-            && let Some(arg) = call.args.first()
-        {
-            self.duration(arg, name);
-        }
         if name == "param"
             && receiver == 0
             && let [_, _, map @ Expr::Map(..)] = &*call.args
@@ -55,6 +49,14 @@ impl Walk<'_> {
             };
         let forms = || api::named(name).flat_map(|function| function.forms);
         let Some((form, fitting)) = Form::best(forms(), length, fits) else { return };
+        // A method of ours may have the name of one that Rhai has for other types: `headers.contains(…)`.
+        let is_method = matches!(
+            form.params.first().map(|param| param.kind),
+            Some(Type::Object(_) | Type::Text | Type::Array)
+        );
+        if is_method && self.names.has_of_rhai(name, length) {
+            return;
+        }
         if let Some(param) = form.params.get(fitting) {
             if let Some(arg) = fitting.checked_sub(receiver).and_then(|at| call.args.get(at)) {
                 self.value(param.kind, arg, name);
@@ -119,12 +121,6 @@ impl Walk<'_> {
             && let Some(text) = literal_text(value)
         {
             self.literal(value, |_| parameter::kind(text).map(drop));
-        }
-    }
-
-    pub(super) fn duration(&mut self, value: &Expr, what: &str) {
-        if let Expr::StringConstant(..) | Expr::IntegerConstant(..) = value {
-            self.literal(value, |value| value::duration(value, what).map(drop));
         }
     }
 

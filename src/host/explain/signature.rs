@@ -1,6 +1,6 @@
 //! Which functions there are, from the engine's own metadata: for the check, for messages, for the reference.
 
-use crate::api::{self, Form, Function, Type};
+use crate::api::{self, Form, Function, Property, Type};
 use crate::words;
 use rhai::Engine;
 use std::collections::{BTreeMap, HashMap};
@@ -12,12 +12,8 @@ pub struct Signature {
     pub name: String,
     /// Names, where they are known, and types.
     pub params: Vec<Param>,
-    /// The type of the result; empty for none.
-    pub result: String,
-    /// Without comment marks; empty for functions of rhai itself.
+    /// Without comment marks.
     pub doc: String,
-    /// What describes it, where it is described.
-    pub about: Option<(&'static Function, &'static Form)>,
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +40,7 @@ pub fn known() -> &'static Known {
     static KNOWN: OnceLock<Known> = OnceLock::new();
     KNOWN.get_or_init(|| {
         let engine = ENGINE.get().map_or_else(Engine::new, |engine| engine());
-        Known::of(&engine, true, api::functions().iter().map(|(_, function)| *function))
+        Known::of(&engine, true)
     })
 }
 
@@ -55,8 +51,10 @@ pub struct Names(HashMap<rhai::Identifier, Forms>);
 #[derive(Default)]
 struct Forms {
     params: Vec<usize>,
-    /// Some form returns a value, or may.
+    /// Some form that is not described returns a value, or may.
     gives: bool,
+    /// A bit for each number of parameters that a function of Rhai's own takes.
+    of_rhai: u32,
 }
 
 impl Names {
@@ -64,21 +62,21 @@ impl Names {
         let all = engine.collect_fn_metadata(
             None,
             |info| {
-                let nothing = matches!(&*info.metadata.return_type, "()" | "Fallible<() >" | "Fallible<()>");
-                Some((info.metadata.name.clone(), info.metadata.num_params, !nothing))
+                let metadata = info.metadata;
+                let nothing = matches!(&*metadata.return_type, "()" | "Fallible<() >" | "Fallible<()>");
+                // What a described function returns is in its description.
+                let described = metadata.params_info.is_empty() && metadata.return_type.is_empty();
+                let ours = described || metadata.comments.first().is_some_and(|it| it.contains(DESCRIBED));
+                Some((metadata.name.clone(), metadata.num_params, !nothing && !described, !ours))
             },
             true,
         );
         let mut names: HashMap<rhai::Identifier, Forms> = HashMap::with_capacity(all.len());
-        for (name, params, gives) in all {
+        for (name, params, gives, of_rhai) in all {
             let forms = names.entry(name).or_default();
             forms.params.push(params);
             forms.gives |= gives;
-        }
-        for (_, function) in api::functions() {
-            if let (Type::Unit, Some(forms)) = (function.returns, names.get_mut(function.name)) {
-                forms.gives = false;
-            }
+            forms.of_rhai |= u32::from(of_rhai) << params;
         }
         Self(names)
     }
@@ -91,24 +89,39 @@ impl Names {
         self.0.get(name).map_or(&[], |forms| forms.params.as_slice())
     }
 
+    /// Whether Rhai itself has a function of this name that takes so many.
+    pub fn has_of_rhai(&self, name: &str, params: usize) -> bool {
+        self.0.get(name).is_some_and(|forms| forms.of_rhai & (1 << params) != 0)
+    }
+
     /// Whether no form of it returns a value.
     pub fn returns_nothing(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|forms| !forms.gives)
+        let described = || api::named(name).all(|function| matches!(function.returns, Type::Unit));
+        self.0.get(name).is_some_and(|forms| !forms.gives) && described()
     }
 }
 
 impl Known {
-    /// What an engine has, with or without the functions of rhai itself. What is described is taken from there.
-    pub fn of(engine: &Engine, standard: bool, described: impl Iterator<Item = &'static Function>) -> Self {
-        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), standard);
+    /// What an engine has, with the functions of rhai itself. What is described is taken from there.
+    pub fn of(engine: &Engine, described: bool) -> Self {
+        let all = engine.collect_fn_metadata(None, |info| Some(signature(info.metadata)), true);
         let mut functions: BTreeMap<String, Vec<Signature>> = BTreeMap::new();
         for signature in all {
             functions.entry(signature.name.clone()).or_default().push(signature);
         }
-        for function in described {
-            let forms = functions.entry(function.name.to_owned()).or_default();
-            forms.retain(|form| form.about.is_some() || !form.is_in_description());
-            forms.extend(function.forms.iter().flat_map(|form| described_forms(function, form)));
+        if described {
+            let forms = api::functions().iter().flat_map(|(_, function)| {
+                function.forms.iter().flat_map(move |form| described_forms(function, form))
+            });
+            let forms: Vec<Signature> = forms
+                .chain(api::properties().iter().map(|(_, property)| described_property(property)))
+                .collect();
+            for form in &forms {
+                functions.entry(form.name.clone()).or_default().retain(|form| !form.is_in_description());
+            }
+            for form in forms {
+                functions.entry(form.name.clone()).or_default().push(form);
+            }
         }
         for forms in functions.values_mut() {
             forms.sort_by_key(|form| (form.params.len(), form.call()));
@@ -143,6 +156,9 @@ impl Known {
     }
 }
 
+/// How the comment of a plugin function begins whose description is elsewhere.
+const DESCRIBED: &str = "Described by";
+
 fn signature(metadata: &rhai::FuncMetadata) -> Signature {
     let mut params: Vec<Param> = metadata
         .params_info
@@ -157,13 +173,7 @@ fn signature(metadata: &rhai::FuncMetadata) -> Signature {
         .collect();
     params.resize(metadata.num_params, Param { name: None, kind: "any".to_owned() });
     let doc: Vec<String> = metadata.comments.iter().map(|comment| uncommented(comment)).collect();
-    Signature {
-        name: metadata.name.to_string(),
-        params,
-        result: result_name(&metadata.return_type),
-        doc: doc.join("\n").trim().to_owned(),
-        about: None,
-    }
+    Signature { name: metadata.name.to_string(), params, doc: doc.join("\n").trim().to_owned() }
 }
 
 /// Without and with options.
@@ -174,9 +184,7 @@ fn described_forms(function: &'static Function, form: &'static Form) -> Vec<Sign
         .map(|param| Param { name: Some(param.name.to_owned()), kind: param.kind.name() })
         .collect();
     let doc = api::text_of(if form.doc.is_empty() { function.doc } else { form.doc });
-    let result = if matches!(function.returns, Type::Unit) { String::new() } else { function.returns.name() };
-    let about = Some((function, form));
-    let plain = Signature { name: function.name.to_owned(), params: params.clone(), result, doc, about };
+    let plain = Signature { name: function.name.to_owned(), params: params.clone(), doc };
     let mut forms = vec![plain.clone()];
     if let Some(options) = form.options {
         let kind = match options.bare.and_then(|key| options.get(key)) {
@@ -189,35 +197,21 @@ fn described_forms(function: &'static Function, form: &'static Form) -> Vec<Sign
     forms
 }
 
+fn described_property(property: &'static Property) -> Signature {
+    let param = |name: &str, kind: &str| Param { name: Some(name.to_owned()), kind: kind.to_owned() };
+    let (name, key) = match property.name {
+        "[]" => ("index$get$".to_owned(), Some(param("name", "string"))),
+        name => (format!("get${name}"), None),
+    };
+    let params = std::iter::once(param("this", property.of)).chain(key).collect();
+    Signature { name, params, doc: api::text_of(property.doc) }
+}
+
 impl Signature {
-    /// Whether a description of its name is about it: it is one of our own, documented or not.
+    /// Whether a description of its name is about it: it is one of our own. Rhai names the parameters of its functions.
     fn is_in_description(&self) -> bool {
         let unnamed = |param: &Param| param.name.is_none() && param.kind == "any";
-        !self.doc.is_empty() || self.params.iter().all(unnamed)
-    }
-
-    /// The type whose method or property it is, for types that are not rhai's own.
-    pub fn object(&self) -> Option<&str> {
-        let this = self.params.first()?.kind.as_str();
-        this.starts_with(|c: char| c.is_ascii_uppercase()).then_some(this)
-    }
-
-    /// `wait_log(regex: string) -> any`: a call with its result; without the receiver when it is a method.
-    pub fn shown(&self) -> String {
-        let params = if self.object().is_some() { &self.params[1..] } else { &self.params[..] };
-        let arrow = if self.result.is_empty() { String::new() } else { format!(" -> {}", self.result) };
-        if let Some(property) = self.name.strip_prefix("get$") {
-            return format!("{property}{arrow}");
-        }
-        if self.name == "index$get$" {
-            return format!("[{}]{arrow}", listed(params));
-        }
-        format!("{}({}){arrow}", self.name, listed(params))
-    }
-
-    /// The form without options of one that takes some: shown as one.
-    pub fn is_shown_with_options(&self) -> bool {
-        self.about.is_some_and(|(_, form)| form.options.is_some() && self.params.len() == form.params.len())
+        self.doc.starts_with(DESCRIBED) || self.params.iter().all(unnamed)
     }
 
     /// `wait_port(port: integer)`.
@@ -255,23 +249,6 @@ pub fn kind_name(rust: &str) -> String {
         other => other,
     }
     .to_owned()
-}
-
-/// The type of a result, without what only says that the function can fail.
-fn result_name(rust: &str) -> String {
-    let mut text = rust.trim();
-    for wrapper in ["Fallible<", "RhaiResultOf<", "Result<"] {
-        if let Some(inner) = text.strip_prefix(wrapper) {
-            text = inner.trim_end_matches('>');
-            text = text.split_once(", Box<EvalAltResult").map_or(text, |(value, _)| value);
-            break;
-        }
-    }
-    match text.trim() {
-        "" | "()" => String::new(),
-        "RhaiResult" => "any".to_owned(),
-        _ => kind_name(text),
-    }
 }
 
 fn uncommented(comment: &str) -> String {

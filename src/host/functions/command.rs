@@ -10,8 +10,8 @@ use crate::host::run::runtime::rt;
 use crate::host::run::spawn_error::spawn_error;
 use crate::host::run::{beside, death, program};
 use crate::host::value;
-use crate::host::value::describe::{function, options};
-use crate::host::value::described::Entry;
+use crate::host::value::describe::{function, options, properties};
+use crate::host::value::described::{Entry, Property};
 use crate::host::value::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::kinds::{self, FromValue, Signal, Typed};
 use crate::host::value::outcome::{Outcome, signal_of};
@@ -24,6 +24,8 @@ use rhai::{Dynamic, Engine};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub const PROPERTIES: &[&[Property]] = &[OF_OUTCOME];
 
 pub const FUNCTIONS: &[Entry] = &[RUN, TRY_RUN, OUTPUT];
 
@@ -109,68 +111,33 @@ pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
 
+properties! {
+    OF_OUTCOME of Outcome {
+        /// Its exit code: 128 + n after signal n, 127 when it was not found, 124 after its timeout.
+        code: i64 => |result| Ok(result.code);
+        /// The same as `.code`.
+        exit_code: i64 => |result| Ok(result.code);
+        /// Whether it ended with 0.
+        ok: bool => |result| Ok(result.code == 0);
+        /// The same as `.ok`.
+        success: bool => |result| Ok(result.code == 0);
+        /// The signal that ended it, such as `"KILL"`, or `()`.
+        signal: Dynamic => |result| Ok(result.signal.clone().map_or(Dynamic::UNIT, Dynamic::from));
+        /// Whether it was ended because of its `timeout`.
+        timed_out: bool => |result| Ok(result.timed_out);
+        /// What it wrote to stdout.
+        stdout: String => |result| Ok(result.stdout.clone());
+        /// What it wrote to stderr.
+        stderr: String => |result| Ok(result.stderr.clone());
+        /// What it wrote to stdout and stderr, in the order in which it came.
+        output: String => |result| Ok(result.output.clone());
+        /// How long it ran, in milliseconds.
+        ms: i64 => |result| Ok(result.ms);
+    }
+}
+
 #[export_module]
 mod functions {
-    /// Its exit code: 128 + n after signal n, 127 when it was not found, 124 after its timeout.
-    #[rhai_fn(get = "code", pure)]
-    pub fn code(result: &mut Outcome) -> i64 {
-        result.code
-    }
-
-    /// The same as `.code`.
-    #[rhai_fn(get = "exit_code", pure)]
-    pub fn exit_code(result: &mut Outcome) -> i64 {
-        result.code
-    }
-
-    /// Whether it ended with 0.
-    #[rhai_fn(get = "ok", pure)]
-    pub fn ok(result: &mut Outcome) -> bool {
-        result.code == 0
-    }
-
-    /// The same as `.ok`.
-    #[rhai_fn(get = "success", pure)]
-    pub fn success(result: &mut Outcome) -> bool {
-        result.code == 0
-    }
-
-    /// The signal that ended it, such as `"KILL"`, or `()`.
-    #[rhai_fn(get = "signal", pure)]
-    pub fn signal(result: &mut Outcome) -> Dynamic {
-        result.signal.clone().map_or(Dynamic::UNIT, Dynamic::from)
-    }
-
-    /// Whether it was ended because of its `timeout`.
-    #[rhai_fn(get = "timed_out", pure)]
-    pub fn timed_out(result: &mut Outcome) -> bool {
-        result.timed_out
-    }
-
-    /// What it wrote to stdout.
-    #[rhai_fn(get = "stdout", pure)]
-    pub fn stdout(result: &mut Outcome) -> String {
-        result.stdout.clone()
-    }
-
-    /// What it wrote to stderr.
-    #[rhai_fn(get = "stderr", pure)]
-    pub fn stderr(result: &mut Outcome) -> String {
-        result.stderr.clone()
-    }
-
-    /// What it wrote to stdout and stderr, in the order in which it came.
-    #[rhai_fn(get = "output", pure)]
-    pub fn all_output(result: &mut Outcome) -> String {
-        result.output.clone()
-    }
-
-    /// How long it ran, in milliseconds.
-    #[rhai_fn(get = "ms", pure)]
-    pub fn ms(result: &mut Outcome) -> i64 {
-        result.ms
-    }
-
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn to_string(result: &mut Outcome) -> String {
         format!("Result(code: {}, {} ms)", result.code, result.ms)

@@ -9,15 +9,10 @@ use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::utf8;
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, ImmutableString, Map};
+use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
 use serde_saphyr::MessageFormatter;
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-pub const FUNCTIONS: &[Entry] = &[READ_YAML, PARSE_YAML];
+pub const FUNCTIONS: &[Entry] = &[READ_YAML, PARSE_YAML, READ_JSON, PARSE_JSON, READ_TOML, PARSE_TOML];
 
 options! {
     /// How YAML is read.
@@ -66,8 +61,7 @@ function! {
     }
 }
 
-#[export_module]
-mod functions {
+function! {
     /// The value of a JSON file; `null` is `()`. Throws `io` with line and column when it is no JSON.
     ///
     /// ```rhai
@@ -75,22 +69,24 @@ mod functions {
     /// write_file(file, `{"port": 8080}`);
     /// assert_eq(read_json(file).port, 8080);
     /// ```
-    #[rhai_fn(name = "read_json", return_raw)]
-    pub fn read_json(path: &str) -> Fallible<Dynamic> {
-        super::from_file("read_json", path, super::json)
+    READ_JSON = "read_json" -> Dynamic {
+        (path: String) => |_| from_file("read_json", &path, json);
     }
+}
 
+function! {
     /// Reads JSON of any shape; `null` is `()`. Throws `io` with the place and the start of the text when it
     /// is no JSON.
     ///
     /// ```rhai
     /// assert_eq(parse_json(`{"a": [1, null]}`).a, [1, ()]);
     /// ```
-    #[rhai_fn(name = "parse_json", return_raw)]
-    pub fn parse_json(json: &str) -> Fallible<Dynamic> {
-        super::from_text("parse_json", json, super::json)
+    PARSE_JSON = "parse_json" -> Dynamic {
+        (json: String) => |_| from_text("parse_json", &json, self::json);
     }
+}
 
+function! {
     /// The value of a TOML file: a map. Dates and times are texts. Throws `io` with line and column when it is no
     /// TOML.
     ///
@@ -99,19 +95,19 @@ mod functions {
     /// write_file(file, "[package]\nname = \"shop\"\n");
     /// assert_eq(read_toml(file).package.name, "shop");
     /// ```
-    #[rhai_fn(name = "read_toml", return_raw)]
-    pub fn read_toml(path: &str) -> Fallible<Dynamic> {
-        super::from_file("read_toml", path, super::toml)
+    READ_TOML = "read_toml" -> Dynamic {
+        (path: String) => |_| from_file("read_toml", &path, toml);
     }
+}
 
+function! {
     /// Reads TOML, as `read_toml` does. Throws `io` with the place when it is no TOML.
     ///
     /// ```rhai
     /// assert_eq(parse_toml("port = 8080").port, 8080);
     /// ```
-    #[rhai_fn(name = "parse_toml", return_raw)]
-    pub fn parse_toml(toml: &str) -> Fallible<Dynamic> {
-        super::from_text("parse_toml", toml, super::toml)
+    PARSE_TOML = "parse_toml" -> Dynamic {
+        (toml: String) => |_| from_text("parse_toml", &toml, self::toml);
     }
 }
 

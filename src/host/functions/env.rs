@@ -12,11 +12,10 @@ use crate::host::value::{self, dotenv};
 use crate::jobs::spec;
 use crate::lock::lock;
 use crate::secret;
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, Map};
+use rhai::{Array, Dynamic, Map, NativeCallContext};
 use std::ffi::{OsStr, OsString};
 
-pub const FUNCTIONS: &[Entry] = &[LOAD_ENV];
+pub const FUNCTIONS: &[Entry] = &[LOAD_ENV, ENV, SET_ENV, CWD, CD, SCRIPT_DIR, WHICH, SECRET, ARGS];
 
 options! {
     /// How a `.env` file is loaded.
@@ -62,34 +61,26 @@ function! {
     }
 }
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-#[export_module]
-mod functions {
+function! {
     /// A variable of the environment, as a string; `()` when it is not set.
     ///
     /// ```rhai
     /// if env("CI") != () { log("in CI"); }
     /// ```
-    #[rhai_fn(name = "env", return_raw)]
-    pub fn env(name: &str) -> Fallible<Dynamic> {
-        super::variable(name, &Dynamic::UNIT)
+    ENV = "env" -> Dynamic {
+        (name: String) => |_| variable(&name, &Dynamic::UNIT);
+        /// A variable of the environment, or `default` when it is not set. It takes the type of the default: with a
+        /// number or a boolean as default, any other text is an error.
+        ///
+        /// ```rhai
+        /// let port = env("APP_PORT", 8080);
+        /// assert_eq(port, 8080);
+        /// ```
+        (name: String, default: Dynamic) => |_| variable(&name, &default);
     }
+}
 
-    /// A variable of the environment, or `default` when it is not set. It takes the type of the default: with a
-    /// number or a boolean as default, any other text is an error.
-    ///
-    /// ```rhai
-    /// let port = env("APP_PORT", 8080);
-    /// assert_eq(port, 8080);
-    /// ```
-    #[rhai_fn(name = "env", return_raw)]
-    pub fn env_or(name: &str, default: Dynamic) -> Fallible<Dynamic> {
-        super::variable(name, &default)
-    }
-
+function! {
     /// Sets a variable for `env` and for what is started from now on. Numbers and booleans become text; `()`
     /// removes the variable.
     ///
@@ -98,59 +89,58 @@ mod functions {
     /// assert_eq(output("echo $APP_MODE"), "test");
     /// set_env("APP_MODE", ());
     /// ```
-    #[rhai_fn(name = "set_env", return_raw)]
-    pub fn set_env(name: &str, value: Dynamic) -> Fallible<()> {
-        super::set_variable(name, &value)
+    SET_ENV = "set_env" -> () {
+        (name: String, value: Dynamic) => |_| set_variable(&name, &value);
     }
+}
 
+function! {
     /// The directory that relative paths start from and that commands run in: at first the one that bgjobs was
     /// called in.
     ///
     /// ```rhai
     /// log(`running in ${cwd()}`);
     /// ```
-    #[rhai_fn(name = "cwd")]
-    pub fn cwd() -> String {
-        rt().cwd().display().to_string()
+    CWD = "cwd" -> String {
+        () => |_| Ok(rt().cwd().display().to_string());
     }
+}
 
+function! {
     /// Changes `cwd()` for the whole run. A relative path starts from the current one. An error of kind `io` when
     /// there is no such directory.
     ///
     /// ```rhai
     /// cd(temp_dir());
     /// ```
-    #[rhai_fn(name = "cd", return_raw)]
-    pub fn cd(path: &str) -> Fallible<()> {
-        super::change_dir(path)
+    CD = "cd" -> () {
+        (path: String) => |_| change_dir(&path);
     }
+}
 
+function! {
     /// The directory of the main script; `cwd()` at the start when it is not a file.
     ///
     /// ```rhai
     /// let fixtures = script_dir() + "/fixtures";
     /// ```
-    #[rhai_fn(name = "script_dir")]
-    pub fn script_dir() -> String {
-        lock(&rt().script_dir).display().to_string()
+    SCRIPT_DIR = "script_dir" -> String {
+        () => |_| Ok(lock(&rt().script_dir).display().to_string());
     }
+}
 
+function! {
     /// Where a program would be found: its path, or `()`. Uses the run's `PATH` and `cwd()`.
     ///
     /// ```rhai
     /// if which("no-such-program") == () { log("not installed"); }
     /// ```
-    #[rhai_fn(name = "which")]
-    pub fn which(program: &str) -> Dynamic {
-        let env = rt().env();
-        let path = env.get(OsStr::new("PATH")).map(OsString::as_os_str);
-        match spec::find_program(program, &rt().cwd(), path) {
-            // Without `.` components: `./run` is found as `/dir/./run`.
-            Some(file) => file.components().collect::<std::path::PathBuf>().display().to_string().into(),
-            None => Dynamic::UNIT,
-        }
+    WHICH = "which" -> Dynamic {
+        (program: String) => which;
     }
+}
 
+function! {
     /// Returns its argument, which from now on is shown as `***` in everything that bgjobs prints (events, reports, the
     /// ends of logs, what `run` streams and `print` says) and in the logs that it keeps. The script's own values stay
     /// as they are, also `.output` and `.stdout`, and so does what is written with `write_file`.
@@ -163,21 +153,35 @@ mod functions {
     /// let token = secret(env("API_TOKEN", "not-so-secret"));
     /// run(`echo ${token}`);
     /// ```
-    #[rhai_fn(name = "secret", return_raw)]
-    pub fn secret(value: Dynamic) -> Fallible<Dynamic> {
-        super::hide(&value)?;
-        Ok(value)
+    SECRET = "secret" -> Dynamic {
+        (value: Dynamic) => secret;
     }
+}
 
+function! {
     /// The arguments after the script's name, as strings.
     ///
     /// ```rhai
     /// for arg in args() { log(arg); }
     /// ```
-    #[rhai_fn(name = "args")]
-    pub fn arguments() -> Array {
-        rt().options.args.iter().map(|arg| arg.clone().into()).collect()
+    ARGS = "args" -> Array {
+        () => |_| Ok(rt().options.args.iter().map(|arg| arg.clone().into()).collect());
     }
+}
+
+fn which(_: &NativeCallContext, program: String) -> Fallible<Dynamic> {
+    let env = rt().env();
+    let path = env.get(OsStr::new("PATH")).map(OsString::as_os_str);
+    Ok(match spec::find_program(&program, &rt().cwd(), path) {
+        // Without `.` components: `./run` is found as `/dir/./run`.
+        Some(file) => file.components().collect::<std::path::PathBuf>().display().to_string().into(),
+        None => Dynamic::UNIT,
+    })
+}
+
+fn secret(_: &NativeCallContext, value: Dynamic) -> Fallible<Dynamic> {
+    hide(&value)?;
+    Ok(value)
 }
 
 fn hide(value: &Dynamic) -> Fallible<()> {

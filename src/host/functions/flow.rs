@@ -1,5 +1,6 @@
 //! The flow of the script itself: messages, time, ending, trying again.
 
+use crate::api::Type;
 use crate::event::Event;
 use crate::exit;
 use crate::host::run::caught::{caught, change, not_yet, passes_through};
@@ -8,16 +9,18 @@ use crate::host::run::runtime::{Hook, rt};
 use crate::host::source::captured;
 use crate::host::value;
 use crate::host::value::describe::function;
-use crate::host::value::described::Entry;
+use crate::host::value::described::{self, Entry};
 use crate::host::value::error::{Fallible, Kind, ScriptError, terminated};
+use crate::host::value::kinds::{self, FromValue, Typed};
 use crate::jobs;
 use crate::jobs::control::Halt;
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
-use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
+use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map, Module};
+use std::any::TypeId;
 use std::time::Duration;
 
-pub const FUNCTIONS: &[Entry] = &[RETRY];
+pub const FUNCTIONS: &[Entry] = &[RETRY, LOG, WARN, EXIT, ON_EXIT, ATTEMPT, SLEEP, ELAPSED_MS];
 
 function! {
     /// Calls a closure up to `n` times, waiting for `delay` in between, until it does not throw, and does not return
@@ -41,83 +44,76 @@ function! {
 
 pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
+    // Rhai's own take exactly these two types, and an exact match is found first.
+    let mut module = Module::new();
+    for number in [TypeId::of::<i64>(), TypeId::of::<f64>()] {
+        described::in_place(&mut module, &SLEEP, &[number], |_, value, _| {
+            sleep_unless_ended(value::duration(value, "sleep")?, "`sleep`").map(Into::into)
+        });
+    }
+    engine.register_global_module(module.into());
 }
 
-#[export_module]
-mod functions {
+function! {
     /// Writes a line to stderr, among the events of the run.
     ///
     /// ```rhai
     /// log("loading the fixtures");
     /// ```
-    #[rhai_fn(name = "log", return_raw)]
-    pub fn log(ctx: NativeCallContext, msg: Dynamic) -> Fallible<()> {
-        rt().checkpoint()?;
-        rt().emit(Event::Log(super::text(&ctx, &msg)));
-        Ok(())
+    LOG = "log" -> () {
+        (msg: Dynamic) => log;
     }
+}
 
+function! {
     /// Writes a warning to stderr; the run goes on and its result is not changed.
     ///
     /// ```rhai
     /// warn("no cache: this will be slow");
     /// ```
-    #[rhai_fn(name = "warn", return_raw)]
-    pub fn warn(ctx: NativeCallContext, msg: Dynamic) -> Fallible<()> {
-        rt().checkpoint()?;
-        rt().warn(super::text(&ctx, &msg));
-        Ok(())
+    WARN = "warn" -> () {
+        (msg: Dynamic) => warn;
     }
+}
 
+function! {
     /// Ends the run with exit code 0: `on_exit` closures run, jobs are stopped. It cannot be caught, and works the
     /// same in functions, closures and modules.
     ///
     /// ```rhai
     /// if args().is_empty() { exit(); }
     /// ```
-    #[rhai_fn(name = "exit", return_raw)]
-    pub fn exit() -> Fallible<()> {
-        super::leave(0)
+    EXIT = "exit" -> () {
+        () => |_| leave(0);
+        /// Ends the run with this exit code, 0 to 255.
+        ///
+        /// ```rhai
+        /// if cwd() == "/" { exit(3); }
+        /// ```
+        (code: Code) => |_| leave(code.0);
+        /// Ends the run: true is exit code 0, false is 1.
+        ///
+        /// ```rhai
+        /// let ok = 1 + 1 == 2;
+        /// exit(ok);
+        /// ```
+        (ok: bool) => |_| leave(i64::from(!ok));
     }
+}
 
-    /// Ends the run with this exit code, 0 to 255.
-    ///
-    /// ```rhai
-    /// if cwd() == "/" { exit(3); }
-    /// ```
-    #[rhai_fn(name = "exit", return_raw)]
-    pub fn exit_code(code: i64) -> Fallible<()> {
-        super::leave(code)
-    }
-
-    /// Ends the run: true is exit code 0, false is 1.
-    ///
-    /// ```rhai
-    /// let ok = 1 + 1 == 2;
-    /// exit(ok);
-    /// ```
-    #[rhai_fn(name = "exit", return_raw)]
-    pub fn exit_bool(ok: bool) -> Fallible<()> {
-        super::leave(i64::from(!ok))
-    }
-
-    // Rhai's own takes any value, and would be found for what the others do not take.
-    #[rhai_fn(name = "exit", return_raw)]
-    pub fn exit_wrong(code: Dynamic) -> Fallible<()> {
-        Err(super::no_exit_code(&code).into())
-    }
-
+function! {
     /// Runs a closure without parameters at the end of the run, however it ends, before the jobs are stopped; the
     /// last one first. All of them together have 10 s.
     ///
     /// ```rhai
     /// on_exit(|| log("cleaning up"));
     /// ```
-    #[rhai_fn(name = "on_exit", return_raw)]
-    pub fn on_exit(ctx: NativeCallContext, closure: FnPtr) -> Fallible<()> {
-        super::at_end(&ctx, closure)
+    ON_EXIT = "on_exit" -> () {
+        (closure: FnPtr) => |ctx| at_end(ctx, closure);
     }
+}
 
+function! {
     /// Calls a closure and returns `#{ok, value, error}`: what it returned, or the error that it threw, with
     /// `.error.kind` and `.error.message`. `exit` and an interrupt pass through.
     ///
@@ -125,33 +121,24 @@ mod functions {
     /// let r = attempt(|| read_file("/no/such/file"));
     /// if !r.ok { log(r.error.message); }
     /// ```
-    #[rhai_fn(name = "attempt", return_raw)]
-    pub fn attempt(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Map> {
-        super::attempted(&ctx, &closure)
+    ATTEMPT = "attempt" -> Map {
+        (closure: FnPtr) => |ctx| attempted(ctx, &closure);
     }
+}
 
+function! {
     /// Waits for a time such as `"500ms"`, or a number of seconds. A job that dies meanwhile ends it with an error
     /// of kind `job_died`.
     ///
     /// ```rhai
     /// sleep("5ms");
     /// ```
-    #[rhai_fn(name = "sleep", return_raw)]
-    pub fn sleep(duration: Dynamic) -> Fallible<()> {
-        super::sleep_unless_ended(value::duration(&duration, "sleep")?, "`sleep`")
+    SLEEP = "sleep" -> () {
+        (duration: Duration) => |_| sleep_unless_ended(duration, "`sleep`");
     }
+}
 
-    // Rhai's own take exactly these two types, and an exact match is found first.
-    #[rhai_fn(name = "sleep", return_raw)]
-    pub fn sleep_seconds(seconds: i64) -> Fallible<()> {
-        super::sleep_unless_ended(value::duration(&seconds.into(), "sleep")?, "`sleep`")
-    }
-
-    #[rhai_fn(name = "sleep", return_raw)]
-    pub fn sleep_fraction(seconds: f64) -> Fallible<()> {
-        super::sleep_unless_ended(value::duration(&seconds.into(), "sleep")?, "`sleep`")
-    }
-
+function! {
     /// Milliseconds since the run started.
     ///
     /// ```rhai
@@ -159,12 +146,13 @@ mod functions {
     /// sleep("2ms");
     /// assert(elapsed_ms() - before >= 2);
     /// ```
-    #[rhai_fn(name = "elapsed_ms")]
-    pub fn elapsed_ms() -> i64 {
-        let since = jobs::now().saturating_sub(rt().options.started);
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    ELAPSED_MS = "elapsed_ms" -> i64 {
+        () => elapsed_ms;
     }
+}
 
+#[export_module]
+mod functions {
     /// Always an error: a time has its unit in its name.
     #[rhai_fn(name = "elapsed", return_raw)]
     pub fn elapsed() -> Fallible<i64> {
@@ -184,6 +172,23 @@ mod functions {
     }
 }
 
+fn log(ctx: &NativeCallContext, msg: Dynamic) -> Fallible<()> {
+    rt().checkpoint()?;
+    rt().emit(Event::Log(text(ctx, &msg)));
+    Ok(())
+}
+
+fn warn(ctx: &NativeCallContext, msg: Dynamic) -> Fallible<()> {
+    rt().checkpoint()?;
+    rt().warn(text(ctx, &msg));
+    Ok(())
+}
+
+fn elapsed_ms(_: &NativeCallContext) -> Fallible<i64> {
+    let since = jobs::now().saturating_sub(rt().options.started);
+    Ok(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// A value as `print` shows it.
 fn text(ctx: &NativeCallContext, value: &Dynamic) -> String {
     if value.is_string() {
@@ -194,6 +199,20 @@ fn text(ctx: &NativeCallContext, value: &Dynamic) -> String {
     }
     let own = ctx.call_native_fn::<ImmutableString>("to_string", (value.clone(),));
     own.map_or_else(|_| value.to_string(), |text| text.to_string())
+}
+
+/// An exit code.
+struct Code(i64);
+
+impl Typed for Code {
+    const TYPE: Type = Type::Int(0, 255);
+}
+
+impl FromValue for Code {
+    fn from_value(value: &Dynamic, _: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, "").map_err(|_| no_exit_code(value))?;
+        Ok(Self(value.as_int().unwrap_or_default()))
+    }
 }
 
 fn no_exit_code(code: &Dynamic) -> ScriptError {

@@ -8,14 +8,14 @@ use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::jobs::{patient, spec};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine};
+use rhai::{Array, Dynamic, NativeCallContext};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub const FUNCTIONS: &[Entry] = &[TEMP_DIR];
+pub const FUNCTIONS: &[Entry] =
+    &[TEMP_DIR, READ_FILE, WRITE_FILE, APPEND_FILE, EXISTS, MKDIR, REMOVE, GLOB, QUOTE];
 
 options! {
     /// What a new directory can be told.
@@ -42,12 +42,7 @@ function! {
     }
 }
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-#[export_module]
-mod functions {
+function! {
     /// The text of a file, without a byte order mark. It must be UTF-8 and at most 64 MiB. A FIFO is waited for, until
     /// somebody has written to it and closed it.
     ///
@@ -56,22 +51,24 @@ mod functions {
     /// write_file(file, "hello");
     /// assert_eq(read_file(file), "hello");
     /// ```
-    #[rhai_fn(name = "read_file", return_raw)]
-    pub fn read_file(path: &str) -> Fallible<String> {
-        rt().checkpoint()?;
-        super::read("read_file", path)
+    READ_FILE = "read_file" -> String {
+        (path: String) => read_file;
     }
+}
 
+function! {
     /// Writes a file: text, or a number or boolean as text. What was in it is gone. Its directory must exist.
     ///
     /// ```rhai
     /// write_file(temp_dir() + "/answer", 42);
     /// ```
-    #[rhai_fn(name = "write_file", return_raw)]
-    pub fn write_file(path: &str, text: Dynamic) -> Fallible<()> {
-        super::write("write_file", path, &text, File::options().write(true).create(true).truncate(true))
+    WRITE_FILE = "write_file" -> () {
+        (path: String, text: Dynamic)
+            => |_| write("write_file", &path, &text, File::options().write(true).create(true).truncate(true));
     }
+}
 
+function! {
     /// Adds text to the end of a file, which is created when it is missing.
     ///
     /// ```rhai
@@ -80,26 +77,24 @@ mod functions {
     /// append_file(file, "two\n");
     /// assert_eq(read_file(file), "one\ntwo\n");
     /// ```
-    #[rhai_fn(name = "append_file", return_raw)]
-    pub fn append_file(path: &str, text: Dynamic) -> Fallible<()> {
-        super::write("append_file", path, &text, File::options().append(true).create(true))
+    APPEND_FILE = "append_file" -> () {
+        (path: String, text: Dynamic)
+            => |_| write("append_file", &path, &text, File::options().append(true).create(true));
     }
+}
 
+function! {
     /// Whether there is a file, a directory or anything else at this path. A link to nothing is nothing.
     ///
     /// ```rhai
     /// assert(exists("/dev/null"));
     /// ```
-    #[rhai_fn(name = "exists", return_raw)]
-    pub fn exists(path: &str) -> Fallible<bool> {
-        let full = super::full("exists", path)?;
-        match fs::metadata(full) {
-            Ok(_) => Ok(true),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
-            Err(e) => Err(super::failed("exists: cannot look at", path, &e).into()),
-        }
+    EXISTS = "exists" -> bool {
+        (path: String) => exists;
     }
+}
 
+function! {
     /// Creates a directory and those above it. One that exists is fine.
     ///
     /// ```rhai
@@ -107,20 +102,12 @@ mod functions {
     /// mkdir(dir);
     /// assert(exists(dir));
     /// ```
-    #[rhai_fn(name = "mkdir", return_raw)]
-    pub fn mkdir(path: &str) -> Fallible<()> {
-        rt().checkpoint()?;
-        let full = super::full("mkdir", path)?;
-        if let Some(gone) = super::no_cwd("mkdir: cannot create", path) {
-            return Err(gone.into());
-        }
-        if fs::metadata(&full).is_ok_and(|meta| !meta.is_dir()) {
-            let error = ScriptError::io(format!("mkdir: `{path}` exists and is not a directory"));
-            return Err(error.fact("path", path.to_owned()).into());
-        }
-        fs::create_dir_all(full).map_err(|e| super::failed("mkdir: cannot create", path, &e).into())
+    MKDIR = "mkdir" -> () {
+        (path: String) => mkdir;
     }
+}
 
+function! {
     /// Removes a file, a link, or a directory with all that is in it. Returns false when there was nothing.
     ///
     /// ```rhai
@@ -129,12 +116,12 @@ mod functions {
     /// assert(remove(file));
     /// assert(!remove(file));
     /// ```
-    #[rhai_fn(name = "remove", return_raw)]
-    pub fn remove(path: &str) -> Fallible<bool> {
-        rt().checkpoint()?;
-        super::remove(path)
+    REMOVE = "remove" -> bool {
+        (path: String) => |_| remove(&path);
     }
+}
 
+function! {
     /// The paths that match a pattern, sorted; an empty array when there are none. `*` stands for any text, `?` for
     /// one character, `[a-z]` and `[!a-z]` for one of a set, `**` for any directories (but not
     /// through links to some), `{yml,yaml}` for alternatives. A name that begins with a dot matches only a pattern that does; names that are not
@@ -150,20 +137,47 @@ mod functions {
     /// assert_eq(glob("db/*.sql"), ["db/1.sql", "db/2.sql"]);
     /// assert_eq(glob("**/{0,1}.sql"), ["db/1.sql", "db/old/0.sql"]);
     /// ```
-    #[rhai_fn(name = "glob", return_raw)]
-    pub fn glob(pattern: &str) -> Fallible<Array> {
-        super::matching(pattern)
+    GLOB = "glob" -> Array {
+        (pattern: String) => |_| matching(&pattern);
     }
+}
 
+function! {
     /// Quotes one word for the shell.
     ///
     /// ```rhai
     /// assert_eq(quote("it's"), `'it'\''s'`);
     /// ```
-    #[rhai_fn(name = "quote", return_raw)]
-    pub fn quote(word: Dynamic) -> Fallible<String> {
-        value::word(&word, "quote").map(|word| spec::quote(&word))
+    QUOTE = "quote" -> String {
+        (word: Dynamic) => |_| value::word(&word, "quote").map(|word| spec::quote(&word));
     }
+}
+
+fn read_file(_: &NativeCallContext, path: String) -> Fallible<String> {
+    rt().checkpoint()?;
+    read("read_file", &path)
+}
+
+fn exists(_: &NativeCallContext, path: String) -> Fallible<bool> {
+    let full = full("exists", &path)?;
+    match fs::metadata(full) {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(e) => Err(failed("exists: cannot look at", &path, &e).into()),
+    }
+}
+
+fn mkdir(_: &NativeCallContext, path: String) -> Fallible<()> {
+    rt().checkpoint()?;
+    let full = full("mkdir", &path)?;
+    if let Some(gone) = no_cwd("mkdir: cannot create", &path) {
+        return Err(gone.into());
+    }
+    if fs::metadata(&full).is_ok_and(|meta| !meta.is_dir()) {
+        let error = ScriptError::io(format!("mkdir: `{path}` exists and is not a directory"));
+        return Err(error.fact("path", path.to_owned()).into());
+    }
+    fs::create_dir_all(full).map_err(|e| failed("mkdir: cannot create", &path, &e).into())
 }
 
 fn write(function: &str, path: &str, text: &Dynamic, how: &fs::OpenOptions) -> Fallible<()> {
@@ -301,6 +315,7 @@ fn braces(pattern: &str) -> Option<(&str, Vec<&str>, &str)> {
 }
 
 fn remove(path: &str) -> Fallible<bool> {
+    rt().checkpoint()?;
     let full = full("remove", path)?;
     let meta = match fs::symlink_metadata(&full) {
         Ok(meta) => meta,

@@ -10,8 +10,8 @@ use crate::host::run::ready::readiness;
 use crate::host::run::request::{Asking, parse_method, prepared};
 use crate::host::run::runtime::rt;
 use crate::host::value::Opts;
-use crate::host::value::describe::function;
-use crate::host::value::described::{Entry, FromOpts};
+use crate::host::value::describe::{function, properties};
+use crate::host::value::described::{Entry, FromOpts, Property};
 use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::kinds::{FromValue, Typed};
@@ -26,8 +26,21 @@ use rhai::{Array, Blob, Dynamic, Engine};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub const FUNCTIONS: &[Entry] =
-    &[HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_WITH_ANY_METHOD];
+pub const PROPERTIES: &[&[Property]] = &[OF_RESPONSE, OF_HEADERS];
+
+pub const FUNCTIONS: &[Entry] = &[
+    HTTP_GET,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_WITH_ANY_METHOD,
+    HEADER,
+    JSON,
+    CONTAINS,
+    ALL,
+    KEYS,
+];
 
 function! {
     /// Sends a GET request and returns the `Response`. A 4xx or 5xx does not throw; a refused or timed-out
@@ -144,163 +157,146 @@ pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
 
-#[export_module]
-mod functions {
-    /// The status code, such as 200.
-    /// ```rhai
-    /// assert_eq(http_get(mock(#{}).url).status, 404);
-    /// ```
-    #[rhai_fn(get = "status", pure)]
-    pub fn status(response: &mut Response) -> i64 {
-        i64::from(response.0.response.status)
-    }
-
-    /// Whether the status is 200 to 299.
-    /// ```rhai
-    /// assert(!http_get(mock(#{}).url).ok);
-    /// ```
-    #[rhai_fn(get = "ok", pure)]
-    pub fn ok(response: &mut Response) -> bool {
-        (200..300).contains(&response.0.response.status)
-    }
-
-    /// The headers: `headers["content-type"]`, a name in any case, `()` when there is none.
-    /// ```rhai
-    /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
-    /// assert_eq(answer.headers["Content-Type"], "application/json");
-    /// ```
-    #[rhai_fn(get = "headers", pure)]
-    pub fn headers(response: &mut Response) -> Headers {
-        Headers(Arc::clone(&response.0))
-    }
-
+function! {
     /// One header, its name in any case; `()` when there is none. Several of one name are joined by `, `.
     /// ```rhai
     /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
     /// assert_eq(answer.header("content-type"), "application/json");
     /// ```
-    #[rhai_fn(pure)]
-    pub fn header(response: &mut Response, name: &str) -> Dynamic {
-        super::header(&response.0.response, name)
+    HEADER = "header" -> Dynamic {
+        (response: Response, name: String) => |_| Ok(header(&response.0.response, &name));
     }
+}
 
-    /// The body as text. Bytes that are not UTF-8 become `�`; `.bytes` has them as they are.
-    /// ```rhai
-    /// assert_eq(http_get(mock(#{"/": "hello"}).url).body, "hello");
-    /// ```
-    #[rhai_fn(get = "body", pure)]
-    pub fn body(response: &mut Response) -> String {
-        super::lossy(&response.0.response.body)
-    }
-
-    /// The same as `.body`.
-    /// ```rhai
-    /// assert_eq(http_get(mock(#{"/": "hello"}).url).text, "hello");
-    /// ```
-    #[rhai_fn(get = "text", pure)]
-    pub fn text(response: &mut Response) -> String {
-        super::lossy(&response.0.response.body)
-    }
-
-    /// The body as a blob.
-    /// ```rhai
-    /// assert_eq(http_get(mock(#{"/": "hello"}).url).bytes.len(), 5);
-    /// ```
-    #[rhai_fn(get = "bytes", pure)]
-    pub fn bytes(response: &mut Response) -> Blob {
-        response.0.response.body.clone()
-    }
-
+function! {
     /// The body, read as JSON: a map, an array, a string, a number, true, false or `()` for null. Throws an
     /// error of kind `http` when it is none, with the status and its first 200 characters.
     /// ```rhai
     /// let answer = http_get(mock(#{"/": #{json: #{users: [#{name: "Ada"}]}}}).url);
     /// assert_eq(answer.json.users[0].name, "Ada");
     /// ```
-    #[rhai_fn(get = "json", name = "json", pure, return_raw)]
-    pub fn json(response: &mut Response) -> Fallible<Dynamic> {
-        super::json(&response.0)
+    JSON = "json" -> Dynamic {
+        (response: Response) => |_| json(&response.0);
     }
+}
 
-    /// How long the request took, in milliseconds, with redirects and the whole body.
-    /// ```rhai
-    /// assert(http_get(mock(#{"/": #{delay: "20ms"}}).url).ms >= 20);
-    /// ```
-    #[rhai_fn(get = "ms", pure)]
-    pub fn ms(response: &mut Response) -> i64 {
-        i64::try_from(response.0.response.ms).unwrap_or(i64::MAX)
-    }
-
-    /// Where the answer came from, after redirects.
-    /// ```rhai
-    /// let web = mock(#{"/old": #{status: 302, headers: #{location: "/new"}}, "/new": "here"});
-    /// assert_eq(http_get(`${web.url}/old`).url, `${web.url}/new`);
-    /// ```
-    #[rhai_fn(get = "url", pure)]
-    pub fn url(response: &mut Response) -> String {
-        response.0.response.url.to_string()
-    }
-
-    /// The response in one line, for `print`: status, size, time and the start of the body.
-    /// ```rhai
-    /// print(http_get(mock(#{"/": "hello"}).url));
-    /// ```
-    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
-    pub fn to_string(response: &mut Response) -> String {
-        super::one_line(&response.0)
-    }
-
-    /// One header, its name in any case; `()` when there is none. Several of one name are joined by `, `.
-    /// ```rhai
-    /// let headers = http_get(mock(#{}).url).headers;
-    /// assert_eq(headers["x-missing"], ());
-    /// ```
-    #[rhai_fn(index_get, pure)]
-    pub fn headers_index(headers: &mut Headers, name: &str) -> Dynamic {
-        super::header(&headers.0.response, name)
-    }
-
+function! {
     /// Whether there is a header of this name, in any case; also `"etag" in headers`.
     /// ```rhai
     /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
     /// assert("Content-Type" in answer.headers);
     /// ```
-    #[rhai_fn(name = "contains", pure)]
-    pub fn headers_contain(headers: &mut Headers, name: &str) -> bool {
-        headers.0.response.headers.contains_key(name)
+    CONTAINS = "contains" -> bool {
+        (headers: Headers, name: String) => |_| Ok(headers.0.response.headers.contains_key(&name));
     }
+}
 
+function! {
     /// Every value of a header, in order: an array, empty when there is none.
     /// ```rhai
     /// let answer = http_get(mock(#{"/": #{headers: #{"x-a": "1"}}}).url);
     /// assert_eq(answer.headers.all("x-a"), ["1"]);
     /// ```
-    #[rhai_fn(pure)]
-    pub fn all(headers: &mut Headers, name: &str) -> Array {
-        let values = headers.0.response.headers.get_all(name);
-        values.iter().map(|value| super::lossy(value.as_bytes()).into()).collect()
+    ALL = "all" -> Array {
+        (headers: Headers, name: String) => all;
     }
+}
 
+function! {
     /// The names of the headers, in small letters.
     /// ```rhai
     /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
     /// assert("content-type" in answer.headers.keys());
     /// ```
-    #[rhai_fn(name = "keys", pure)]
-    pub fn headers_keys(headers: &mut Headers) -> Array {
-        headers.0.response.headers.keys().map(|name| name.as_str().to_owned().into()).collect()
+    KEYS = "keys" -> Array {
+        (headers: Headers)
+            => |_| Ok(headers.0.response.headers.keys().map(|name| name.as_str().to_owned().into()).collect());
+    }
+}
+
+properties! {
+    OF_RESPONSE of Response {
+        /// The status code, such as 200.
+        /// ```rhai
+        /// assert_eq(http_get(mock(#{}).url).status, 404);
+        /// ```
+        status: i64 => |response| Ok(i64::from(response.0.response.status));
+        /// Whether the status is 200 to 299.
+        /// ```rhai
+        /// assert(!http_get(mock(#{}).url).ok);
+        /// ```
+        ok: bool => |response| Ok((200..300).contains(&response.0.response.status));
+        /// The headers: `headers["content-type"]`, a name in any case, `()` when there is none.
+        /// ```rhai
+        /// let answer = http_get(mock(#{"/": #{json: 1}}).url);
+        /// assert_eq(answer.headers["Content-Type"], "application/json");
+        /// ```
+        headers: Headers => |response| Ok(Headers(Arc::clone(&response.0)));
+        /// The body as text. Bytes that are not UTF-8 become `�`; `.bytes` has them as they are.
+        /// ```rhai
+        /// assert_eq(http_get(mock(#{"/": "hello"}).url).body, "hello");
+        /// ```
+        body: String => |response| Ok(lossy(&response.0.response.body));
+        /// The same as `.body`.
+        /// ```rhai
+        /// assert_eq(http_get(mock(#{"/": "hello"}).url).text, "hello");
+        /// ```
+        text: String => |response| Ok(lossy(&response.0.response.body));
+        /// The body as a blob.
+        /// ```rhai
+        /// assert_eq(http_get(mock(#{"/": "hello"}).url).bytes.len(), 5);
+        /// ```
+        bytes: Blob => |response| Ok(response.0.response.body.clone());
+        /// The body, read as JSON: a map, an array, a string, a number, true, false or `()` for null. Throws an
+        /// error of kind `http` when it is none, with the status and its first 200 characters.
+        /// ```rhai
+        /// let answer = http_get(mock(#{"/": #{json: #{users: [#{name: "Ada"}]}}}).url);
+        /// assert_eq(answer.json.users[0].name, "Ada");
+        /// ```
+        json: Dynamic => |response| json(&response.0);
+        /// How long the request took, in milliseconds, with redirects and the whole body.
+        /// ```rhai
+        /// assert(http_get(mock(#{"/": #{delay: "20ms"}}).url).ms >= 20);
+        /// ```
+        ms: i64 => |response| Ok(i64::try_from(response.0.response.ms).unwrap_or(i64::MAX));
+        /// Where the answer came from, after redirects.
+        /// ```rhai
+        /// let web = mock(#{"/old": #{status: 302, headers: #{location: "/new"}}, "/new": "here"});
+        /// assert_eq(http_get(`${web.url}/old`).url, `${web.url}/new`);
+        /// ```
+        url: String => |response| Ok(response.0.response.url.to_string());
+    }
+}
+
+properties! {
+    OF_HEADERS of Headers {
+    }
+    /// One header, its name in any case; `()` when there is none. Several of one name are joined by `, `.
+    /// ```rhai
+    /// let headers = http_get(mock(#{}).url).headers;
+    /// assert_eq(headers["x-missing"], ());
+    /// ```
+    [name] -> Dynamic => |headers| Ok(header(&headers.0.response, name));
+}
+
+#[export_module]
+mod functions {
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn to_string(response: &mut Response) -> String {
+        super::one_line(&response.0)
     }
 
-    /// The headers, one a line, for `print`.
-    /// ```rhai
-    /// print(http_get(mock(#{}).url).headers);
-    /// ```
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn headers_to_string(headers: &mut Headers) -> String {
         let lines = headers.0.response.headers.iter();
         let lines = lines.map(|(name, value)| format!("{name}: {}", super::lossy(value.as_bytes())));
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+fn all(_: &NativeCallContext, headers: Headers, name: String) -> Fallible<Array> {
+    let values = headers.0.response.headers.get_all(&name);
+    Ok(values.iter().map(|value| lossy(value.as_bytes()).into()).collect())
 }
 
 /// The method of a request. That it is one is judged before the URL is: where the two are in the wrong order, that is

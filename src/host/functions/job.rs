@@ -9,13 +9,13 @@ use crate::host::run::runtime::rt;
 use crate::host::run::services::{self, Services};
 use crate::host::run::start::{launch, restart, with_options_or_name};
 use crate::host::run::waiting::wait_for_end;
-use crate::host::value::describe::function;
-use crate::host::value::described::{Entry, FromOpts};
+use crate::host::value;
+use crate::host::value::describe::{function, properties};
+use crate::host::value::described::{Entry, Property};
 use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::host::value::handle::Job;
-use crate::host::value::kinds::signal_number;
+use crate::host::value::kinds::Signal;
 use crate::host::value::outcome::{Outcome, signal_of};
-use crate::host::value::{self, Opts};
 use crate::jobs::spec::{Command, Expect};
 use crate::jobs::{self, Ask, Sent, State, UNREAD, strand, text};
 use crate::lock::lock;
@@ -23,7 +23,29 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, Engine, Map};
 use std::time::Duration;
 
-pub const FUNCTIONS: &[Entry] = &[SPAWN, START_SERVICES, START, ADDRESSES];
+pub const PROPERTIES: &[&[Property]] = &[OF_JOB];
+
+pub const FUNCTIONS: &[Entry] = &[
+    SPAWN,
+    START_SERVICES,
+    START,
+    ADDRESSES,
+    KILL_ALL,
+    JOBS,
+    JOB,
+    TAIL,
+    LINES,
+    WAIT,
+    STOP,
+    KILL,
+    SIGNAL,
+    PAUSE,
+    RESUME,
+    RESTART,
+    SEND,
+    CLOSE_STDIN,
+    EXPECT_EXIT,
+];
 
 function! {
     /// Starts a background job and returns it at once, without waiting until it is ready.
@@ -136,6 +158,283 @@ pub fn register(engine: &mut Engine) {
     engine.register_global_module(rhai::exported_module!(functions).into());
 }
 
+function! {
+    /// Stops every job, in the order in which the end of a run stops them, and returns when all are gone. A job stops
+    /// before what it `needs`, and before what had become ready when it was started; what is neither stops at the same time.
+    /// Each has its own grace period; all together take at most twice the longest.
+    ///
+    /// ```rhai
+    /// kill_all();
+    /// ```
+    KILL_ALL = "kill_all" -> () {
+        () => |_| stop_all(None);
+        /// As `kill_all()`, with one grace period for all.
+        ///
+        /// ```rhai
+        /// kill_all("500ms");
+        /// ```
+        (grace: Duration) => |_| stop_all(Some(grace));
+    }
+}
+
+function! {
+    /// The jobs of this run, in the order in which they were started, ended ones included.
+    ///
+    /// ```rhai
+    /// for job in jobs() { print(job.name); }
+    /// ```
+    JOBS = "jobs" -> Array {
+        () => |_| Ok(rt().jobs.list().into_iter().map(|job| Dynamic::from(Job(job))).collect());
+    }
+}
+
+function! {
+    /// The job of this name; the latest when there were several. Throws `usage` when there is none.
+    ///
+    /// ```rhai
+    /// spawn("api", "sleep 60");
+    /// job("api").stop();
+    /// ```
+    JOB = "job" -> Job {
+        (name: String) => |_| by_name(&name);
+    }
+}
+
+function! {
+    /// The last `n` lines of its log, as a string: as a terminal would show them, without colour codes, of a progress
+    /// bar the last state; what is no UTF-8 is U+FFFD.
+    ///
+    /// ```rhai
+    /// let job = spawn("echo one; echo two; sleep 60");
+    /// job.wait_log("two");
+    /// assert_eq(job.tail(1), "two");
+    /// ```
+    TAIL = "tail" -> String {
+        (job: Job, n: i64) => tail;
+    }
+}
+
+function! {
+    /// The lines of its log, as an array of strings, each as in `.tail(n)`.
+    ///
+    /// ```rhai
+    /// let job = spawn("echo one; echo two; sleep 60");
+    /// job.wait_log("two");
+    /// assert_eq(job.lines().len(), 2);
+    /// ```
+    LINES = "lines" -> Array {
+        (job: Job) => lines;
+    }
+}
+
+function! {
+    /// Waits until it ends, without limit, and returns its `Result`. Its end is expected then, whatever its
+    /// code.
+    ///
+    /// ```rhai
+    /// let result = spawn("exit 3").wait();
+    /// assert_eq(result.code, 3);
+    /// ```
+    WAIT = "wait" -> Outcome {
+        (job: Job) => |_| wait_for_end("wait", &job, &Common::default(), Duration::ZERO);
+        /// As `wait()`, but throws `timeout` after this time.
+        ///
+        /// ```rhai
+        /// spawn("true").wait("10s");
+        /// ```
+        (job: Job; WaitExit) => wait_within;
+    }
+}
+
+function! {
+    /// Stops it gracefully: its stop signal to the whole tree, SIGKILL after its grace period. Returns when
+    /// nothing of it is left.
+    ///
+    /// ```rhai
+    /// spawn("sleep 60").stop();
+    /// ```
+    STOP = "stop" -> () {
+        (job: Job) => |_| stop_one(&job, Ask::default());
+        /// As `stop()`, with another grace period.
+        ///
+        /// ```rhai
+        /// spawn("sleep 60").stop("100ms");
+        /// ```
+        (job: Job, grace: Duration) => stop_within;
+    }
+}
+
+function! {
+    /// Kills its whole tree with SIGKILL; returns when nothing of it is left. That it ends is expected then, unless it
+    /// had died before.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// job.kill();
+    /// assert_eq(job.signal, "KILL");
+    /// ```
+    KILL = "kill" -> () {
+        (job: Job) => kill;
+    }
+}
+
+function! {
+    /// Sends a signal to its first process: `"HUP"`, `"SIGHUP"` or a number. An end because of it is
+    /// expected, but not one before it.
+    ///
+    /// ```rhai
+    /// spawn("sleep 60").signal("TERM");
+    /// ```
+    SIGNAL = "signal" -> () {
+        (job: Job, signal: Signal) => send_signal;
+    }
+}
+
+function! {
+    /// Suspends all its processes (SIGSTOP).
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// job.pause();
+    /// job.resume();
+    /// ```
+    PAUSE = "pause" -> () {
+        (job: Job) => pause;
+    }
+}
+
+function! {
+    /// Continues what `pause` suspended.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// job.pause();
+    /// job.resume();
+    /// ```
+    RESUME = "resume" -> () {
+        (job: Job) => resume;
+    }
+}
+
+function! {
+    /// Stops it if it runs and starts it again, with the same name, options, port and log; returns when `ready` holds
+    /// again, at once if it has none. Whether its end was expected before is forgotten. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) or had
+    /// died before it was stopped, and the script does not know that yet.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// job.restart();
+    /// assert(job.running);
+    /// ```
+    RESTART = "restart" -> () {
+        (job: Job) => |ctx| restart(ctx, &job);
+    }
+}
+
+function! {
+    /// Writes a text to its stdin; needs `stdin: "pipe"`, or `pty: true`: then it is typed, and `"\x03"` is Ctrl-C.
+    /// Throws `io` when nobody reads it any more, and `timeout` when it has read nothing for 30 s while there was no room
+    /// for more. What several closures of `parallel` send comes one after the other.
+    ///
+    /// ```rhai
+    /// let cat = spawn("cat", #{stdin: "pipe"});
+    /// cat.send("hello\n");
+    /// cat.wait_log("hello");
+    ///
+    /// let terminal = spawn("read name; echo hello $name", #{pty: true});
+    /// terminal.send("world\n");
+    /// terminal.wait_log("hello world");
+    /// ```
+    SEND = "send" -> () {
+        (job: Job, text: String) => send;
+    }
+}
+
+function! {
+    /// Closes its stdin: it reads end of file. With `pty` that is typed (Ctrl-D), and more can be typed later.
+    ///
+    /// ```rhai
+    /// let cat = spawn("cat", #{stdin: "pipe"});
+    /// cat.close_stdin();
+    /// cat.wait();
+    /// ```
+    CLOSE_STDIN = "close_stdin" -> () {
+        (job: Job) => close_stdin;
+    }
+}
+
+function! {
+    /// From now on its end is not a failure, whatever its code.
+    ///
+    /// ```rhai
+    /// let job = spawn("sleep 60");
+    /// job.expect_exit();
+    /// run(`kill -9 ${job.pid}`);
+    /// ```
+    EXPECT_EXIT = "expect_exit" -> () {
+        (job: Job) => |_| { rt().jobs.expect(job.0.id, Expect::AnyEnd); Ok(()) };
+    }
+}
+
+properties! {
+    OF_JOB of Job {
+        /// Its name: what messages and its log are called after.
+        name: String => |job| Ok(job.0.spec.name.clone());
+        /// The process id of its first process.
+        pid: i64 => |job| Ok(view(job).map_or(0, |view| i64::from(view.pid)));
+        /// Whether it runs; a job that went to the background does.
+        running: bool => |job| Ok(view(job).is_some_and(|view| !matches!(view.state, State::Ended(_))));
+        /// Its exit code, 128 + n after signal n; `()` while it runs.
+        code: Dynamic => |job| code_of_job(job);
+        /// The signal that ended it, such as `"KILL"`; `()` when none did.
+        signal: Dynamic => |job| signal_of_job(job);
+        /// How long it has run, in milliseconds; until its end if it has ended.
+        uptime_ms: i64 => |job| Ok(view(job).map_or(0, |view| millis(view.ended.unwrap_or_else(jobs::now).saturating_sub(view.started))));
+        /// The path of its log file, stdout and stderr together.
+        log_path: String => |job| Ok(job.0.log.as_ref().map_or_else(String::new, |path| path.display().to_string()));
+        /// Its whole log as a string, with colour codes and carriage returns; what is no UTF-8 is U+FFFD. When its beginning
+        /// was dropped (`max_log`), the first line says so.
+        output: String => |job| output_of_job(job);
+        /// Its port: the one it was given, or the first that it listens on; `()` when there is none.
+        port: Dynamic => |job| Ok(port_of(job).map_or(Dynamic::UNIT, |port| i64::from(port).into()));
+        /// The TCP ports that it listens on now, ascending.
+        ports: Array => |job| Ok(listening_ports(job).into_iter().map(|port| i64::from(port).into()).collect());
+        /// The ports that its option `ports` gave it, as a map by name.
+        ///
+        /// ```rhai
+        /// let job = spawn("sleep 60", #{ports: #{http: "free", peer: "free"}});
+        /// assert_eq(job.ports_by_name.http, job.port);
+        /// assert_ne(job.ports_by_name.peer, job.port);
+        /// ```
+        ports_by_name: Map => |job| Ok(ports_by_name_of_job(job));
+        /// `http://127.0.0.1:PORT` with its `.port`, `smtp://` of `mock_smtp`; `http://[::1]:PORT` when it is only there that it answers, and `https`
+        /// when that was how it became ready. Throws `usage` when it has none.
+        url: String => |job| url_of_job(job);
+        /// Where it is to be found, as its `ready` names it: `http://localhost:3000` when that is a URL, the URL of the port when
+        /// it is one; else its `.url`, or that of the port which it listens on alone; `()` without any.
+        address: Dynamic => |job| Ok(address_of(job).map_or(Dynamic::UNIT, Dynamic::from));
+        /// Its living processes besides the first, as maps `#{pid, name, cmd}`.
+        descendants: Array => |job| descendants_of_job(job);
+        /// The memory that all its processes have resident now, in bytes; 0 when it has ended. What processes share (a
+        /// library, the pages of a parent) counts in each of them.
+        ///
+        /// ```rhai
+        /// let job = spawn("sleep 60");
+        /// assert(job.rss < 100_000_000, "it takes too much memory");
+        /// ```
+        rss: i64 => |job| Ok(i64::try_from(rt().jobs.usage(job.0.id).rss).unwrap_or(i64::MAX));
+        /// The processor time that its processes have used since its start, user and system together, in milliseconds
+        /// (in steps of usually 10 ms while it runs). Of processes that have ended those count for whom another process
+        /// of the job has waited, as a shell does. It stays after the end; `.restart()` begins at 0.
+        ///
+        /// ```rhai
+        /// let job = spawn("sleep 60");
+        /// assert(job.cpu_ms < 1000, "it is busy although nobody asks it");
+        /// ```
+        cpu_ms: i64 => |job| Ok(millis(rt().jobs.usage(job.0.id).cpu));
+    }
+}
+
 #[export_module]
 mod functions {
     /// Described by `SPAWN`, with its errors.
@@ -180,402 +479,6 @@ mod functions {
         starting::started(&ctx, launch("start", Some(name), &cmd, &opts)?)
     }
 
-    /// Stops every job, in the order in which the end of a run stops them, and returns when all are gone. A job stops
-    /// before what it `needs`, and before what had become ready when it was started; what is neither stops at the same time.
-    /// Each has its own grace period; all together take at most twice the longest.
-    ///
-    /// ```rhai
-    /// kill_all();
-    /// ```
-    #[rhai_fn(name = "kill_all", return_raw)]
-    pub fn kill_all() -> Fallible<()> {
-        stop_all(None)
-    }
-
-    /// As `kill_all()`, with one grace period for all.
-    ///
-    /// ```rhai
-    /// kill_all("500ms");
-    /// ```
-    #[rhai_fn(name = "kill_all", return_raw)]
-    pub fn kill_all_within(grace: Dynamic) -> Fallible<()> {
-        stop_all(Some(value::duration(&grace, "kill_all: grace")?))
-    }
-
-    /// The jobs of this run, in the order in which they were started, ended ones included.
-    ///
-    /// ```rhai
-    /// for job in jobs() { print(job.name); }
-    /// ```
-    #[rhai_fn(name = "jobs")]
-    pub fn jobs() -> Array {
-        rt().jobs.list().into_iter().map(|job| Dynamic::from(Job(job))).collect()
-    }
-
-    /// The job of this name; the latest when there were several. Throws `usage` when there is none.
-    ///
-    /// ```rhai
-    /// spawn("api", "sleep 60");
-    /// job("api").stop();
-    /// ```
-    #[rhai_fn(name = "job", return_raw)]
-    pub fn job(name: &str) -> Fallible<Job> {
-        by_name(name)
-    }
-
-    /// Its name: what messages and its log are called after.
-    #[rhai_fn(get = "name", pure)]
-    pub fn name(job: &mut Job) -> String {
-        job.0.spec.name.clone()
-    }
-
-    /// The process id of its first process.
-    #[rhai_fn(get = "pid", pure)]
-    pub fn pid(job: &mut Job) -> i64 {
-        view(job).map_or(0, |view| i64::from(view.pid))
-    }
-
-    /// Whether it runs; a job that went to the background does.
-    #[rhai_fn(get = "running", pure)]
-    pub fn running(job: &mut Job) -> bool {
-        view(job).is_some_and(|view| !matches!(view.state, State::Ended(_)))
-    }
-
-    /// Its exit code, 128 + n after signal n; `()` while it runs.
-    #[rhai_fn(get = "code", pure)]
-    pub fn code(job: &mut Job) -> Dynamic {
-        match view(job).map(|view| view.state) {
-            Some(State::Ended(status)) => i64::from(status.code()).into(),
-            _ => Dynamic::UNIT,
-        }
-    }
-
-    /// The signal that ended it, such as `"KILL"`; `()` when none did.
-    #[rhai_fn(get = "signal", pure)]
-    pub fn ended_by(job: &mut Job) -> Dynamic {
-        match view(job).map(|view| view.state) {
-            Some(State::Ended(status)) => signal_of(status).map_or(Dynamic::UNIT, Dynamic::from),
-            _ => Dynamic::UNIT,
-        }
-    }
-
-    /// How long it has run, in milliseconds; until its end if it has ended.
-    #[rhai_fn(get = "uptime_ms", pure)]
-    pub fn uptime_ms(job: &mut Job) -> i64 {
-        view(job).map_or(0, |view| millis(view.ended.unwrap_or_else(jobs::now).saturating_sub(view.started)))
-    }
-
-    /// The path of its log file, stdout and stderr together.
-    #[rhai_fn(get = "log_path", pure)]
-    pub fn log_path(job: &mut Job) -> String {
-        job.0.log.as_ref().map_or_else(String::new, |path| path.display().to_string())
-    }
-
-    /// Its whole log as a string, with colour codes and carriage returns; what is no UTF-8 is U+FFFD. When its beginning
-    /// was dropped (`max_log`), the first line says so.
-    #[rhai_fn(get = "output", pure)]
-    pub fn output(job: &mut Job) -> String {
-        rt().jobs.warn_of_log(&job.0);
-        job.0.log_text()
-    }
-
-    /// The last `n` lines of its log, as a string: as a terminal would show them, without colour codes, of a progress
-    /// bar the last state; what is no UTF-8 is U+FFFD.
-    ///
-    /// ```rhai
-    /// let job = spawn("echo one; echo two; sleep 60");
-    /// job.wait_log("two");
-    /// assert_eq(job.tail(1), "two");
-    /// ```
-    #[rhai_fn(name = "tail", pure)]
-    pub fn tail(job: &mut Job, n: i64) -> String {
-        let count = usize::try_from(n).unwrap_or(0);
-        rt().jobs.warn_of_log(&job.0);
-        job.0.log_tail(count).join("\n")
-    }
-
-    /// The lines of its log, as an array of strings, each as in `.tail(n)`.
-    ///
-    /// ```rhai
-    /// let job = spawn("echo one; echo two; sleep 60");
-    /// job.wait_log("two");
-    /// assert_eq(job.lines().len(), 2);
-    /// ```
-    #[rhai_fn(name = "lines", pure)]
-    pub fn lines(job: &mut Job) -> Array {
-        rt().jobs.warn_of_log(&job.0);
-        let text = job.0.log_text();
-        text::lines(text.as_bytes()).map(Dynamic::from).collect()
-    }
-
-    /// Its port: the one it was given, or the first that it listens on; `()` when there is none.
-    #[rhai_fn(get = "port", pure)]
-    pub fn port(job: &mut Job) -> Dynamic {
-        port_of(job).map_or(Dynamic::UNIT, |port| i64::from(port).into())
-    }
-
-    /// The TCP ports that it listens on now, ascending.
-    #[rhai_fn(get = "ports", pure)]
-    pub fn ports(job: &mut Job) -> Array {
-        listening_ports(job).into_iter().map(|port| i64::from(port).into()).collect()
-    }
-
-    /// The ports that its option `ports` gave it, as a map by name.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60", #{ports: #{http: "free", peer: "free"}});
-    /// assert_eq(job.ports_by_name.http, job.port);
-    /// assert_ne(job.ports_by_name.peer, job.port);
-    /// ```
-    #[rhai_fn(get = "ports_by_name", pure)]
-    pub fn ports_by_name(job: &mut Job) -> Map {
-        let ports = job.0.spec.ports.iter();
-        ports.map(|(name, number)| (name.as_str().into(), i64::from(*number).into())).collect()
-    }
-
-    /// `http://127.0.0.1:PORT` with its `.port`, `smtp://` of `mock_smtp`; `http://[::1]:PORT` when it is only there that it answers, and `https`
-    /// when that was how it became ready. Throws `usage` when it has none.
-    #[rhai_fn(get = "url", pure, return_raw)]
-    pub fn url(job: &mut Job) -> Fallible<String> {
-        match port_of(job) {
-            Some(port) => Ok(match lock(&rt().mocks).get(&job.0.id) {
-                Some(scheme) if *scheme != "http" => format!("{scheme}://127.0.0.1:{port}"),
-                _ => rt().url(port),
-            }),
-            None => Err(ScriptError::usage(format!("job `{}` has no port", job.0.spec.name))
-                .hint("port: \"free\"   (in its options; the job finds the number in PORT)")
-                .into()),
-        }
-    }
-
-    /// Where it is to be found, as its `ready` names it: `http://localhost:3000` when that is a URL, the URL of the port when
-    /// it is one; else its `.url`, or that of the port which it listens on alone; `()` without any.
-    #[rhai_fn(get = "address", pure)]
-    pub fn address(job: &mut Job) -> Dynamic {
-        address_of(job).map_or(Dynamic::UNIT, Dynamic::from)
-    }
-
-    /// Its living processes besides the first, as maps `#{pid, name, cmd}`.
-    #[rhai_fn(get = "descendants", pure)]
-    pub fn descendants(job: &mut Job) -> Array {
-        let leader = view(job).map(|view| view.pid);
-        let processes = rt().jobs.processes(job.0.id);
-        let describe = |pid: i32| {
-            Map::from([
-                ("pid".into(), i64::from(pid).into()),
-                ("name".into(), jobs::process_name(pid).into()),
-                ("cmd".into(), jobs::process_command(pid).into()),
-            ])
-        };
-        processes
-            .iter()
-            .filter(|stat| Some(stat.pid) != leader)
-            .map(|stat| describe(stat.pid).into())
-            .collect()
-    }
-
-    /// The memory that all its processes have resident now, in bytes; 0 when it has ended. What processes share (a
-    /// library, the pages of a parent) counts in each of them.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// assert(job.rss < 100_000_000, "it takes too much memory");
-    /// ```
-    #[rhai_fn(get = "rss", pure)]
-    pub fn rss(job: &mut Job) -> i64 {
-        i64::try_from(rt().jobs.usage(job.0.id).rss).unwrap_or(i64::MAX)
-    }
-
-    /// The processor time that its processes have used since its start, user and system together, in milliseconds
-    /// (in steps of usually 10 ms while it runs). Of processes that have ended those count for whom another process
-    /// of the job has waited, as a shell does. It stays after the end; `.restart()` begins at 0.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// assert(job.cpu_ms < 1000, "it is busy although nobody asks it");
-    /// ```
-    #[rhai_fn(get = "cpu_ms", pure)]
-    pub fn cpu_ms(job: &mut Job) -> i64 {
-        millis(rt().jobs.usage(job.0.id).cpu)
-    }
-
-    /// Waits until it ends, without limit, and returns its `Result`. Its end is expected then, whatever its
-    /// code.
-    ///
-    /// ```rhai
-    /// let result = spawn("exit 3").wait();
-    /// assert_eq(result.code, 3);
-    /// ```
-    #[rhai_fn(name = "wait", pure, return_raw)]
-    pub fn wait(job: &mut Job) -> Fallible<Outcome> {
-        wait_for_end("wait", job, &Common::default(), Duration::ZERO)
-    }
-
-    /// As `wait()`, but throws `timeout` after this time.
-    ///
-    /// ```rhai
-    /// spawn("true").wait("10s");
-    /// ```
-    #[rhai_fn(name = "wait", pure, return_raw)]
-    pub fn wait_within(job: &mut Job, timeout: Dynamic) -> Fallible<Outcome> {
-        let opts = WaitExit::read(&Opts::described("wait", &timeout, WaitExit::OPTIONS)?)?;
-        wait_for_end("wait", job, &opts.into(), Duration::ZERO)
-    }
-
-    /// Stops it gracefully: its stop signal to the whole tree, SIGKILL after its grace period. Returns when
-    /// nothing of it is left.
-    ///
-    /// ```rhai
-    /// spawn("sleep 60").stop();
-    /// ```
-    #[rhai_fn(name = "stop", pure, return_raw)]
-    pub fn stop(job: &mut Job) -> Fallible<()> {
-        stop_one(job, Ask::default())
-    }
-
-    /// As `stop()`, with another grace period.
-    ///
-    /// ```rhai
-    /// spawn("sleep 60").stop("100ms");
-    /// ```
-    #[rhai_fn(name = "stop", pure, return_raw)]
-    pub fn stop_within(job: &mut Job, grace: Dynamic) -> Fallible<()> {
-        let grace = value::duration(&grace, "stop: grace")?;
-        stop_one(job, Ask { grace: Some(grace), ..Ask::default() })
-    }
-
-    /// Kills its whole tree with SIGKILL; returns when nothing of it is left. That it ends is expected then, unless it
-    /// had died before.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// job.kill();
-    /// assert_eq(job.signal, "KILL");
-    /// ```
-    #[rhai_fn(name = "kill", pure, return_raw)]
-    pub fn kill(job: &mut Job) -> Fallible<()> {
-        let kill = jobs::signal_number("KILL");
-        stop_one(job, Ask { signal: kill, grace: Some(Duration::ZERO), ..Ask::default() })
-    }
-
-    /// Sends a signal to its first process: `"HUP"`, `"SIGHUP"` or a number. An end because of it is
-    /// expected, but not one before it.
-    ///
-    /// ```rhai
-    /// spawn("sleep 60").signal("TERM");
-    /// ```
-    #[rhai_fn(name = "signal", pure, return_raw)]
-    pub fn signal(job: &mut Job, signal: Dynamic) -> Fallible<()> {
-        rt().checkpoint()?;
-        let number = signal_number("signal", &signal)?;
-        rt().jobs.signal(job.0.id, number);
-        Ok(())
-    }
-
-    /// Suspends all its processes (SIGSTOP).
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// job.pause();
-    /// job.resume();
-    /// ```
-    #[rhai_fn(name = "pause", pure, return_raw)]
-    pub fn pause(job: &mut Job) -> Fallible<()> {
-        rt().checkpoint()?;
-        rt().jobs.pause(job.0.id, true);
-        Ok(())
-    }
-
-    /// Continues what `pause` suspended.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// job.pause();
-    /// job.resume();
-    /// ```
-    #[rhai_fn(name = "resume", pure, return_raw)]
-    pub fn resume(job: &mut Job) -> Fallible<()> {
-        rt().checkpoint()?;
-        rt().jobs.pause(job.0.id, false);
-        Ok(())
-    }
-
-    /// Stops it if it runs and starts it again, with the same name, options, port and log; returns when `ready` holds
-    /// again, at once if it has none. Whether its end was expected before is forgotten. Throws `job_died`, and leaves it stopped, when it has failed (`fail_on`) or had
-    /// died before it was stopped, and the script does not know that yet.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// job.restart();
-    /// assert(job.running);
-    /// ```
-    #[rhai_fn(name = "restart", pure, return_raw)]
-    pub fn restart(ctx: NativeCallContext, job: &mut Job) -> Fallible<()> {
-        super::restart(&ctx, job)
-    }
-
-    /// Writes a text to its stdin; needs `stdin: "pipe"`, or `pty: true`: then it is typed, and `"\x03"` is Ctrl-C.
-    /// Throws `io` when nobody reads it any more, and `timeout` when it has read nothing for 30 s while there was no room
-    /// for more. What several closures of `parallel` send comes one after the other.
-    ///
-    /// ```rhai
-    /// let cat = spawn("cat", #{stdin: "pipe"});
-    /// cat.send("hello\n");
-    /// cat.wait_log("hello");
-    ///
-    /// let terminal = spawn("read name; echo hello $name", #{pty: true});
-    /// terminal.send("world\n");
-    /// terminal.wait_log("hello world");
-    /// ```
-    #[rhai_fn(name = "send", pure, return_raw)]
-    pub fn send(job: &mut Job, text: &str) -> Fallible<()> {
-        let rt = rt();
-        rt.checkpoint()?;
-        let name = &job.0.spec.name;
-        let send = || rt.jobs.send(job.0.id, text.as_bytes(), &|| rt.control().halted());
-        match strand::aside(send) {
-            Ok(Sent::All) => Ok(()),
-            Ok(Sent::Gone) => {
-                rt.checkpoint()?;
-                Err(ScriptError::io(format!("send: job `{name}` does not read its stdin any more")).into())
-            }
-            Ok(Sent::Stalled) => {
-                rt.checkpoint()?;
-                let unread = value::show_duration(UNREAD);
-                let message = format!("send: job `{name}` has read nothing of its stdin for {unread}");
-                Err(ScriptError::new(Kind::Timeout, message).log_of(&job.0).into())
-            }
-            Err(_) => Err(ScriptError::usage(format!("send: the stdin of job `{name}` is not an open pipe"))
-                .hint("stdin: \"pipe\"   (in its options)")
-                .into()),
-        }
-    }
-
-    /// Closes its stdin: it reads end of file. With `pty` that is typed (Ctrl-D), and more can be typed later.
-    ///
-    /// ```rhai
-    /// let cat = spawn("cat", #{stdin: "pipe"});
-    /// cat.close_stdin();
-    /// cat.wait();
-    /// ```
-    #[rhai_fn(name = "close_stdin", pure)]
-    pub fn close_stdin(job: &mut Job) {
-        let rt = rt();
-        strand::aside(|| rt.jobs.close_stdin(job.0.id, &|| rt.control().halted()));
-    }
-
-    /// From now on its end is not a failure, whatever its code.
-    ///
-    /// ```rhai
-    /// let job = spawn("sleep 60");
-    /// job.expect_exit();
-    /// run(`kill -9 ${job.pid}`);
-    /// ```
-    #[rhai_fn(name = "expect_exit", pure)]
-    pub fn expect_exit(job: &mut Job) {
-        rt().jobs.expect(job.0.id, Expect::AnyEnd);
-    }
-
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn to_string(job: &mut Job) -> String {
         format!("Job({})", job.0.spec.name)
@@ -590,4 +493,129 @@ mod functions {
     pub fn different(job: &mut Job, other: Job) -> bool {
         job.0.id != other.0.id
     }
+}
+
+fn tail(_: &NativeCallContext, job: Job, n: i64) -> Fallible<String> {
+    let count = usize::try_from(n).unwrap_or(0);
+    rt().jobs.warn_of_log(&job.0);
+    Ok(job.0.log_tail(count).join("\n"))
+}
+
+fn lines(_: &NativeCallContext, job: Job) -> Fallible<Array> {
+    rt().jobs.warn_of_log(&job.0);
+    let text = job.0.log_text();
+    Ok(text::lines(text.as_bytes()).map(Dynamic::from).collect())
+}
+
+fn wait_within(_: &NativeCallContext, job: Job, opts: WaitExit) -> Fallible<Outcome> {
+    wait_for_end("wait", &job, &opts.into(), Duration::ZERO)
+}
+
+fn stop_within(_: &NativeCallContext, job: Job, grace: Duration) -> Fallible<()> {
+    stop_one(&job, Ask { grace: Some(grace), ..Ask::default() })
+}
+
+fn kill(_: &NativeCallContext, job: Job) -> Fallible<()> {
+    let kill = jobs::signal_number("KILL");
+    stop_one(&job, Ask { signal: kill, grace: Some(Duration::ZERO), ..Ask::default() })
+}
+
+fn send_signal(_: &NativeCallContext, job: Job, signal: Signal) -> Fallible<()> {
+    rt().checkpoint()?;
+    rt().jobs.signal(job.0.id, signal.0);
+    Ok(())
+}
+
+fn pause(_: &NativeCallContext, job: Job) -> Fallible<()> {
+    rt().checkpoint()?;
+    rt().jobs.pause(job.0.id, true);
+    Ok(())
+}
+
+fn resume(_: &NativeCallContext, job: Job) -> Fallible<()> {
+    rt().checkpoint()?;
+    rt().jobs.pause(job.0.id, false);
+    Ok(())
+}
+
+fn send(_: &NativeCallContext, job: Job, text: String) -> Fallible<()> {
+    let rt = rt();
+    rt.checkpoint()?;
+    let name = &job.0.spec.name;
+    let send = || rt.jobs.send(job.0.id, text.as_bytes(), &|| rt.control().halted());
+    match strand::aside(send) {
+        Ok(Sent::All) => Ok(()),
+        Ok(Sent::Gone) => {
+            rt.checkpoint()?;
+            Err(ScriptError::io(format!("send: job `{name}` does not read its stdin any more")).into())
+        }
+        Ok(Sent::Stalled) => {
+            rt.checkpoint()?;
+            let unread = value::show_duration(UNREAD);
+            let message = format!("send: job `{name}` has read nothing of its stdin for {unread}");
+            Err(ScriptError::new(Kind::Timeout, message).log_of(&job.0).into())
+        }
+        Err(_) => Err(ScriptError::usage(format!("send: the stdin of job `{name}` is not an open pipe"))
+            .hint("stdin: \"pipe\"   (in its options)")
+            .into()),
+    }
+}
+
+fn close_stdin(_: &NativeCallContext, job: Job) -> Fallible<()> {
+    let rt = rt();
+    strand::aside(|| rt.jobs.close_stdin(job.0.id, &|| rt.control().halted()));
+    Ok(())
+}
+
+fn code_of_job(job: &mut Job) -> Fallible<Dynamic> {
+    Ok(match view(job).map(|view| view.state) {
+        Some(State::Ended(status)) => i64::from(status.code()).into(),
+        _ => Dynamic::UNIT,
+    })
+}
+
+fn signal_of_job(job: &mut Job) -> Fallible<Dynamic> {
+    Ok(match view(job).map(|view| view.state) {
+        Some(State::Ended(status)) => signal_of(status).map_or(Dynamic::UNIT, Dynamic::from),
+        _ => Dynamic::UNIT,
+    })
+}
+
+fn output_of_job(job: &mut Job) -> Fallible<String> {
+    rt().jobs.warn_of_log(&job.0);
+    Ok(job.0.log_text())
+}
+
+fn ports_by_name_of_job(job: &Job) -> Map {
+    let ports = job.0.spec.ports.iter();
+    ports.map(|(name, number)| (name.as_str().into(), i64::from(*number).into())).collect()
+}
+
+fn url_of_job(job: &mut Job) -> Fallible<String> {
+    match port_of(job) {
+        Some(port) => Ok(match lock(&rt().mocks).get(&job.0.id) {
+            Some(scheme) if *scheme != "http" => format!("{scheme}://127.0.0.1:{port}"),
+            _ => rt().url(port),
+        }),
+        None => Err(ScriptError::usage(format!("job `{}` has no port", job.0.spec.name))
+            .hint("port: \"free\"   (in its options; the job finds the number in PORT)")
+            .into()),
+    }
+}
+
+fn descendants_of_job(job: &mut Job) -> Fallible<Array> {
+    let leader = view(job).map(|view| view.pid);
+    let processes = rt().jobs.processes(job.0.id);
+    let describe = |pid: i32| {
+        Map::from([
+            ("pid".into(), i64::from(pid).into()),
+            ("name".into(), jobs::process_name(pid).into()),
+            ("cmd".into(), jobs::process_command(pid).into()),
+        ])
+    };
+    Ok(processes
+        .iter()
+        .filter(|stat| Some(stat.pid) != leader)
+        .map(|stat| describe(stat.pid).into())
+        .collect())
 }

@@ -18,6 +18,7 @@
 //! param        the script's parameters
 //! port         ports: free ones, who listens
 //! position     errors that point into a file that a script reads
+//! sample       what only the tests have
 //! stay         staying until the run is interrupted
 //! test         `test("name", …)`
 //! text         strings and arrays
@@ -42,6 +43,8 @@ pub mod parallel;
 pub mod param;
 pub mod port;
 pub mod position;
+#[cfg(test)]
+pub mod sample;
 pub mod stay;
 pub mod test;
 pub mod text;

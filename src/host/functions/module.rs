@@ -5,23 +5,21 @@
 use crate::api::modules;
 use crate::exit;
 use crate::host::run::runtime::rt;
+use crate::host::value::describe::function;
+use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::host::value::{self, kinds, show, type_name};
 use crate::jobs::spec;
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, Map};
+use rhai::{Array, Dynamic, Map};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
 
 /// Where Debian and others put servers, although few people have it on their PATH.
 const FOR_SERVERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-#[export_module]
-mod functions {
+pub const FUNCTIONS: &[Entry] = &[OPTIONS, NEED];
+
+function! {
     /// The options of a function that takes a map: `defaults` with `given` laid over it; `()` stands for no options. A key
     /// that `defaults` has not throws `usage` with the nearest one; so does a value that is not a boolean, array
     /// or map where the default is one. `what` is the name of the function in those errors.
@@ -33,11 +31,12 @@ mod functions {
     /// }
     /// assert_eq(serve(#{timeout: "5s"}), "web");
     /// ```
-    #[rhai_fn(name = "options", return_raw)]
-    pub fn options(given: Dynamic, defaults: Map, what: &str) -> Fallible<Map> {
-        super::merged(&given, defaults, what)
+    OPTIONS = "options" -> Map {
+        (given: Dynamic, defaults: Map, what: String) => |_| merged(&given, defaults, &what);
     }
+}
 
+function! {
     /// The path of a program, which has to be there: the first one of an array that is. It is looked for where
     /// `which` does, then in /usr/local/sbin, /usr/sbin and /sbin, where servers live. When there is none, it throws
     /// `command_failed` (exit code 127), which names the Debian package to install.
@@ -46,9 +45,8 @@ mod functions {
     /// let sh = need(["dash", "sh"], "dash");
     /// run([sh, "-c", "exit 0"]);
     /// ```
-    #[rhai_fn(name = "need", return_raw)]
-    pub fn need(program: Dynamic, package: &str) -> Fallible<String> {
-        super::installed(&program, package)
+    NEED = "need" -> String {
+        (program: Dynamic, package: String) => |_| installed(&program, &package);
     }
 }
 

@@ -1,16 +1,14 @@
 //! Statistics of numbers: `percentile`, `mean`, `min`, `max`. Of nothing there is none: an empty array is an error.
 
 use crate::host::value;
+use crate::host::value::describe::function;
+use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, ScriptError};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine};
+use rhai::{Array, Dynamic, NativeCallContext};
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
+pub const FUNCTIONS: &[Entry] = &[PERCENTILE, MEAN, MIN, MAX];
 
-#[export_module]
-mod functions {
+function! {
     /// The p-th percentile of an array of numbers, by nearest rank: the smallest of its items that at least p % of
     /// all are not above. So it is always one of the items; 0 gives the smallest, 100 the largest. Throws `usage`
     /// for an empty array, an item that is not a number, and a `p` that is not from 0 to 100.
@@ -20,23 +18,24 @@ mod functions {
     /// assert_eq(percentile(ms, 50), 14);
     /// assert_eq(percentile(ms, 95), 90);
     /// ```
-    #[rhai_fn(name = "percentile", return_raw)]
-    pub fn percentile(array: Array, p: Dynamic) -> Fallible<Dynamic> {
-        super::percentile(&array, &p)
+    PERCENTILE = "percentile" -> Dynamic {
+        (array: Array, p: Dynamic) => |_| percentile(&array, &p);
     }
+}
 
+function! {
     /// The arithmetic mean of an array of numbers, a float. Throws `usage` for an empty array and an item that is no
     /// number.
     ///
     /// ```rhai
     /// assert_eq(mean([1, 2, 6]), 3.0);
     /// ```
-    #[rhai_fn(name = "mean", return_raw)]
-    pub fn mean(array: Array) -> Fallible<f64> {
-        let items = super::numbers("mean", &array)?;
-        Ok(items.iter().map(|(number, _)| number).sum::<f64>() / items.len() as f64)
+    MEAN = "mean" -> f64 {
+        (array: Array) => mean;
     }
+}
 
+function! {
     /// The smallest item of an array of numbers, as it stands there. `min(a, b)` takes two numbers. Throws `usage`
     /// for an empty array and an item that is not a number.
     ///
@@ -44,12 +43,12 @@ mod functions {
     /// assert_eq(min([3, 1.5, 2]), 1.5);
     /// assert_eq(min(3, 2), 2);
     /// ```
-    #[rhai_fn(name = "min", return_raw)]
-    pub fn min(array: Array) -> Fallible<Dynamic> {
-        let items = super::sorted("min", &array)?;
-        Ok(items[0].1.clone())
+    MIN = "min" -> Dynamic {
+        (array: Array) => min;
     }
+}
 
+function! {
     /// The largest item of an array of numbers, as it stands there. `max(a, b)` takes two numbers. Throws `usage` for
     /// an empty array and an item that is not a number.
     ///
@@ -57,11 +56,24 @@ mod functions {
     /// assert_eq(max([3, 1.5, 2]), 3);
     /// assert_eq(max(3, 2), 3);
     /// ```
-    #[rhai_fn(name = "max", return_raw)]
-    pub fn max(array: Array) -> Fallible<Dynamic> {
-        let items = super::sorted("max", &array)?;
-        Ok(items[items.len() - 1].1.clone())
+    MAX = "max" -> Dynamic {
+        (array: Array) => max;
     }
+}
+
+fn mean(_: &NativeCallContext, array: Array) -> Fallible<f64> {
+    let items = numbers("mean", &array)?;
+    Ok(items.iter().map(|(number, _)| number).sum::<f64>() / items.len() as f64)
+}
+
+fn min(_: &NativeCallContext, array: Array) -> Fallible<Dynamic> {
+    let items = sorted("min", &array)?;
+    Ok(items[0].1.clone())
+}
+
+fn max(_: &NativeCallContext, array: Array) -> Fallible<Dynamic> {
+    let items = sorted("max", &array)?;
+    Ok(items[items.len() - 1].1.clone())
 }
 
 /// The items of an array that is not empty, each as a number too.

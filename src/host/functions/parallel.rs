@@ -17,8 +17,7 @@ use crate::jobs;
 use crate::jobs::control::Halt;
 use crate::jobs::strand::{self, Strand, Turn};
 use crate::lock::lock;
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, EvalAltResult, FnPtr, Map};
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext};
 use std::ops::{Range, RangeInclusive};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
@@ -26,7 +25,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-pub const FUNCTIONS: &[Entry] = &[PARALLEL];
+pub const FUNCTIONS: &[Entry] = &[PARALLEL, TIMEOUT, TIMEOUT_OF];
 
 options! {
     /// What `parallel` can be told.
@@ -80,23 +79,19 @@ const MOST_AT_ONCE: usize = 10_000;
 /// Rhai evaluates recursively: room for the deepest script that its limits allow. Virtual memory only.
 pub const STACK: usize = 256 << 20;
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-#[export_module]
-mod functions {
+function! {
     /// Limits the rest of the run to a time, as `--timeout` does the whole: when it has passed, the run ends with
     /// code 124. It cannot be caught. A later call sets a new limit.
     ///
     /// ```rhai
     /// timeout("5m");
     /// ```
-    #[rhai_fn(name = "timeout", return_raw)]
-    pub fn timeout(duration: Dynamic) -> Fallible<()> {
-        super::limit_run(&duration)
+    TIMEOUT = "timeout" -> () {
+        (duration: Duration) => |_| limit_run(duration);
     }
+}
 
+function! {
     /// Calls a closure and returns its value; when it takes longer than this, whatever it does is ended (waits,
     /// commands with their grace period, loops) and an error of kind `timeout` is thrown. In the closure it cannot be
     /// caught.
@@ -106,9 +101,8 @@ mod functions {
     /// let e = assert_throws(|| timeout("20ms", || run("sleep 60")), "timeout");
     /// assert_eq(e.waited_ms, 20);
     /// ```
-    #[rhai_fn(name = "timeout", return_raw)]
-    pub fn timeout_of(ctx: NativeCallContext, duration: Dynamic, closure: FnPtr) -> Fallible<Dynamic> {
-        super::within(&ctx, &duration, &closure)
+    TIMEOUT_OF = "timeout" -> Dynamic, throws timeout {
+        (duration: Duration, closure: FnPtr) => |ctx| within(ctx, duration, &closure);
     }
 }
 
@@ -349,10 +343,9 @@ impl Drop for Done<'_> {
     }
 }
 
-fn within(ctx: &NativeCallContext, duration: &Dynamic, closure: &FnPtr) -> Fallible<Dynamic> {
+fn within(ctx: &NativeCallContext, time: Duration, closure: &FnPtr) -> Fallible<Dynamic> {
     let rt = rt();
     rt.checkpoint()?;
-    let time = value::duration(duration, "timeout")?;
     let alarm = Alarm { strand: Strand::inside(), over: AtomicBool::new(false) };
     let deadline = jobs::now() + time;
     let (result, in_time) = thread::scope(|scope| {
@@ -381,10 +374,9 @@ fn no_thread(error: std::io::Error) -> ScriptError {
 }
 
 /// `timeout("5m")`: a thread that stops the run, unless a later call has taken its place.
-fn limit_run(duration: &Dynamic) -> Fallible<()> {
+fn limit_run(time: Duration) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
-    let time = value::duration(duration, "timeout")?;
     let deadline = jobs::now() + time;
     let mine = rt.limits.fetch_add(1, SeqCst) + 1;
     let watch = move || {

@@ -9,14 +9,13 @@ use crate::host::value::error::{Fallible, Kind, ScriptError};
 use crate::host::value::kinds::Port;
 use crate::jobs::evict::Held;
 use crate::jobs::port::{self, Listening, Owner};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, Map};
+use rhai::{Array, Dynamic, Map, NativeCallContext};
 use std::time::Duration;
 
 /// Each is held by a descriptor until the run ends.
 const MOST: i64 = 500;
 
-pub const FUNCTIONS: &[Entry] = &[PORT_IN_USE, PORT_OWNER, KILL_PORT];
+pub const FUNCTIONS: &[Entry] = &[PORT_IN_USE, PORT_OWNER, KILL_PORT, FREE_PORT, FREE_PORTS];
 
 function! {
     /// Whether somebody listens on a TCP port of this machine, on whatever address.
@@ -64,12 +63,7 @@ function! {
     }
 }
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-#[export_module]
-mod functions {
+function! {
     /// A TCP port that nobody listens on. No other run of bgjobs gets it until this one ends, and it lies outside of
     /// the range from which the kernel takes ports for outgoing connections.
     ///
@@ -77,26 +71,34 @@ mod functions {
     /// let port = free_port();
     /// assert(!port_in_use(port));
     /// ```
-    #[rhai_fn(name = "free_port", return_raw)]
-    pub fn free_port() -> Fallible<i64> {
-        rt().checkpoint()?;
-        super::take("free_port")
+    FREE_PORT = "free_port" -> i64 {
+        () => free_port;
     }
+}
 
+function! {
     /// `n` different free ports, as `free_port()` gives them.
     ///
     /// ```rhai
     /// let ports = free_ports(2);
     /// assert_ne(ports[0], ports[1]);
     /// ```
-    #[rhai_fn(name = "free_ports", return_raw)]
-    pub fn free_ports(n: i64) -> Fallible<Array> {
-        rt().checkpoint()?;
-        if !(0..=super::MOST).contains(&n) {
-            return Err(ScriptError::usage(format!("free_ports: {n} ports? 0 to {}", super::MOST)).into());
-        }
-        (0..n).map(|_| super::take("free_ports").map(Dynamic::from)).collect()
+    FREE_PORTS = "free_ports" -> Array {
+        (n: i64) => free_ports;
     }
+}
+
+fn free_port(_: &NativeCallContext) -> Fallible<i64> {
+    rt().checkpoint()?;
+    take("free_port")
+}
+
+fn free_ports(_: &NativeCallContext, n: i64) -> Fallible<Array> {
+    rt().checkpoint()?;
+    if !(0..=MOST).contains(&n) {
+        return Err(ScriptError::usage(format!("free_ports: {n} ports? 0 to {}", MOST)).into());
+    }
+    (0..n).map(|_| take("free_ports").map(Dynamic::from)).collect()
 }
 
 fn port_in_use(_: &NativeCallContext, Port(port): Port) -> Fallible<bool> {

@@ -10,21 +10,19 @@ use crate::host::run::runtime::{Running, rt};
 use crate::host::run::{death, logs};
 use crate::host::source::text;
 use crate::host::value;
+use crate::host::value::describe::function;
+use crate::host::value::described::Entry;
 use crate::host::value::error::{self, Fallible, ScriptError, terminated};
 use crate::jobs;
 use crate::jobs::control::Halt;
 use crate::jobs::strand::Strand;
 use crate::lock::lock;
-use rhai::plugin::*;
-use rhai::{Dynamic, Engine, FnPtr};
+use rhai::{Dynamic, FnPtr, NativeCallContext};
 use std::sync::{Arc, Mutex};
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
+pub const FUNCTIONS: &[Entry] = &[TEST, SKIP];
 
-#[export_module]
-mod functions {
+function! {
     /// Calls a closure and records that the test passed, or, when it throws, that it failed; returns true or false.
     /// A failure is shown at once and the script goes on; at the end failed tests are named again and the run ends
     /// with code 1, also after `exit(0)`. A job that dies unexpectedly in the test fails it and ends the run. Tests
@@ -34,11 +32,12 @@ mod functions {
     /// let passed = test("two and two", || assert_eq(2 + 2, 4));
     /// assert(passed);
     /// ```
-    #[rhai_fn(name = "test", return_raw)]
-    pub fn test(ctx: NativeCallContext, name: &str, closure: FnPtr) -> Fallible<bool> {
-        super::test(&ctx, name, &closure)
+    TEST = "test" -> bool {
+        (name: String, closure: FnPtr) => |ctx| test(ctx, &name, &closure);
     }
+}
 
+function! {
     /// Ends the test around it, which counts as skipped, neither passed nor failed; `test` returns false. Throws
     /// `usage` outside of a test.
     ///
@@ -48,9 +47,8 @@ mod functions {
     ///     run("docker ps");
     /// });
     /// ```
-    #[rhai_fn(name = "skip", return_raw)]
-    pub fn skip(reason: &str) -> Fallible<()> {
-        super::skip(reason)
+    SKIP = "skip" -> () {
+        (reason: String) => |_| skip(&reason);
     }
 }
 

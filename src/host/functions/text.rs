@@ -1,15 +1,18 @@
 //! Text and lists: what rhai lacks, and what it does in place without giving a result.
 
 use crate::host::value;
+use crate::host::value::describe::function;
+use crate::host::value::described::{self, Entry, InPlace};
 use crate::host::value::error::{Fallible, ScriptError};
-use rhai::plugin::*;
-use rhai::{Array, Dynamic, Engine, FnPtr, FuncRegistration, ImmutableString, Map, RhaiFunc, Shared};
-use std::any::TypeId;
+use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 use std::cmp::Ordering;
 
 pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-    engine.register_global_module(in_place().into());
+    let mut module = Module::new();
+    for (entry, form, call) in IN_PLACE {
+        described::in_place(&mut module, entry, &described::types(&entry.about.forms[*form]), *call);
+    }
+    engine.register_global_module(module.into());
     // Operators cannot be documented functions, and these only exist to fail.
     engine
         .register_fn("+", |text: &str, (): ()| -> Fallible<String> { Err(no_value(text, true).into()) })
@@ -20,143 +23,203 @@ pub fn register(engine: &mut Engine) {
         });
 }
 
-/// What rhai's own functions of these names change in place and return nothing for. Here they also return it;
-/// a constant stays as it is. That cannot be said of a documented Rust function, hence the table.
-fn in_place() -> Module {
-    let mut module = Module::new();
-    let text = TypeId::of::<ImmutableString>();
-    let array = TypeId::of::<Array>();
-    add(
-        &mut module,
-        ("trim", &["text: string", "string"], &[text]),
-        "Removes white space at both ends, in place, and returns the result.",
-        r#"assert_eq("  a b ".trim(), "a b");"#,
-        |_, value, _| of_text(value, |text| text.trim().into()),
-    );
-    add(
-        &mut module,
-        ("make_upper", &["text: string", "string"], &[text]),
-        "Makes all letters upper case, in place, and returns the result.",
-        r#"assert_eq("abc".make_upper(), "ABC");"#,
-        |_, value, _| of_text(value, |text| text.to_uppercase()),
-    );
-    add(
-        &mut module,
-        ("make_lower", &["text: string", "string"], &[text]),
-        "Makes all letters lower case, in place, and returns the result.",
-        r#"assert_eq("ABC".make_lower(), "abc");"#,
-        |_, value, _| of_text(value, |text| text.to_lowercase()),
-    );
-    add(
-        &mut module,
-        ("replace", &["text: string", "find: string", "with: string", "string"], &[text, text, text]),
-        "Replaces every occurrence of a text, in place, and returns the result. `replace_re` takes a regex.",
-        r#"assert_eq("a-b-c".replace("-", "+"), "a+b+c");"#,
-        |_, value, args| of_text(value, |text| text.replace(&args[0].to_string(), &args[1].to_string())),
-    );
-    add(
-        &mut module,
-        ("sort", &["array: array", "array"], &[array]),
-        "Sorts an array in place and returns it. Numbers sort by value, texts by their characters; a mix sorts \
-         numbers first, then by type.",
-        "assert_eq([3, 1, 2].sort(), [1, 2, 3]);",
-        |_, value, _| of_array(value, by(order)),
-    );
-    add(
-        &mut module,
-        ("sort_desc", &["array: array", "array"], &[array]),
-        "As `sort()`, the greatest first.",
-        "assert_eq([3, 1, 2].sort_desc(), [3, 2, 1]);",
-        |_, value, _| of_array(value, by(|a, b| order(b, a))),
-    );
-    add(
-        &mut module,
-        ("order", &["array: array", "array"], &[array]),
-        "As `sort()`, of a copy: the array itself stays as it is.",
-        "let list = [3, 1, 2]; assert_eq(list.order(), [1, 2, 3]); assert_eq(list[0], 3);",
-        |_, value, _| copy_of_array(value, by(order)),
-    );
-    add(
-        &mut module,
-        ("order_desc", &["array: array", "array"], &[array]),
-        "As `order()`, the greatest first.",
-        "assert_eq([3, 1, 2].order_desc(), [3, 2, 1]);",
-        |_, value, _| copy_of_array(value, by(|a, b| order(b, a))),
-    );
-    for name in ["sort", "sort_by"] {
-        add(
-            &mut module,
-            (name, &["array: array", "compare: closure", "array"], &[array, TypeId::of::<FnPtr>()]),
-            "Sorts an array in place by a closure that returns a negative number, 0 or a positive one, or whether \
-             its first value comes before the second; returns the array. What the closure throws is thrown; \
-             answers that contradict each other are a `usage` error.",
-            "assert_eq([1, 3, 2].sort(|a, b| b - a), [3, 2, 1]);",
-            |context, value, args| {
-                let closure: FnPtr = args[0].clone().cast();
-                of_array(value, |array| sort_by(context, array, &closure))
-            },
-        );
+function! {
+    /// Removes white space at both ends, in place, and returns the result.
+    ///
+    /// ```rhai
+    /// assert_eq("  a b ".trim(), "a b");
+    /// ```
+    TRIM = "trim" -> String {
+        (text: String);
     }
-    for name in ["order", "order_by"] {
-        add(
-            &mut module,
-            (name, &["array: array", "compare: closure", "array"], &[array, TypeId::of::<FnPtr>()]),
-            "As `sort(compare)`, of a copy: the array itself stays as it is.",
-            "assert_eq([1, 3, 2].order(|a, b| b - a), [3, 2, 1]);",
-            |context, value, args| {
-                let closure: FnPtr = args[0].clone().cast();
-                copy_of_array(value, |array| sort_by(context, array, &closure))
-            },
-        );
-    }
-    add(
-        &mut module,
-        ("reverse", &["array: array", "array"], &[array]),
-        "Turns an array round, in place, and returns it.",
-        "assert_eq([1, 2, 3].reverse(), [3, 2, 1]);",
-        |_, value, _| {
-            of_array(value, |array| {
-                array.reverse();
-                Ok(())
-            })
-        },
-    );
-    module
 }
 
-/// A function on its first argument.
-type InPlace = fn(&NativeCallContext, &mut Dynamic, &[Dynamic]) -> Fallible<Dynamic>;
+function! {
+    /// Makes all letters upper case, in place, and returns the result.
+    ///
+    /// ```rhai
+    /// assert_eq("abc".make_upper(), "ABC");
+    /// ```
+    MAKE_UPPER = "make_upper" -> String {
+        (text: String);
+    }
+}
 
-fn add(
-    module: &mut Module,
-    (name, params, types): (&str, &[&str], &[TypeId]),
-    doc: &str,
-    example: &str,
-    function: InPlace,
-) {
-    let call = move |context: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
-        let context = context.ok_or_else(|| ScriptError::usage("called without a context"))?;
-        let Some((first, rest)) = args.split_first_mut() else { return Ok(Dynamic::UNIT) };
-        let rest: Vec<Dynamic> = rest.iter().map(|arg| (**arg).clone()).collect();
-        if first.is_read_only() {
-            return function(&context, &mut first.flatten_clone(), &rest);
-        }
-        function(&context, first, &rest)
-    };
-    FuncRegistration::new(name)
-        .with_namespace(FnNamespace::Global)
-        .with_params_info(params)
-        .with_comments([format!("/// {doc}"), format!("///\n/// ```rhai\n/// {example}\n/// ```")])
-        .set_into_module_raw(
-            module,
-            types,
-            RhaiFunc::Method {
-                func: Shared::new(call),
-                has_context: true,
-                is_pure: true,
-                is_volatile: false,
-            },
-        );
+function! {
+    /// Makes all letters lower case, in place, and returns the result.
+    ///
+    /// ```rhai
+    /// assert_eq("ABC".make_lower(), "abc");
+    /// ```
+    MAKE_LOWER = "make_lower" -> String {
+        (text: String);
+    }
+}
+
+function! {
+    /// Replaces every occurrence of a text, in place, and returns the result. `replace_re` takes a regex.
+    ///
+    /// ```rhai
+    /// assert_eq("a-b-c".replace("-", "+"), "a+b+c");
+    /// ```
+    REPLACE = "replace" -> String {
+        (text: String, find: String, with: String);
+    }
+}
+
+function! {
+    /// Sorts an array in place and returns it. Numbers sort by value, texts by their characters; a mix sorts numbers first,
+    /// then by type.
+    ///
+    /// ```rhai
+    /// assert_eq([3, 1, 2].sort(), [1, 2, 3]);
+    /// ```
+    SORT = "sort" -> Array {
+        (array: Array);
+        /// Sorts an array in place by a closure that returns a negative number, 0 or a positive one, or whether its first value
+        /// comes before the second; returns the array. What the closure throws is thrown; answers that contradict each other are
+        /// a `usage` error.
+        ///
+        /// ```rhai
+        /// assert_eq([1, 3, 2].sort(|a, b| b - a), [3, 2, 1]);
+        /// ```
+        (array: Array, compare: FnPtr);
+    }
+}
+
+function! {
+    /// As `sort()`, the greatest first.
+    ///
+    /// ```rhai
+    /// assert_eq([3, 1, 2].sort_desc(), [3, 2, 1]);
+    /// ```
+    SORT_DESC = "sort_desc" -> Array {
+        (array: Array);
+    }
+}
+
+function! {
+    /// Sorts an array in place by a closure that returns a negative number, 0 or a positive one, or whether its first value
+    /// comes before the second; returns the array. What the closure throws is thrown; answers that contradict each other are
+    /// a `usage` error.
+    ///
+    /// ```rhai
+    /// assert_eq([1, 3, 2].sort(|a, b| b - a), [3, 2, 1]);
+    /// ```
+    SORT_BY = "sort_by" -> Array {
+        (array: Array, compare: FnPtr);
+    }
+}
+
+function! {
+    /// As `sort()`, of a copy: the array itself stays as it is.
+    ///
+    /// ```rhai
+    /// let list = [3, 1, 2]; assert_eq(list.order(), [1, 2, 3]); assert_eq(list[0], 3);
+    /// ```
+    ORDER = "order" -> Array {
+        (array: Array);
+        /// As `sort(compare)`, of a copy: the array itself stays as it is.
+        ///
+        /// ```rhai
+        /// assert_eq([1, 3, 2].order(|a, b| b - a), [3, 2, 1]);
+        /// ```
+        (array: Array, compare: FnPtr);
+    }
+}
+
+function! {
+    /// As `order()`, the greatest first.
+    ///
+    /// ```rhai
+    /// assert_eq([3, 1, 2].order_desc(), [3, 2, 1]);
+    /// ```
+    ORDER_DESC = "order_desc" -> Array {
+        (array: Array);
+    }
+}
+
+function! {
+    /// As `sort(compare)`, of a copy: the array itself stays as it is.
+    ///
+    /// ```rhai
+    /// assert_eq([1, 3, 2].order(|a, b| b - a), [3, 2, 1]);
+    /// ```
+    ORDER_BY = "order_by" -> Array {
+        (array: Array, compare: FnPtr);
+    }
+}
+
+function! {
+    /// Turns an array round, in place, and returns it.
+    ///
+    /// ```rhai
+    /// assert_eq([1, 2, 3].reverse(), [3, 2, 1]);
+    /// ```
+    REVERSE = "reverse" -> Array {
+        (array: Array);
+    }
+}
+
+function! {
+    /// Calls a closure with every item of an array; with two parameters it also gets the index.
+    ///
+    /// ```rhai
+    /// let sum = 0;
+    /// [1, 2, 3].for_each(|item| sum += item);
+    /// assert_eq(sum, 6);
+    /// ```
+    FOR_EACH = "for_each" -> () {
+        (array: Array, closure: FnPtr);
+    }
+}
+
+/// What rhai's own functions of these names change in place and return nothing for: here they also return it. And what
+/// rhai has itself for just these types. Which form it is, and what it does.
+const IN_PLACE: &[(&Entry, usize, InPlace)] = &[
+    (&TRIM, 0, |_, value, _| of_text(value, |text| text.trim().into())),
+    (&MAKE_UPPER, 0, |_, value, _| of_text(value, str::to_uppercase)),
+    (&MAKE_LOWER, 0, |_, value, _| of_text(value, str::to_lowercase)),
+    (&REPLACE, 0, |_, value, args| {
+        of_text(value, |text| text.replace(&args[0].to_string(), &args[1].to_string()))
+    }),
+    (&SORT, 0, |_, value, _| of_array(value, by(order))),
+    (&SORT, 1, sort_in_place),
+    (&SORT_DESC, 0, |_, value, _| of_array(value, by(|a, b| order(b, a)))),
+    (&SORT_BY, 0, sort_in_place),
+    (&ORDER, 0, |_, value, _| copy_of_array(value, by(order))),
+    (&ORDER, 1, sort_copy),
+    (&ORDER_DESC, 0, |_, value, _| copy_of_array(value, by(|a, b| order(b, a)))),
+    (&ORDER_BY, 0, sort_copy),
+    (&REVERSE, 0, |_, value, _| {
+        of_array(value, |array| {
+            array.reverse();
+            Ok(())
+        })
+    }),
+    (&FOR_EACH, 0, for_each),
+    (&TO_JSON, 1, |_, value, _| json(value).map(Into::into)),
+];
+
+fn sort_in_place(context: &NativeCallContext, value: &mut Dynamic, args: &[Dynamic]) -> Fallible<Dynamic> {
+    let closure: FnPtr = args[0].clone().cast();
+    of_array(value, |array| sort_by(context, array, &closure))
+}
+
+fn sort_copy(context: &NativeCallContext, value: &mut Dynamic, args: &[Dynamic]) -> Fallible<Dynamic> {
+    let closure: FnPtr = args[0].clone().cast();
+    copy_of_array(value, |array| sort_by(context, array, &closure))
+}
+
+fn for_each(context: &NativeCallContext, value: &mut Dynamic, args: &[Dynamic]) -> Fallible<Dynamic> {
+    let closure: FnPtr = args[0].clone().cast();
+    let Some(mut array) = value.write_lock::<Array>() else { return Ok(Dynamic::UNIT) };
+    // Rhai's own passes the index alone, which nobody expects of a closure with one parameter.
+    for (index, item) in array.iter_mut().enumerate() {
+        let index = [Dynamic::from(i64::try_from(index).unwrap_or(i64::MAX))];
+        let _ = closure.call_raw_with_extra_args("for_each", context, Some(item), [], index, Some(0))?;
+    }
+    Ok(Dynamic::UNIT)
 }
 
 fn of_text(value: &mut Dynamic, change: impl Fn(&str) -> String) -> Fallible<Dynamic> {
@@ -237,28 +300,34 @@ fn no_value(text: &str, before: bool) -> ScriptError {
         .hint("`x ?? \"default\"` in its place; `` `…${x}` `` in backticks shows `()`")
 }
 
-#[export_module]
-mod functions {
+pub const FUNCTIONS: &[Entry] = &[
+    TRIM, MAKE_UPPER, MAKE_LOWER, REPLACE, SORT, SORT_DESC, SORT_BY, ORDER, ORDER_DESC, ORDER_BY, REVERSE,
+    FOR_EACH, LINES, MATCHES, CAPTURES, FIND_ALL, REPLACE_RE, JOIN, TO_JSON, PRINT,
+];
+
+function! {
     /// The lines of a text, without line ends.
     ///
     /// ```rhai
     /// assert_eq("a\nb\n".lines(), ["a", "b"]);
     /// ```
-    #[rhai_fn(name = "lines", pure)]
-    pub fn lines(text: &mut ImmutableString) -> Array {
-        text.lines().map(|line| Dynamic::from(ImmutableString::from(line))).collect()
+    LINES = "lines" -> Array {
+        (text: String) => |_| Ok(text.lines().map(|line| Dynamic::from(ImmutableString::from(line))).collect());
     }
+}
 
+function! {
     /// Whether a regex matches somewhere in a text. Throws `usage` when the regex is none.
     ///
     /// ```rhai
     /// assert("listening on 8080".matches(`\d+$`));
     /// ```
-    #[rhai_fn(name = "matches", pure, return_raw)]
-    pub fn matches(text: &mut ImmutableString, regex: &str) -> Fallible<bool> {
-        Ok(super::regex(regex)?.is_match(text))
+    MATCHES = "matches" -> bool {
+        (text: String, regex: String) => |_| Ok(self::regex(&regex)?.is_match(&text));
     }
+}
 
+function! {
     /// The first match of a regex: an array of the whole match and its groups (`()` for a group that took no
     /// part), or `()` when nothing matches. Throws `usage` when the regex is none.
     ///
@@ -267,129 +336,99 @@ mod functions {
     /// assert_eq(found[1], "8080");
     /// assert_eq("none".captures(`\d`), ());
     /// ```
-    #[rhai_fn(name = "captures", pure, return_raw)]
-    pub fn captures(text: &mut ImmutableString, regex: &str) -> Fallible<Dynamic> {
-        let regex = super::regex(regex)?;
-        let Some(found) = regex.captures(text) else { return Ok(Dynamic::UNIT) };
-        let groups: Array = found
-            .iter()
-            .map(|group| {
-                group.map_or(Dynamic::UNIT, |group| Dynamic::from(ImmutableString::from(group.as_str())))
-            })
-            .collect();
-        Ok(groups.into())
+    CAPTURES = "captures" -> Dynamic {
+        (text: String, regex: String) => captures;
     }
+}
 
+function! {
     /// All matches of a regex, as an array of strings. Throws `usage` when the regex is none.
     ///
     /// ```rhai
     /// assert_eq("a1 b22".find_all(`\d+`), ["1", "22"]);
     /// ```
-    #[rhai_fn(name = "find_all", pure, return_raw)]
-    pub fn find_all(text: &mut ImmutableString, regex: &str) -> Fallible<Array> {
-        let regex = super::regex(regex)?;
-        Ok(regex.find_iter(text).map(|found| Dynamic::from(ImmutableString::from(found.as_str()))).collect())
+    FIND_ALL = "find_all" -> Array {
+        (text: String, regex: String) => find_all;
     }
+}
 
+function! {
     /// A copy of a text with all matches of a regex replaced; `$1` or `${name}` in the replacement is a group.
     /// Throws `usage` when the regex is none.
     ///
     /// ```rhai
     /// assert_eq("a1 b22".replace_re(`\d+`, "<$0>"), "a<1> b<22>");
     /// ```
-    #[rhai_fn(name = "replace_re", pure, return_raw)]
-    pub fn replace_re(text: &mut ImmutableString, regex: &str, with: &str) -> Fallible<String> {
-        Ok(super::regex(regex)?.replace_all(text, with).into_owned())
+    REPLACE_RE = "replace_re" -> String {
+        (text: String, regex: String, with: String)
+            => |_| Ok(self::regex(&regex)?.replace_all(&text, &with).into_owned());
     }
+}
 
+function! {
     /// The items of an array as one text, with a separator between them.
     ///
     /// ```rhai
     /// assert_eq([1, "b", true].join(", "), "1, b, true");
     /// ```
-    #[rhai_fn(name = "join", pure)]
-    pub fn join(context: NativeCallContext, array: &mut Array, separator: &str) -> String {
-        super::joined(&context, array, separator)
+    JOIN = "join" -> String {
+        (array: Array, separator: String) => |ctx| Ok(joined(ctx, &array, &separator));
+        /// The items of an array as one text.
+        ///
+        /// ```rhai
+        /// assert_eq(["a", "b"].join(), "ab");
+        /// ```
+        (array: Array) => |ctx| Ok(joined(ctx, &array, ""));
     }
+}
 
-    /// The items of an array as one text.
-    ///
-    /// ```rhai
-    /// assert_eq(["a", "b"].join(), "ab");
-    /// ```
-    #[rhai_fn(name = "join", pure)]
-    pub fn join_plain(context: NativeCallContext, array: &mut Array) -> String {
-        super::joined(&context, array, "")
-    }
-
-    /// Calls a closure with every item of an array; with two parameters it also gets the index.
-    ///
-    /// ```rhai
-    /// let sum = 0;
-    /// [1, 2, 3].for_each(|item| sum += item);
-    /// assert_eq(sum, 6);
-    /// ```
-    #[rhai_fn(name = "for_each", pure, return_raw)]
-    pub fn for_each(context: NativeCallContext, array: &mut Array, closure: FnPtr) -> Fallible<()> {
-        // Rhai's own passes the index alone, which nobody expects of a closure with one parameter.
-        for (index, item) in array.iter_mut().enumerate() {
-            let index = [Dynamic::from(i64::try_from(index).unwrap_or(i64::MAX))];
-            let _ = closure.call_raw_with_extra_args("for_each", &context, Some(item), [], index, Some(0))?;
-        }
-        Ok(())
-    }
-
+function! {
     /// Any value as JSON: maps, arrays, texts, numbers, booleans; `()` is `null`. Throws `usage` for what has
     /// no place in JSON, such as a job or a closure.
     ///
     /// ```rhai
     /// assert_eq(to_json([1, "a", ()]), `[1,"a",null]`);
     /// ```
-    #[rhai_fn(name = "to_json", return_raw)]
-    pub fn to_json(value: Dynamic) -> Fallible<String> {
-        super::json(&value)
+    TO_JSON = "to_json" -> String {
+        (value: Dynamic) => |_| json(&value);
+        /// A map as JSON.
+        (map: Map);
     }
+}
 
-    /// A map as JSON.
-    #[rhai_fn(name = "to_json", pure, return_raw)]
-    pub fn map_to_json(map: &mut Map) -> Fallible<String> {
-        super::json(&Dynamic::from(map.clone()))
-    }
-
+function! {
     /// Prints several values, with a space between them.
     ///
     /// ```rhai
     /// print("port", 8080);
     /// ```
-    #[rhai_fn(name = "print")]
-    pub fn print2(context: NativeCallContext, a: Dynamic, b: Dynamic) -> String {
-        super::joined(&context, &[a, b], " ")
+    PRINT = "print" -> String {
+        (a: Dynamic, b: Dynamic) => |ctx| Ok(joined(ctx, &[a, b], " "));
+        /// Prints several values, with a space between them.
+        (a: Dynamic, b: Dynamic, c: Dynamic) => |ctx| Ok(joined(ctx, &[a, b, c], " "));
+        /// Prints several values, with a space between them.
+        (a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic) => |ctx| Ok(joined(ctx, &[a, b, c, d], " "));
+        /// Prints several values, with a space between them.
+        (a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic, e: Dynamic)
+            => |ctx| Ok(joined(ctx, &[a, b, c, d, e], " "));
     }
+}
 
-    /// Prints several values, with a space between them.
-    #[rhai_fn(name = "print")]
-    pub fn print3(context: NativeCallContext, a: Dynamic, b: Dynamic, c: Dynamic) -> String {
-        super::joined(&context, &[a, b, c], " ")
-    }
+fn captures(_: &NativeCallContext, text: String, regex: String) -> Fallible<Dynamic> {
+    let regex = self::regex(&regex)?;
+    let Some(found) = regex.captures(&text) else { return Ok(Dynamic::UNIT) };
+    let groups: Array = found
+        .iter()
+        .map(|group| {
+            group.map_or(Dynamic::UNIT, |group| Dynamic::from(ImmutableString::from(group.as_str())))
+        })
+        .collect();
+    Ok(groups.into())
+}
 
-    /// Prints several values, with a space between them.
-    #[rhai_fn(name = "print")]
-    pub fn print4(context: NativeCallContext, a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic) -> String {
-        super::joined(&context, &[a, b, c, d], " ")
-    }
-
-    /// Prints several values, with a space between them.
-    #[rhai_fn(name = "print")]
-    pub fn print5(
-        context: NativeCallContext,
-        a: Dynamic,
-        b: Dynamic,
-        c: Dynamic,
-        d: Dynamic,
-        e: Dynamic,
-    ) -> String {
-        super::joined(&context, &[a, b, c, d, e], " ")
-    }
+fn find_all(_: &NativeCallContext, text: String, regex: String) -> Fallible<Array> {
+    let regex = self::regex(&regex)?;
+    Ok(regex.find_iter(&text).map(|found| Dynamic::from(ImmutableString::from(found.as_str()))).collect())
 }
 
 /// A pattern that a script wrote.

@@ -4,20 +4,21 @@
 use crate::host::run::files::{dir_of, fresh_dir, reason, shared_dir};
 use crate::host::run::runtime::rt;
 use crate::host::value::Opts;
-use crate::host::value::describe::options;
-use crate::host::value::described::FromOpts;
+use crate::host::value::describe::{function, options};
+use crate::host::value::described::{Entry, FromOpts};
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::kinds::OneOrMore;
 use crate::issuer::{self, Authority, Pair, Wanted};
 use crate::jobs::spec;
 use crate::lock::lock;
-use rhai::plugin::*;
-use rhai::{Dynamic, Engine, Map};
+use rhai::{Dynamic, Map};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub const FUNCTIONS: &[Entry] = &[MAKE_CA, MAKE_CERTIFICATE];
 
 options! {
     /// What an authority can be told.
@@ -43,12 +44,7 @@ options! {
     }
 }
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-#[export_module]
-mod functions {
+function! {
     /// The certificate authority of the run, which is made when it is first needed, or another one: what `tls::ca` of
     /// `std/tls` is made of. Returns a map of paths: `cert`, and `key`, which only we can read. `what` is the name of the
     /// function in errors.
@@ -57,11 +53,12 @@ mod functions {
     /// assert_eq(make_ca(#{}, "ca").cert, make_ca((), "ca").cert);
     /// assert_ne(make_ca(#{name: "another"}, "ca").cert, make_ca(#{}, "ca").cert);
     /// ```
-    #[rhai_fn(name = "make_ca", return_raw)]
-    pub fn make_ca(given: Dynamic, what: &str) -> Fallible<Map> {
-        super::ca(&given, what)
+    MAKE_CA = "make_ca" -> Map {
+        (given: Dynamic, what: String) => |_| ca(&given, &what);
     }
+}
 
+function! {
     /// A new certificate that an authority of the run has signed, and its key: what `tls::certificate` of `std/tls` is
     /// made of. Returns a map of paths: `cert`, `key`, and `ca`. `what` is the name of the function in errors.
     ///
@@ -69,9 +66,8 @@ mod functions {
     /// let made = make_certificate(#{names: ["api.test"]}, "certificate");
     /// assert_contains(read_file(made.cert), "BEGIN CERTIFICATE");
     /// ```
-    #[rhai_fn(name = "make_certificate", return_raw)]
-    pub fn make_certificate(given: Dynamic, what: &str) -> Fallible<Map> {
-        super::certificate(&given, what)
+    MAKE_CERTIFICATE = "make_certificate" -> Map {
+        (given: Dynamic, what: String) => |_| certificate(&given, &what);
     }
 }
 

@@ -1,38 +1,36 @@
 //! `bgjobs api --brief`: the whole language, each thing once, without examples; and options in few words.
 
-use super::entry::{Entry, brief_type, entries, in_few_words, module_functions};
 use super::rhai;
-use crate::api;
-use crate::builtin::MODULES;
+use super::short::{brief_type, in_few_words};
+use crate::api::modules;
 use crate::host::engine::NAMESPACES;
-use crate::host::reference;
+use crate::host::reference::{Item, items};
 use crate::host::value::error::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// The whole language, each thing once, without examples.
 pub fn brief() -> String {
-    let all = entries(&reference::reference());
+    let all = items();
     let mut text = String::from(BRIEF);
     for (title, ..) in NAMESPACES {
-        let functions: Vec<&Entry> =
-            all.iter().filter(|entry| entry.group == *title && !entry.property).collect();
+        let functions: Vec<&Item> =
+            all.iter().filter(|item| item.group == *title && !item.is_property()).collect();
         if functions.is_empty() {
             continue;
         }
-        let calls: Vec<String> = functions.iter().map(|entry| brief_calls(entry)).collect();
+        let calls: Vec<String> = functions.iter().map(|item| brief_calls(item)).collect();
         let _ = writeln!(text, "\n## {title}\n{}", calls.join("\n"));
     }
     text.push_str("\n## Options (all optional)\n");
     text.push_str(&brief_options(&all));
     text.push_str("\n## Properties\n");
-    let mut objects: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-    for entry in all.iter().filter(|entry| entry.property) {
-        objects.entry(entry.of().unwrap_or_default()).or_default().push(entry);
+    let mut objects: BTreeMap<&str, Vec<&Item>> = BTreeMap::new();
+    for item in all.iter().filter(|item| item.is_property()) {
+        objects.entry(item.of.unwrap_or_default()).or_default().push(item);
     }
     for (object, properties) in objects {
-        let shown: Vec<&str> =
-            properties.iter().map(|entry| entry.last()).filter(|name| *name != "[]").collect();
+        let shown: Vec<&str> = properties.iter().map(|item| item.name).filter(|name| *name != "[]").collect();
         let _ = writeln!(text, "{object}: {}", shown.join(", "));
     }
     text.push_str("\n## Errors: e.kind, and the exit code when nobody catches it\n");
@@ -40,10 +38,8 @@ pub fn brief() -> String {
         let _ = writeln!(text, "{} ({}): {}", kind.name(), kind.code_in_words(), kind.meaning());
     }
     text.push_str("\n## Standard library: import \"std/NAME\" as NAME; bgjobs api std/NAME\n");
-    for (module, _) in MODULES {
-        let page = reference::module_reference(module).unwrap_or_default();
-        let name = module.trim_start_matches("std/");
-        let _ = writeln!(text, "{name}: {}", module_functions(&page).join(", "));
+    for module in modules::all() {
+        let _ = writeln!(text, "{}: {}", module.short_name(), module.names().join(", "));
     }
     text.push_str("\n## Built into Rhai\n");
     for (group, functions) in rhai::functions() {
@@ -100,29 +96,23 @@ A bare duration may stand for #{timeout: …}. Exit codes: 0 passed, 1 assertion
 125 job died or leak, 126/127 not executable/found, 128+n signal n; an uncaught run() failure: its own code.
 ";
 
-/// All calls of an entry in one line; one that only has more at its end than the one before is shown with it.
-fn brief_calls(entry: &Entry) -> String {
+/// All calls of an item in one line; one that only has more at its end than the one before is shown with it.
+fn brief_calls(item: &Item) -> String {
     // Name, parameters that there must be, those that there may be, result.
     let mut calls: Vec<(String, Vec<String>, Vec<String>, String)> = Vec::new();
-    for call in entry.calls() {
-        let (head, result) = call.split_once(" -> ").unwrap_or((call, ""));
-        let (name, params) = head.trim_end_matches(')').split_once('(').unwrap_or((head, ""));
-        let params: Vec<String> =
-            params.split(", ").filter(|param| !param.is_empty()).map(brief_param).collect();
-        let result = brief_type(result).replace("any", "");
-        if let Some((_, least, more, before)) = calls.last_mut()
+    for call in item.calls() {
+        let least: Vec<String> = call.params.iter().map(|(name, kind)| brief_param(name, kind)).collect();
+        // The options are always optional.
+        let more = if call.options { vec!["opts".to_owned()] } else { Vec::new() };
+        let result = brief_type(&call.result).replace("any", "");
+        if let Some((_, known, further, before)) = calls.last_mut()
             && *before == result
-            && let Some(rest) = params.strip_prefix(&[&least[..], &more[..]].concat()[..])
+            && let Some(rest) = least.strip_prefix(&[&known[..], &further[..]].concat()[..])
         {
-            more.extend(rest.iter().cloned());
+            further.extend(rest.iter().chain(&more).cloned());
             continue;
         }
-        // The options are always optional.
-        let (least, more) = match params.split_last() {
-            Some((last, least)) if last == "opts" => (least.to_vec(), vec![last.clone()]),
-            _ => (params, Vec::new()),
-        };
-        calls.push((name.to_owned(), least, more, result));
+        calls.push((call.name, least, more, result));
     }
     let shown = calls.iter().map(|(name, least, more, result)| {
         let mut params = least.join(", ");
@@ -137,26 +127,22 @@ fn brief_calls(entry: &Entry) -> String {
 }
 
 /// A parameter without the type that its name tells.
-fn brief_param(param: &str) -> String {
-    match param.split_once(": ") {
-        Some((name, kind)) if kind == "any" || kind == name || name == "opts" => name.to_owned(),
-        Some((name, kind)) => format!("{name}: {}", brief_type(kind)),
-        None => param.to_owned(),
-    }
+fn brief_param(name: &str, kind: &str) -> String {
+    if kind == "any" || kind == name { name.to_owned() } else { format!("{name}: {}", brief_type(kind)) }
 }
 
 /// Every set of options once, with the functions that take it; one that has all of another's says only what it has besides.
-fn brief_options(all: &[Entry]) -> String {
+fn brief_options(all: &[Item]) -> String {
     let mut sets: Vec<(Vec<String>, Vec<&str>)> = Vec::new();
-    for entry in all.iter().filter(|entry| !entry.property) {
-        let shown = brief_option_list(entry);
+    for item in all.iter().filter(|item| !item.is_property()) {
+        let shown: Vec<String> = item.options().iter().flat_map(|set| in_few_words(set)).collect();
         if shown.is_empty() {
             continue;
         }
         match sets.iter_mut().find(|(known, _)| *known == shown) {
-            Some((_, functions)) if functions.contains(&entry.last()) => {}
-            Some((_, functions)) => functions.push(entry.last()),
-            None => sets.push((shown, vec![entry.last()])),
+            Some((_, functions)) if functions.contains(&item.name) => {}
+            Some((_, functions)) => functions.push(item.name),
+            None => sets.push((shown, vec![item.name])),
         }
     }
     let mut text = String::new();
@@ -176,15 +162,4 @@ fn brief_options(all: &[Entry]) -> String {
         let _ = writeln!(text, "{}: {base}{}", functions.join(", "), own.join(", "));
     }
     text
-}
-
-/// `timeout: dur = 30s`, where that is described, with what an option map in it has; else the name.
-fn brief_option_list(entry: &Entry) -> Vec<String> {
-    let (mut shown, named) = in_few_words(entry.text.lines());
-    if !entry.property {
-        let more = api::option_names(entry.last()).filter(|name| !named.contains(name));
-        shown.extend(more.map(str::to_owned));
-    }
-    shown.dedup();
-    shown
 }

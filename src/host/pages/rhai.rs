@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Rhai's own functions, by the type of what they are called on, without operators and ours.
 pub fn functions() -> BTreeMap<&'static str, BTreeMap<String, Vec<Signature>>> {
     let engine = Engine::new();
-    let known = signature::Known::of(&engine, true, std::iter::empty());
+    let known = signature::Known::of(&engine, false);
     let mut groups: BTreeMap<&'static str, BTreeMap<String, Vec<Signature>>> = BTreeMap::new();
     for (name, forms) in known.all() {
         let bare = name.strip_prefix("get$").unwrap_or(name);

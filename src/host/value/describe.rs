@@ -1,4 +1,4 @@
-//! The macros that describe the language: `options!`, `function!` and `words!`. How they are used is told in src/api/mod.rs;
+//! The macros that describe the language: `options!`, `function!`, `properties!` and `words!`. How they are used is told in src/api/mod.rs;
 //! here stands their grammar, and nothing else than macros.
 //!
 //! They are `macro_rules` and no derive, so that a contributor finds the whole of it in this file. A mistake in a *type*
@@ -69,14 +69,15 @@ macro_rules! options {
 ///         (param: TYPE, param: TYPE; OPTIONS) => rust_function;  // rust_function(ctx, param, param, options)
 ///         /// What is special about this form.
 ///         (param: TYPE) => rust_function;                        // without options
-///         (param: TYPE);                                         // described only: registered by a plugin function
+///         (param: TYPE) => |ctx| EXPRESSION;                     // a Fallible<RESULT>, of ctx and the parameters
+///         (param: TYPE);                                         // described only: registered otherwise
 ///     }
 /// }
 /// ```
 macro_rules! function {
     ($(#[doc = $doc:literal])+ $vis:vis $id:ident = $name:literal -> $returns:ty $(, throws $($throws:ident)+)? {
         $( $(#[doc = $form_doc:literal])*
-            ( $($param:ident : $kind:ty),* $(; $opts:ty)? ) $(=> $body:path)?; )+
+            ( $($param:ident : $kind:ty),* $(; $opts:ty)? ) $(=> $body:path)? $(=> |$ctx:pat_param| $expr:expr)?; )+
     }) => {
         $(#[doc = $doc])+
         $vis const $id: $crate::host::value::described::Entry = $crate::host::value::described::Entry {
@@ -94,19 +95,79 @@ macro_rules! function {
                 throws: &[$($(stringify!($throws)),+)?],
                 doc: &[$($doc),+],
             },
-            calls: &[$( $crate::host::value::describe::call!(($($param: $kind),*) ($($opts)?) $($body)?) ),+],
+            calls: &[$( $crate::host::value::describe::call!(
+                ($($param: $kind),*) ($($opts)?) $($body)? $(|$ctx| $expr, $returns)?
+            ) ),+],
         };
     };
 }
 
-/// Part of `function!`: how one form is called; none where a plugin function is.
+/// Part of `function!`: how one form is called; none where it is registered otherwise.
 macro_rules! call {
-    (($($param:ident : $kind:ty),*) ($($opts:ty)?)) => { None };
-    (($($param:ident : $kind:ty),*) ($($opts:ty)?) $body:path) => {
-        Some(|ctx, _args| {
-            $( let $param = _args.next::<$kind>()?; )*
-            $body(ctx $(, $param)* $(, _args.options::<$opts>()?)?).map(rhai::Dynamic::from)
+    (($($param:ident : $kind:ty),*) ()) => { None };
+    (($($param:ident : $kind:ty),*) ($opts:ty)) => { None };
+    (($($param:ident : $kind:ty),*) () |$ctx:pat_param| $expr:expr, $returns:ty) => {
+        Some(|ctx, args| {
+            // None of a form without parameters.
+            let _ = &args;
+            $( let $param = args.next::<$kind>()?; )*
+            let $ctx = ctx;
+            let result: $crate::host::value::error::Fallible<$returns> = $expr;
+            result.map(rhai::Dynamic::from)
         })
+    };
+    (($($param:ident : $kind:ty),*) ($($opts:ty)?) $body:path) => {
+        Some(|ctx, args| {
+            // None of a form without parameters.
+            let _ = &args;
+            $( let $param = args.next::<$kind>()?; )*
+            $body(ctx $(, $param)* $(, args.options::<$opts>()?)?).map(rhai::Dynamic::from)
+        })
+    };
+}
+
+/// What can be read of an object: what is said about it, and how it is had.
+///
+/// ```text
+/// properties! {
+///     NAME of OBJECT {
+///         /// One sentence.
+///         PROPERTY: TYPE => |object| EXPRESSION;               // a Fallible<TYPE>
+///     }
+///     /// What stands in brackets; may be missing.
+///     [key] -> TYPE => |object| EXPRESSION;                    // key is a &str
+/// }
+/// ```
+macro_rules! properties {
+    ($vis:vis $id:ident of $of:ty {
+        $( $(#[doc = $doc:literal])+ $name:ident : $kind:ty => |$this:ident| $get:expr; )*
+    } $( $(#[doc = $item_doc:literal])+ [$key:ident] -> $item:ty => |$whole:ident| $find:expr; )? ) => {
+        $vis const $id: &[$crate::host::value::described::Property] = &[
+            $( $crate::host::value::described::Property {
+                about: &$crate::api::Property {
+                    of: $crate::host::value::described::object(<$of as $crate::host::value::kinds::Typed>::TYPE),
+                    name: stringify!($name),
+                    kind: <$kind as $crate::host::value::kinds::Typed>::TYPE,
+                    doc: &[$($doc),+],
+                },
+                register: |module| {
+                    let get = |$this: &mut $of| -> $crate::host::value::error::Fallible<$kind> { $get };
+                    rhai::FuncRegistration::new_getter(stringify!($name)).set_into_module(module, get);
+                },
+            }, )*
+            $( $crate::host::value::described::Property {
+                about: &$crate::api::Property {
+                    of: $crate::host::value::described::object(<$of as $crate::host::value::kinds::Typed>::TYPE),
+                    name: "[]",
+                    kind: <$item as $crate::host::value::kinds::Typed>::TYPE,
+                    doc: &[$($item_doc),+],
+                },
+                register: |module| {
+                    let get = |$whole: &mut $of, $key: &str| -> $crate::host::value::error::Fallible<$item> { $find };
+                    rhai::FuncRegistration::new_index_getter().set_into_module(module, get);
+                },
+            } )?
+        ];
     };
 }
 
@@ -139,4 +200,4 @@ macro_rules! words {
     };
 }
 
-pub(crate) use {call, function, options, words};
+pub(crate) use {call, function, options, properties, words};

@@ -1,18 +1,17 @@
 //! The described functions in the engine: registration, the choice of a form, and the typed reading of arguments and
 //! option maps. What is said of a value that is wrong comes from its kind; see kinds.rs.
 //!
-//! All forms of one length are one function of the engine, whose arguments are of any type: which form is meant is decided
-//! here, and that none is is reported as the engine itself would, with all forms.
+//! All forms of one name and length are one function of the engine, whose arguments are of any type: which form is meant
+//! is decided here, and that none is is reported as the engine itself would, with all forms.
 
 use super::error::Fallible;
 use super::kinds::{self, FromValue};
 use super::read::Opts;
-use crate::api::{Form, Function, Options, Type};
+use crate::api::{self, Form, Function, Options, Type};
 use rhai::{
     Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, Shared,
 };
 use std::any::TypeId;
-use std::collections::BTreeSet;
 
 /// What calls one form.
 pub type Call = fn(&NativeCallContext, &mut Args) -> Fallible<Dynamic>;
@@ -21,6 +20,20 @@ pub type Call = fn(&NativeCallContext, &mut Args) -> Fallible<Dynamic>;
 pub struct Entry {
     pub about: &'static Function,
     pub calls: &'static [Option<Call>],
+}
+
+/// What can be read of an object: what is said about it, and what has it.
+pub struct Property {
+    pub about: &'static api::Property,
+    pub register: fn(&mut Module),
+}
+
+/// The name of a type of object.
+pub const fn object(kind: Type) -> &'static str {
+    match kind {
+        Type::Object(name) => name,
+        _ => "",
+    }
 }
 
 /// A set of options that is read into a struct.
@@ -63,23 +76,35 @@ impl Args {
     }
 }
 
-/// Registers a namespace.
-pub fn register(engine: &mut Engine, entries: &'static [Entry]) {
+/// Registers functions and properties. Several functions may have one name and length: whichever of them is called, they
+/// are all asked. `named` has those of a name.
+pub fn register<'a>(
+    engine: &mut Engine,
+    entries: impl Iterator<Item = &'static Entry>,
+    properties: impl Iterator<Item = &'a Property>,
+    named: fn(&str) -> Vec<&'static Entry>,
+) {
     let mut module = Module::new();
+    properties.for_each(|property| (property.register)(&mut module));
     for entry in entries {
-        let called = || entry.about.forms.iter().zip(entry.calls).filter(|(_, call)| call.is_some());
-        let lengths: BTreeSet<usize> = called()
-            .flat_map(|(form, _)| form.params.len()..=form.params.len() + usize::from(form.options.is_some()))
-            .collect();
-        for length in lengths {
-            let types = vec![TypeId::of::<Dynamic>(); length];
+        // A bit for each length.
+        let mut lengths: u32 = 0;
+        for (form, call) in entry.about.forms.iter().zip(entry.calls) {
+            let with_and_without = if form.options.is_some() { 0b11 } else { 0b1 };
+            if call.is_some() {
+                lengths |= with_and_without << form.params.len();
+            }
+        }
+        while lengths != 0 {
+            let length = lengths.trailing_zeros() as usize;
+            lengths &= lengths - 1;
             let function = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
                 let ctx = ctx.expect("asked for");
-                call(&ctx, entry, args.iter().map(|arg| arg.flatten_clone()).collect())
+                call(&ctx, entry, named, args.iter().map(|arg| arg.flatten_clone()).collect())
             };
             FuncRegistration::new(entry.about.name).set_into_module_raw(
                 &mut module,
-                &types,
+                vec![TypeId::of::<Dynamic>(); length],
                 RhaiFunc::Pure {
                     func: Shared::new(function),
                     has_context: true,
@@ -92,19 +117,63 @@ pub fn register(engine: &mut Engine, entries: &'static [Entry]) {
     engine.register_global_module(module.into());
 }
 
-fn call(ctx: &NativeCallContext, entry: &'static Entry, values: Vec<Dynamic>) -> Fallible<Dynamic> {
-    let function = entry.about;
-    let called = function.forms.iter().zip(entry.calls);
-    let called = || called.clone().filter_map(|(form, call)| Some((form, (*call)?)));
-    let fits = |index: usize, kind: Type| kinds::literal(kind, &values[index], function.name).is_ok();
-    let forms = called().map(|(form, _)| form);
-    let (form, fitting) = Form::best(forms, values.len(), fits).expect("registered for this length");
-    // What is of the wrong type altogether; other mistakes are told by who reads the value.
-    if form.params.get(fitting).is_some_and(|param| !kinds::is_of_type(param.kind, &values[fitting])) {
-        let types: Vec<&str> = values.iter().map(Dynamic::type_name).collect();
-        let call = format!("{} ({})", function.name, types.join(", "));
-        return Err(EvalAltResult::ErrorFunctionNotFound(call, Position::NONE).into());
+/// A described function on its first argument, which it may change.
+pub type InPlace = fn(&NativeCallContext, &mut Dynamic, &[Dynamic]) -> Fallible<Dynamic>;
+
+/// Registers a form of a described function for exactly its types: where it changes its first argument, and where Rhai
+/// has a function of its own for these.
+pub fn in_place(module: &mut Module, entry: &Entry, types: &[TypeId], function: InPlace) {
+    let call = move |context: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
+        let context = context.expect("asked for");
+        let Some((first, rest)) = args.split_first_mut() else { return Ok(Dynamic::UNIT) };
+        let rest: Vec<Dynamic> = rest.iter().map(|arg| (**arg).clone()).collect();
+        // A constant stays as it is.
+        if first.is_read_only() {
+            return function(&context, &mut first.flatten_clone(), &rest);
+        }
+        function(&context, first, &rest)
+    };
+    FuncRegistration::new(entry.about.name).set_into_module_raw(
+        module,
+        types,
+        RhaiFunc::Method { func: Shared::new(call), has_context: true, is_pure: true, is_volatile: true },
+    );
+}
+
+/// What a function of the engine gets: of these types, in this order.
+pub fn types(form: &Form) -> Vec<TypeId> {
+    form.params.iter().map(|param| kinds::type_id(param.kind)).collect()
+}
+
+fn call(
+    ctx: &NativeCallContext,
+    entry: &'static Entry,
+    named: fn(&str) -> Vec<&'static Entry>,
+    values: Vec<Dynamic>,
+) -> Fallible<Dynamic> {
+    let name = entry.about.name;
+    if let Some(meant) = meant(entry, &values) {
+        return meant(ctx, &mut Args { function: entry.about, values: values.into_iter() });
     }
-    let (_, call) = called().find(|(other, _)| std::ptr::eq(*other, form)).expect("it is one of them");
-    call(ctx, &mut Args { function, values: values.into_iter() })
+    for other in named(name) {
+        if let Some(meant) = meant(other, &values) {
+            return meant(ctx, &mut Args { function: other.about, values: values.into_iter() });
+        }
+    }
+    let types: Vec<&str> = values.iter().map(Dynamic::type_name).collect();
+    let call = format!("{name} ({})", types.join(", "));
+    Err(EvalAltResult::ErrorFunctionNotFound(call, Position::NONE).into())
+}
+
+/// What calls the form that these values are for; none where one of them is of the wrong type altogether. Other mistakes
+/// are told by who reads the value.
+fn meant(entry: &Entry, values: &[Dynamic]) -> Option<Call> {
+    let called = entry.about.forms.iter().zip(entry.calls);
+    let called = || called.clone().filter_map(|(form, call)| Some((form, (*call)?)));
+    let fits = |index: usize, kind: Type| kinds::literal(kind, &values[index], entry.about.name).is_ok();
+    let (form, fitting) = Form::best(called().map(|(form, _)| form), values.len(), fits)?;
+    if form.params.get(fitting).is_some_and(|param| !kinds::is_of_type(param.kind, &values[fitting])) {
+        return None;
+    }
+    called().find(|(other, _)| std::ptr::eq(*other, form)).map(|(_, call)| call)
 }

@@ -14,7 +14,8 @@ use crate::probe::http::Url;
 use crate::probe::target::Want;
 use crate::words;
 use regex::Regex;
-use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map};
+use rhai::{Array, Blob, Dynamic, FnPtr, ImmutableString, Map};
+use std::any::TypeId;
 use std::time::Duration;
 
 /// A Rust type that an option, a parameter or a result can have.
@@ -174,6 +175,19 @@ pub fn is_of_type(kind: Type, value: &Dynamic) -> bool {
     }
 }
 
+/// The type that a value of a kind has for the engine, where there is one.
+pub fn type_id(kind: Type) -> TypeId {
+    match kind {
+        Type::Text | Type::Host | Type::Url | Type::Regex => TypeId::of::<ImmutableString>(),
+        Type::Closure => TypeId::of::<FnPtr>(),
+        Type::Map | Type::MapOf(_) | Type::Options(_) => TypeId::of::<Map>(),
+        Type::Array | Type::List(_) => TypeId::of::<Array>(),
+        Type::Int(..) => TypeId::of::<i64>(),
+        Type::Number => TypeId::of::<f64>(),
+        _ => TypeId::of::<Dynamic>(),
+    }
+}
+
 fn text(value: &Dynamic) -> Option<ImmutableString> {
     value.read_lock::<ImmutableString>().map(|text| text.clone())
 }
@@ -216,6 +230,7 @@ kind!(FnPtr: Type::Closure, |value| value.clone().try_cast());
 kind!(Map: Type::Map, |value| value.read_lock::<Map>().map(|map| map.clone()));
 kind!(Array: Type::Array, |value| value.read_lock::<Array>().map(|array| array.clone()));
 kind!(Job: Type::Object("Job"), |value| value.clone().try_cast());
+kind!(Blob: Type::Object("blob"), |value| value.clone().try_cast());
 kind!(Dynamic: Type::Any, |value| Some(value.clone()));
 explained!(Duration: Type::Duration, read::duration);
 explained!(Command: Type::Command, read::command);
@@ -231,6 +246,10 @@ explained!(Regex: Type::Regex, |value, what| match text(value) {
 
 impl Typed for () {
     const TYPE: Type = Type::Unit;
+}
+
+impl Typed for ScriptError {
+    const TYPE: Type = Type::Object("Error");
 }
 
 impl<T: Typed> Typed for Option<T> {

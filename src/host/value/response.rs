@@ -2,7 +2,7 @@
 
 use super::error::{Fallible, Kind, ScriptError};
 use super::json::from_json;
-use super::kinds::Typed;
+use super::kinds::{self, FromValue, Typed};
 use super::utf8;
 use crate::api::Type;
 use crate::probe::http;
@@ -38,9 +38,27 @@ impl Typed for Response {
     const TYPE: Type = Type::Object("Response");
 }
 
+impl FromValue for Response {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, what)?;
+        Ok(value.clone().cast())
+    }
+}
+
 /// The headers of a response: names in any case.
 #[derive(Clone)]
 pub struct Headers(pub Arc<Answered>);
+
+impl Typed for Headers {
+    const TYPE: Type = Type::Object("Headers");
+}
+
+impl FromValue for Headers {
+    fn from_value(value: &Dynamic, what: &str) -> Fallible<Self> {
+        kinds::literal(Self::TYPE, value, what)?;
+        Ok(value.clone().cast())
+    }
+}
 
 pub fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

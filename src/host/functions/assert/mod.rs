@@ -19,4 +19,4 @@ mod failure;
 mod namespace;
 mod show;
 
-pub use namespace::{FUNCTIONS, register};
+pub use namespace::FUNCTIONS;

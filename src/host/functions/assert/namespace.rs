@@ -6,14 +6,20 @@ use crate::host::run::options::Waiting;
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
-use rhai::plugin::*;
-use rhai::{Dynamic, Engine, FnPtr, NativeCallContext};
+use rhai::{Dynamic, FnPtr, NativeCallContext};
 
-pub fn register(engine: &mut Engine) {
-    engine.register_global_module(rhai::exported_module!(functions).into());
-}
-
-pub const FUNCTIONS: &[Entry] = &[EVENTUALLY];
+pub const FUNCTIONS: &[Entry] = &[
+    EVENTUALLY,
+    ASSERT,
+    ASSERT_EQ,
+    ASSERT_NE,
+    ASSERT_CONTAINS,
+    ASSERT_MATCHES,
+    ASSERT_STATUS,
+    ASSERT_JSON,
+    ASSERT_THROWS,
+    FAIL,
+];
 
 function! {
     /// Calls a closure of assertions again and again until it does not throw, and does not return `false`; returns
@@ -35,79 +41,61 @@ function! {
     }
 }
 
-#[export_module]
-mod functions {
+function! {
     /// Fails when `cond` is false. Anything but true or false is an error.
     ///
     /// ```rhai
     /// assert(1 + 1 == 2);
     /// ```
-    #[rhai_fn(name = "assert", return_raw)]
-    pub fn assert(cond: Dynamic) -> Fallible<()> {
-        super::checks::is_true(&cond, None)
+    ASSERT = "assert" -> () {
+        (cond: Dynamic) => |_| checks::is_true(&cond, None);
+        /// Fails with `msg` when `cond` is false.
+        ///
+        /// ```rhai
+        /// assert([1, 2].len() == 2, "there are two items");
+        /// ```
+        (cond: Dynamic, msg: Dynamic) => |_| checks::is_true(&cond, Some(&msg));
     }
+}
 
-    /// Fails with `msg` when `cond` is false.
-    ///
-    /// ```rhai
-    /// assert([1, 2].len() == 2, "there are two items");
-    /// ```
-    #[rhai_fn(name = "assert", return_raw)]
-    pub fn assert_because(cond: Dynamic, msg: Dynamic) -> Fallible<()> {
-        super::checks::is_true(&cond, Some(&msg))
-    }
-
+function! {
     /// Fails when the two values differ, and says where. Maps and arrays are compared deeply, numbers by value
     /// (`1` equals `1.0`). `e.actual` and `e.expected` hold the values.
     ///
     /// ```rhai
     /// assert_eq(#{name: "a", tags: [1, 2]}, #{name: "a", tags: [1, 2]});
     /// ```
-    #[rhai_fn(name = "assert_eq", return_raw)]
-    pub fn assert_eq(ctx: NativeCallContext, actual: Dynamic, expected: Dynamic) -> Fallible<()> {
-        super::checks::equals(&ctx, &actual, &expected, None)
+    ASSERT_EQ = "assert_eq" -> () {
+        (actual: Dynamic, expected: Dynamic) => |ctx| checks::equals(ctx, &actual, &expected, None);
+        /// Fails with `msg` and what differs when the two values differ.
+        ///
+        /// ```rhai
+        /// assert_eq("ok".len(), 2, "the length");
+        /// ```
+        (actual: Dynamic, expected: Dynamic, msg: Dynamic)
+            => |ctx| checks::equals(ctx, &actual, &expected, Some(&msg));
     }
+}
 
-    /// Fails with `msg` and what differs when the two values differ.
-    ///
-    /// ```rhai
-    /// assert_eq("ok".len(), 2, "the length");
-    /// ```
-    #[rhai_fn(name = "assert_eq", return_raw)]
-    pub fn assert_eq_because(
-        ctx: NativeCallContext,
-        actual: Dynamic,
-        expected: Dynamic,
-        msg: Dynamic,
-    ) -> Fallible<()> {
-        super::checks::equals(&ctx, &actual, &expected, Some(&msg))
-    }
-
+function! {
     /// Fails when the two values are equal, in the sense of `assert_eq`.
     ///
     /// ```rhai
     /// assert_ne("a", "b");
     /// ```
-    #[rhai_fn(name = "assert_ne", return_raw)]
-    pub fn assert_ne(ctx: NativeCallContext, actual: Dynamic, other: Dynamic) -> Fallible<()> {
-        super::checks::differs(&ctx, &actual, &other, None)
+    ASSERT_NE = "assert_ne" -> () {
+        (actual: Dynamic, other: Dynamic) => |ctx| checks::differs(ctx, &actual, &other, None);
+        /// Fails with `msg` when the two values are equal.
+        ///
+        /// ```rhai
+        /// assert_ne(1, 2, "ids are unique");
+        /// ```
+        (actual: Dynamic, other: Dynamic, msg: Dynamic)
+            => |ctx| checks::differs(ctx, &actual, &other, Some(&msg));
     }
+}
 
-    /// Fails with `msg` when the two values are equal.
-    ///
-    /// ```rhai
-    /// assert_ne(1, 2, "ids are unique");
-    /// ```
-    #[rhai_fn(name = "assert_ne", return_raw)]
-    pub fn assert_ne_because(
-        ctx: NativeCallContext,
-        actual: Dynamic,
-        other: Dynamic,
-        msg: Dynamic,
-    ) -> Fallible<()> {
-        super::checks::differs(&ctx, &actual, &other, Some(&msg))
-    }
-
+function! {
     /// Fails when a string does not contain the text `needle`, an array not the item, or a map not the key.
     ///
     /// ```rhai
@@ -115,47 +103,37 @@ mod functions {
     /// assert_contains([1, 2, 3], 2);
     /// assert_contains(#{id: 7}, "id");
     /// ```
-    #[rhai_fn(name = "assert_contains", return_raw)]
-    pub fn assert_contains(ctx: NativeCallContext, haystack: Dynamic, needle: Dynamic) -> Fallible<()> {
-        super::checks::contains(&ctx, &haystack, &needle, None)
+    ASSERT_CONTAINS = "assert_contains" -> () {
+        (haystack: Dynamic, needle: Dynamic) => |ctx| checks::contains(ctx, &haystack, &needle, None);
+        /// Fails with `msg` when a string, array or map does not contain `needle`.
+        ///
+        /// ```rhai
+        /// assert_contains("hello world", "hello", "it greets");
+        /// ```
+        (haystack: Dynamic, needle: Dynamic, msg: Dynamic)
+            => |ctx| checks::contains(ctx, &haystack, &needle, Some(&msg));
     }
+}
 
-    /// Fails with `msg` when a string, array or map does not contain `needle`.
-    ///
-    /// ```rhai
-    /// assert_contains("hello world", "hello", "it greets");
-    /// ```
-    #[rhai_fn(name = "assert_contains", return_raw)]
-    pub fn assert_contains_because(
-        ctx: NativeCallContext,
-        haystack: Dynamic,
-        needle: Dynamic,
-        msg: Dynamic,
-    ) -> Fallible<()> {
-        super::checks::contains(&ctx, &haystack, &needle, Some(&msg))
-    }
-
+function! {
     /// Fails when the regular expression matches nowhere in the text. `^` and `$` are the ends of the text;
     /// `(?m)` makes them the ends of each line.
     ///
     /// ```rhai
     /// assert_matches("listening on 8080", `on \d+$`);
     /// ```
-    #[rhai_fn(name = "assert_matches", return_raw)]
-    pub fn assert_matches(text: Dynamic, regex: Dynamic) -> Fallible<()> {
-        super::checks::matches(&text, &regex, None)
+    ASSERT_MATCHES = "assert_matches" -> () {
+        (text: Dynamic, regex: Dynamic) => |_| checks::matches(&text, &regex, None);
+        /// Fails with `msg` when the regular expression matches nowhere in the text.
+        ///
+        /// ```rhai
+        /// assert_matches("v1.20.3", `^v\d+\.\d+`, "a version");
+        /// ```
+        (text: Dynamic, regex: Dynamic, msg: Dynamic) => |_| checks::matches(&text, &regex, Some(&msg));
     }
+}
 
-    /// Fails with `msg` when the regular expression matches nowhere in the text.
-    ///
-    /// ```rhai
-    /// assert_matches("v1.20.3", `^v\d+\.\d+`, "a version");
-    /// ```
-    #[rhai_fn(name = "assert_matches", return_raw)]
-    pub fn assert_matches_because(text: Dynamic, regex: Dynamic, msg: Dynamic) -> Fallible<()> {
-        super::checks::matches(&text, &regex, Some(&msg))
-    }
-
+function! {
     /// Fails when a response has another status than this: 200, any of `[200, 204]`, or `"2xx"`. The message shows
     /// the request, the status and the start of the body.
     ///
@@ -165,22 +143,19 @@ mod functions {
     /// assert_status(http_get(`${web.url}/missing`), [403, 404]);
     /// assert_status(http_get(web.url), "2xx");
     /// ```
-    #[rhai_fn(name = "assert_status", return_raw)]
-    pub fn assert_status(resp: Dynamic, status: Dynamic) -> Fallible<()> {
-        super::checks::status(&resp, &status, None)
+    ASSERT_STATUS = "assert_status" -> () {
+        (resp: Dynamic, status: Dynamic) => |_| checks::status(&resp, &status, None);
+        /// Fails with `msg` when a response has another status.
+        ///
+        /// ```rhai
+        /// let web = mock(#{"/": "hello"});
+        /// assert_status(http_get(web.url), 200, "the home page");
+        /// ```
+        (resp: Dynamic, status: Dynamic, msg: Dynamic) => |_| checks::status(&resp, &status, Some(&msg));
     }
+}
 
-    /// Fails with `msg` when a response has another status.
-    ///
-    /// ```rhai
-    /// let web = mock(#{"/": "hello"});
-    /// assert_status(http_get(web.url), 200, "the home page");
-    /// ```
-    #[rhai_fn(name = "assert_status", return_raw)]
-    pub fn assert_status_because(resp: Dynamic, status: Dynamic, msg: Dynamic) -> Fallible<()> {
-        super::checks::status(&resp, &status, Some(&msg))
-    }
-
+function! {
     /// Fails when the value at a path differs, in the sense of `assert_eq`. `resp` is a response whose body is
     /// JSON, a JSON text, or a map or array. A path is keys and indexes, `"users[0].name"`; `["a.b"]` is a key
     /// that is not a word, a negative index counts from the end. When the path leads nowhere the message says how
@@ -192,27 +167,19 @@ mod functions {
     /// assert_json(`{"a": [1, {"b": 2}]}`, "a[1]", #{b: 2});
     /// assert_json([3, 4], "[-1]", 4);
     /// ```
-    #[rhai_fn(name = "assert_json", return_raw)]
-    pub fn assert_json(ctx: NativeCallContext, resp: Dynamic, path: &str, value: Dynamic) -> Fallible<()> {
-        super::checks::json(&ctx, &resp, path, &value, None)
+    ASSERT_JSON = "assert_json" -> () {
+        (resp: Dynamic, path: String, value: Dynamic) => |ctx| checks::json(ctx, &resp, &path, &value, None);
+        /// Fails with `msg` when the value at a path differs.
+        ///
+        /// ```rhai
+        /// assert_json(#{total: 30}, "total", 30, "the sum of the cart");
+        /// ```
+        (resp: Dynamic, path: String, value: Dynamic, msg: Dynamic)
+            => |ctx| checks::json(ctx, &resp, &path, &value, Some(&msg));
     }
+}
 
-    /// Fails with `msg` when the value at a path differs.
-    ///
-    /// ```rhai
-    /// assert_json(#{total: 30}, "total", 30, "the sum of the cart");
-    /// ```
-    #[rhai_fn(name = "assert_json", return_raw)]
-    pub fn assert_json_because(
-        ctx: NativeCallContext,
-        resp: Dynamic,
-        path: &str,
-        value: Dynamic,
-        msg: Dynamic,
-    ) -> Fallible<()> {
-        super::checks::json(&ctx, &resp, path, &value, Some(&msg))
-    }
-
+function! {
     /// Calls a closure and fails when it does not throw. Returns the error, with `.kind` and `.message`. `exit`
     /// and an interrupt pass through.
     ///
@@ -220,33 +187,33 @@ mod functions {
     /// let e = assert_throws(|| read_file("/no/such/file"));
     /// assert_eq(e.kind, "io");
     /// ```
-    #[rhai_fn(name = "assert_throws", return_raw)]
-    pub fn assert_throws(ctx: NativeCallContext, closure: FnPtr) -> Fallible<Dynamic> {
-        super::closures::throws(&ctx, &closure, None)
+    ASSERT_THROWS = "assert_throws" -> Dynamic {
+        (closure: FnPtr) => |ctx| closures::throws(ctx, &closure, None);
+        /// Also fails when the error is another one: `expected` is a kind such as `"http"`, or a text that its message
+        /// contains.
+        ///
+        /// ```rhai
+        /// assert_throws(|| read_file("/no/such/file"), "io");
+        /// assert_throws(|| fail("the cart is empty"), "is empty");
+        /// ```
+        (closure: FnPtr, expected: String) => |ctx| closures::throws(ctx, &closure, Some(&expected));
     }
+}
 
-    /// Also fails when the error is another one: `expected` is a kind such as `"http"`, or a text that its message
-    /// contains.
-    ///
-    /// ```rhai
-    /// assert_throws(|| read_file("/no/such/file"), "io");
-    /// assert_throws(|| fail("the cart is empty"), "is empty");
-    /// ```
-    #[rhai_fn(name = "assert_throws", return_raw)]
-    pub fn assert_throws_kind(ctx: NativeCallContext, closure: FnPtr, expected: &str) -> Fallible<Dynamic> {
-        super::closures::throws(&ctx, &closure, Some(expected))
-    }
-
+function! {
     /// Fails with this message.
     ///
     /// ```rhai
     /// let r = attempt(|| fail("no luck"));
     /// assert_eq(r.error.message, "no luck");
     /// ```
-    #[rhai_fn(name = "fail", return_raw)]
-    pub fn fail(msg: Dynamic) -> Fallible<()> {
-        let message = super::failure::message_text(&msg);
-        let message = if message.trim().is_empty() { "failed (no message)".to_owned() } else { message };
-        Err(ScriptError::new(Kind::Assertion, message).into())
+    FAIL = "fail" -> () {
+        (msg: Dynamic) => fail;
     }
+}
+
+fn fail(_: &NativeCallContext, msg: Dynamic) -> Fallible<()> {
+    let message = failure::message_text(&msg);
+    let message = if message.trim().is_empty() { "failed (no message)".to_owned() } else { message };
+    Err(ScriptError::new(Kind::Assertion, message).into())
 }

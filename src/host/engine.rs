@@ -43,7 +43,7 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Tests", &[], &[test::FUNCTIONS], &[]),
     ("Ports", &[], &[port::FUNCTIONS], &[]),
     ("Files", &[], &[fs::FUNCTIONS], &[]),
-    ("JSON, YAML, TOML", &[], &[data::FUNCTIONS], &[]),
+    ("JSON, YAML, TOML", &[data::register], &[data::FUNCTIONS], &[]),
     ("Environment and parameters", &[], &[env::FUNCTIONS, param::FUNCTIONS], &[]),
     ("Flow", &[flow::register], &[flow::FUNCTIONS, parallel::FUNCTIONS], &[]),
     ("Writing modules", &[], &[module::FUNCTIONS, tls::FUNCTIONS, position::FUNCTIONS], &[]),
@@ -177,5 +177,30 @@ fn catch_error_objects(name: &str, scope: &mut Scope) {
             }
         }
         (None, _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call finds a function with exactly its types first: where Rhai has such a one, ours needs them, too.
+    #[test]
+    fn no_function_of_rhai_hides_a_described_one() {
+        let all = |engine: &Engine| {
+            engine.collect_fn_metadata(
+                None,
+                |info| Some((info.metadata.name.to_string(), info.metadata.param_types.to_vec())),
+                true,
+            )
+        };
+        let (of_rhai, with_ours) = (all(&Engine::new()), all(&engine(&[])));
+        for function in functions().map(|entry| entry.about) {
+            for form in function.forms {
+                let form = (function.name.to_owned(), described::types(form));
+                let count = |all: &[_]| all.iter().filter(|other| **other == form).count();
+                assert!(count(&of_rhai) == 0 || count(&with_ours) > count(&of_rhai), "{}", form.0);
+            }
+        }
     }
 }

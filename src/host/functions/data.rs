@@ -6,11 +6,21 @@
 use crate::host::run::files;
 use crate::host::run::runtime::rt;
 use crate::host::value::describe::{function, options};
-use crate::host::value::described::Entry;
+use crate::host::value::described::{self, Entry};
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::utf8;
-use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, ImmutableString, Map, Module, NativeCallContext};
 use serde_saphyr::MessageFormatter;
+
+/// Rhai has a `parse_json` of its own for a text, and an exact match is found first.
+pub fn register(engine: &mut Engine) {
+    let mut module = Module::new();
+    let types = described::types(&PARSE_JSON.about.forms[0]);
+    described::in_place(&mut module, &PARSE_JSON, &types, |_, value, _| {
+        from_text("parse_json", &value.to_string(), self::json)
+    });
+    engine.register_global_module(module.into());
+}
 
 pub const FUNCTIONS: &[Entry] = &[READ_YAML, PARSE_YAML, READ_JSON, PARSE_JSON, READ_TOML, PARSE_TOML];
 

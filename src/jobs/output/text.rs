@@ -21,7 +21,7 @@ pub fn line(bytes: &[u8]) -> String {
     last.unwrap_or_default()
 }
 
-/// As [`line`], but with its colours, which end with it.
+/// As [`line()`], but with its colours, which end with it.
 pub fn colored_line(bytes: &[u8]) -> String {
     if is_simple(bytes) {
         return String::from_utf8_lossy(bytes).into_owned();

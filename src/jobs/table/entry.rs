@@ -41,7 +41,7 @@ pub(crate) struct Entry {
     /// The processor time of its leader, once that was reaped.
     pub(super) cost: Duration,
     pub stage: Stage,
-    /// When it was started and when it was seen to be ready, in the run's [`History`].
+    /// When it was started and when it was seen to be ready, in the run's `History`.
     pub(super) started_as: u64,
     pub(super) shown_ready: Option<u64>,
     /// Its stop signal has gone to some of its processes only, and how that goes on.

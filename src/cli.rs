@@ -1,5 +1,6 @@
 //! Arguments → one plain [`Command`]. The only room that knows the argument parser.
 
+mod after_help;
 mod complete;
 mod meant;
 
@@ -265,10 +266,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Sub {
     /// Run a script; when it returns, however it ended, nothing that it started is still running
-    #[command(after_help = AFTER_SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE|NAME [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
+    #[command(after_help = after_help::SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE|NAME [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
     Script(ScriptArgs),
     /// Start services, show what they print, and stay until interrupted, or until one dies
-    #[command(after_help = AFTER_UP, override_usage = "bgjobs up [OPTIONS] [FILE [NAME]...] [-- ARGS...]")]
+    #[command(after_help = after_help::UP, override_usage = "bgjobs up [OPTIONS] [FILE [NAME]...] [-- ARGS...]")]
     Up(UpArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
     Check {
@@ -286,31 +287,31 @@ enum Sub {
         json: bool,
     },
     /// List the scenario scripts that are built in, with their parameters, or print one
-    #[command(after_help = AFTER_SCRIPTS)]
+    #[command(after_help = after_help::SCRIPTS)]
     Scripts(Scripts),
     /// List the live runs and their jobs
-    #[command(after_help = AFTER_PS)]
+    #[command(after_help = after_help::PS)]
     Ps(Ps),
     /// Show what runs have left whose guard and host were killed at once, and stop it with --yes
-    #[command(after_help = AFTER_SWEEP)]
+    #[command(after_help = after_help::SWEEP)]
     Sweep(Sweep),
     /// Try what this machine offers, and say what the promise covers here
-    #[command(after_help = AFTER_DOCTOR)]
+    #[command(after_help = after_help::DOCTOR)]
     Doctor(Doctor),
     /// Explain the language: functions, options, objects, modules, errors
-    #[command(after_help = AFTER_API)]
+    #[command(after_help = after_help::API)]
     Api(Api),
     /// Write a script to begin with, with comments, that runs as it is
-    #[command(after_help = AFTER_NEW)]
+    #[command(after_help = after_help::NEW)]
     New(New),
     /// Print the skill that tells a coding agent how to use bgjobs, or install it in a project
-    #[command(after_help = AFTER_SKILL)]
+    #[command(after_help = after_help::SKILL)]
     Skill(Skill),
     /// Print what completes the words of a command line, for a shell: see its examples
-    #[command(after_help = AFTER_COMPLETIONS)]
+    #[command(after_help = after_help::COMPLETIONS)]
     Completions { shell: Shell },
     /// Print the manual page of bgjobs, or of one of its commands
-    #[command(after_help = AFTER_MAN)]
+    #[command(after_help = after_help::MAN)]
     Man {
         /// The command, such as script; without it the page is that of bgjobs itself
         command: Option<String>,
@@ -395,125 +396,6 @@ struct RunArgs {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
     isolate: Vec<Wall>,
 }
-
-const AFTER_SCRIPT: &str = "\
-Exit codes:
-  0         the script ended and every test passed
-  1         an assertion or a test failed, or the script threw
-  N         an uncaught run() failure: that command's own code; exit(N)
-  2         usage, script not found, syntax error
-  124       a wait or the whole run passed its deadline
-  125       a job died, a port was taken, bgjobs itself failed, something leaked
-  126, 127  a command could not be executed, was not found
-  128+n     ended by signal n
-
-Example:
-  bgjobs script -e '
-    start(\"python3 -m http.server 8000\", #{ready: 8000});
-    run(\"curl -sf localhost:8000\")'
-
-What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
-gracefully; a second one half a second later, or QUIT, kills at once.";
-
-const AFTER_UP: &str = "\
-What services print is shown as it comes, each line behind the name of its service: on stdout, with --exec on stderr;
-with -q not at all. Its lines about the run are on stderr. Whatever ends it, nothing that it started is still running.
-
-A Compose file needs an engine, and package.json is none of services: the error shows what to run instead.
-
-Exit codes:
-  0     every service has ended as it was expected to, or the command of --exec has ended with 0
-  N     the command of --exec has ended with N
-  2     wrong arguments, no file, a mistake in the file
-  124   --timeout is over, or a service was not ready in time
-  125   a service died, a port was taken, bgjobs itself failed, something leaked
-  128+n ended by signal n, as Ctrl-C ends it (130): a shell sees that it was interrupted
-
-Examples:
-  bgjobs up                                 # services.yaml, process-compose.yaml, Procfile.dev, Procfile ...
-  bgjobs up process-compose.yaml api        # api, and what it depends on
-  bgjobs up Procfile --exec 'npm test'
-  bgjobs up --env-file .services &          # then, elsewhere: set -a; . ./.services; set +a
-  bgjobs up stack.rhai -- --port 8080       # the script starts what is to run
-
-INT, TERM and HUP stop the services gracefully; a second one half a second later, or QUIT, kills at once.";
-
-const AFTER_API: &str = "\
-Examples:
-  bgjobs api                      # an overview, on one screen
-  bgjobs api spawn wait_http      # functions: forms, options, errors, an example
-  bgjobs api Job .wait_log        # an object; the methods of a name
-  bgjobs api spawn.fail_on        # one option
-  bgjobs api std/postgres         # a module: its functions, options and results
-  bgjobs api errors rhai          # kinds of errors; the built-in functions of Rhai
-  bgjobs api --brief              # the whole language, for an agent to read
-
-On a terminal a long text is shown by $PAGER, or less.";
-
-const AFTER_NEW: &str = "\
-Examples:
-  bgjobs new                             # test.rhai: a web server and its tests
-  bgjobs new e2e --kind services
-  bgjobs new e2e --from Procfile         # starts what the Procfile lists";
-
-const AFTER_SKILL: &str = "\
-Examples:
-  bgjobs skill --install claude          # .claude/skills/bgjobs
-  bgjobs skill --install agents          # .agents/skills/bgjobs
-  bgjobs skill --install ~/.claude/skills";
-
-const AFTER_SCRIPTS: &str = "\
-Each is run by its name, unless there is a file of that name: bgjobs script NAME [--param VALUE]...
-What its parameters are: bgjobs script NAME --help
-
-Examples:
-  bgjobs scripts serve-and-test > ci.rhai     # a copy to change
-  bgjobs script ci.rhai --help";
-
-const AFTER_PS: &str = "\
-Shows your own runs; as root those of all users. Nothing running is not an error: the exit code is 0.
-A run is suspended after Ctrl-Z, until `fg` or SIGCONT.
-A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.";
-
-const AFTER_SWEEP: &str = "\
-However a run ends, bgjobs leaves nothing; but when both of its processes are killed at the same instant,
-nobody is left to clean up. A process is shown when such a run has recorded it as a job, when it is in the
-cgroup of the run, when it writes to a file in the directory of the run and has no terminal, when it has
-BGJOBS_RUN of the run in its environment, or when it descends from such a process.
-
-Never touched: live runs and what they have started, this command's own ancestors, and what belongs to other
-users. (As root: only what your own runs have left, even where it was started as another user.)
-A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.
-
-Exit codes:
-  0    there is nothing to sweep, or --yes has ended it all
-  1    something is left; nothing was done about it without --yes
-  125  something could not be ended; it is named
-
-Examples:
-  bgjobs sweep          # look
-  bgjobs sweep --yes    # stop what was shown
-  bgjobs sweep --yes --under .    # only of runs that were started here";
-
-const AFTER_COMPLETIONS: &str = "\
-Examples:
-  bgjobs completions bash > ~/.local/share/bash-completion/completions/bgjobs
-  bgjobs completions zsh > \"${fpath[1]}/_bgjobs\"
-  bgjobs completions fish > ~/.config/fish/completions/bgjobs.fish";
-
-const AFTER_MAN: &str = "\
-Examples:
-  bgjobs man | man -l -
-  bgjobs man script | man -l -
-  bgjobs man script > ~/.local/share/man/man1/bgjobs-script.1";
-
-const AFTER_DOCTOR: &str = "\
-Every line is found by doing it, in processes that are thrown away; nothing is changed. Run it as the user, in the
-container, under the service manager that your runs have: the answers differ.
-
-Exit codes:
-  0    the basic promise holds here
-  1    it does not: one of the first six lines says no";
 
 /// No help is wider.
 const WIDEST: usize = 100;

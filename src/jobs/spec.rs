@@ -1,9 +1,11 @@
 //! What to start and how: plain data, and its translation into something that can be executed.
 
 use crate::jobs::cgroup::{Limits, Refused};
+use crate::jobs::log::limit;
 use crate::sys::fork::{Credentials, Exec, Join};
 use crate::sys::wait::ExitStatus;
 pub use crate::words::quote;
+use nix::libc::SIGTERM;
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
@@ -239,6 +241,37 @@ pub struct Spec {
     /// How long its log may become, in bytes.
     pub max_log: u64,
     pub limits: Limits,
+}
+
+impl Spec {
+    /// A command as nothing else is said of it: without ports and a terminal, ended by TERM, and free to end in any way.
+    pub fn of_command(command: Command, cwd: PathBuf, grace: Duration, output: Output) -> Self {
+        Self {
+            name: command.program_name(),
+            command,
+            cwd,
+            env: BTreeMap::new(),
+            user: None,
+            port: None,
+            ports: Vec::new(),
+            stdin: Stdin::Null,
+            pty: false,
+            output,
+            stop_signal: SIGTERM,
+            kill_mode: KillMode::Group,
+            interrupt: None,
+            needs: Vec::new(),
+            stop_cmd: None,
+            grace,
+            expect: Expect::AnyEnd,
+            expect_stop: Vec::new(),
+            restart: None,
+            fail_on: Vec::new(),
+            echo: false,
+            max_log: limit::DEFAULT,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// Why a job could not be started.

@@ -9,7 +9,7 @@ use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::kinds::{Count, OneOrMore, Size, Word};
 use crate::jobs::cgroup::Limits;
 use crate::jobs::limit;
-use crate::jobs::spec::{self, Command, Ends, Expect, KillMode, Output, Restart, Spec, Stdin};
+use crate::jobs::spec::{self, Command, Ends, Expect, Output, Restart, Spec, Stdin};
 use crate::secret;
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -86,29 +86,13 @@ impl Launch {
     /// A foreground command, with the signal that always ends it.
     pub fn command_spec(self, interrupt: Option<i32>) -> Spec {
         Spec {
-            name: self.command.program_name(),
-            command: self.command,
-            cwd: self.cwd,
             env: self.env,
             user: self.user,
-            port: None,
-            ports: Vec::new(),
             stdin: self.stdin,
             pty: self.pty,
-            output: Output::Captured,
-            stop_signal: SIGTERM,
-            kill_mode: KillMode::Group,
             interrupt,
-            needs: Vec::new(),
-            stop_cmd: None,
-            grace: self.grace,
-            expect: Expect::AnyEnd,
-            expect_stop: Vec::new(),
-            restart: None,
-            fail_on: Vec::new(),
-            echo: false,
-            max_log: limit::DEFAULT,
             limits: self.limits,
+            ..Spec::of_command(self.command, self.cwd, self.grace, Output::Captured)
         }
     }
 
@@ -157,8 +141,6 @@ impl Launch {
         })
     }
 }
-
-const SIGTERM: i32 = 15;
 
 fn check_name(function: &str, name: &str) -> Fallible<()> {
     if secret::inside(name) {

@@ -5,15 +5,13 @@
 
 use crate::event::Event;
 use crate::jobs::all::Jobs;
-use crate::jobs::cgroup::Limits;
 use crate::jobs::job::{Job, JobId, Kind};
-use crate::jobs::log::limit;
-use crate::jobs::spec::{Expect, KillMode, Output, SpawnError, Spec, Stdin};
+use crate::jobs::spec::{Output, SpawnError, Spec};
 use crate::jobs::stop::step::Stage;
 use crate::jobs::table::{Order, StopCommand, To};
 use crate::lock::lock;
 use crate::sys::signal;
-use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
+use nix::libc::{SIGCONT, SIGKILL};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -65,30 +63,12 @@ impl Jobs {
 /// The command in its job's surroundings; what it prints goes to the job's log.
 fn command_spec(job: &Job) -> Option<Spec> {
     let log = job.log.clone().filter(|_| job.file.is_some());
+    let output = Output::Log(log.unwrap_or_else(|| PathBuf::from("/dev/null")));
     Some(Spec {
         name: job.spec.name.clone(),
-        command: job.spec.stop_cmd.clone()?,
-        cwd: job.spec.cwd.clone(),
         env: job.spec.env.clone(),
         user: job.spec.user.clone(),
-        port: None,
-        ports: Vec::new(),
-        stdin: Stdin::Null,
-        pty: false,
-        output: Output::Log(log.unwrap_or_else(|| PathBuf::from("/dev/null"))),
-        stop_signal: SIGTERM,
-        kill_mode: KillMode::Group,
-        interrupt: None,
-        needs: Vec::new(),
-        stop_cmd: None,
-        grace: job.spec.grace,
-        expect: Expect::AnyEnd,
-        expect_stop: Vec::new(),
-        restart: None,
-        fail_on: Vec::new(),
-        echo: false,
-        max_log: limit::DEFAULT,
-        limits: Limits::default(),
+        ..Spec::of_command(job.spec.stop_cmd.clone()?, job.spec.cwd.clone(), job.spec.grace, output)
     })
 }
 

@@ -10,6 +10,11 @@ fn run(code: &str) -> (Ran, tempfile::TempDir) {
     (ran, dir)
 }
 
+/// How long a job of this test sleeps: nobody else's `sleep` has this word, also beside another run of the tests.
+fn nap(number: u32) -> String {
+    format!("{number}.{}", std::process::id())
+}
+
 /// The processes that have this word in their command line.
 fn alive(word: &str) -> Vec<String> {
     let all = std::fs::read_dir("/proc").expect("/proc").filter_map(Result::ok);
@@ -84,17 +89,19 @@ fn without_it_and_for_other_ends_a_death_stays_a_death() {
 #[test]
 fn what_a_job_has_left_is_gone_before_it_is_started_again() {
     // Each start would count what the others have left: `sleep` is a child that outlives its parent.
+    let word = format!("sleep {}", nap(86411));
     let code = r#"
-        let job = spawn("api", "pgrep -f '^sleep 86411$' >>left; sleep 86411 & echo $! >>pids; exit 1", #{
+        let job = spawn("api", "pgrep -f '^WORD$' >>left; WORD & echo $! >>pids; exit 1", #{
             restart: "on-failure", max_restarts: 3, backoff: "1ms",
         });
-        attempt(|| sleep("60s"));"#;
-    let (ran, dir) = run(code);
+        attempt(|| sleep("60s"));"#
+        .replace("WORD", &word);
+    let (ran, dir) = run(&code);
     let _ = ran.stderr_has("0 leaked; started again: api 3 times");
     let pids = std::fs::read_to_string(dir.path().join("pids")).expect("it has started");
     assert_eq!(pids.lines().count(), 4);
     assert_eq!(std::fs::read_to_string(dir.path().join("left")).expect("it has looked"), "");
-    assert_eq!(alive("sleep 86411"), Vec::<String>::new());
+    assert_eq!(alive(&word), Vec::<String>::new());
 }
 
 /// Jobs that are started again all the time, and leave something each time.
@@ -108,17 +115,19 @@ const RESTLESS: &str = r#"
 #[test]
 fn no_start_gets_past_the_end_of_the_run() {
     let script = |word: &str, end: &str| RESTLESS.replace("WORD", word) + end;
-    for (word, end, code) in [("86421", "sleep(\"300ms\")", 0), ("86422", "sleep(\"300ms\"); exit(3)", 3)] {
-        let (ran, _dir) = run(&script(word, end));
+    for (word, end, code) in
+        [(nap(86421), "sleep(\"300ms\")", 0), (nap(86422), "sleep(\"300ms\"); exit(3)", 3)]
+    {
+        let (ran, _dir) = run(&script(&word, end));
         // Between the two, it may be said of one that it ended just when it was stopped.
         let _ = ran.code(code).stderr_has(" 0 leaked; ").stderr_has("started again: restless-0 ");
         assert_eq!(alive(&format!("sleep {word}")), Vec::<String>::new());
     }
     // Signals, and the death of the guard.
-    for (word, signal) in [("86423", "TERM"), ("86424", "QUIT"), ("86425", "KILL")] {
+    for (word, signal) in [(nap(86423), "TERM"), (nap(86424), "QUIT"), (nap(86425), "KILL")] {
         let dir = tempfile::tempdir().expect("a directory");
         let mut command =
-            Script::code(&script(word, "print(\"up\"); sleep(\"60s\")")).cwd(dir.path()).command();
+            Script::code(&script(&word, "print(\"up\"); sleep(\"60s\")")).cwd(dir.path()).command();
         let mut guard = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
         let mut line = String::new();
         let out = guard.stdout.take().expect("piped");
@@ -143,9 +152,10 @@ fn signal_of(name: &str) -> nix::sys::signal::Signal {
 #[test]
 fn a_stop_and_a_start_never_cross() {
     // Stopped at any moment of its circle: running, at rest, being started. It stays down each time.
+    let word = format!("sleep {}", nap(86431));
     let code = r#"
         for round in 0..30 {
-            let job = spawn("job", "sleep 86431 & exit 1", #{restart: "on-failure", max_restarts: 1000000, backoff: "1ms"});
+            let job = spawn("job", "WORD & exit 1", #{restart: "on-failure", max_restarts: 1000000, backoff: "1ms"});
             sleep(`${round}ms`);
             job.stop();
             assert(!job.running, "it runs again");
@@ -153,10 +163,11 @@ fn a_stop_and_a_start_never_cross() {
             let before = job.pid;
             sleep("10ms");
             assert_eq(job.pid, before);
-        }"#;
-    let (ran, _dir) = run(code);
+        }"#
+        .replace("WORD", &word);
+    let (ran, _dir) = run(&code);
     let _ = ran.code(0).stderr_has("0 leaked");
-    assert_eq!(alive("sleep 86431"), Vec::<String>::new());
+    assert_eq!(alive(&word), Vec::<String>::new());
 }
 
 #[test]

@@ -91,11 +91,13 @@ impl Jobs {
             if let Ok(pid) = result {
                 let other = exec.credentials.as_ref().map(|user| user.uid);
                 let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
-                if job.kind == Kind::Job {
-                    let (name, command) = (job.spec.name.clone(), job.spec.command.display());
+                let (kind, name, command) = (job.kind, job.spec.name.clone(), job.spec.command.display());
+                table.insert(job, pid, uid, clock::now());
+                // Told once the guard knows it, too: whoever reads that may kill us. Nobody tells its end before,
+                // since that needs the lock.
+                if kind == Kind::Job {
                     self.bus.emit(Event::JobStarted { job: name, command, pid });
                 }
-                table.insert(job, pid, uid, clock::now());
             }
             drop(table);
             let _ = reply.send(result);

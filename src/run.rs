@@ -5,7 +5,7 @@
 //! script    evaluates the script, then its `on_exit` closures
 //! control   orders from the guard, the guard's death, the run's deadline → `Control`
 //! report    the only one that writes
-//! spawner, reaper   see `jobs`
+//! spawner, reaper, logs   from the first process on; see `jobs`
 //! ```
 //!
 //! Shutdown:
@@ -121,8 +121,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
 
     let run_name = rundir::name(&host.run_dir);
     let (dir, cgroup) = (host.run_dir.clone(), host.cgroup);
-    let jobs =
-        Jobs::start(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup).context("cannot start")?;
+    let jobs = Jobs::new(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup);
     let suite: Arc<Suite> = Arc::default();
     let session = Session {
         jobs: Arc::clone(&jobs),
@@ -365,6 +364,9 @@ fn wait_for_script(jobs: &Jobs, progress: &mpsc::Receiver<Progress>, bus: &Bus) 
 /// Stops all jobs in their order, sweeps until there is no child, and looks once more. `spent`: how long the commands
 /// have taken.
 fn stop_everything(jobs: &Jobs, spent: Duration) -> Left {
+    if jobs.close_unused() {
+        return Left::default();
+    }
     jobs.note_ports();
     // Whoever forks as fast as it can must not keep us from ending it.
     sched::right_of_way();

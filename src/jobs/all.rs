@@ -54,7 +54,8 @@ pub struct Jobs {
     pub(super) stop_ends: Mutex<Vec<StopEnd>>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     pub(super) reserve: Mutex<Vec<OwnedFd>>,
-    pub(super) spawner: Mutex<mpsc::Sender<Request>>,
+    /// Once something has been started, or why nothing can be.
+    pub(super) spawner: OnceLock<Result<mpsc::Sender<Request>, SpawnError>>,
     /// When the first process was started, for the look at the end.
     pub(super) first: OnceLock<Option<Births>>,
     /// The thread that keeps the logs short; it stands still while no job writes.

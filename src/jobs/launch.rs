@@ -11,7 +11,6 @@ use crate::jobs::output::terminal::{COLUMNS, ROWS, Terminal, start_thread, type_
 use crate::jobs::refused::why;
 use crate::jobs::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
 use crate::jobs::table;
-use crate::lock::lock;
 use crate::sys::fork::{self, Exec, Join, Step};
 use crate::sys::{fd, open, proc, pty};
 use nix::fcntl::OFlag;
@@ -160,7 +159,7 @@ impl Jobs {
     fn fork(&self, exec: Exec, job: &Arc<Job>) -> Result<i32, SpawnError> {
         let (reply, answer) = mpsc::channel();
         let request = Request { exec, job: Arc::clone(job), reply };
-        lock(&self.spawner).send(request).map_err(|_| SpawnError::Stopping)?;
+        self.spawner()?.send(request).map_err(|_| SpawnError::Stopping)?;
         answer.recv().map_err(|_| SpawnError::Stopping)?
     }
 

@@ -22,9 +22,9 @@
 //! threads   the threads that live as long as the process
 //! ```
 //!
-//! Three threads live as long as the process: the *spawner*, because the kernel's parent-death signal follows
-//! the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which keeps
-//! them short. A fourth, *restarts*, runs once a job has a `restart`. Children are only
+//! Three threads start with the first process and live as long as ours: the *spawner*, because the kernel's parent-death
+//! signal follows the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which
+//! keeps them short. A fourth, *restarts*, runs once a job has a `restart`. Children are only
 //! reaped under the table's lock, which is a leaf: no other lock is taken under it, but that of the event stream, which
 //! nobody holds for longer than a moment: what is announced under the lock is announced in the order in which it
 //! happened. The spawner holds it until an exec has succeeded or failed, and /proc is read under it.

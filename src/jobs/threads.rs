@@ -8,6 +8,7 @@ use crate::jobs::launch::explain;
 use crate::jobs::log::follow::Follower;
 use crate::jobs::log::limit;
 use crate::jobs::log::watched::Watched;
+use crate::jobs::refused::why;
 use crate::jobs::spec::SpawnError;
 use crate::jobs::table::{self, Table};
 use crate::jobs::wait::control::Control;
@@ -15,6 +16,7 @@ use crate::jobs::wait::files::Files;
 use crate::lock::lock;
 use crate::sys::{clock, fd, fork, sched, signal, testing};
 use nix::sys::signal::Signal;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -25,15 +27,15 @@ use std::time::Duration;
 const LONGEST_BREATH: Duration = Duration::from_millis(5);
 
 impl Jobs {
-    /// Starts the three threads. The caller has blocked SIGCHLD, so that all threads have it blocked.
-    pub fn start(
+    /// Starts nothing yet: a run pays for what keeps its processes once it has one. The caller has blocked SIGCHLD, so
+    /// that all threads have it blocked.
+    pub fn new(
         control: Arc<Control>,
         bus: Arc<Bus>,
         run_dir: PathBuf,
         run: String,
         cgroup: Result<Cgroup, String>,
-    ) -> anyhow::Result<Arc<Self>> {
-        let (sender, requests) = mpsc::channel();
+    ) -> Arc<Self> {
         let run_dir = table::canonical(&run_dir);
         let bus_of_logs = Arc::clone(&bus);
         let jobs = Arc::new_cyclic(|me| Self {
@@ -50,8 +52,8 @@ impl Jobs {
             follower: Follower::new(bus_of_logs),
             ports: Mutex::default(),
             stop_ends: Mutex::default(),
-            reserve: Mutex::new(fd::reserve()),
-            spawner: Mutex::new(sender),
+            reserve: Mutex::default(),
+            spawner: OnceLock::new(),
             first: OnceLock::new(),
             logs: OnceLock::new(),
             restarting: Mutex::default(),
@@ -64,16 +66,30 @@ impl Jobs {
             let view = known.upgrade().and_then(|jobs| jobs.view(id));
             view.is_none_or(|view| matches!(view.state, State::Ended(_)))
         });
+        jobs
+    }
+
+    /// Whom to ask for a process. The first who asks starts the three threads; where that fails nobody gets any.
+    pub(super) fn spawner(&self) -> Result<&mpsc::Sender<Request>, SpawnError> {
+        let started = self.spawner.get_or_init(|| {
+            let jobs = self.me.upgrade().ok_or(SpawnError::Stopping)?;
+            jobs.start_threads().map_err(|error| SpawnError::Os { what: "a thread", reason: why(error) })
+        });
+        started.as_ref().map_err(Clone::clone)
+    }
+
+    fn start_threads(self: Arc<Self>) -> io::Result<mpsc::Sender<Request>> {
+        *lock(&self.reserve) = fd::reserve();
         let children = signal::descriptor(&[Signal::SIGCHLD])?;
-        let spawner = Arc::clone(&jobs);
-        std::thread::Builder::new().name("spawner".into()).spawn(move || spawner.serve(&requests))?;
-        let reaper = Arc::clone(&jobs);
-        std::thread::Builder::new().name("reaper".into()).spawn(move || reaper.reap(&children))?;
-        let logs = Arc::clone(&jobs);
         let (waker, woken) = limit::Waker::new()?;
-        std::thread::Builder::new().name("logs".into()).spawn(move || logs.keep_logs_short(&woken))?;
-        let _ = jobs.logs.set(waker);
-        Ok(jobs)
+        let (sender, requests) = mpsc::channel();
+        let [spawner, reaper, logs] = [&self, &self, &self].map(Arc::clone);
+        let start = |name: &str| std::thread::Builder::new().name(name.into());
+        start("spawner").spawn(move || spawner.serve(&requests))?;
+        start("reaper").spawn(move || reaper.reap(&children))?;
+        start("logs").spawn(move || logs.keep_logs_short(&woken))?;
+        let _ = self.logs.set(waker);
+        Ok(sender)
     }
 
     /// The spawner's loop. The lock is held from the fork until the child is in the table, so that a stop

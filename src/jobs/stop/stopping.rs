@@ -11,7 +11,7 @@ use crate::jobs::stop::step::{self, Action, Ask, FollowUp, Partly, Stage, Then};
 use crate::jobs::table::{self, Entry, Order, Phase, StopCommand, Table, To};
 use crate::jobs::wait::control::Halt;
 use crate::lock::lock;
-use crate::sys::wait::ExitStatus;
+use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, proc, signal, testing};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL};
 use std::sync::Arc;
@@ -329,6 +329,17 @@ impl Jobs {
         // A stop command ends in the stop of its job, which may be under way.
         let to_stop = |entry: &&table::Entry| entry.job.kind != Kind::StopCommand && table.is_busy(entry);
         table.all().filter(to_stop).map(|entry| entry.job.id).collect()
+    }
+
+    /// Closes the table of a run that has started nothing, and so has nothing to stop, to sweep or to prove; whether it is
+    /// one. The kernel is asked, too: there is no child.
+    pub fn close_unused(&self) -> bool {
+        if self.have_started() {
+            return false;
+        }
+        self.close();
+        // Again, now that nothing can start any more: whoever starts something says so first.
+        !self.have_started() && matches!(wait::peek_any(), Peek::NoChild)
     }
 
     fn kill_cgroup(&self) {

@@ -74,6 +74,7 @@ mod words;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    sys::heap::grow_in_large_steps();
     let code = match cli::parse() {
         Ok(cli::Command::Script(options)) => {
             run::help(&options).or_else(|| run::plan(&options)).unwrap_or_else(|| guard::run(&options))

@@ -4,6 +4,7 @@
 //! clock    monotonic time that stands still while the run is stopped (Ctrl-Z)
 //! fd       descriptors: close-on-exec for what was inherited, bounded writes
 //! fork     the guard's fork of the host, the spawner's fork of a job
+//! heap     how the allocator gets its memory
 //! hole     holes in files
 //! ipc      shared memory that does not end with its processes
 //! link     messages between guard and host
@@ -28,6 +29,7 @@
 pub mod clock;
 pub mod fd;
 pub mod fork;
+pub mod heap;
 pub mod hole;
 pub mod ipc;
 pub mod link;

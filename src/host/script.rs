@@ -26,13 +26,16 @@ use crate::probe::background::Background;
 use crate::words::{self, quote};
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// The script of this run.
 pub struct Script {
-    engine: Engine,
+    /// Never taken apart: its thousand functions take longer to free than an empty script takes to run, and the process
+    /// ends soon.
+    engine: ManuallyDrop<Engine>,
     rt: &'static Runtime,
     /// What `bgjobs up` has written; it goes with the script.
     env_file: Arc<Mutex<Option<EnvFile>>>,
@@ -52,7 +55,7 @@ impl Script {
     pub fn new(session: Session) -> Self {
         let include = session.options.include.clone();
         let rt = runtime::install(session);
-        Self { engine: engine(&include), rt, env_file: Arc::default() }
+        Self { engine: ManuallyDrop::new(engine(&include)), rt, env_file: Arc::default() }
     }
 
     /// Runs it to its end.

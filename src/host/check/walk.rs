@@ -26,7 +26,7 @@ pub(super) struct Variable {
 
 /// One pass over one file.
 pub(super) struct Walk<'a> {
-    pub(super) names: &'a Names,
+    pub(super) names: &'a Names<'a>,
     pub(super) project: &'a Project,
     pub(super) file: &'a File,
     pub(super) scope: Vec<Variable>,
@@ -40,7 +40,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(names: &'a Names, project: &'a Project, file: &'a File) -> Self {
+    pub(super) fn new(names: &'a Names<'a>, project: &'a Project, file: &'a File) -> Self {
         Self {
             names,
             project,

@@ -3,6 +3,7 @@
 use crate::api::{self, Form, Function, Property, Type};
 use crate::words;
 use rhai::Engine;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
@@ -44,8 +45,12 @@ pub fn known() -> &'static Known {
     })
 }
 
-/// The names, and how many parameters each form takes: all that a script without mistakes needs.
-pub struct Names(HashMap<rhai::Identifier, Forms>);
+/// The names, and how many parameters each form takes: all that a script without mistakes needs. Collected when the first
+/// is asked for.
+pub struct Names<'a> {
+    engine: &'a Engine,
+    forms: OnceCell<HashMap<rhai::Identifier, Forms>>,
+}
 
 /// What is known of a name without a look at each form.
 #[derive(Default)]
@@ -57,8 +62,16 @@ struct Forms {
     of_rhai: u32,
 }
 
-impl Names {
-    pub fn of(engine: &Engine) -> Self {
+impl<'a> Names<'a> {
+    pub fn of(engine: &'a Engine) -> Self {
+        Self { engine, forms: OnceCell::new() }
+    }
+
+    fn forms(&self, name: &str) -> Option<&Forms> {
+        self.forms.get_or_init(|| Self::all(self.engine)).get(name)
+    }
+
+    fn all(engine: &Engine) -> HashMap<rhai::Identifier, Forms> {
         let all = engine.collect_fn_metadata(
             None,
             |info| {
@@ -78,26 +91,26 @@ impl Names {
             forms.gives |= gives;
             forms.of_rhai |= u32::from(of_rhai) << params;
         }
-        Self(names)
+        names
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.forms(name).is_some()
     }
 
     pub fn params(&self, name: &str) -> &[usize] {
-        self.0.get(name).map_or(&[], |forms| forms.params.as_slice())
+        self.forms(name).map_or(&[], |forms| forms.params.as_slice())
     }
 
     /// Whether Rhai itself has a function of this name that takes so many.
     pub fn has_of_rhai(&self, name: &str, params: usize) -> bool {
-        self.0.get(name).is_some_and(|forms| forms.of_rhai & (1 << params) != 0)
+        self.forms(name).is_some_and(|forms| forms.of_rhai & (1 << params) != 0)
     }
 
     /// Whether no form of it returns a value.
     pub fn returns_nothing(&self, name: &str) -> bool {
         let described = || api::named(name).all(|function| matches!(function.returns, Type::Unit));
-        self.0.get(name).is_some_and(|forms| !forms.gives) && described()
+        self.forms(name).is_some_and(|forms| !forms.gives) && described()
     }
 }
 

@@ -27,6 +27,9 @@ pub const PAGE: &str = "page";
 pub const CGROUP: &str = "cgroup";
 /// What the name of the directory beside the run directory ends with; see [`shared_dir`].
 pub const SHARED: &str = ".users";
+/// What tells that a directory is one of a run, in the order in which it goes: whoever looks at what is left of it goes by
+/// the lock.
+const RECORDS: &[&str] = &[CGROUP, PAGE, LOCK];
 /// Unix socket paths have room for 107 bytes (unix(7)); a longer base leaves too little for the rest.
 const LONGEST_BASE: usize = 50;
 
@@ -146,8 +149,9 @@ pub fn shared_dir(run: &Path) -> PathBuf {
 /// Whether what lies beside the run directory is a directory of its owner, and not what somebody else has planted
 /// there: its name can be guessed.
 pub fn is_ours(run: &Path, shared: &Path) -> bool {
-    let owner = fs::symlink_metadata(run).map(|meta| meta.uid()).ok();
-    fs::symlink_metadata(shared).is_ok_and(|meta| meta.is_dir() && Some(meta.uid()) == owner)
+    let owner = |path: &Path| fs::symlink_metadata(path).map(|meta| meta.uid());
+    fs::symlink_metadata(shared)
+        .is_ok_and(|meta| meta.is_dir() && owner(run).is_ok_and(|owner| owner == meta.uid()))
 }
 
 /// The logs of a run, if there are any.
@@ -169,20 +173,24 @@ pub enum Keep {
 /// Removes what a run has put into temporary directories: everything but its logs and what tells that it is one.
 /// Follows no links and crosses no mounts. Returns what could not be removed.
 pub fn clear(run: &Path, tick: &mut dyn FnMut()) -> Vec<Stays> {
-    let shared = shared_dir(run);
-    let mut stays = if is_ours(run, &shared) { tree::remove(&shared, tick) } else { Vec::new() };
+    let mut stays = remove_shared(run, tick);
     stays.extend(tree::empty(run, &[LOGS, LOCK, PAGE, CGROUP], tick));
     stays
+}
+
+fn remove_shared(run: &Path, tick: &mut dyn FnMut()) -> Vec<Stays> {
+    let shared = shared_dir(run);
+    if is_ours(run, &shared) { tree::remove(&shared, &[], tick) } else { Vec::new() }
 }
 
 /// Removes everything of a run. When something cannot be removed, what tells that it is a run stays with it, so that
 /// a later one can try again; its logs go.
 pub fn remove(run: &Path) -> Vec<Stays> {
-    let mut stays = clear(run, &mut || {});
-    stays.extend(tree::remove(&run.join(LOGS), &mut || {}));
+    let mut stays = remove_shared(run, &mut || {});
     if stays.is_empty() {
-        stays = tree::remove(run, &mut || {});
+        return tree::remove(run, RECORDS, &mut || {});
     }
+    stays.extend(tree::empty(run, RECORDS, &mut || {}));
     stays
 }
 

@@ -116,11 +116,14 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
         Forked::Parent(host) => {
             drop((theirs, myself));
             page.set_host(host);
+            // While the host starts, so that nobody waits for it.
+            if let Ok(cgroup) = &cgroup {
+                cgroup.remove_dead_ones();
+            }
             if options.verbosity != Verbosity::Quiet {
                 if let Some(why) = rundir::passed_over() {
                     report::hint(&format!("note: {why}\n"));
                 }
-                // While the host starts, so that nobody waits for it.
                 mention_leftovers();
             }
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
@@ -140,6 +143,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
                 report: None,
                 patience: Patience::default(),
                 delays: HashMap::new(),
+                delays_due: None,
                 timed_out: false,
                 hurried: Cell::default(),
                 lingers: false,

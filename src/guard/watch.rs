@@ -54,8 +54,10 @@ pub(super) struct Guard<'a> {
     pub(super) report: Option<Report>,
     /// When the host is killed for not keeping its bounds.
     pub(super) patience: Patience,
-    /// How long each thread of the host had waited for a processor when there first was a deadline.
+    /// How long each thread of the host had waited for a processor, soon after there first was a deadline.
     pub(super) delays: HashMap<i32, u64>,
+    /// When that is read: a host that ends at once, as most do, is not looked at.
+    pub(super) delays_due: Option<Duration>,
     pub(super) timed_out: bool,
     /// A signal has come while the guard wrote.
     pub(super) hurried: Cell<bool>,
@@ -68,7 +70,7 @@ impl Guard<'_> {
     pub(super) fn watch(&mut self) -> End {
         loop {
             let run_end = self.options.timeout.filter(|_| !self.timed_out).map(|time| self.started + time);
-            let next = [self.patience.deadline(), run_end].into_iter().flatten().min();
+            let next = [self.patience.deadline(), run_end, self.delays_due].into_iter().flatten().min();
             let rest = next.map(|at| at.saturating_sub(clock::now()));
             let mut sources = vec![self.signals.as_fd()];
             sources.extend(self.outer.as_ref().map(AsFd::as_fd));
@@ -100,6 +102,10 @@ impl Guard<'_> {
                 self.timed_out = true;
                 self.wake_host();
                 self.allow(run::ON_EXIT + self.grace() * 2);
+            }
+            if self.delays_due.is_some_and(|at| now >= at) {
+                self.delays_due = None;
+                self.delays = self.host.map(proc::delays).unwrap_or_default();
             }
             let mut patience = self.patience;
             let verdict = patience.step(self.killing, self, now);
@@ -193,10 +199,11 @@ impl Guard<'_> {
     }
 
     fn bound(&mut self, time: Duration) {
+        let now = clock::now();
         if self.patience.deadline().is_none() {
-            self.delays = self.host.map(proc::delays).unwrap_or_default();
+            self.delays_due = Some(now + A_WHILE);
         }
-        self.patience.bound(clock::now() + time);
+        self.patience.bound(now + time);
     }
 
     /// The longest grace period of any job.

@@ -27,20 +27,25 @@ pub struct Stays {
 /// `tick` is called for every entry: a large tree takes a while.
 pub fn empty(path: &Path, spared: &[&str], tick: &mut dyn FnMut()) -> Vec<Stays> {
     let mut removal = Removal { stays: Vec::new(), tick };
-    match open(AT_FDCWD, path.as_os_str()) {
-        Ok(dir) if fstat(&dir).is_ok_and(|meta| meta.st_uid == nix::unistd::geteuid().as_raw()) => {
-            removal.empty(&dir, path, spared);
-        }
-        Err(Errno::ENOENT) => {}
-        Ok(_) => removal.stays(AT_FDCWD, path.as_os_str(), path, Errno::EPERM),
-        Err(errno) => removal.stays(AT_FDCWD, path.as_os_str(), path, errno),
+    if let Some(dir) = removal.open_own(path) {
+        removal.empty(&dir, path, spared);
     }
     removal.stays
 }
 
-/// As [`empty`], and the directory itself.
-pub fn remove(path: &Path, tick: &mut dyn FnMut()) -> Vec<Stays> {
-    let mut stays = empty(path, &[], tick);
+/// As [`empty`], and the directory itself. What has one of the names `last` goes last, in this order, and only when
+/// nothing else stays.
+pub fn remove(path: &Path, last: &[&str], tick: &mut dyn FnMut()) -> Vec<Stays> {
+    let mut removal = Removal { stays: Vec::new(), tick };
+    if let Some(dir) = removal.open_own(path) {
+        removal.empty(&dir, path, last);
+        for name in last {
+            if removal.stays.is_empty() {
+                removal.remove(&dir, OsStr::new(name), &path.join(name));
+            }
+        }
+    }
+    let mut stays = removal.stays;
     if stays.is_empty()
         && let Err(error) = std::fs::remove_dir(path)
         && error.kind() != std::io::ErrorKind::NotFound
@@ -57,6 +62,20 @@ struct Removal<'a> {
 }
 
 impl Removal<'_> {
+    /// Opens the directory at the top, which has to be ours; none when it is not there, or stays.
+    fn open_own(&mut self, path: &Path) -> Option<OwnedFd> {
+        let errno = match open(AT_FDCWD, path.as_os_str()) {
+            Ok(dir) if fstat(&dir).is_ok_and(|meta| meta.st_uid == nix::unistd::geteuid().as_raw()) => {
+                return Some(dir);
+            }
+            Err(Errno::ENOENT) => return None,
+            Ok(_) => Errno::EPERM,
+            Err(errno) => errno,
+        };
+        self.stays(AT_FDCWD, path.as_os_str(), path, errno);
+        None
+    }
+
     fn empty(&mut self, dir: &OwnedFd, path: &Path, spared: &[&str]) {
         make_writable(dir);
         let names = match names(dir) {
@@ -159,10 +178,19 @@ mod tests {
         assert!(
             outside.join("kept").exists() && tree.join("logs/x.log").exists() && !tree.join("a").exists()
         );
-        assert!(remove(&tree, &mut || {}).is_empty() && !tree.exists());
-        assert!(remove(&tree, &mut || {}).is_empty(), "what is not there does not stay");
+        assert!(remove(&tree, &[], &mut || {}).is_empty() && !tree.exists());
+        assert!(remove(&tree, &[], &mut || {}).is_empty(), "what is not there does not stay");
         symlink(&outside, &tree).expect("a link");
-        assert_eq!(remove(&tree, &mut || {}).len(), 1, "a link is not followed");
+        assert_eq!(remove(&tree, &[], &mut || {}).len(), 1, "a link is not followed");
         assert!(outside.join("kept").exists());
+    }
+
+    #[test]
+    fn what_goes_last_goes_too() {
+        let base = tempfile::tempdir().expect("a directory");
+        let tree = base.path().join("tree");
+        fs::create_dir_all(tree.join("logs/old")).expect("made");
+        fs::write(tree.join("lock"), "").expect("written");
+        assert!(remove(&tree, &["page", "lock"], &mut || {}).is_empty() && !tree.exists());
     }
 }

@@ -26,6 +26,7 @@ mod script;
 mod scripts;
 mod secrets;
 mod starter;
+mod startup;
 mod stop;
 mod support;
 mod surroundings;

@@ -9,12 +9,14 @@ use crate::isolate::Isolation;
 use crate::words::{columns, folded, is_order};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use regex::Regex;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What to do, without a trace of how it was said.
 pub enum Command {
     Script(Options),
+    Test(Test),
     Up(Up),
     Check(Check),
     Scripts(Scripts),
@@ -68,6 +70,29 @@ pub enum Task {
 pub enum Stream {
     Stdout,
     Stderr,
+}
+
+/// Which scripts to run, each as a run of its own, and how.
+pub struct Test {
+    /// Files, directories and patterns; none for the usual place.
+    pub paths: Vec<PathBuf>,
+    pub filter: Option<Regex>,
+    /// Only say which they are.
+    pub list: bool,
+    /// How many run at the same time.
+    pub jobs: usize,
+    /// After one that has failed no other is started.
+    pub fail_fast: bool,
+    /// How often one that has failed is tried again.
+    pub retries: u32,
+    /// How often each is run.
+    pub repeat: u32,
+    /// In a random order; that of this seed.
+    pub shuffle: Option<Option<u64>>,
+    /// How long all may take together.
+    pub timeout_all: Option<Duration>,
+    /// How each is run; the source is that of nobody.
+    pub options: Options,
 }
 
 /// What `bgjobs up` is to start.
@@ -268,6 +293,9 @@ enum Sub {
     /// Run a script; when it returns, however it ended, nothing that it started is still running
     #[command(after_help = after_help::SCRIPT, override_usage = "bgjobs script [OPTIONS] FILE|NAME [ARGS]...\n       bgjobs script [OPTIONS] -e CODE [ARGS]...")]
     Script(ScriptArgs),
+    /// Run many scripts, each as a run of its own, and say which of them failed
+    #[command(after_help = after_help::TEST, override_usage = "bgjobs test [OPTIONS] [PATH]... [-- ARGS]", mut_arg("timeout", |arg| arg.help(after_help::TEST_TIMEOUT)), mut_arg("quiet", |arg| arg.help(after_help::TEST_QUIET)), mut_arg("verbose", |arg| arg.help(after_help::TEST_VERBOSE)))]
+    Test(TestArgs),
     /// Start services, show what they print, and stay until interrupted, or until one dies
     #[command(after_help = after_help::UP, override_usage = "bgjobs up [OPTIONS] [FILE [NAME]...] [-- ARGS...]")]
     Up(UpArgs),
@@ -344,6 +372,43 @@ struct ScriptArgs {
 }
 
 #[derive(Args)]
+struct TestArgs {
+    /// Scripts, directories with scripts, or patterns such as 'e2e/**/*.rhai'; without any tests/**/*.rhai. In directories
+    /// and patterns, names that begin with _ are left out
+    #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    /// Only scripts whose path this matches
+    #[arg(long, value_parser = regex, value_name = "REGEX")]
+    filter: Option<Regex>,
+    /// Print their paths, a line each; run nothing
+    #[arg(long)]
+    list: bool,
+    /// How many run at the same time
+    #[arg(short, long, value_parser = at_least_once, value_name = "N", default_value = "1")]
+    jobs: u32,
+    /// After one that has failed start no other
+    #[arg(long)]
+    fail_fast: bool,
+    /// Run one that has failed again, up to N times; when it passes then, it counts as passed, and is called flaky
+    #[arg(long, value_name = "N", default_value = "0", hide_default_value = true)]
+    retries: u32,
+    /// Run each N times
+    #[arg(long, value_parser = at_least_once, value_name = "N", default_value = "1", hide_default_value = true)]
+    repeat: u32,
+    /// Run them in a random order; --shuffle=SEED repeats one
+    #[arg(long, value_name = "SEED", num_args = 0..=1, require_equals = true)]
+    shuffle: Option<Option<u64>>,
+    /// Stop everything after this time and exit with 124; scripts that have not run are counted
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    timeout_all: Option<Duration>,
+    #[command(flatten)]
+    run: RunArgs,
+    /// What each script gets from args() and param(name)
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+#[derive(Args)]
 struct UpArgs {
     /// What to start: services.yaml, .toml, .json or .conf, process-compose.yaml, a Procfile, a script, or a directory with
     /// one of these; without it what is in this directory
@@ -414,6 +479,23 @@ fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn at_least_once(text: &str) -> Result<u32, String> {
+    let most = 100_000;
+    match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("expected a number from 1 to {most}")),
+    }
+}
+
+fn regex(text: &str) -> Result<Regex, String> {
+    // The library draws the pattern with a mark below it; its last line says what is wrong.
+    let why = |error: &regex::Error| {
+        let text = error.to_string();
+        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    };
+    Regex::new(text).map_err(|error| why(&error))
+}
+
 /// Reads the command line. `Err` is the exit code after a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
     let parsed = fitting(Cli::command()).try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
@@ -444,6 +526,7 @@ pub fn parse() -> Result<Command, i32> {
             }
             Command::Script(args.into())
         }
+        Sub::Test(args) => Command::Test(args.into()),
         Sub::Up(args) => Command::Up(args.into()),
         Sub::Check { files, code, include, json } => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
@@ -574,6 +657,23 @@ impl From<ScriptArgs> for Options {
             args.remove(0);
         }
         Self { plan: given.plan, ..given.run.options(source, args) }
+    }
+}
+
+impl From<TestArgs> for Test {
+    fn from(given: TestArgs) -> Self {
+        Self {
+            paths: given.paths,
+            filter: given.filter,
+            list: given.list,
+            jobs: given.jobs as usize,
+            fail_fast: given.fail_fast,
+            retries: given.retries,
+            repeat: given.repeat,
+            shuffle: given.shuffle,
+            timeout_all: given.timeout_all,
+            options: given.run.options(Source::File(PathBuf::new()), given.args),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 //! cli      arguments → one plain `Command`; the only room that knows the argument parser
 //! isolate  `--isolate`: the trial whether it is allowed, and why not
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
+//! runner/  `bgjobs test`: many scripts, each as a run of its own
 //! run      the host process: its threads, and the order of shutdown, told once
 //! sweep    `bgjobs ps` and `bgjobs sweep`
 //! up       `bgjobs up`: which file is to be started
@@ -62,6 +63,7 @@ mod probe;
 mod report;
 mod run;
 mod rundir;
+mod runner;
 mod runs;
 mod secret;
 mod starter;
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Script(options)) => {
             run::help(&options).or_else(|| run::plan(&options)).unwrap_or_else(|| guard::run(&options))
         }
+        Ok(cli::Command::Test(options)) => runner::run(&options),
         Ok(cli::Command::Up(up)) => up::prepare(up).map_or_else(|code| code, |options| guard::run(&options)),
         Ok(cli::Command::Check(all)) => run::check(&all),
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),

@@ -19,6 +19,32 @@ Example:
 What the script prints goes to stdout, what bgjobs says to stderr. INT, TERM and HUP stop the run
 gracefully; a second one half a second later, or QUIT, kills at once.";
 
+pub const TEST_TIMEOUT: &str = "Stop each script after this time: it has failed, with 124, e.g. 90s or 5m";
+pub const TEST_QUIET: &str = "Say nothing but failures and the verdict";
+pub const TEST_VERBOSE: &str = "Also show what scripts say that pass, with a line for each test";
+
+pub const TEST: &str = "\
+Each script is a run of its own, as with `bgjobs script`: its own logs, temporary directories and
+ports, and nothing of it runs on when it ends. A line says how each has ended; what those have said
+that failed stands at the end, whole, before the verdict. All of it is on stderr; when stdout is a
+pipe, the verdict of a failure is there, too.
+
+Exit codes:
+  0      all have passed, a few perhaps when they were tried again
+  N      the highest exit code of those that have failed: see bgjobs script --help
+  2      wrong arguments, no script found; or a script that has a mistake
+  124    --timeout-all is over, or a script or a wait has passed its deadline
+  128+n  ended by signal n, after the runs have stopped
+
+Examples:
+  bgjobs test                               # tests/**/*.rhai
+  bgjobs test e2e --jobs 4 --retries 1
+  bgjobs test 'e2e/**/*api*.rhai' --fail-fast
+  bgjobs test --filter 'login|cart' --repeat 50
+
+INT, TERM and HUP stop all runs gracefully; a second one half a second later, or QUIT, kills at
+once.";
+
 pub const UP: &str = "\
 What services print is shown as it comes, each line behind the name of its service: on stdout, with --exec on stderr;
 with -q not at all. Its lines about the run are on stderr. Whatever ends it, nothing that it started is still running.

@@ -307,7 +307,7 @@ impl Habit {
 }
 
 const HABITS: &[Habit] = &[
-    Habit { words: &["run", "exec", "test", "execute"], does: Does::Run, note: "" },
+    Habit { words: &["run", "exec", "execute"], does: Does::Run, note: "" },
     Habit {
         words: &["start", "spawn", "bg", "background", "daemon", "serve", "nohup", "add", "launch"],
         does: Does::Start,

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn names_are_as_wide_as_the_widest_that_is_expected() {
-        let mut live = Live::new(Style::plain(), true);
+        let mut live = Live::new(Style::never(), true);
         live.expect(&["db".to_owned(), "worker".to_owned()]);
         assert_eq!(shown(&mut live, "db", b"one\n\ntwo"), "db     | one\ndb     |\ndb     | two\n");
         assert_eq!(

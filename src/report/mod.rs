@@ -11,6 +11,7 @@
 //! print      texts where no thread writes
 //! verdict    the last line of a run, and what is left
 //! isolation  why a run cannot have what `--isolate` asks for
+//! tested     what `bgjobs test` says
 //! table      rows of cells → lines with aligned columns
 //! pager      long texts on a terminal
 //! doctor     what `bgjobs doctor` says
@@ -31,6 +32,7 @@ mod said;
 mod style;
 mod table;
 mod terminal;
+mod tested;
 mod verdict;
 mod words;
 
@@ -49,6 +51,7 @@ pub use runs::{
 };
 pub use style::Style as ReportStyle;
 pub use terminal::Terminal;
+pub use tested::{End as ScriptEnd, Tally, Teller, described};
 pub use verdict::{
     GuardVerdict, HOST_HUNG, HOST_LINGERS, Verdict, guard_verdict, host_died, late_survivors, loss, verdict,
 };

@@ -9,6 +9,8 @@ use crate::event::Failure;
 use crate::exit;
 use crate::jobs;
 use crate::sys::fd::{self, Written};
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -59,7 +61,7 @@ pub fn print(text: &str) -> i32 {
 /// The same for a text of ours alone, with its own colours.
 #[must_use]
 pub fn print_as_it_is(text: &str) -> i32 {
-    match write_to(std::io::stdout().as_fd(), text, &|| false) {
+    match write_to(std::io::stdout().as_fd(), text.as_bytes(), &|| false) {
         Ok(()) | Err(Written::Stalled | Written::Bytes(_)) => exit::OK,
         Err(Written::Gone) => exit::BROKEN_PIPE,
         Err(Written::Failed(errno)) => {
@@ -84,7 +86,23 @@ pub(super) fn print_error(text: &str) {
 /// The same for a process that signals do not end: given up once somebody wants that.
 pub(super) fn print_error_unless(text: &str, hurry: &dyn Fn() -> bool) {
     // Who has no stderr cannot be told so.
-    let _ = write_to(std::io::stderr().as_fd(), &said(text), hurry);
+    let _ = write_to(std::io::stderr().as_fd(), said(text).as_bytes(), hurry);
+}
+
+/// What a run has said already, as it stands there, on stderr.
+pub(super) fn repeat_unless(mut said: &File, hurry: &dyn Fn() -> bool) {
+    let mut piece = vec![0; 1 << 16];
+    let mut last = b'\n';
+    // Neither who cannot be read nor who does not read is anybody's who waits for the verdict.
+    while let Ok(length @ 1..) = said.read(&mut piece) {
+        last = piece[length - 1];
+        if write_to(std::io::stderr().as_fd(), &piece[..length], hurry).is_err() {
+            return;
+        }
+    }
+    if last != b'\n' {
+        let _ = write_to(std::io::stderr().as_fd(), b"\n", hurry);
+    }
 }
 
 /// Lines on stderr that nobody needs to wait for: lost when the reader does not take them now.
@@ -93,9 +111,8 @@ pub fn hint(text: &str) {
 }
 
 /// Writes as long as somebody reads; in a `hurry` gives up on a reader that takes nothing for [`UNREAD`].
-fn write_to(target: BorrowedFd, text: &str, hurry: &dyn Fn() -> bool) -> Result<(), Written> {
+fn write_to(target: BorrowedFd, mut bytes: &[u8], hurry: &dyn Fn() -> bool) -> Result<(), Written> {
     const LOOK: Duration = Duration::from_millis(50);
-    let mut bytes = text.as_bytes();
     let mut unread = Duration::ZERO;
     while !bytes.is_empty() {
         match fd::write_some(target, bytes, LOOK) {

@@ -33,6 +33,11 @@ impl Style {
         Self { color }
     }
 
+    /// For what another program reads.
+    pub(super) fn never() -> Self {
+        Self { color: false }
+    }
+
     pub fn has_color(self) -> bool {
         self.color
     }
@@ -40,11 +45,6 @@ impl Style {
     /// For what is written without passing through `said`.
     pub(super) fn escaped(self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-
-    #[cfg(test)]
-    pub(super) fn plain() -> Self {
-        Self { color: false }
     }
 
     #[cfg(test)]

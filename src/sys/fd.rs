@@ -131,6 +131,12 @@ pub fn is_regular_file(fd: BorrowedFd) -> bool {
     nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
 }
 
+/// Whether whoever reads it may be another program: a pipe or a socket.
+pub fn is_pipe(fd: BorrowedFd) -> bool {
+    let kind = nix::sys::stat::fstat(fd).map(|stat| stat.st_mode & libc::S_IFMT);
+    matches!(kind, Ok(libc::S_IFIFO | libc::S_IFSOCK))
+}
+
 /// What reading without blocking found.
 pub enum Read {
     Bytes(usize),

@@ -63,8 +63,6 @@ fn a_script_without_the_command_before_it_is_told_the_command() {
         (&["-"], "bgjobs script -"),
         (&["tests/all.rhai"], "bgjobs script tests/all.rhai"),
         (&["run", "x.rhai", "--a"], "bgjobs script x.rhai --a"),
-        (&["test", "-q", "test.rhai"], "bgjobs script -q test.rhai"),
-        (&["test"], "bgjobs script test.rhai"),
     ]);
 }
 

@@ -31,6 +31,7 @@ mod stop;
 mod support;
 mod surroundings;
 mod sweep;
+mod test_runner;
 mod tidy;
 mod torture;
 mod trust;

@@ -202,6 +202,7 @@ fn what_cannot_be_written_is_an_error() {
         &["api"],
         &["api", "std/postgres"],
         &["ps", "--json"],
+        &["test", "s.rhai", "--list"],
         &["doctor"],
         &["doctor", "--json"],
         &["completions", "bash"],

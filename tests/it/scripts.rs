@@ -449,6 +449,7 @@ fn what_is_listed_and_explained_fits_the_terminal() {
         &["doctor"],
         &["--help"],
         &["script", "--help"],
+        &["test", "--help"],
         &["sweep", "--help"],
         &["doctor", "--help"],
         &["man", "--help"],

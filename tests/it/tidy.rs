@@ -34,9 +34,16 @@ fn room(path: &Path) -> String {
 
 /// What each room may import, besides itself. The map in src/main.rs says what they are for.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("main", &["cli", "guard", "host", "mock", "report", "run", "starter", "sweep", "sys", "doctor", "up"]),
+    (
+        "main",
+        &[
+            "cli", "guard", "host", "mock", "report", "run", "runner", "starter", "sweep", "sys", "doctor",
+            "up",
+        ],
+    ),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),
     ("up", &["cli", "envfile", "event", "exit", "report", "words"]),
+    ("runner", &["cli", "event", "exit", "guard", "report", "sys", "words"]),
     ("envfile", &["words"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),
     ("api", &["words", "builtin"]),

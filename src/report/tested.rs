@@ -1,0 +1,170 @@
+//! What `bgjobs test` says: a line for each script as it ends, what those have said that failed, the verdict.
+
+use super::print::{print_error_unless, repeat_unless};
+use super::said::said;
+use super::style::Style;
+use super::words::{duration, seconds};
+use crate::cli::Verbosity;
+use crate::exit;
+use crate::jobs;
+use crate::sys::fd;
+use crate::sys::wait::ExitStatus;
+use std::fmt::Write;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+/// How a run of a script has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At this try; the first is 1.
+    Passed {
+        at: u32,
+    },
+    Failed,
+    /// It is run again.
+    Again {
+        next: u32,
+        of: u32,
+    },
+    /// It was stopped, as all were.
+    Stopped,
+}
+
+/// `exit 1`, `killed by SIGKILL`.
+pub fn described(status: ExitStatus) -> String {
+    jobs::describe(status)
+}
+
+/// How many scripts have ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The flaky ones included.
+    pub passed: usize,
+    pub flaky: usize,
+    pub failed: usize,
+    pub stopped: usize,
+    pub not_run: usize,
+}
+
+/// Who says it, on stderr.
+pub struct Teller<'a> {
+    pub style: Style,
+    pub verbosity: Verbosity,
+    /// Whether somebody wants the end of it all: then nobody waits for a reader that does not read.
+    pub hurry: &'a dyn Fn() -> bool,
+}
+
+impl Teller<'_> {
+    fn line(&self, text: &str) {
+        print_error_unless(&format!("{text}\n"), self.hurry);
+    }
+
+    /// What is no result, but for people who wait for one.
+    pub fn note(&self, text: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            self.line(&self.style.note(text));
+        }
+    }
+
+    /// What ends all before their time.
+    pub fn stopping(&self, why: &str, running: usize) {
+        let scripts = scripts(running);
+        self.line(&self.style.note(&format!("{why}: stopping {scripts}")));
+    }
+
+    /// A run of a script is over.
+    pub fn ended(&self, name: &str, status: ExitStatus, after: Duration, end: End) {
+        let (style, after, how) = (self.style, duration(after), jobs::describe(status));
+        let line = match end {
+            End::Passed { .. } if self.verbosity == Verbosity::Quiet => return,
+            End::Passed { at: 1 } => format!("{} {name} ({after})", style.good("ok")),
+            End::Passed { at } => format!("{} {name} (passed at try {at}, {after})", style.note("flaky")),
+            End::Failed => format!("{} {name} ({how}, {after})", style.bad("FAILED")),
+            End::Again { next, of } => {
+                format!("{} {name} ({how}, {after}): try {next} of {of} follows", style.bad("FAILED"))
+            }
+            End::Stopped => format!("{} {name} ({after})", style.note("stopped")),
+        };
+        self.line(&line);
+    }
+
+    /// All that a run has said.
+    pub fn said(&self, said: &File) {
+        repeat_unless(said, self.hurry);
+    }
+
+    /// The heading above what a run has said that did not pass.
+    pub fn heading(&self, name: &str, how: &str) -> String {
+        said(&format!("{}\n", self.style.bad(&format!("--- {name} ({how}) ---"))))
+    }
+
+    /// The last line, and before it who has failed. `cause`: why not all have come to their end.
+    pub fn verdict(&self, code: i32, cause: Option<&str>, elapsed: Duration, tally: &Tally, bad: &[String]) {
+        const MOST: usize = 50;
+        let mut text = String::new();
+        for line in bad.iter().take(MOST) {
+            let _ = writeln!(text, "{line}");
+        }
+        if bad.len() > MOST {
+            let _ = writeln!(text, "and {} more", bad.len() - MOST);
+        }
+        let word = |style: Style| match cause {
+            Some(cause) => format!("{cause} (exit {code})"),
+            None if code == exit::OK => style.good("passed"),
+            None => format!("{} (exit {code})", style.bad("failed")),
+        };
+        let last = |style| format!("bgjobs: {} in {}: {}\n", word(style), seconds(elapsed), counts(tally));
+        print_error_unless(&format!("{text}{}", last(self.style)), self.hurry);
+        // Who only sees the end of a pipe must not take its last line for all.
+        let (out, err) = (std::io::stdout(), std::io::stderr());
+        if code != exit::OK && fd::is_pipe(out.as_fd()) && !fd::same_file(out.as_fd(), err.as_fd()) {
+            let _ = super::print::print(&last(Style::never()));
+        }
+    }
+
+    /// A line for the list above the verdict.
+    pub fn bad(&self, name: &str, how: &str) -> String {
+        format!("{} {name} ({how})", self.style.bad("FAILED"))
+    }
+
+    pub fn flaky(&self, name: &str, how: &str, at: u32) -> String {
+        format!("{} {name} ({how}, then passed at try {at})", self.style.note("flaky"))
+    }
+
+    pub fn stopped(&self, name: &str) -> String {
+        format!("{} {name}", self.style.note("stopped"))
+    }
+}
+
+/// `1 script`, `2 scripts`.
+fn scripts(count: usize) -> String {
+    if count == 1 { "1 script".to_owned() } else { format!("{count} scripts") }
+}
+
+fn counts(tally: &Tally) -> String {
+    let mut text = format!("{} passed", scripts(tally.passed));
+    if tally.flaky > 0 {
+        let _ = write!(text, " ({} flaky)", tally.flaky);
+    }
+    for (count, word) in [(tally.failed, "failed"), (tally.stopped, "stopped"), (tally.not_run, "not run")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {word}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_are_counted_by_how_they_ended() {
+        let passed = Tally { passed: 2, ..Tally::default() };
+        assert_eq!(counts(&passed), "2 scripts passed");
+        assert_eq!(counts(&Tally { passed: 1, flaky: 1, ..passed }), "1 script passed (1 flaky)");
+        let all = Tally { passed: 0, flaky: 0, failed: 1, stopped: 2, not_run: 3 };
+        assert_eq!(counts(&all), "0 scripts passed, 1 failed, 2 stopped, 3 not run");
+    }
+}

@@ -1,0 +1,19 @@
+//! `bgjobs test`: many scripts, each as a run of its own.
+//!
+//! It starts nothing but runs, and these keep their promise by themselves. What is added here is that they are told when
+//! this process ends, however it does. It has one thread, so that a run can be forked off without starting the program
+//! anew.
+//!
+//! ```text
+//! find     what was asked for → the scripts
+//! attempt  one run of one script, in a process of its own
+//! signals  what this process was sent, passed on to the runs
+//! turns    which script runs when, and what comes of it
+//! ```
+
+mod attempt;
+mod find;
+mod signals;
+mod turns;
+
+pub use turns::run;

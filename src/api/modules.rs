@@ -313,4 +313,29 @@ mod tests {
         let keys = found[1].kind.values().and_then(|of| of.options()).map(Options::names);
         assert_eq!(keys, Some(vec!["password", "roles"]));
     }
+
+    /// Whether `"free"` may stand wherever a port may.
+    fn takes_free(kind: Type) -> bool {
+        match kind {
+            Type::Port => false,
+            Type::Either(types) => {
+                let free =
+                    types.iter().any(|one| matches!(one, Type::OneOf(words) if words.contains(&"free")));
+                types.iter().all(|one| matches!(one, Type::Port) && free || takes_free(*one))
+            }
+            Type::List(of) | Type::OneOrMore(of) | Type::MapOf(of) => takes_free(*of),
+            Type::Options(options) => options.all().all(|opt| takes_free(opt.kind)),
+            _ => true,
+        }
+    }
+
+    #[test]
+    fn a_port_of_a_module_may_be_a_free_one() {
+        for module in all() {
+            for opt in module.options() {
+                assert!(takes_free(opt.kind), "{}: `{}: {}`", module.name, opt.name, opt.kind.name());
+            }
+        }
+        assert!(!takes_free(Type::List(&Type::Port)));
+    }
 }

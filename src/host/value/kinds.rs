@@ -78,9 +78,10 @@ fn is_not(kind: Type, value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
         _ => read::show(value),
     };
     let error = ScriptError::usage(format!("{what}: {shown} is not {}", kind.noun()));
-    let near = text(value)
-        .zip(words_of(kind))
-        .and_then(|(text, words)| words::nearest(&text, words.iter().copied()));
+    let near = text(value).zip(words_of(kind)).and_then(|(text, words)| {
+        let free = || words.iter().copied().find(|word| *word == "free" && read::is_any_port(&text));
+        words::nearest(&text, words.iter().copied()).or_else(free)
+    });
     match near {
         Some(near) => error.hint(format!("{near:?}")),
         None => error,
@@ -144,8 +145,9 @@ pub fn literal(kind: Type, value: &Dynamic, what: &str) -> Fallible<()> {
                 Type::List(_) | Type::Array | Type::OneOrMore(_) => value.is_array(),
                 // Another word than those that may stand in its place is told with them.
                 Type::Port => {
-                    let word = text(value)
-                        .is_some_and(|it| it.trim().parse::<i64>().is_err() && !read::is_any_port(&it));
+                    let explained = |word: &str| read::is_any_port(word) && what.ends_with("option `port`");
+                    let word =
+                        text(value).is_some_and(|it| it.trim().parse::<i64>().is_err() && !explained(&it));
                     value.is_int() || value.is_string() && !(word && words_of(kind).is_some())
                 }
                 _ => false,

@@ -136,6 +136,10 @@ pub fn port(value: &Dynamic, what: &str) -> Fallible<u16> {
             let any = number == Some(0)
                 || value.read_lock::<rhai::ImmutableString>().is_some_and(|text| is_any_port(&text));
             Err(match any {
+                // What a module starts finds it where the module says.
+                true if what.ends_with("option `port`") && what.contains("::") => {
+                    wrong.hint("port: \"free\"   (takes one that is free: `.port` of what is returned)")
+                }
                 true if what.ends_with("option `port`") => {
                     wrong.hint("port: \"free\"   (takes one that is free; the job finds the number in PORT)")
                 }

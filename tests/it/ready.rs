@@ -202,3 +202,15 @@ fn a_server_that_refuses_what_it_is_asked_is_told_with_the_way_out() {
             ));
     }
 }
+
+#[test]
+fn a_text_that_a_closure_gives_is_what_its_line_says() {
+    let _ = Script::code("start(\"store\", \"sleep 60\", #{ready: || \"it has 3 members\"});")
+        .run()
+        .code(0)
+        .stderr_has("store ready: it has 3 members (");
+    let _ = Script::code("start(\"store\", \"sleep 60\", #{ready: || true});")
+        .run()
+        .code(0)
+        .stderr_has("store ready: its condition holds (");
+}

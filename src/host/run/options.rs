@@ -127,7 +127,8 @@ options! {
         kill_mode: Gets = "group";
         /// A command that is run instead of the stop signal.
         stop_cmd: Option<Command>, also stop_command shutdown;
-        /// When it is ready: a port, a URL, a path on its own URL, a map of conditions, a closure, or an array of these.
+        /// When it is ready: a port, a URL, a path on its own URL, a map of conditions, a closure, or an array of these. A text
+        /// that a closure gives is told of it: `|| { check.call(); "it has 3 members" }`.
         ready: Option<Ready>, also healthcheck health_check health readiness wait wait_for;
         /// How long it may take to become ready.
         timeout: Option<Duration>, default "30s", also max_time deadline attempts max_retries start_period;

@@ -4,7 +4,7 @@ use crate::host::value;
 use crate::jobs::spec::Command;
 use crate::probe::target::Target;
 use regex::Regex;
-use rhai::{Array, Dynamic, FnPtr};
+use rhai::{Array, Dynamic, FnPtr, ImmutableString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,7 +81,8 @@ impl Condition {
             Self::Http { .. } => value.to_string(),
             Self::Listening => format!("port {value}"),
             Self::Ended => "it has ended".to_owned(),
-            Self::Closure(_) => "its condition holds".to_owned(),
+            // A text that it gives says what it has asked.
+            Self::Closure(_) => one_line(value).unwrap_or_else(|| "its condition holds".to_owned()),
             _ => self.describe(),
         }
     }
@@ -113,5 +114,31 @@ impl Condition {
     /// Whether an event tells of it, so that each is worth an attempt.
     pub fn is_eventful(&self) -> bool {
         matches!(self, Self::Log { .. } | Self::File(_) | Self::Ended)
+    }
+}
+
+/// The first line of a text that says something, as far as it fits beside others; none of any other value.
+fn one_line(value: &Dynamic) -> Option<String> {
+    const MOST: usize = 100;
+    let text = value.read_lock::<ImmutableString>()?;
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty())?;
+    Some(match line.char_indices().nth(MOST) {
+        Some(_) => line.chars().take(MOST - 1).chain(['…']).collect(),
+        None => line.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_closure_is_short() {
+        let line = |text: &str| one_line(&Dynamic::from(text.to_owned()));
+        assert_eq!(line("\n  select 1 answers \nand more").as_deref(), Some("select 1 answers"));
+        assert_eq!(line(" \n"), None);
+        assert_eq!(one_line(&Dynamic::from(true)), None);
+        assert_eq!(line(&"é".repeat(100)), Some("é".repeat(100)));
+        assert_eq!(line(&"é".repeat(101)), Some("é".repeat(99) + "…"));
     }
 }

@@ -553,7 +553,27 @@ fn a_scenario_script_looks_at_its_parameters_first() {
         (
             "docker-service",
             &["--image", "x", "--test", start, "--ready", "log:("],
-            "--ready log:(: `(` is not a regex",
+            "--ready: \"(\" is not a regular expression",
+        ),
+        (
+            "docker-service",
+            &["--image", "x", "--test", start, "--ready", "healthy"],
+            "--ready: \"healthy\" is not a port, URL or path\n",
+        ),
+        (
+            "health-check",
+            &["--cmd", start, "--url", "redis://localhost:6379"],
+            "--url: \"redis://localhost:6379\" cannot be asked",
+        ),
+        (
+            "health-check",
+            &["--url", "log:up", "--test", start],
+            "--url log:up is about a server that --cmd starts, and there is no --cmd",
+        ),
+        (
+            "health-check",
+            &["--url", "tcp://localhost:80", "--contains", "ok", "--test", start],
+            "--status and --contains are about what a --url answers",
         ),
         ("free-port", &["--port", "99999", "--cmd", start], "--port is \"99999\", not a port (1 to 65535)"),
         (
@@ -761,6 +781,46 @@ fn health_is_waited_for_and_told() {
     assert!(ran.stdout.contains("/: healthy after "), "{}", ran.stdout);
     let _ = scenario("health-check", &[], &[])
         .stderr_has("error: nothing to check: give --url, --port or --probe");
+}
+
+#[test]
+fn health_is_asked_in_the_words_of_readiness() {
+    if lacks(&["python3", "curl"]) {
+        return;
+    }
+    let port = free_port();
+    let fixed = format!("echo up; exec python3 -m http.server {port} --bind 127.0.0.1");
+    let urls = [
+        format!("{port}"),
+        format!("{port}/"),
+        format!("tcp://127.0.0.1:{port}"),
+        "log:^up$".to_owned(),
+        "listening".to_owned(),
+    ];
+    let mut args = vec!["--cmd", &fixed, "--contains", "Directory"];
+    args.extend(urls.iter().flat_map(|url| ["--url", url]));
+    let ran = scenario("health-check", &args, &[]).code(0);
+    let told: Vec<&str> =
+        ran.stdout.lines().map(|line| line.split(": healthy after ").next().unwrap_or(line)).collect();
+    let with_path = format!("http://localhost:{port}/");
+    assert_eq!(told, [&urls[0], &with_path, &urls[2], &urls[3], &urls[4]]);
+
+    let socket = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind('x.sock'); s.listen(); time.sleep(600)";
+    let cmd = format!("exec python3 -c \"{socket}\"");
+    let probe = "cmd:test -S x.sock";
+    let ran = scenario("health-check", &["--cmd", &cmd, "--url", "unix:x.sock", "--url", probe], &[]).code(0);
+    assert!(ran.stdout.starts_with("unix:x.sock: healthy after "), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("\n{probe}: healthy after ")), "{}", ran.stdout);
+
+    let server = "exec python3 -m http.server $PORT --bind 127.0.0.1";
+    let probe = "cmd:curl -sf http://127.0.0.1:$PORT/";
+    let _ = scenario("health-check", &["--cmd", server, "--url", probe], &[]).code(0);
+
+    // Nobody is there.
+    let none = free_port();
+    let place = format!("tcp://127.0.0.1:{none}");
+    let ran = scenario("health-check", &["--url", &place, "--ready-timeout", "300ms"], &[]).code(124);
+    let _ = ran.stderr_has(&format!("error: timed out after 300 ms waiting for 127.0.0.1:{none}\n"));
 }
 
 /// Whoever takes it until it is used makes the test fail; that is rare enough.

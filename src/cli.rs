@@ -112,6 +112,8 @@ pub struct Staying {
     pub services: Option<Vec<String>>,
     /// Instead of staying: runs this, and ends as it does.
     pub exec: Option<String>,
+    /// And does so in front of the user: there is a terminal, and we are in its foreground.
+    pub at_terminal: bool,
     /// Where the addresses of what runs are written.
     pub env_file: Option<PathBuf>,
 }
@@ -417,7 +419,8 @@ struct UpArgs {
     /// Of a file of services only these, and what they depend on
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// When all are ready, run this command instead of staying, with their addresses in its environment, and end with its code
+    /// When all are ready, run this command instead of staying, with their addresses in its environment, and end with its code;
+    /// at a terminal it has that for itself
     #[arg(long, value_name = "COMMAND")]
     exec: Option<String>,
     /// When all are ready, write their addresses to this file, for another terminal: NAME_URL=…; it is removed at the end
@@ -687,7 +690,7 @@ impl From<UpArgs> for Up {
         Self {
             file: given.file,
             options: Options { follow, ..given.run.options(source, given.args) },
-            staying: Staying { services, exec, env_file },
+            staying: Staying { services, exec, at_terminal: false, env_file },
         }
     }
 }

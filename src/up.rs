@@ -5,6 +5,7 @@ use crate::envfile;
 use crate::event::Failure;
 use crate::exit;
 use crate::report::{self, ReportStyle};
+use crate::sys::tty;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,7 @@ fn prepared(up: Up) -> Result<Options, Failure> {
             Some("--env-file OUT   (a file that is not there yet: it is written, not read)".to_owned());
         return Err(Failure { hint, ..usage(obstacle) });
     }
+    staying.at_terminal = staying.exec.is_some() && tty::is_ours();
     Ok(Options { source: Source::File(path), task: Some(Task::Up(staying)), ..options })
 }
 

@@ -48,6 +48,7 @@ once.";
 pub const UP: &str = "\
 What services print is shown as it comes, each line behind the name of its service: on stdout, with --exec on stderr;
 with -q not at all. Its lines about the run are on stderr. Whatever ends it, nothing that it started is still running.
+At a terminal the command of --exec has what is typed, Ctrl-C included, and the size of the window.
 
 A Compose file needs an engine, and package.json is none of services: the error shows what to run instead.
 
@@ -63,6 +64,7 @@ Examples:
   bgjobs up                                 # services.yaml, process-compose.yaml, Procfile.dev, Procfile ...
   bgjobs up process-compose.yaml api        # api, and what it depends on
   bgjobs up Procfile --exec 'npm test'
+  bgjobs up -q --exec 'psql $DB_URL'        # or a shell
   bgjobs up --env-file .services &          # then, elsewhere: set -a; . ./.services; set +a
   bgjobs up stack.rhai -- --port 8080       # the script starts what is to run
 

@@ -9,7 +9,7 @@ use crate::event::{Event, Failure};
 use crate::exit;
 use crate::host::check::{plan as plans, warnings};
 use crate::host::explain::failure;
-use crate::host::functions::param;
+use crate::host::functions::{command, param};
 use crate::host::run::job::view;
 use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{self, Runtime, Session};
@@ -92,6 +92,9 @@ impl Script {
             *lock(&env_file) = Some(written.map_err(|why| ScriptError::new(error::Kind::Io, why))?);
             Ok(())
         });
+        let (exec, at_terminal) = (staying.exec.clone().unwrap_or_default(), staying.at_terminal);
+        self.engine
+            .register_fn("run_exec", move |env: rhai::Map| command::run_exec(exec.clone(), env, at_terminal));
         let result = self.own(builtin::UP, &mut scope).map(drop);
         self.judged(OWN, result).map_err(|mut failure| {
             // It does not run tests, but stays.

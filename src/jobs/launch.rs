@@ -12,7 +12,7 @@ use crate::jobs::refused::why;
 use crate::jobs::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
 use crate::jobs::table;
 use crate::sys::fork::{self, Exec, Join, Step};
-use crate::sys::{fd, open, proc, pty};
+use crate::sys::{fd, open, proc, pty, tty};
 use nix::fcntl::OFlag;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata, Permissions};
@@ -235,7 +235,10 @@ impl Jobs {
     fn open_terminal(&self, spec: &Spec, owner: Option<(u32, u32)>, again: bool) -> Result<Ends, SpawnError> {
         let os = |what| move |e: nix::Error| SpawnError::Os { what, reason: why(e) };
         let terminal = os("a terminal");
-        let pty::Pair { master, slave } = pty::open(ROWS, COLUMNS).map_err(terminal)?;
+        let is_seen = spec.stdin == Stdin::Keyboard;
+        let window = if is_seen { tty::window(std::io::stdin().as_fd()) } else { None };
+        let window = window.unwrap_or((ROWS, COLUMNS));
+        let pty::Pair { master, slave } = pty::open(window, is_seen).map_err(terminal)?;
         if let Some((uid, gid)) = owner {
             fd::give(&slave, uid, gid);
         }
@@ -277,7 +280,8 @@ fn open_stdin(
 ) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
     let os = |what, reason: String| SpawnError::Os { what, reason };
     match stdin {
-        Stdin::Null => {
+        // Without a terminal there is none to hand on.
+        Stdin::Null | Stdin::Keyboard => {
             let file = File::open("/dev/null").map_err(|e| os("/dev/null", why(e)))?;
             Ok((file.into(), None))
         }

@@ -144,6 +144,8 @@ pub enum Stdin {
     Null,
     Pipe,
     Text(String),
+    /// What the user types at our own terminal, for a command with a terminal: see `jobs/output/foreground`.
+    Keyboard,
 }
 
 /// Which end of a job is not a failure.

@@ -12,8 +12,9 @@ use super::said::said;
 use super::terminal::Terminal;
 use crate::event::{Bus, Closed, Event};
 use crate::secret::Stream;
-use crate::sys::clock;
 use crate::sys::fd::{self, Written};
+use crate::sys::{clock, tty};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{stderr, stdout};
@@ -219,6 +220,16 @@ impl Lane {
     }
 }
 
+/// Our own lines as they have to end: a terminal that has been handed on to a command does nothing to them.
+fn ended(lines: &[u8]) -> Cow<'_, [u8]> {
+    if !tty::is_raw() {
+        return Cow::Borrowed(lines);
+    }
+    let ends =
+        lines.iter().flat_map(|byte| if *byte == b'\n' { &b"\r\n"[..] } else { std::slice::from_ref(byte) });
+    Cow::Owned(ends.copied().collect())
+}
+
 struct Writer<F> {
     bus: Arc<Bus>,
     terminal: Terminal,
@@ -293,8 +304,9 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 let lines = self.live.lines(&job, &bytes, missed);
                 // What a command printed without a newline must not run into these.
                 if self.within_line && (self.one_file || !self.live.on_stdout()) {
-                    self.queue_err(b"\n");
+                    self.queue_err(&ended(b"\n"));
                 }
+                let lines = ended(&lines);
                 match self.live.on_stdout() {
                     true => self.queue_out(&lines),
                     false => self.queue_err(&lines),
@@ -304,9 +316,9 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 if let Some(line) = self.terminal.line(at, &other) {
                     // What a command printed without a newline must not run into ours.
                     if self.within_line {
-                        self.queue_err(b"\n");
+                        self.queue_err(&ended(b"\n"));
                     }
-                    self.queue_err(said(&line).as_bytes());
+                    self.queue_err(&ended(said(&line).as_bytes()));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Pseudo terminals (pty(7)).
 
+use super::tty::Window;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::termios::{InputFlags, OutputFlags, SetArg, tcgetattr, tcsetattr};
@@ -21,8 +22,9 @@ pub struct Pair {
 /// A new terminal. Both ends are close-on-exec from their birth, since another thread may fork at any time, and
 /// neither becomes our own controlling terminal.
 ///
-/// What comes out has the line ends that the program has written: it goes into a file, not onto a screen.
-pub fn open(rows: u16, columns: u16) -> nix::Result<Pair> {
+/// What comes out has the line ends that the program has written, if it goes into a file; `on_screen`: those that a terminal
+/// needs.
+pub fn open((rows, columns): Window, on_screen: bool) -> nix::Result<Pair> {
     const FLAGS: libc::c_int = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: plain system calls; what they return is a new descriptor that nobody else has. TIOCGPTPEER (Linux 4.13)
     // opens the other end by what we have, not by a path that may be another one in our mount namespace.
@@ -38,7 +40,7 @@ pub fn open(rows: u16, columns: u16) -> nix::Result<Pair> {
     // SAFETY: the kernel only reads the size.
     Errno::result(unsafe { libc::ioctl(slave.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) })?;
     let mut modes = tcgetattr(&slave)?;
-    modes.output_flags.remove(OutputFlags::ONLCR);
+    modes.output_flags.set(OutputFlags::ONLCR, on_screen);
     modes.input_flags.insert(InputFlags::IUTF8);
     tcsetattr(&slave, SetArg::TCSANOW, &modes)?;
     Ok(Pair { master, slave })

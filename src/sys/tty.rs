@@ -1,17 +1,51 @@
-//! Terminal modes, saved at the start and restored at the end: a job may have changed them; and how wide a terminal is.
+//! Terminal modes, saved at the start and restored at the end: a job may have changed them; how large a terminal is; and
+//! whether it is ours to hand on.
 
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::libc;
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 pub struct Modes(Option<Termios>);
 
+/// How many rows and columns a terminal has.
+pub type Window = (u16, u16);
+
+/// The terminal does nothing to what is written: see [`Modes::make_raw`].
+static RAW: AtomicBool = AtomicBool::new(false);
+
 /// How many columns a terminal has; none of anything else.
 pub fn columns(terminal: BorrowedFd) -> Option<usize> {
-    let mut size = nix::libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    window(terminal).map(|(_, columns)| columns.into())
+}
+
+/// The size of a terminal that knows it; none of anything else.
+pub fn window(terminal: BorrowedFd) -> Option<Window> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: the descriptor is open, and `size` is what this request fills (ioctl_tty(2)).
-    let done = unsafe { nix::libc::ioctl(terminal.as_raw_fd(), nix::libc::TIOCGWINSZ, &raw mut size) };
-    (done == 0 && size.ws_col > 0).then_some(size.ws_col.into())
+    let done = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) };
+    (done == 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+}
+
+/// Tells a terminal its size, and by that (SIGWINCH) whoever is in its foreground.
+pub fn resize(terminal: BorrowedFd, (rows, columns): Window) {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the descriptor is open, and the kernel only reads the size.
+    unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+}
+
+/// Whether a user sits there: stdin and stdout are terminals, and we are in the foreground of the first, so that what is
+/// typed is meant for us. In a session of its own, as the host has one, it is not known any more.
+pub fn is_ours() -> bool {
+    let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
+    stdin.is_terminal() && stdout.is_terminal() && tcgetpgrp(&stdin) == Ok(getpgrp())
+}
+
+/// Whether lines that we write have to end with a carriage return as well.
+pub fn is_raw() -> bool {
+    RAW.load(SeqCst)
 }
 
 pub fn save() -> Modes {
@@ -20,8 +54,18 @@ pub fn save() -> Modes {
 }
 
 impl Modes {
+    /// Hands each key on as it is typed, Ctrl-C included, and shows what is written as it is, until [`Modes::restore`].
+    pub fn make_raw(&self) {
+        let Some(mut modes) = self.0.clone() else { return };
+        cfmakeraw(&mut modes);
+        if tcsetattr(std::io::stdin().as_fd(), SetArg::TCSANOW, &modes).is_ok() {
+            RAW.store(true, SeqCst);
+        }
+    }
+
     /// Puts the modes back if they differ. Needs TTOU ignored: we may be in the background by now.
     pub fn restore(&self) {
+        RAW.store(false, SeqCst);
         let stdin = std::io::stdin();
         if let (Some(saved), Ok(now)) = (&self.0, tcgetattr(stdin.as_fd()))
             && *saved != now

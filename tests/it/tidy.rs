@@ -42,7 +42,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),
-    ("up", &["cli", "envfile", "event", "exit", "report", "words"]),
+    ("up", &["cli", "envfile", "event", "exit", "report", "sys", "words"]),
     ("runner", &["cli", "event", "exit", "guard", "report", "sys", "words"]),
     ("envfile", &["words"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),

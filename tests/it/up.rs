@@ -329,6 +329,76 @@ fn a_command_in_the_place_of_staying_ends_it_with_its_code() {
     let _ = live.ended().code(125).says("error: job `web` was killed by SIGTERM");
 }
 
+/// `bgjobs up ARGS` in the foreground of a terminal, and our end of that.
+struct AtTerminal {
+    run: Live,
+    master: File,
+    slave: std::os::fd::OwnedFd,
+}
+
+impl AtTerminal {
+    /// `setsid` makes the terminal the controlling one, and becomes bgjobs.
+    fn up(files: &[(&str, &str)], args: &[&str]) -> Self {
+        let pty = nix::pty::openpty(Some(&Self::size(30, 90)), None).expect("a terminal");
+        let end = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg(bgjobs()).arg("up").args(args).env("NO_COLOR", "1");
+        let dir = place(files);
+        command.current_dir(dir.path()).stdin(end()).stdout(end()).stderr(end());
+        let run = Live { child: command.spawn().expect("bgjobs starts"), dir };
+        let master = File::from(pty.master);
+        let mut screen = File::create(run.path("stdout")).expect("created");
+        let mut reader = master.try_clone().expect("a descriptor");
+        // Until nobody has the other end, which is an error of the read.
+        std::thread::spawn(move || std::io::copy(&mut reader, &mut screen));
+        Self { run, master, slave: pty.slave }
+    }
+
+    fn size(rows: u16, columns: u16) -> nix::pty::Winsize {
+        nix::pty::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
+    }
+
+    fn types(&mut self, keys: &[u8]) {
+        std::io::Write::write_all(&mut self.master, keys).expect("typed");
+    }
+
+    fn modes(&self) -> nix::sys::termios::Termios {
+        nix::sys::termios::tcgetattr(&self.slave).expect("the modes")
+    }
+}
+
+#[test]
+fn at_a_terminal_the_command_has_what_is_typed() {
+    if lacks(&["setsid", "stty"]) {
+        return;
+    }
+    // Lines of ours and of a service come while the terminal does nothing to them.
+    let service = "late: while ! test -e go; do sleep 0.05; done; echo said later; exec sleep 600\n";
+    let command = "echo size $(stty size) > /dev/tty; touch go; read -r line; echo \"got $line\"; \
+                   while [ \"$(stty size)\" != '50 120' ]; do sleep 0.05; done; echo resized; \
+                   trap 'echo caught; exit 4' INT; echo waiting; while :; do sleep 0.05; done";
+    let mut at = AtTerminal::up(&[("Procfile", service)], &["--exec", command]);
+    let before = at.modes();
+    at.run.until_said("size 30 90\r\n");
+    at.run.until_said("late | said later\r\n");
+    at.types(b"hello\r");
+    at.run.until_said("got hello\r\n");
+    let screen = std::process::Command::new("stty")
+        .args(["rows", "50", "cols", "120"])
+        .stdin(at.slave.try_clone().expect("a descriptor"))
+        .status();
+    assert!(screen.expect("stty runs").success());
+    at.run.until_said("resized\r\n");
+    at.run.until_said("waiting\r\n");
+    assert!(before != at.modes(), "the terminal is handed on");
+    at.types(b"\x03");
+    at.run.until_said("caught\r\n");
+    at.run.until_said("0 leaked");
+    assert!(before == at.modes(), "the terminal is as it was");
+    assert!(!at.run.read("stdout").contains("SIGINT"), "the run is not interrupted");
+    let _ = at.run.ended().code(4);
+}
+
 #[test]
 fn addresses_are_written_for_others_and_removed_at_the_end() {
     use std::os::unix::fs::PermissionsExt;

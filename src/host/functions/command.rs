@@ -10,17 +10,18 @@ use crate::host::run::runtime::rt;
 use crate::host::run::spawn_error::spawn_error;
 use crate::host::run::{beside, death, program};
 use crate::host::value;
+use crate::host::value::Opts;
 use crate::host::value::describe::{function, options, properties};
-use crate::host::value::described::{Entry, Property};
+use crate::host::value::described::{Entry, FromOpts, Property};
 use crate::host::value::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::kinds::{self, FromValue, Signal, Typed};
 use crate::host::value::outcome::{Outcome, signal_of};
-use crate::jobs::output::{Captured, Stream};
-use crate::jobs::spec::{Command, SpawnError};
+use crate::jobs::output::{Captured, Foreground, Stream};
+use crate::jobs::spec::{Command, SpawnError, Stdin};
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, output as capture, strand, text};
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
-use rhai::{Dynamic, Engine};
+use rhai::{Dynamic, Engine, Map};
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +159,17 @@ struct Done {
 }
 
 fn run(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<Outcome> {
-    let done = execute("run", cmd, opts)?;
+    ran(execute("run", cmd, opts, false)?)
+}
+
+/// What `bgjobs up --exec` runs, with these variables. `at_terminal`: it gets what the user types.
+pub fn run_exec(command: String, env: Map, at_terminal: bool) -> Fallible<()> {
+    let given = Map::from([("env".into(), env.into()), ("pty".into(), at_terminal.into())]);
+    let opts = Run::read(&Opts::described("run", &given.into(), Run::OPTIONS)?)?;
+    ran(execute("run", Command::Shell(command), opts, at_terminal)?).map(drop)
+}
+
+fn ran(done: Done) -> Fallible<Outcome> {
     if done.check && done.outcome.code != 0 {
         return Err(failed("run", &done).into());
     }
@@ -166,11 +177,11 @@ fn run(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<Outcome> {
 }
 
 fn try_run(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<Outcome> {
-    execute("try_run", cmd, opts).map(|done| done.outcome)
+    execute("try_run", cmd, opts, false).map(|done| done.outcome)
 }
 
 fn output(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<String> {
-    let done = execute("output", cmd, opts)?;
+    let done = execute("output", cmd, opts, false)?;
     if done.outcome.code != 0 {
         return Err(failed("output", &done).into());
     }
@@ -263,14 +274,17 @@ impl FromValue for Echo {
     }
 }
 
-/// Runs a command to its end, or to that of the run.
-fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
+/// Runs a command to its end, or to that of the run. `at_terminal`: until then the user's terminal is its own.
+fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fallible<Done> {
     let rt = rt();
     rt.checkpoint()?;
     let Run { process, timeout, name, stop_signal, echo, check } = opts;
     let echo = echo.unwrap_or(if function == "output" { Echo::No } else { Echo::Yes });
     let text = command.display();
-    let spec = Launch::new(function, command, process)?.command_spec(stop_signal.map(|signal| signal.0));
+    let mut spec = Launch::new(function, command, process)?.command_spec(stop_signal.map(|signal| signal.0));
+    if at_terminal {
+        spec.stdin = Stdin::Keyboard;
+    }
     // A death that nobody was told of yet ends this before it begins.
     if !rt.control().closing()
         && let Some((dead, death)) = rt.jobs.death_by_now()
@@ -299,6 +313,12 @@ fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
         }
         Err(e) => return Err(spawn_error(function, &e, None)),
     };
+    let foreground = at_terminal.then(|| Foreground::of(&rt.jobs, &job)).and_then(|lent| {
+        lent.inspect_err(|e| {
+            rt.emit(Event::Warning(format!("`{}` gets no key that is typed: {e}", one_line(&text))))
+        })
+        .ok()
+    });
 
     let mut wait = Wait::new(&rt.jobs);
     wait.command = Some(job.id);
@@ -345,6 +365,7 @@ fn execute(function: &str, command: Command, opts: Run) -> Fallible<Done> {
             return Err(error.into());
         }
     };
+    drop(foreground);
     let after = jobs::now().saturating_sub(started);
     let captured = collect(pump);
     let outcome = outcome(status, timed_out, &captured, after);

@@ -7,14 +7,17 @@
 //! echo      what is shown of that while it runs
 //! pump      reads a command's pipes
 //! terminal  a terminal for a job or a command
+//! foreground  the user's terminal, handed on to a command
 //! ```
 
 pub(super) mod captured;
 pub(super) mod echo;
+pub(super) mod foreground;
 pub(super) mod pump;
 pub(super) mod terminal;
 pub mod text;
 
 pub use captured::{CAPTURE_LIMIT, Captured, Stream};
 pub use echo::{Echo, prefixed};
+pub use foreground::Foreground;
 pub use pump::Pump;

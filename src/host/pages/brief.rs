@@ -114,13 +114,18 @@ fn brief_calls(item: &Item) -> String {
         }
         calls.push((call.name, least, more, result));
     }
-    let shown = calls.iter().map(|(name, least, more, result)| {
+    // What all of them return is said behind the last.
+    let last = calls.last().map(|(.., result)| result.clone()).unwrap_or_default();
+    let is_same = calls.iter().all(|(.., result)| *result == last);
+    let end = calls.len().saturating_sub(1);
+    let shown = calls.iter().enumerate().map(|(at, (name, least, more, result))| {
         let mut params = least.join(", ");
         for param in more {
             let comma = if params.is_empty() { "" } else { ", " };
             let _ = write!(params, "[{comma}{param}]");
         }
-        let arrow = if result.is_empty() { String::new() } else { format!(" -> {result}") };
+        let arrow =
+            if result.is_empty() || (is_same && at < end) { String::new() } else { format!(" -> {result}") };
         format!("{name}({params}){arrow}")
     });
     shown.collect::<Vec<_>>().join(" | ")

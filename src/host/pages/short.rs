@@ -1,6 +1,6 @@
 //! What is shown where not every word is asked for: one example, and options in few words.
 
-use crate::api::{Opt, Options};
+use crate::api::{Opt, Type};
 use crate::host::reference::{Lists, option};
 use crate::words::filled;
 
@@ -54,24 +54,46 @@ impl Lists for Short {
     }
 }
 
-/// `timeout: dur = 30s`, each with what an option map in it has.
+/// `timeout: dur = 30s`, each with what an option map in it has; of those that are in this one in turn only that they are
+/// maps. That a flag is off and a delay is none, unless it is told, goes without saying.
 pub fn in_few_words(options: &[&'static Opt]) -> Vec<String> {
-    options.iter().map(|opt| few_words(opt)).collect()
+    options.iter().map(|opt| few_words(opt, true)).collect()
 }
 
-fn few_words(opt: &Opt) -> String {
-    let kind = brief_type(&opt.kind.name());
-    // Of an option map, what is in it is what there is to say.
-    let kind = kind.replace(" | map | array of port | str | closure | map", " | array of these");
-    let kind = kind.replace("word", "str");
+fn few_words(opt: &Opt, with_inner: bool) -> String {
+    let inner = opt.kind.options().filter(|_| with_inner).map(|options| {
+        let inner: Vec<String> = options.all().map(|opt| few_words(opt, false)).collect();
+        format!("#{{{}}}", inner.join(", "))
+    });
+    let mut kinds = Vec::new();
+    parts(opt.kind, &mut kinds);
+    let kinds = kinds.iter().map(|kind| match &inner {
+        Some(inner) if kind == "map" => inner.as_str(),
+        _ => kind,
+    });
     // One in words is told by `bgjobs api`.
     let default = match opt.default {
-        default if default.is_empty() || default.len() > 12 => String::new(),
+        "" | "false" | "\"0s\"" => String::new(),
+        default if default.len() > 12 => String::new(),
         default => format!(" = {default}"),
     };
-    let inner: Vec<String> = opt.kind.options().into_iter().flat_map(Options::all).map(few_words).collect();
-    let inner = if inner.is_empty() { String::new() } else { format!(" #{{{}}}", inner.join(", ")) };
-    format!("{}: {kind}{default}{inner}", opt.name)
+    format!("{}: {}{default}", opt.name, kinds.collect::<Vec<_>>().join(" | "))
+}
+
+/// What a value can be, each once and without what is in a list or a map.
+fn parts(kind: Type, into: &mut Vec<String>) {
+    match kind {
+        Type::Either(types) => types.iter().for_each(|one| parts(*one, into)),
+        Type::Secret(of) => parts(*of, into),
+        Type::OneOrMore(of) => [*of, Type::Array].iter().for_each(|one| parts(*one, into)),
+        Type::List(_) => parts(Type::Array, into),
+        other => {
+            let name = brief_type(&other.name()).replace("word", "str");
+            if !into.contains(&name) {
+                into.push(name);
+            }
+        }
+    }
 }
 
 pub fn brief_type(kind: &str) -> String {

@@ -17,7 +17,7 @@ options! {
     /// What is asserted of the requests for a route.
     pub struct Called: Matching as matching {
         /// How often, exactly.
-        times: Option<Times>, also count;
+        times: Option<Times>, also count exactly;
         /// How often at least.
         at_least: Option<Times>, default "1, when nothing else is said", also min;
         /// How often at most.

@@ -1,5 +1,6 @@
 //! What a request is answered, as plain data; and which answers no server can give.
 
+use super::stream::Stream;
 use super::template;
 use super::when::When;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,8 @@ pub enum Content {
     Json(Value),
     /// Read anew for every request.
     File(PathBuf),
+    /// Piece by piece.
+    Stream(Stream),
 }
 
 /// How a server can fail at an answer.
@@ -95,6 +98,17 @@ impl Answer {
                 return Err(format!("{value:?} is not a header value (line breaks?)"));
             }
         }
+        if let Content::Stream(stream) = &self.content {
+            if self.fault.is_some() {
+                return Err(
+                    "a stream fails by `then: \"cut\"` or `then: \"reset\"`, not by `fault`".to_owned()
+                );
+            }
+            if !self.trickle.is_zero() {
+                return Err("a stream has its own times: `after`, not `trickle`".to_owned());
+            }
+            stream.check(self.template)?;
+        }
         if !self.template {
             return Ok(());
         }
@@ -102,7 +116,7 @@ impl Answer {
         match &self.content {
             Content::Text(text) => template::check(text),
             Content::Json(value) => template::check_json(value),
-            Content::None | Content::File(_) => Ok(()),
+            Content::None | Content::File(_) | Content::Stream(_) => Ok(()),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! template  `{{params.id}}` in what is answered
 //! answer    what is answered
 //! route     which requests are answered what
+//! stream    an answer piece by piece: server-sent events, chunks
 //! wire      HTTP/1.1 on a connection, with all that a client may get to see
 //! server    finds the answer for each request, and gives it
 //! smtp      a mail server that keeps what it gets
@@ -21,6 +22,7 @@ mod record;
 mod route;
 mod server;
 mod smtp;
+mod stream;
 mod template;
 mod when;
 mod wire;
@@ -29,6 +31,7 @@ pub use answer::{Answer, Content, Fault, content_type};
 pub use record::{Request, requests};
 pub use route::Route;
 pub use smtp::{Mail, Smtp, mails};
+pub use stream::{Event, Piece, Sent, Stream, Then};
 pub use when::When;
 
 use crate::exit;

@@ -98,10 +98,21 @@ impl Mock {
         let fill = |(name, value): &(String, String)| {
             (name.clone(), if answer.template { context.fill(value) } else { value.clone() })
         };
-        let headers: Vec<_> = answer.headers.iter().map(fill).collect();
+        let mut headers: Vec<_> = answer.headers.iter().map(fill).collect();
         let closes = headers.iter().any(|(name, value)| {
             name.eq_ignore_ascii_case("connection") && value.to_ascii_lowercase().contains("close")
         });
+        if let Content::Stream(stream) = &answer.content {
+            let chunked = received.knows_chunks;
+            if chunked {
+                headers.push(("transfer-encoding".to_owned(), "chunked".to_owned()));
+            }
+            connection.write(&wire::head(status, &headers, None)).ok()?;
+            if request.method == "HEAD" {
+                return (!closes && chunked).then_some(connection);
+            }
+            return stream.send(connection, chunked, answer.template.then_some(&context)).filter(|_| !closes);
+        }
         let is_cut = answer.fault == Some(Fault::Cut);
         // What has no body has no half of it: one byte more is told than there is.
         let length = body.len() + usize::from(is_cut && body.is_empty());
@@ -187,7 +198,7 @@ fn request(received: &Received) -> Request {
 /// The status and body of an answer; a file that has gone is the server's failure.
 fn content(answer: &Answer, context: &Context) -> (u16, Vec<u8>) {
     let body = match &answer.content {
-        Content::None => Vec::new(),
+        Content::None | Content::Stream(_) => Vec::new(),
         Content::Text(text) if answer.template => context.fill(text).into_bytes(),
         Content::Text(text) => text.clone().into_bytes(),
         Content::Json(value) if answer.template => context.fill_json(value).to_string().into_bytes(),

@@ -26,6 +26,8 @@ pub struct Received {
     pub body: Vec<u8>,
     /// The connection stays open behind the answer.
     pub keeps_open: bool,
+    /// The client knows answers in chunks: not in HTTP/1.0.
+    pub knows_chunks: bool,
 }
 
 impl Received {
@@ -93,6 +95,7 @@ impl Connection {
             self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         received.keeps_open = keeps_open;
+        received.knows_chunks = version > 0;
         received.body = if is_chunked {
             self.chunks()?
         } else {

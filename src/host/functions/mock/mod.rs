@@ -4,6 +4,7 @@
 //! started   starts one
 //! matching  which requests are meant, in option maps
 //! routes    `mock(routes)`
+//! stream    the option `stream` of an answer
 //! requests  what it got: `.requests()`, `.assert_called(…)`
 //! smtp      `mock_smtp()`, `.mails()`
 //! ```
@@ -13,6 +14,7 @@ mod requests;
 mod routes;
 mod smtp;
 mod started;
+mod stream;
 
 use crate::host::value::described::Entry;
 

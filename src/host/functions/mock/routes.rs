@@ -2,6 +2,7 @@
 
 use super::matching::When;
 use super::started;
+use super::stream::{Piece, Then};
 use crate::api::Type;
 use crate::host::run::runtime::rt;
 use crate::host::value::describe::{function, options, words};
@@ -11,7 +12,7 @@ use crate::host::value::handle::Job;
 use crate::host::value::json::to_json;
 use crate::host::value::kinds::{Count, FromValue, MapOf, OneOrMore, Typed, Within, Word};
 use crate::host::value::{self, Opts};
-use crate::mock::{self, Answer, Content, Route, Service};
+use crate::mock::{self, Answer, Content, Route, Service, Stream};
 use rhai::{Array, Dynamic, ImmutableString, Map, NativeCallContext};
 use std::time::Duration;
 
@@ -26,6 +27,10 @@ options! {
         body: Option<Dynamic>, also text content;
         /// A body that is a file: its path.
         file: Option<String>, also path;
+        /// What it sends piece by piece: server-sent events. A text is the data of an event.
+        stream: Option<OneOrMore<Piece>>, also events sse chunks;
+        /// What follows the last piece of a stream: its end, nothing at all, an end in the middle, or a reset.
+        then: Option<Then>, default "\"end\"";
         /// Headers to send with it; several of a name are an array.
         headers: Option<MapOf<OneOrMore<Word>>>, also header;
         /// How long it waits before it answers.
@@ -66,7 +71,7 @@ function! {
     /// of `routes` are `"METHOD /path"` or `"/path"` (any method); in a path, `:name` stands for one segment
     /// and a trailing `*` for all that is left; a query, `?q=rust&page=*`, must be there, among others. The values are
     /// what to answer: a string (a text body), a number (a status without body), or a map, which has at most one of
-    /// `json`, `body` and `file`; or an array of these, given one after another, the last one for ever. Of several
+    /// `json`, `body`, `file` and `stream`; or an array of these, given one after another, the last one for ever. Of several
     /// routes the most particular one that has an answer is meant. A request without one gets a 404 that lists the
     /// routes, or says how it differs. In what is answered, `{{params.id}}` is replaced by that part of the
     /// request; there are `method`, `path`, `query`, `params`, `headers`, `body`, `json`, `form` (as in `requests`)
@@ -180,6 +185,9 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
         answer.times = told.times.map(Count::count);
         answer.fault = told.fault.map(Into::into);
         answer.template = told.template.unwrap_or(told.file.is_none());
+        if told.then.is_some() && told.stream.is_none() {
+            return Err(usage("option `then` is for a `stream`".to_owned()).into());
+        }
         for (name, OneOrMore(values)) in told.headers.take().map_or_else(Vec::new, |headers| headers.0) {
             answer.headers.extend(values.into_iter().map(|Word(text)| (name.clone(), text)));
         }
@@ -201,9 +209,9 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
 /// Fills in the body; its content type.
 fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'static str>> {
     let usage = |message: String| ScriptError::usage(format!("{what}: {message}"));
-    let Told { json, body, file, .. } = told;
-    if usize::from(json.is_some()) + usize::from(body.is_some()) + usize::from(file.is_some()) > 1 {
-        return Err(usage("only one of `json`, `body` and `file`".to_owned()).into());
+    let Told { json, body, file, stream, then, .. } = told;
+    if [json.is_some(), body.is_some(), file.is_some(), stream.is_some()].into_iter().filter(|is| *is).count() > 1 {
+        return Err(usage("only one of `json`, `body`, `file` and `stream`".to_owned()).into());
     }
     if let Some(json) = json {
         let json = to_json(&json).map_err(|e| usage(format!("option `json`: cannot become JSON: {e}")))?;
@@ -230,6 +238,15 @@ fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'sta
         let content_type = mock::content_type(&path);
         answer.content = Content::File(path);
         return Ok(Some(content_type));
+    }
+    if let Some(OneOrMore(pieces)) = stream {
+        let pieces = pieces.into_iter().map(|piece| piece.0).collect();
+        answer.content = Content::Stream(Stream { pieces, then: then.map(Into::into).unwrap_or_default() });
+        let named = answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("cache-control"));
+        if !named {
+            answer.headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
+        }
+        return Ok(Some("text/event-stream"));
     }
     Ok(None)
 }

@@ -2,6 +2,7 @@
 
 use super::stream::Stream;
 use super::template;
+use super::websocket::Talk;
 use super::when::When;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +40,7 @@ pub enum Content {
     File(PathBuf),
     /// Piece by piece.
     Stream(Stream),
+    WebSocket(Talk),
 }
 
 /// How a server can fail at an answer.
@@ -109,6 +111,15 @@ impl Answer {
             }
             stream.check(self.template)?;
         }
+        if let Content::WebSocket(talk) = &self.content {
+            if matches!(self.fault, Some(Fault::Cut)) || !self.trickle.is_zero() {
+                return Err("a WebSocket breaks off by `close: \"cut\"`".to_owned());
+            }
+            if self.status != 200 {
+                return Err("a WebSocket has the status 101".to_owned());
+            }
+            talk.check(self.template)?;
+        }
         if !self.template {
             return Ok(());
         }
@@ -116,7 +127,7 @@ impl Answer {
         match &self.content {
             Content::Text(text) => template::check(text),
             Content::Json(value) => template::check_json(value),
-            Content::None | Content::File(_) | Content::Stream(_) => Ok(()),
+            Content::None | Content::File(_) | Content::Stream(_) | Content::WebSocket(_) => Ok(()),
         }
     }
 }

@@ -13,6 +13,7 @@
 //! route     which requests are answered what
 //! stream    an answer piece by piece: server-sent events, chunks
 //! wire      HTTP/1.1 on a connection, with all that a client may get to see
+//! websocket what is said on a WebSocket
 //! server    finds the answer for each request, and gives it
 //! smtp      a mail server that keeps what it gets
 //! ```
@@ -24,14 +25,16 @@ mod server;
 mod smtp;
 mod stream;
 mod template;
+mod websocket;
 mod when;
 mod wire;
 
 pub use answer::{Answer, Content, Fault, content_type};
-pub use record::{Request, requests};
+pub use record::{MESSAGE, Request, requests};
 pub use route::Route;
 pub use smtp::{Mail, Smtp, mails};
 pub use stream::{Event, Piece, Sent, Stream, Then};
+pub use websocket::{Reply, Said, Talk, What};
 pub use when::When;
 
 use crate::exit;

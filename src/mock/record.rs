@@ -7,6 +7,9 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+/// The method of what is a message of a client on a WebSocket.
+pub const MESSAGE: &str = "WS";
+
 /// A request on record. The fields are in the order in which people read them in the log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -39,7 +42,12 @@ impl Request {
         kind.starts_with("application/x-www-form-urlencoded").then(|| fields(&self.body))
     }
 
-    /// As it is told in errors: `POST /charge?dry=yes`.
+    /// Whether it is a message on a WebSocket.
+    pub fn is_message(&self) -> bool {
+        self.method == MESSAGE
+    }
+
+    /// As it is told in errors: `POST /charge?dry=yes`, `WS /chat "hello"`.
     pub fn shown(&self) -> String {
         let one = |name: &str, value: &Value| match value {
             Value::String(text) if text.is_empty() => name.to_owned(),
@@ -48,7 +56,17 @@ impl Request {
         };
         let pairs: Vec<String> = self.query.iter().map(|(name, value)| one(name, value)).collect();
         let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
-        format!("{} {}{query}", self.method, self.path)
+        let message = if self.is_message() { format!(" {:?}", shortened(&self.body)) } else { String::new() };
+        format!("{} {}{query}{message}", self.method, self.path)
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 60;
+    if text.chars().count() > MOST {
+        text.chars().take(MOST).collect::<String>() + "…"
+    } else {
+        text.to_owned()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which requests are answered what: `GET /users/:id` and its answers.
 
-use super::answer::Answer;
+use super::answer::{Answer, Content};
 use super::record::{Request, fields};
 use super::when::When;
 use crate::probe::http::decode;
@@ -82,6 +82,10 @@ impl Route {
                 answer.times = answer.times.or(Some(1));
             }
         }
+        let opens = |answer: &Answer| matches!(answer.content, Content::WebSocket(_));
+        if method.as_deref().is_some_and(|method| method != "GET") && answers.iter().any(opens) {
+            return Err("a WebSocket is opened with GET".to_owned());
+        }
         Ok(Self { key: key.to_owned(), method, path, when, answers })
     }
 
@@ -101,6 +105,11 @@ impl Route {
             }
         }
         segments.next().is_none().then_some(params)
+    }
+
+    /// None: any.
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_deref()
     }
 
     fn takes(&self, method: &str) -> bool {

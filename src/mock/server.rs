@@ -75,7 +75,15 @@ impl Mock {
         let mut request = request(received);
         let (answer, count) = self.find(&mut request);
         let context = Context::new(&request, count);
-        let (status, body) = content(&answer, &context);
+        let opening = match &answer.content {
+            Content::WebSocket(talk) => Some((talk, talk.accept(&request))),
+            _ => None,
+        };
+        let (status, body) = match &opening {
+            Some((_, Ok(_))) => (101, Vec::new()),
+            Some((_, Err(why))) => (426, format!("{why}\n").into_bytes()),
+            None => content(&answer, &context),
+        };
         request.status = answer.answers().then_some(status);
         record::put(&request);
         std::thread::sleep(answer.delay);
@@ -99,6 +107,15 @@ impl Mock {
             (name.clone(), if answer.template { context.fill(value) } else { value.clone() })
         };
         let mut headers: Vec<_> = answer.headers.iter().map(fill).collect();
+        if let Some((talk, opened)) = opening {
+            let is_open = opened.is_ok();
+            headers.extend(opened.unwrap_or_else(|_| vec![("upgrade".to_owned(), "websocket".to_owned())]));
+            if is_open {
+                connection.write(&wire::head(status, &headers, None)).ok()?;
+                talk.converse(connection, &request, answer.template);
+                return None;
+            }
+        }
         let closes = headers.iter().any(|(name, value)| {
             name.eq_ignore_ascii_case("connection") && value.to_ascii_lowercase().contains("close")
         });
@@ -198,7 +215,7 @@ fn request(received: &Received) -> Request {
 /// The status and body of an answer; a file that has gone is the server's failure.
 fn content(answer: &Answer, context: &Context) -> (u16, Vec<u8>) {
     let body = match &answer.content {
-        Content::None | Content::Stream(_) => Vec::new(),
+        Content::None | Content::Stream(_) | Content::WebSocket(_) => Vec::new(),
         Content::Text(text) if answer.template => context.fill(text).into_bytes(),
         Content::Text(text) => text.clone().into_bytes(),
         Content::Json(value) if answer.template => context.fill_json(value).to_string().into_bytes(),

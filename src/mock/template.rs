@@ -23,6 +23,8 @@ impl Context {
         put("params", request.params.clone().into());
         put("headers", request.headers.clone().into());
         put("body", request.body.clone().into());
+        // What a body is called on a WebSocket.
+        put("message", request.body.clone().into());
         put("json", request.json().unwrap_or_default());
         put("form", request.form().unwrap_or_default().into());
         put("count", count.into());

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// How much of a request's body is kept; the rest is read and forgotten.
-const KEPT_BODY: usize = 1 << 20;
+pub const KEPT_BODY: usize = 1 << 20;
 const LONGEST_HEAD: usize = 256 << 10;
 const MOST_HEADERS: usize = 200;
 
@@ -207,9 +207,19 @@ impl Connection {
 
     /// Closes it in such a way that the client sees a reset.
     pub fn reset(self) {
-        let now = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-        let _ = nix::sys::socket::setsockopt(&self.stream, nix::sys::socket::sockopt::Linger, &now);
+        reset(&self.stream);
     }
+
+    /// For another protocol: with what has come and is not read yet.
+    pub fn into_parts(self) -> (TcpStream, Vec<u8>) {
+        (self.stream, self.ahead)
+    }
+}
+
+/// The client sees a reset when this connection closes.
+pub fn reset(stream: &TcpStream) {
+    let now = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    let _ = nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::Linger, &now);
 }
 
 /// The head of an answer. `length`: of its body; None where a body has no length of its own.

@@ -434,3 +434,28 @@ fn a_graceful_shutdown_can_be_asserted() {
     // Who kills a job asks nothing of it.
     let _ = stopped_by("exit 3", expect, "api.kill()").code(0);
 }
+
+/// What is open is open for an hour.
+#[test]
+fn open_streams_of_a_mock_hold_up_no_end() {
+    let ends = [
+        ("", Some(0), None),
+        ("exit(3)", Some(3), None),
+        ("throw \"no\"", Some(1), None),
+        ("timeout(\"10ms\"); sleep(\"60s\")", Some(124), None),
+        (INTERRUPT, None, Some(2)),
+    ];
+    for (end, code, signal) in ends {
+        let script = r#"let live = mock(#{
+                "GET /events": #{stream: ["first", #{data: "late", after: "1h"}]},
+                "GET /chat": #{ws: ["first\n", #{text: "late", after: "1h"}]},
+            });
+            let curl = |path, more| spawn("client", ["curl", "-sN"] + more + [live.url + path]);
+            let headers = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: x"];
+            let clients = [curl.call("/events", []), curl.call("/chat", headers.reduce(|all, one| all + ["-H", one], []))];
+            clients.for_each(|client| wait_log(client, "first", "60s"));"#;
+        let ran = Script::code(&format!("{script}\n{end}")).run();
+        assert_eq!((ran.code, ran.signal), (code, signal), "{end}: {}", ran.stderr);
+        assert!(ran.stderr.contains("3 jobs stopped, 0 leaked"), "{end}: {}", ran.stderr);
+    }
+}

@@ -5,6 +5,7 @@
 //! matching  which requests are meant, in option maps
 //! routes    `mock(routes)`
 //! stream    the option `stream` of an answer
+//! websocket the option `ws` of an answer
 //! requests  what it got: `.requests()`, `.assert_called(…)`
 //! smtp      `mock_smtp()`, `.mails()`
 //! ```
@@ -15,6 +16,7 @@ mod routes;
 mod smtp;
 mod started;
 mod stream;
+mod websocket;
 
 use crate::host::value::described::Entry;
 

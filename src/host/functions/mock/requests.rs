@@ -30,7 +30,8 @@ function! {
     /// map), `params` (what `:name` in the path stood for), `headers` (a map, names in small letters), `body`
     /// (text, at most 1 MiB), `json` (the body, when it is JSON), `form` (when it is a form), `status` (what was
     /// answered, `()` when nothing was), `route` (the key of its route, `()` when it has none) and `at_ms` (when it
-    /// came, in milliseconds since the mock listens). An error for a job that is not a mock.
+    /// came, in milliseconds since the mock listens). A message on a WebSocket is on record like a request, with the
+    /// method `WS` and the message as its body. An error for a job that is not a mock.
     /// ```rhai
     /// let pay = mock(#{"POST /charge/:id": 201});
     /// http_post(`${pay.url}/charge/7?dry=yes`, #{amount: 5});
@@ -126,10 +127,11 @@ fn check(job: &Job, route: &str, told: Called) -> Fallible<Array> {
     if count >= least && most.is_none_or(|most| count <= most) {
         return Ok(asked.fitting().map(shown).collect());
     }
+    let noun = if asked.route.method() == Some(mock::MESSAGE) { "message" } else { "request" };
     let requests = |count: usize| match count {
-        0 => "no request".to_owned(),
-        1 => "1 request".to_owned(),
-        count => format!("{count} requests"),
+        0 => format!("no {noun}"),
+        1 => format!("1 {noun}"),
+        count => format!("{count} {noun}s"),
     };
     let wanted = match most {
         Some(most) if most == least => least.to_string(),
@@ -154,6 +156,7 @@ impl Asked {
     fn explain(&self, error: ScriptError) -> ScriptError {
         const MOST: usize = 5;
         let answered = |request: &Request| match (request.status, &request.route) {
+            _ if request.is_message() => String::new(),
             (Some(status), Some(_)) => format!(" ({status})"),
             (Some(status), None) => format!(" ({status}: no answer was for it)"),
             (None, _) => " (no answer)".to_owned(),

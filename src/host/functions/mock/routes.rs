@@ -3,6 +3,7 @@
 use super::matching::When;
 use super::started;
 use super::stream::{Piece, Then};
+use super::websocket::Ws;
 use crate::api::Type;
 use crate::host::run::runtime::rt;
 use crate::host::value::describe::{function, options, words};
@@ -31,6 +32,8 @@ options! {
         stream: Option<OneOrMore<Piece>>, also events sse chunks;
         /// What follows the last piece of a stream: its end, nothing at all, an end in the middle, or a reset.
         then: Option<Then>, default "\"end\"";
+        /// What it says on a WebSocket: the messages when it opens, or a map.
+        ws: Option<Ws>, also websocket web_socket socket;
         /// Headers to send with it; several of a name are an array.
         headers: Option<MapOf<OneOrMore<Word>>>, also header;
         /// How long it waits before it answers.
@@ -71,7 +74,7 @@ function! {
     /// of `routes` are `"METHOD /path"` or `"/path"` (any method); in a path, `:name` stands for one segment
     /// and a trailing `*` for all that is left; a query, `?q=rust&page=*`, must be there, among others. The values are
     /// what to answer: a string (a text body), a number (a status without body), or a map, which has at most one of
-    /// `json`, `body`, `file` and `stream`; or an array of these, given one after another, the last one for ever. Of several
+    /// `json`, `body`, `file`, `stream` and `ws`; or an array of these, given one after another, the last one for ever. Of several
     /// routes the most particular one that has an answer is meant. A request without one gets a 404 that lists the
     /// routes, or says how it differs. In what is answered, `{{params.id}}` is replaced by that part of the
     /// request; there are `method`, `path`, `query`, `params`, `headers`, `body`, `json`, `form` (as in `requests`)
@@ -101,6 +104,15 @@ function! {
     /// let paid = http_post(`${shop.url}/charge`, #{amount: 5}, #{headers: #{authorization: "Bearer t"}});
     /// assert_eq(paid.json.paid, 5);
     /// shop.assert_called("POST /charge", 1, #{json: #{amount: 5}});
+    /// ```
+    ///
+    /// ```rhai
+    /// let live = mock(#{
+    ///     "GET /events": #{stream: ["hello", #{event: "price", data: #{eur: 5}, after: "10ms"}], then: "stay"},
+    ///     "GET /chat": #{ws: #{send: "welcome", replies: [#{when: "ping", send: "pong"}, #{when: "bye*", close: 1000}]}},
+    /// });
+    /// let client = spawn("client", ["curl", "-sN", live.url + "/events"]);
+    /// wait_log(client, "event: price");
     /// ```
     pub MOCK = "mock" -> Job {
         (routes: Routes) => mock;
@@ -209,9 +221,10 @@ fn answer(what: &str, value: &Dynamic) -> Fallible<Answer> {
 /// Fills in the body; its content type.
 fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'static str>> {
     let usage = |message: String| ScriptError::usage(format!("{what}: {message}"));
-    let Told { json, body, file, stream, then, .. } = told;
-    if [json.is_some(), body.is_some(), file.is_some(), stream.is_some()].into_iter().filter(|is| *is).count() > 1 {
-        return Err(usage("only one of `json`, `body`, `file` and `stream`".to_owned()).into());
+    let Told { json, body, file, stream, then, ws, .. } = told;
+    let given = [json.is_some(), body.is_some(), file.is_some(), stream.is_some(), ws.is_some()];
+    if given.into_iter().filter(|is| *is).count() > 1 {
+        return Err(usage("only one of `json`, `body`, `file`, `stream` and `ws`".to_owned()).into());
     }
     if let Some(json) = json {
         let json = to_json(&json).map_err(|e| usage(format!("option `json`: cannot become JSON: {e}")))?;
@@ -247,6 +260,9 @@ fn content(what: &str, told: Told, answer: &mut Answer) -> Fallible<Option<&'sta
             answer.headers.push(("cache-control".to_owned(), "no-cache".to_owned()));
         }
         return Ok(Some("text/event-stream"));
+    }
+    if let Some(Ws(talk)) = ws {
+        answer.content = Content::WebSocket(talk);
     }
     Ok(None)
 }

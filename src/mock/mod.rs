@@ -15,25 +15,31 @@
 //! wire      HTTP/1.1 on a connection, with all that a client may get to see
 //! websocket what is said on a WebSocket
 //! server    finds the answer for each request, and gives it
+//! token     tokens, signed and checked
+//! oidc      a stand-in for an OpenID provider: what it answers
 //! smtp      a mail server that keeps what it gets
 //! ```
 
 mod answer;
+mod oidc;
 mod record;
 mod route;
 mod server;
 mod smtp;
 mod stream;
 mod template;
+mod token;
 mod websocket;
 mod when;
 mod wire;
 
 pub use answer::{Answer, Content, Fault, content_type};
+pub use oidc::{Oidc, User};
 pub use record::{MESSAGE, Request, requests};
 pub use route::Route;
 pub use smtp::{Mail, Smtp, mails};
 pub use stream::{Event, Piece, Sent, Stream, Then};
+pub use token::Algorithm;
 pub use websocket::{Reply, Said, Talk, What};
 pub use when::When;
 
@@ -46,6 +52,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 #[derive(Serialize, Deserialize)]
 pub enum Service {
     Http(Vec<Route>),
+    /// With routes that are asked first.
+    Oidc(Oidc, Vec<Route>),
     Smtp(Smtp),
 }
 
@@ -58,7 +66,7 @@ impl Service {
     /// The scheme of its address.
     pub fn scheme(&self) -> &'static str {
         match self {
-            Self::Http(_) => "http",
+            Self::Http(_) | Self::Oidc(..) => "http",
             Self::Smtp(_) => "smtp",
         }
     }
@@ -100,7 +108,14 @@ pub fn serve(port: u16) -> i32 {
     record::say(&listening);
     match service {
         Service::Http(routes) => {
-            let mock = server::Mock::new(routes);
+            let mock = server::Mock::new(routes, None);
+            accept(&listener, also.as_ref(), &|stream| mock.converse(stream));
+        }
+        Service::Oidc(oidc, routes) => {
+            let Some(provider) = oidc::Provider::new(oidc) else {
+                return failed("its key is not one".to_owned());
+            };
+            let mock = server::Mock::new(routes, Some(provider));
             accept(&listener, also.as_ref(), &|stream| mock.converse(stream));
         }
         Service::Smtp(smtp) => accept(&listener, also.as_ref(), &|stream| smtp.converse(&stream)),

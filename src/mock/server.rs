@@ -1,6 +1,7 @@
 //! The HTTP server: finds the answer for each request, puts the request on record, and gives the answer.
 
 use super::answer::{Answer, Content, Fault};
+use super::oidc::{self, Provider};
 use super::record::{self, Request};
 use super::route::Route;
 use super::template::Context;
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 pub struct Mock {
     /// The most particular first.
     routes: Vec<Served>,
+    /// What answers where no route does.
+    provider: Option<Provider>,
 }
 
 /// A route, and how often each of its answers was given.
@@ -40,13 +43,13 @@ impl Served {
 }
 
 impl Mock {
-    pub fn new(mut routes: Vec<Route>) -> Self {
+    pub fn new(mut routes: Vec<Route>, provider: Option<Provider>) -> Self {
         routes.sort_by_key(Route::rank);
         let served = |route: Route| Served {
             given: route.answers.iter().map(|_| AtomicUsize::new(0)).collect(),
             route,
         };
-        Self { routes: routes.into_iter().map(served).collect() }
+        Self { routes: routes.into_iter().map(served).collect(), provider }
     }
 
     /// Serves one client until it goes.
@@ -164,12 +167,17 @@ impl Mock {
                 }
             }
         }
+        if let Some((route, answer)) = self.provider.as_ref().and_then(|provider| provider.answer(request)) {
+            request.route = Some(route.to_owned());
+            return (answer, 1);
+        }
         (self.unknown(request, meant, &why), 1)
     }
 
     /// What a request is told for which there is no answer.
     fn unknown(&self, request: &Request, meant: Option<&Route>, why: &[String]) -> Answer {
-        let keys: Vec<&str> = self.routes.iter().map(|served| served.route.key.as_str()).collect();
+        let mut keys: Vec<&str> = self.routes.iter().map(|served| served.route.key.as_str()).collect();
+        keys.extend(self.provider.iter().flat_map(|_| oidc::ROUTES));
         let known = self.routes.iter().any(|served| served.route.params(&request.path).is_some());
         let mut body = json!({ "routes": keys });
         body["error"] = match meant {
@@ -252,7 +260,7 @@ mod tests {
             "/users/:id?as=a",
         ];
         let route = |key: &str| Route::new(key, vec![Answer::new(200)]).expect(key);
-        let mock = Mock::new(keys.map(route).to_vec());
+        let mock = Mock::new(keys.map(route).to_vec(), None);
         for (method, path, key) in [
             ("GET", "/users/me", "/users/me"),
             ("GET", "/users/7", "GET /users/:id"),
@@ -279,7 +287,7 @@ mod tests {
             Answer { times: Some(2), ..Answer::new(503) },
             Answer { times: Some(1), ..Answer::new(200) },
         ];
-        let mock = Mock::new(vec![Route::new("/a", answers).expect("route")]);
+        let mock = Mock::new(vec![Route::new("/a", answers).expect("route")], None);
         let mut status = |body: &str| mock.find(&mut request("GET", "/a", body)).0.status;
         assert_eq!(["bad", "", "", "bad", "", ""].map(&mut status), [400, 503, 503, 400, 200, 404]);
         let told = mock.find(&mut request("GET", "/a", "")).0;

@@ -34,6 +34,7 @@ const CALLS: &[&str] = &[
     "spawn(\"sleep 600\").wait_listening(m)",
     "mock(m)",
     "mock_smtp(m)",
+    "mock_oidc(m)",
     "temp_dir(m)",
     "free_ports(m.value)",
     "sleep(m.timeout)",

@@ -7,10 +7,12 @@
 //! stream    the option `stream` of an answer
 //! websocket the option `ws` of an answer
 //! requests  what it got: `.requests()`, `.assert_called(…)`
+//! oidc      `mock_oidc()`, `.token()`
 //! smtp      `mock_smtp()`, `.mails()`
 //! ```
 
 mod matching;
+mod oidc;
 mod requests;
 mod routes;
 mod smtp;
@@ -20,5 +22,12 @@ mod websocket;
 
 use crate::host::value::described::Entry;
 
-pub const FUNCTIONS: &[Entry] =
-    &[routes::MOCK, requests::REQUESTS, requests::ASSERT_CALLED, smtp::MOCK_SMTP, smtp::MAILS];
+pub const FUNCTIONS: &[Entry] = &[
+    routes::MOCK,
+    requests::REQUESTS,
+    requests::ASSERT_CALLED,
+    smtp::MOCK_SMTP,
+    smtp::MAILS,
+    oidc::MOCK_OIDC,
+    oidc::TOKEN,
+];

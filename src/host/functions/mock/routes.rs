@@ -126,7 +126,8 @@ function! {
 }
 
 /// What is asked for, and what is to be answered; read route by route.
-struct Routes(Map);
+#[derive(Clone, Debug)]
+pub struct Routes(pub Map);
 
 impl Typed for Routes {
     const TYPE: Type = Type::MapOf(&Type::OneOrMore(&Type::Either(&[
@@ -151,12 +152,17 @@ fn mock_named(ctx: &NativeCallContext, name: String, Routes(routes): Routes) -> 
 }
 
 fn start(ctx: &NativeCallContext, name: Option<&str>, routes: &Map) -> Fallible<Job> {
-    let routes = routes.iter().map(|(key, value)| route(key, value)).collect::<Fallible<Vec<_>>>()?;
+    let routes = self::routes("mock", routes)?;
     started::start(ctx, "mock", name, |_| Ok(Service::Http(routes)))
 }
 
-fn route(key: &str, value: &Dynamic) -> Fallible<Route> {
-    let what = format!("mock: route {key:?}");
+/// `function`: what the script has called.
+pub fn routes(function: &str, routes: &Map) -> Fallible<Vec<Route>> {
+    routes.iter().map(|(key, value)| route(function, key, value)).collect()
+}
+
+fn route(function: &str, key: &str, value: &Dynamic) -> Fallible<Route> {
+    let what = format!("{function}: route {key:?}");
     let answers = match value.read_lock::<Array>() {
         Some(several) if several.is_empty() => {
             return Err(ScriptError::usage(format!("{what}: an empty array has no answer")).into());

@@ -142,31 +142,56 @@ fn the_two_commands_are_the_ones_that_ci_runs() {
     assert!(ci.contains("cargo test --locked\n") && ci.contains("--release -- script scripts/demo.rhai"));
 }
 
-/// The table of functions and the registry name the same functions.
-#[test]
-fn the_table_names_every_function() {
-    let page = std::fs::read_to_string(repo("docs/language.md")).expect("a page");
-    let table = page
-        .split("## Functions")
-        .nth(1)
-        .and_then(|rest| rest.split("## The rules that").next())
-        .expect("a table");
+/// The table of functions, from what `bgjobs api --json` lists: a line for the functions of each namespace, then one for
+/// what each object has.
+fn table_of_functions() -> String {
     let api = Command::new(bgjobs()).args(["api", "--json"]).output().expect("bgjobs starts");
     let api: Vec<serde_json::Value> = serde_json::from_slice(&api.stdout).expect("it is JSON");
-    let names = |pattern: &str, text: &str| -> Vec<String> {
-        let pattern = regex::Regex::new(pattern).expect("a pattern");
-        pattern.captures_iter(text).filter_map(|found| Some(found.get(1)?.as_str().to_owned())).collect()
-    };
-    let in_table = names(r"`\.?([a-z_]+)`", table);
-    // `spawn`, `Job.wait_log`, `Job.pid`.
-    let full = || api.iter().filter_map(|entry| entry["name"].as_str());
-    let known: Vec<&str> = full().map(|name| name.rsplit('.').next().unwrap_or(name)).collect();
-    let unknown: Vec<&String> =
-        in_table.iter().filter(|name| *name != "bgjobs" && !known.contains(&name.as_str())).collect();
-    assert!(unknown.is_empty(), "in docs/language.md, but there is no such function: {unknown:?}");
-    let functions = full().filter(|name| !name.contains('.'));
-    let missing: Vec<&str> = functions.filter(|name| !in_table.iter().any(|it| it == name)).collect();
-    assert!(missing.is_empty(), "not in the table of docs/language.md: {missing:?}");
+    let mut functions: Vec<(String, Vec<String>)> = Vec::new();
+    let mut objects: Vec<(String, Vec<String>)> = Vec::new();
+    for entry in &api {
+        let (name, group) = (entry["name"].as_str().expect("a name"), entry["group"].as_str().expect("one"));
+        let (lines, title, shown) = match name.split_once('.') {
+            // What stands in brackets.
+            Some((of, "[]")) => (&mut objects, format!("`{of}`"), "`[…]`".to_owned()),
+            Some((of, name)) => (&mut objects, format!("`{of}`"), format!("`.{name}`")),
+            None => (&mut functions, group.to_owned(), format!("`{name}`")),
+        };
+        match lines.iter_mut().find(|(known, _)| *known == title) {
+            // A property and a method may have one name.
+            Some((_, names)) if names.contains(&shown) => {}
+            Some((_, names)) => names.push(shown),
+            None => lines.push((title, vec![shown])),
+        }
+    }
+    let lines = functions.iter().chain(&objects);
+    let lines: Vec<String> =
+        lines.map(|(title, names)| format!("| {title} | {} |\n", names.join(" "))).collect();
+    format!("| of | there are |\n| --- | --- |\n{}", lines.concat())
+}
+
+/// `BGJOBS_UPDATE=1` rewrites it.
+#[test]
+fn the_table_of_functions_is_what_the_description_says() {
+    const MARKS: [&str; 2] =
+        ["<!-- functions: begin (BGJOBS_UPDATE=1 rewrites them) -->\n", "<!-- functions: end -->\n"];
+    let path = repo("docs/language.md");
+    let page = std::fs::read_to_string(&path).expect("a page");
+    let parts = page.split_once(MARKS[0]).and_then(|(before, rest)| {
+        let (shown, behind) = rest.split_once(MARKS[1])?;
+        Some((before, shown, behind))
+    });
+    let (before, shown, behind) = parts.expect("docs/language.md has both marks");
+    let table = table_of_functions();
+    if std::env::var_os("BGJOBS_UPDATE").is_some() {
+        let page = [before, MARKS[0], &table, MARKS[1], behind].concat();
+        return std::fs::write(&path, page).expect("written");
+    }
+    assert!(
+        shown == table,
+        "the table of docs/language.md is not that of the description; \
+         `BGJOBS_UPDATE=1 cargo test --test it -- readme::` rewrites it to:\n{table}"
+    );
 }
 
 /// Stands in for npm and pytest: serves the current directory, and says that it has tested.

@@ -363,6 +363,15 @@ mod tests {
     }
 
     #[test]
+    fn the_option_explains_every_kind() {
+        let kind = Asked::OPTIONS.get("kind").expect("an option");
+        let Type::OneOf(names) = kind.kind else { panic!("words") };
+        for name in names {
+            assert!(kind.doc.concat().contains(&format!("`\"{name}\"`")), "{name}");
+        }
+    }
+
+    #[test]
     fn an_argument_that_nothing_asks_for_is_an_error() {
         let known = of("param(\"port\", 80); param(\"name\"); param(\"flag\", false);").params;
         let check = |text: &str| check_params(&known, &words(text));

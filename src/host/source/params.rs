@@ -95,7 +95,7 @@ fn written(name: &str, rest: &[Expr]) -> Param {
             let option =
                 |key: &str| map.0.iter().find(|(ident, _)| ident.name == key).map(|(_, value)| value);
             param.help = option("help").map(text).unwrap_or_default();
-            let kind = option("kind").map(text).and_then(|kind| Kind::of(&kind));
+            let kind = option("kind").map(text).and_then(|kind| Kind::named(&kind));
             let form = kind.map_or_else(String::new, |kind| kind.form().to_owned());
             param.form = option("form").map_or(form, text);
             param.required = option("default").is_none()

@@ -10,70 +10,50 @@ use crate::words;
 use rhai::Dynamic;
 use std::path::PathBuf;
 
-/// What a value of a parameter stands for, where that can be looked at beforehand.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    Command,
-    Count,
-    Duration,
-    Port,
-    Signal,
-    Regex,
-    File,
-    Dir,
-    Path,
-    Ready,
+/// The kinds, one a line: the word for it in a script, what stands for a value in `--help`, and what a value has to be.
+macro_rules! kinds {
+    ($($kind:ident = $name:literal, $form:literal, $words:literal;)+) => {
+        /// What a value of a parameter stands for, where that can be looked at beforehand.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Kind { $($kind),+ }
+
+        const NAMES: &[&str] = &[$($name),+];
+
+        impl Kind {
+            /// The kind that a script names so.
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$kind),)+
+                    _ => None,
+                }
+            }
+
+            /// What stands for a value in `--help`.
+            pub fn form(self) -> &'static str {
+                match self { $(Self::$kind => $form),+ }
+            }
+
+            pub fn words(self) -> &'static str {
+                match self { $(Self::$kind => $words),+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    Command = "command", "COMMAND", "a command";
+    Count = "count", "NUMBER", "a whole number of at least 1";
+    Duration = "duration", "TIME", "a time such as 500ms, 30s or 1m30s";
+    Port = "port", "PORT", "a port (1 to 65535)";
+    Signal = "signal", "SIGNAL", "a signal such as TERM or KILL";
+    Regex = "regex", "REGEX", "a regular expression";
+    File = "file", "FILE", "a file that is there";
+    Dir = "dir", "DIR", "a directory that is there";
+    Path = "path", "FILE|DIR", "a file or directory that is there";
+    Ready = "ready", "CONDITION", "what can be waited for";
 }
 
 impl Kind {
-    const ALL: &[(&str, Self)] = &[
-        ("command", Self::Command),
-        ("count", Self::Count),
-        ("duration", Self::Duration),
-        ("port", Self::Port),
-        ("signal", Self::Signal),
-        ("regex", Self::Regex),
-        ("file", Self::File),
-        ("dir", Self::Dir),
-        ("path", Self::Path),
-        ("ready", Self::Ready),
-    ];
-
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
-    }
-
-    /// What stands for a value in `--help`.
-    pub fn form(self) -> &'static str {
-        match self {
-            Self::Command => "COMMAND",
-            Self::Count => "NUMBER",
-            Self::Duration => "TIME",
-            Self::Port => "PORT",
-            Self::Signal => "SIGNAL",
-            Self::Regex => "REGEX",
-            Self::File => "FILE",
-            Self::Dir => "DIR",
-            Self::Path => "FILE|DIR",
-            Self::Ready => "CONDITION",
-        }
-    }
-
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Command => "a command",
-            Self::Count => "a whole number of at least 1",
-            Self::Duration => "a time such as 500ms, 30s or 1m30s",
-            Self::Port => "a port (1 to 65535)",
-            Self::Signal => "a signal such as TERM or KILL",
-            Self::Regex => "a regular expression",
-            Self::File => "a file that is there",
-            Self::Dir => "a directory that is there",
-            Self::Path => "a file or directory that is there",
-            Self::Ready => "what can be waited for",
-        }
-    }
-
     /// Whether a text fits. `path`: the text as a path of the script.
     pub fn fits(self, text: &str, path: impl Fn() -> PathBuf) -> bool {
         match self {
@@ -93,9 +73,7 @@ impl Kind {
 }
 
 impl Typed for Kind {
-    const TYPE: Type = Type::OneOf(&[
-        "command", "count", "duration", "port", "signal", "regex", "file", "dir", "path", "ready",
-    ]);
+    const TYPE: Type = Type::OneOf(NAMES);
 }
 
 impl FromValue for Kind {
@@ -106,10 +84,9 @@ impl FromValue for Kind {
 
 /// The kind of a name; also for the check.
 pub fn kind(name: &str) -> Fallible<Kind> {
-    let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
-    Kind::of(name).ok_or_else(|| {
+    Kind::named(name).ok_or_else(|| {
         let wrong = ScriptError::usage(format!("param: option `kind`: {name:?} is not a kind of parameter"))
-            .note(format!("there are: {}", names.join(", ")));
+            .note(format!("there are: {}", NAMES.join(", ")));
         // What is a type elsewhere is that of the default here.
         let hint = match name.to_lowercase().as_str() {
             "number" | "int" | "integer" => {
@@ -124,7 +101,7 @@ pub fn kind(name: &str) -> Fallible<Kind> {
             "url" => "form: \"URL\", matches: \"^https?://.\"".to_owned(),
             "time" | "seconds" | "timeout" => "kind: \"duration\"".to_owned(),
             "directory" | "folder" => "kind: \"dir\"".to_owned(),
-            other => match words::nearest(other, names.iter().copied()) {
+            other => match words::nearest(other, NAMES.iter().copied()) {
                 Some(near) => format!("kind: {near:?}"),
                 None => return wrong.into(),
             },

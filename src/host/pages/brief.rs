@@ -151,13 +151,13 @@ fn brief_options(all: &[Item]) -> String {
         }
     }
     let mut text = String::new();
-    for (index, (options, functions)) in sets.iter().enumerate() {
+    for (options, functions) in &sets {
         let within = |other: &&(Vec<String>, Vec<&str>)| {
             other.0.len() > 1
                 && other.0.len() < options.len()
                 && other.0.iter().all(|one| options.contains(one))
         };
-        let base = sets[..index].iter().filter(within).max_by_key(|(known, _)| known.len());
+        let base = sets.iter().filter(within).max_by_key(|(known, _)| known.len());
         let own: Vec<&str> = options
             .iter()
             .filter(|one| base.is_none_or(|(known, _)| !known.contains(one)))

@@ -54,15 +54,18 @@ impl Lists for Short {
     }
 }
 
-/// `timeout: dur = 30s`, each with what an option map in it has; of those that are in this one in turn only that they are
-/// maps. That a flag is off and a delay is none, unless it is told, goes without saying.
+/// `timeout: dur = 30s`, each with what an option map in it has; of those that are in this one in turn only what they are
+/// called. That a flag is off and a delay is none, unless it is told, goes without saying.
 pub fn in_few_words(options: &[&'static Opt]) -> Vec<String> {
     options.iter().map(|opt| few_words(opt, true)).collect()
 }
 
-fn few_words(opt: &Opt, with_inner: bool) -> String {
-    let inner = opt.kind.options().filter(|_| with_inner).map(|options| {
-        let inner: Vec<String> = options.all().map(|opt| few_words(opt, false)).collect();
+fn few_words(opt: &Opt, outer: bool) -> String {
+    let inner = opt.kind.options().map(|options| {
+        let inner: Vec<String> = options
+            .all()
+            .map(|opt| if outer { few_words(opt, false) } else { opt.name.to_owned() })
+            .collect();
         format!("#{{{}}}", inner.join(", "))
     });
     let mut kinds = Vec::new();

@@ -13,6 +13,8 @@ fn trace(code: &str) -> Vec<String> {
     let mut strace = Command::new("strace");
     strace.args(["-f", "-s", "200", "-o"]).arg(&file).arg(bgjobs()).args(["script", "-e", code]);
     strace.env("TMPDIR", base.path()).env("BGJOBS_TEST_OFF", "cgroup");
+    // Cargo names directories in which the loader looks in vain.
+    strace.env_remove("LD_LIBRARY_PATH");
     let out = strace.output().expect("strace starts");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = fs::read_to_string(file).expect("a trace");
@@ -46,15 +48,17 @@ fn a_script_that_starts_nothing_has_no_threads_that_keep_processes() {
 fn an_empty_script_makes_few_system_calls() {
     /// About a tenth more than there are in a debug build, which asks of each descriptor that it closes whether it is
     /// open. Whoever needs more has a reason to tell.
-    const MOST: usize = 430;
+    const MOST: usize = 340;
     if lacks(&["strace"]) {
         return;
     }
     let trace = trace("");
-    // How often threads wait for each other depends on who gets the processor.
-    let counted: Vec<&String> = trace.iter().filter(|line| !line.contains(" futex(")).collect();
+    // The loader's are those of the machine; the first of ours asks whether 0 to 2 are open. And how often threads wait for
+    // each other depends on who gets the processor.
+    let ours = trace.iter().skip_while(|line| !line.contains(" poll([{fd=0,"));
+    let counted: Vec<&String> = ours.filter(|line| !line.contains(" futex(")).collect();
     println!("{} system calls", counted.len());
-    assert!(counted.len() <= MOST, "{} system calls:\n{trace:#?}", counted.len());
+    assert!(counted.len() > 100 && counted.len() <= MOST, "{} system calls:\n{trace:#?}", counted.len());
     // What was never made is not torn down.
     for needless in ["/children\"", "setpriority(", "/proc/self/autogroup"] {
         assert!(!counted.iter().any(|line| line.contains(needless)), "{needless}: {trace:#?}");

@@ -16,7 +16,7 @@
 
 use crate::lock::lock;
 use crate::sys::fork::Join;
-use crate::sys::{clock, fd, pidfd, testing};
+use crate::sys::{clock, fd, kernel, pidfd, testing};
 use nix::errno::Errno;
 use nix::libc::SIGKILL;
 use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
@@ -64,7 +64,7 @@ pub fn probe() -> Result<Place, String> {
     if !testing::whole() || testing::off("cgroup") {
         return Err("switched off by a test".to_owned());
     }
-    let read = |path: &str| fs::read_to_string(path).map_err(|e| format!("{path}: {e}"));
+    let read = |path: &str| kernel::text(path).map_err(|e| format!("{path}: {e}"));
     let own = own_dir(&read("/proc/self/cgroup")?, &read("/proc/self/mountinfo")?)?;
     let place = place_for(own);
     let shown = place.dir.path.display();
@@ -79,7 +79,7 @@ pub fn probe() -> Result<Place, String> {
             other => format!("{shown}: {}", other.desc()),
         })?;
     }
-    if fs::read_to_string(place.dir.path.join("cgroup.type")).is_ok_and(|kind| kind.contains("threaded")) {
+    if kernel::text(place.dir.path.join("cgroup.type")).is_ok_and(|kind| kind.contains("threaded")) {
         return Err(format!("{shown} is a threaded cgroup"));
     }
     Ok(place)
@@ -182,7 +182,7 @@ impl Dir {
     /// see, no pidfd is to be had.
     fn shoot(&self, pid: i32) {
         let Ok(handle) = pidfd::open(pid) else { return };
-        let member = fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| {
+        let member = kernel::text(format!("/proc/{pid}/cgroup")).is_ok_and(|text| {
             let name = text.lines().find_map(|line| line.strip_prefix("0::"));
             name.is_some_and(|name| Path::new(name).starts_with(&self.name))
         });
@@ -255,7 +255,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// The processes of one cgroup, without those below. 0 stands for one that our PID namespace does not show.
 fn members(path: &Path) -> Vec<i32> {
-    let text = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+    let text = kernel::text(path.join("cgroup.procs")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
@@ -276,12 +276,12 @@ fn remove_tree(path: &Path) -> io::Result<()> {
 
 /// Whether a file of a cgroup (`cgroup.controllers`, `cgroup.subtree_control`) names this controller.
 fn names(file: &Path, controller: &str) -> bool {
-    fs::read_to_string(file).is_ok_and(|text| text.split_ascii_whitespace().any(|word| word == controller))
+    kernel::text(file).is_ok_and(|text| text.split_ascii_whitespace().any(|word| word == controller))
 }
 
 /// The value of a key in a file such as `memory.events`.
 fn count(file: &Path, key: &str) -> u64 {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = kernel::text(file).unwrap_or_default();
     let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok());
     value.unwrap_or(0)
 }
@@ -526,7 +526,7 @@ fn cannot_enable(controller: &str, dir: &Path, error: &io::Error) -> String {
 
 /// Why a cgroup does not have this controller.
 fn missing(controller: &str, dir: &Path) -> Refused {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = kernel::text("/proc/self/mountinfo").unwrap_or_default();
     let old = mounts
         .lines()
         .filter_map(Mount::parse)

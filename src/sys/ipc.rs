@@ -1,6 +1,7 @@
 //! Shared memory that does not end with its processes: System V segments (proc(5), shmctl(2)), and files in /dev/shm
 //! (shm_overview(7)).
 
+use super::kernel;
 use nix::errno::Errno;
 use nix::libc;
 use std::fs;
@@ -35,7 +36,7 @@ pub struct Shared {
 
 /// Those of this IPC namespace.
 pub fn segments() -> Vec<Segment> {
-    let text = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    let text = kernel::text("/proc/sysvipc/shm").unwrap_or_default();
     text.lines().skip(1).filter_map(parse).collect()
 }
 
@@ -76,7 +77,7 @@ pub fn files() -> Vec<Shared> {
 
 /// The files in /dev/shm that a process has mapped or open, by inode.
 pub fn used_by(pid: i32) -> Vec<u64> {
-    let maps = fs::read(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = kernel::read(format!("/proc/{pid}/maps")).unwrap_or_default();
     let maps = String::from_utf8_lossy(&maps);
     // Address, permissions, offset, device, inode, path.
     let lines = maps.lines().filter(|line| line.contains(" /dev/shm/"));

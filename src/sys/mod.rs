@@ -7,6 +7,7 @@
 //! heap     how the allocator gets its memory
 //! hole     holes in files
 //! ipc      shared memory that does not end with its processes
+//! kernel   files of /proc and /sys
 //! link     messages between guard and host
 //! namespace  a fork behind walls: PID, network and user namespaces
 //! open     open a file past links that others have planted
@@ -32,6 +33,7 @@ pub mod fork;
 pub mod heap;
 pub mod hole;
 pub mod ipc;
+pub mod kernel;
 pub mod link;
 pub mod namespace;
 pub mod open;

@@ -9,7 +9,7 @@
 //! file that has been cut short kills as well. Nothing in the file can be relied on but its size: every bit pattern is
 //! a valid page.
 
-use super::{clock, ipc, proc};
+use super::{clock, ipc, kernel, proc};
 use nix::fcntl::posix_fallocate;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use std::ffi::OsString;
@@ -430,7 +430,7 @@ fn load_text(cells: &[AtomicU8]) -> String {
 
 /// The boot's id in two halves; zero when it cannot be known.
 fn boot() -> [u64; 2] {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let text = kernel::text("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     let half = |range: std::ops::Range<usize>| {
         digits.get(range).and_then(|half| u64::from_str_radix(half, 16).ok()).unwrap_or(0)

@@ -4,11 +4,11 @@
 //! walks the table of all connections, which takes milliseconds on a large machine; it is the fall-back where
 //! netlink may not be used.
 
+use super::kernel;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, UnixAddr, bind, recv, sendto,
     socket,
 };
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -177,7 +177,7 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
 fn read_proc() -> Vec<Listener> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
-        .filter_map(|path| fs::read_to_string(path).ok())
+        .filter_map(|path| kernel::text(path).ok())
         .flat_map(|text| text.lines().skip(1).filter_map(parse_listener).collect::<Vec<_>>())
         .collect()
 }
@@ -229,7 +229,7 @@ const PORT_LOCK: &str = "bgjobs-port-";
 
 /// The locks on ports that anybody holds in this network namespace, each with the inode of its socket.
 pub fn port_locks() -> Vec<(u16, u64)> {
-    let text = fs::read("/proc/net/unix").unwrap_or_default();
+    let text = kernel::read("/proc/net/unix").unwrap_or_default();
     String::from_utf8_lossy(&text).lines().filter_map(parse_port_lock).collect()
 }
 
@@ -263,7 +263,7 @@ pub fn bindable(port: u16) -> bool {
 
 /// The first port that the kernel may give to an outgoing connection (ip(7), ip_local_port_range).
 pub fn ephemeral_start() -> u16 {
-    fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+    kernel::text("/proc/sys/net/ipv4/ip_local_port_range")
         .ok()
         .and_then(|text| text.split_ascii_whitespace().next()?.parse().ok())
         .unwrap_or(32768)

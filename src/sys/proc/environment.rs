@@ -3,6 +3,7 @@
 use super::files::views;
 use super::memory;
 use super::tree::pids;
+use crate::sys::kernel;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +21,7 @@ pub fn command(pid: i32) -> String {
 
 /// The short name (`comm`, at most 15 bytes).
 pub fn name(pid: i32) -> Option<String> {
-    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+    Some(kernel::text(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
 }
 
 /// The name of the file that a process executes; its short name where that may not be seen.
@@ -38,7 +39,7 @@ pub fn variable(pid: i32, name: &str) -> Option<String> {
 /// As [`variable`], of one look at the environment, by the caller itself: for whoever holds a lock, and must not wait for
 /// another thread to get a processor. Somebody has to look after the caller, should the process not answer.
 pub fn variables<const N: usize>(pid: i32, names: [&str; N]) -> [Option<String>; N] {
-    let environment = environment(pid, |file| fs::read(file).ok());
+    let environment = environment(pid, |file| kernel::read(file).ok());
     names.map(|name| value_of(&environment, name))
 }
 
@@ -65,8 +66,8 @@ pub struct Births {
 
 /// None when it cannot be told.
 pub fn births() -> Option<Births> {
-    let last = fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()?;
-    let stat = fs::read("/proc/stat").ok()?;
+    let last = kernel::text("/proc/loadavg").ok()?.split_ascii_whitespace().nth(4)?.parse().ok()?;
+    let stat = kernel::read("/proc/stat").ok()?;
     let line = stat.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"processes "))?;
     Some(Births { last, count: std::str::from_utf8(line).ok()?.trim().parse().ok()? })
 }
@@ -84,13 +85,12 @@ pub fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
 /// those that do not answer or could not be asked within `bound`. Those that were there before `since` are not asked: that
 /// would be most of a machine, 30 µs each.
 pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, Vec<i32>) {
-    let highest =
-        fs::read_to_string("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
+    let highest = kernel::text("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
     let asked = |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
     let entry = entry.as_bytes().to_vec();
     let carries = move |pid| {
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let environment = kernel::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|b| *b == 0).any(|variable| variable == entry)
     };
     let (answers, missed) = memory::each(pids().filter(asked).collect(), bound, carries);

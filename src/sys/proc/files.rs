@@ -2,6 +2,7 @@
 
 use super::stat::stat;
 use super::tree::pids;
+use crate::sys::kernel;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// An open file that a process writes to and for which `wanted` holds.
 pub fn writes_to(pid: i32, wanted: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let writes = |view: &Path, number: &OsStr| {
-        let info = fs::read_to_string(view.join("fdinfo").join(number)).ok()?;
+        let info = kernel::text(view.join("fdinfo").join(number)).ok()?;
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"))?;
         let flags = i32::from_str_radix(flags.trim(), 8).ok()?;
         Some(flags & nix::libc::O_ACCMODE != nix::libc::O_RDONLY)

@@ -1,5 +1,6 @@
 //! What /proc/PID/status says: users, rights, signals, namespaces.
 
+use crate::sys::kernel;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -25,7 +26,7 @@ pub fn uid(pid: i32) -> Option<u32> {
 
 /// What /proc/PID/status says (proc_pid_status(5)); empty when there is no such process.
 fn status(pid: i32) -> String {
-    let bytes = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let bytes = kernel::read(format!("/proc/{pid}/status")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

@@ -1,6 +1,7 @@
 //! The threads of a process, and how long each has waited for a processor.
 
 use super::stat::parse_stat;
+use crate::sys::kernel;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// the kernel does not count that.
 pub fn runnable(pid: i32) -> Vec<(i32, u64)> {
     let of = |path: PathBuf| {
-        let stat = parse_stat(&String::from_utf8_lossy(&fs::read(path.join("stat")).ok()?))?;
+        let stat = parse_stat(&String::from_utf8_lossy(&kernel::read(path.join("stat")).ok()?))?;
         let [has_run, _] = schedstat(&path)?;
         (stat.state == 'R').then_some((stat.pid, has_run))
     };
@@ -31,7 +32,7 @@ pub fn tasks(pid: i32) -> impl Iterator<Item = PathBuf> {
 
 /// The first two numbers of /proc/PID/task/TID/schedstat (Documentation/scheduler/sched-stats.rst).
 fn schedstat(task: &Path) -> Option<[u64; 2]> {
-    let text = fs::read_to_string(task.join("schedstat")).ok()?;
+    let text = kernel::text(task.join("schedstat")).ok()?;
     let mut numbers = text.split_ascii_whitespace().map(str::parse);
     Some([numbers.next()?.ok()?, numbers.next()?.ok()?])
 }

@@ -1,7 +1,7 @@
 //! Who descends from whom, and every process that can be seen.
 
 use super::stat::{Blind, Stat, blind, stat, stat_of};
-use crate::sys::wait;
+use crate::sys::{kernel, wait};
 use std::fs;
 
 /// The children of every thread of a process. /proc/PID/task/TID/children exists with
@@ -19,7 +19,7 @@ fn children_of(pid: i32) -> Result<Vec<i32>, Blind> {
     let mut found = Vec::new();
     let mut supported = false;
     for task in tasks.flatten() {
-        match fs::read_to_string(task.path().join("children")) {
+        match kernel::text(task.path().join("children")) {
             Ok(text) => {
                 supported = true;
                 found.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok()));
@@ -107,7 +107,7 @@ pub fn forest(named: impl IntoIterator<Item = i32>) -> Option<Vec<Stat>> {
 /// It moves before its parent's end can be seen: if there is nobody here after that, nothing of that parent lives.
 pub fn adopted() -> Option<Vec<i32>> {
     let me = std::process::id().cast_signed();
-    match fs::read_to_string(format!("/proc/{me}/task/{me}/children")) {
+    match kernel::text(format!("/proc/{me}/task/{me}/children")) {
         Ok(text) => Some(text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()),
         Err(error) if blind(&error) => None,
         Err(_) => children_of(me).ok(),

@@ -46,9 +46,9 @@ fn a_script_that_starts_nothing_has_no_threads_that_keep_processes() {
 
 #[test]
 fn an_empty_script_makes_few_system_calls() {
-    /// About a tenth more than there are in a debug build, which asks of each descriptor that it closes whether it is
-    /// open. Whoever needs more has a reason to tell.
-    const MOST: usize = 340;
+    /// 310 in a debug build, which asks of each descriptor that it closes whether it is open; 25 more when the host does not
+    /// end within 50 ms, since the guard looks at its threads then; and some air. Whoever needs more has a reason to tell.
+    const MOST: usize = 380;
     if lacks(&["strace"]) {
         return;
     }

@@ -276,7 +276,7 @@ impl Type {
             Self::Int(least, most) => format!("a whole number from {least} to {most}"),
             Self::Number => "a number".to_owned(),
             Self::Text => "a string".to_owned(),
-            Self::Word => "a text, number or boolean".to_owned(),
+            Self::Word => "a string, number or boolean".to_owned(),
             Self::Host => "the name or address of a host".to_owned(),
             Self::Url => "a URL".to_owned(),
             Self::Duration => "a duration".to_owned(),

@@ -11,12 +11,18 @@
 //! ```
 //!
 //! Types are written as in signatures (see [`Type::name`]), with `integer from 1 to 9`, `secret`, and parentheses. Those in
-//! lines that begin with `-` are keys of the option before, where that is a `map`. What stands at the top of a module
-//! (`//!`) holds for all of its functions, and what one of them says of an option for the others that take it, too.
+//! lines that begin with `-` or `*` further to the right are keys of the option before, where that is a `map`. What stands
+//! at the top of a module (`//!`) holds for all of its functions, and what one of them says of an option for the others
+//! that take it, too.
+//!
+//! Modules of others are read in the same way, and taken at their word by the check, but with less trust: see
+//! [`Module::option_of_form`].
 
 use super::{Opt, Options, Type};
 use crate::builtin::MODULES;
-use std::sync::OnceLock;
+use crate::lock::lock;
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock};
 
 /// A module of the standard library.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 pub fn all() -> impl Iterator<Item = &'static Module> {
-    MODULES.iter().zip(&READ).map(|((name, text), place)| place.get_or_init(|| Module::of(name, text)))
+    MODULES.iter().zip(&READ).map(|((name, text), place)| place.get_or_init(|| Module::new(name, text)))
 }
 
 /// The module of this name, with or without `std/` and `.rhai`.
@@ -57,11 +63,25 @@ pub fn module(name: &str) -> Option<&'static Module> {
     let name = name.trim_end_matches(".rhai");
     let is = |known: &str| known == name || known.strip_prefix("std/") == Some(name);
     let at = MODULES.iter().position(|(known, _)| is(known))?;
-    Some(READ[at].get_or_init(|| Module::of(MODULES[at].0, MODULES[at].1)))
+    Some(READ[at].get_or_init(|| Module::new(MODULES[at].0, MODULES[at].1)))
+}
+
+/// A module that is a file, by its name as errors show it. What is read stays as long as the program, as what is built
+/// in does; so each is read once.
+pub fn of_file(name: &str, text: &str) -> &'static Module {
+    static FILES: Mutex<Option<HashMap<String, &'static Module>>> = Mutex::new(None);
+    let mut files = lock(&FILES);
+    let files = files.get_or_insert_default();
+    if let Some(known) = files.get(name).copied() {
+        return known;
+    }
+    let module: &'static Module = Box::leak(Box::new(Module::new(leak(name), leak(text))));
+    files.insert(name.to_owned(), module);
+    module
 }
 
 impl Module {
-    fn of(name: &'static str, text: &'static str) -> Self {
+    fn new(name: &'static str, text: &'static str) -> Self {
         let about = comment(text.lines(), "//!");
         let mut functions = Vec::new();
         let mut doc: Vec<&str> = Vec::new();
@@ -76,7 +96,7 @@ impl Module {
             {
                 let doc = comment(doc.iter().copied(), "///");
                 let options = described(&doc);
-                functions.push(Function { name: &rest[..open], call: &rest[..=end], doc, options });
+                functions.push(Function { name: rest[..open].trim(), call: &rest[..=end], doc, options });
             }
             doc.clear();
         }
@@ -104,10 +124,26 @@ impl Module {
         all.find(|opt| opt.name == option)
     }
 
+    /// What the form of a function with so many parameters says itself of an option, or else the top of the module. Of
+    /// modules that nobody here has read: an option of the same name may be something else in another function.
+    pub fn option_of_form(&self, function: &str, params: usize, option: &str) -> Option<&Opt> {
+        let is_meant = |form: &&Function| form.name == function && form.params() == params;
+        let own = self.functions.iter().find(is_meant)?;
+        own.options.iter().chain(&self.options).find(|opt| opt.name == option)
+    }
+
     /// All options that are described, once for each function that does.
     #[cfg(test)]
     pub fn options(&self) -> impl Iterator<Item = &Opt> {
         self.options.iter().chain(self.functions.iter().flat_map(|function| &function.options))
+    }
+}
+
+impl Function {
+    /// How many it has.
+    fn params(&self) -> usize {
+        let inner = self.call.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
+        inner.split(',').filter(|param| !param.trim().is_empty()).count()
     }
 }
 
@@ -130,10 +166,17 @@ fn comment<'a>(lines: impl Iterator<Item = &'a str>, mark: &str) -> String {
 fn described(doc: &str) -> Vec<Opt> {
     let mut found: Vec<(Opt, Vec<Opt>)> = Vec::new();
     let mut inner = false;
+    // How far to the right the bullets of this list stand.
+    let mut outer: Option<usize> = None;
     for line in doc.lines() {
         let text = line.trim_start();
+        let indent = line.len() - text.len();
         // What is wrapped belongs to its bullet.
-        inner = text.starts_with("- ") || inner && !text.is_empty() && !text.starts_with("* ");
+        if text.starts_with("- ") || text.starts_with("* ") {
+            inner = indent > *outer.get_or_insert(indent);
+        } else if text.is_empty() {
+            (inner, outer) = (false, None);
+        }
         for (name, kind) in mentions(line) {
             let opt = Opt { name: leak(name), kind, default: "", doc: &[], also: &[] };
             match found.last_mut().filter(|_| inner) {
@@ -312,6 +355,26 @@ mod tests {
         assert_eq!(names, ["name", "users", "port", "job"]);
         let keys = found[1].kind.values().and_then(|of| of.options()).map(Options::names);
         assert_eq!(keys, Some(vec!["password", "roles"]));
+        // What begins every bullet is a matter of taste.
+        let found = described("- `env: map`: words\n- `name: string`\n  * `inner: map`\n\n- `port: port`");
+        let names: Vec<&str> = found.iter().map(|opt| opt.name).collect();
+        assert_eq!(names, ["env", "name", "port"]);
+        assert!(found[0].kind.options().is_none());
+    }
+
+    #[test]
+    fn of_a_file_only_the_form_that_is_called_and_the_top_count() {
+        let text = "//! `timeout: duration`\n\n/// `port: port`\nfn serve(opts) {}\n\n/// `port: string`\nfn serve(a, opts) {}\n\n\
+                    /// Other.\nfn other(opts) {}\n";
+        let module = of_file("./of_a_file.rhai", text);
+        let kind = |function, params, option| {
+            module.option_of_form(function, params, option).map(|opt| opt.kind.name())
+        };
+        assert_eq!(kind("serve", 1, "port").as_deref(), Some("port"));
+        assert_eq!(kind("serve", 2, "port").as_deref(), Some("string"));
+        assert_eq!(kind("other", 1, "timeout").as_deref(), Some("duration"));
+        assert_eq!(kind("other", 1, "port"), None);
+        assert_eq!(kind("none", 1, "timeout"), None);
     }
 
     /// Whether `"free"` may stand wherever a port may.

@@ -3,12 +3,12 @@
 use super::declared;
 use super::kept::kept_closure;
 use super::shell::{without_effect, words_apart};
-use super::tree::root;
+use super::tree::{literal_text, root};
 use super::walk::Walk;
-use crate::api::modules;
+use crate::api::{Opt, modules};
 use crate::host::explain::signature::CallAdvice;
-use crate::host::explain::{habits, method, signature};
-use crate::host::source::{functions, import};
+use crate::host::explain::{habits, hints, method, signature};
+use crate::host::source::{functions, import, text};
 use crate::host::value;
 use crate::words::nearest;
 use rhai::{Expr, FnCallExpr, Position};
@@ -39,6 +39,9 @@ impl Walk<'_> {
         if call.op_token.is_some() && name == "+" {
             call.args.iter().for_each(|arg| self.is_value(arg));
         }
+        if name == "eval" && self.guarded == 0 {
+            self.code(call);
+        }
         if call.op_token.is_some() || !rhai::is_valid_identifier(name) || signature::is_keyword(name) {
             return;
         }
@@ -68,6 +71,21 @@ impl Walk<'_> {
                 }
             }
             None => {}
+        }
+    }
+
+    /// Code that is written out as a string: a comment in it must have an end, as in the script itself. Rhai would take
+    /// what follows for a part of the comment, and do nothing.
+    fn code(&mut self, call: &FnCallExpr) {
+        let [arg] = &*call.args else { return };
+        if literal_text(arg).is_some_and(hints::has_open_comment) {
+            let (message, hint) = hints::OPEN_COMMENT;
+            let advice = CallAdvice {
+                message: format!("eval: {message}"),
+                notes: Vec::new(),
+                hint: Some(hint.to_owned()),
+            };
+            self.report(arg.position(), advice);
         }
     }
 
@@ -279,18 +297,25 @@ impl Walk<'_> {
         {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let function = format!("{alias}::{name}");
-            // What it is in a module of somebody else nobody knows.
-            let described = import::is_built_in(target).then(|| modules::module(target)).flatten();
+            let params = call.args.len();
             for (key, value) in &given.0 {
                 let name = key.name.as_str();
                 if !known.contains(&name) {
                     let error = value::unknown_option(&function, name, &known);
                     let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
                     self.report(key.pos, advice);
-                } else if let Some(opt) = described.and_then(|module| module.option(&call.name, name)) {
+                } else if let Some(opt) = described(target, &call.name, params, name) {
                     self.value(opt.kind, value, &format!("{function}: option `{name}`"));
                 }
             }
         }
     }
+}
+
+/// What a module says of an option of a function with so many parameters.
+fn described(module: &str, function: &str, params: usize, option: &str) -> Option<&'static Opt> {
+    if import::is_built_in(module) {
+        return modules::module(module)?.option(function, option);
+    }
+    modules::of_file(module, &text::text_of(module)).option_of_form(function, params, option)
 }

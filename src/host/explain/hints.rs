@@ -49,16 +49,21 @@ pub fn install(engine: &mut Engine) {
     });
 }
 
+/// What is said of a comment without an end, and the way out.
+pub const OPEN_COMMENT: (&str, &str) =
+    ("this comment is never closed", "close it with `*/`; `//` is a comment to the end of its line");
+
+pub fn has_open_comment(source: &str) -> bool {
+    open_comment(source).is_some()
+}
+
 /// A parser error in the words of somebody who knows where people come from.
 pub fn explain(error: &ParseErrorType, source: &str, position: Position) -> Advice {
     let here = Here::new(source, position);
     // Whatever is missing then is missing because of that.
     if let Some(at) = open_comment(source).filter(|at| *at <= line_and_column(position)) {
         let at = place_of(at);
-        let no_end = || {
-            let hint = "close it with `*/`; `//` is a comment to the end of its line";
-            Advice::new("this comment is never closed").hint(hint)
-        };
+        let no_end = || Advice::new(OPEN_COMMENT.0).hint(OPEN_COMMENT.1);
         return empty_comment(&Here::new(source, at)).unwrap_or_else(no_end).at(at);
     }
     let advice = match error {

@@ -79,9 +79,9 @@ pub fn worked() -> Duration {
 }
 
 /// Says which case it was when a case panics.
-struct Told<'a>(&'a str, u64);
+struct RepeatHint<'a>(&'a str, u64);
 
-impl Drop for Told<'_> {
+impl Drop for RepeatHint<'_> {
     #[expect(clippy::print_stderr, reason = "for whoever reads the failed test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -103,13 +103,13 @@ pub fn for_a_while(name: &str, mut case: impl FnMut(&mut Random) + Send) {
         let (start, mut cases, mut slowest) = (crate::fuzz::now(), 0u64, (Duration::ZERO, 0));
         let open = open_descriptors();
         while crate::fuzz::now().saturating_sub(start) < time {
-            let told = Told(name, seed);
+            let hint = RepeatHint(name, seed);
             let before = worked();
             case(&mut Random::new(seed));
             let took = worked().saturating_sub(before);
             assert!(took < HANG, "it took {took:?}");
             slowest = slowest.max((took, seed));
-            drop(told);
+            drop(hint);
             cases += 1;
             seed = seed.wrapping_add(1);
         }

@@ -42,8 +42,8 @@ pub fn command_line<T: AsRef<str>>(words: impl IntoIterator<Item = T>) -> String
 /// gets each line whole.
 pub fn columns() -> Option<usize> {
     const LEAST: usize = 20;
-    let told = std::env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok());
-    let known = told.filter(|columns| *columns > 0).or_else(|| tty::columns(std::io::stdout().as_fd()));
+    let given = std::env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok());
+    let known = given.filter(|columns| *columns > 0).or_else(|| tty::columns(std::io::stdout().as_fd()));
     known.map(|columns: usize| columns.max(LEAST))
 }
 

@@ -21,7 +21,7 @@ const LONGEST_CODE: usize = 200;
 pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
     let first = words.first()?;
     let script = cli.find_subcommand("script")?;
-    let told = |message: String, hint: String| Advice { message, note: None, hint };
+    let advice = |message: String, hint: String| Advice { message, note: None, hint };
     if first.len() > 1 && first.starts_with('-') {
         let (own, rest) = leading(words, script);
         let message = format!("`{first}` is an option of `bgjobs script`");
@@ -29,13 +29,13 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
             _ if own.is_empty() => return None,
             Some(command) if command == "script" => {
                 let line = without_repeats(&[own, &rest[1..]].concat(), script);
-                told(message, script_line(&[], &line))
+                advice(message, script_line(&[], &line))
             }
             Some(command) if cli.find_subcommand(command).is_some() => return None,
             None if !own.iter().any(|word| word.starts_with("-e")) => {
-                told(message, script_line(own, &["FILE".to_owned()]))
+                advice(message, script_line(own, &["FILE".to_owned()]))
             }
-            _ => told(message, script_line(&[], words)),
+            _ => advice(message, script_line(&[], words)),
         });
     }
     // Then it is an argument that is wrong.
@@ -45,19 +45,19 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
     let message = format!("there is no command `{first}`");
     let rest = &words[1..];
     if is_script(first) {
-        return Some(told(message, script_line(&[], words)));
+        return Some(advice(message, script_line(&[], words)));
     }
     if let Some(file) = with_extension(first)
         && rest.is_empty()
     {
-        return Some(told(message, script_line(&[], &[file])));
+        return Some(advice(message, script_line(&[], &[file])));
     }
     if let Some(habit) = HABITS.iter().find(|habit| habit.words.contains(&first.to_lowercase().as_str())) {
         let note = (!habit.note.is_empty()).then(|| habit.note.to_owned());
         let hint = match (habit.does, leading(rest, script)) {
             (_, (own, [file, args @ ..])) if habit.starts() && (is_script(file) || file == "script") => {
                 let file = if file == "script" { None } else { Some(file.clone()) };
-                return Some(told(
+                return Some(advice(
                     message,
                     script_line(own, &file.into_iter().chain(args.iter().cloned()).collect::<Vec<_>>()),
                 ));
@@ -79,7 +79,7 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
     }
     if let Some(program) = program(first) {
         let line = std::iter::once(program).chain(rest.iter().cloned()).collect::<Vec<_>>().join(" ");
-        return Some(told(message, code_line(&format!("run({line:?})"))));
+        return Some(advice(message, code_line(&format!("run({line:?})"))));
     }
     let shown_commands = || cli.get_subcommands().filter(|it| !it.is_hide_set()).map(Command::get_name);
     let known: Vec<&str> = shown_commands().chain(builtin::scripts().map(|name| name as &str)).collect();
@@ -89,7 +89,7 @@ pub fn instead(words: &[String], cli: &Command) -> Option<Advice> {
             Some(_) => script_line(&[], &line),
             None => format!("bgjobs {}", command_line(shown(&line))),
         };
-        return Some(told(message, hint));
+        return Some(advice(message, hint));
     }
     let note = format!("commands are: {}", shown_commands().collect::<Vec<_>>().join(", "));
     Some(Advice { message, note: Some(note), hint: "bgjobs --help".to_owned() })

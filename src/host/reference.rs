@@ -276,13 +276,13 @@ fn sets(function: &'static Function) -> Vec<Set> {
             bare: options.bare,
         });
     }
-    let mut told: Vec<&str> = Vec::new();
+    let mut listed: Vec<&str> = Vec::new();
     for param in function.forms.iter().flat_map(|form| form.params) {
         let inner = param.kind.values().or_else(|| param.kind.items()).copied().and_then(Type::options);
         if let Some(options) = inner
-            && !told.contains(&param.name)
+            && !listed.contains(&param.name)
         {
-            told.push(param.name);
+            listed.push(param.name);
             let new = options.all().filter(|opt| own.is_none_or(|own| own.get(opt.name).is_none()));
             let options: Vec<&Opt> = new.collect();
             if !options.is_empty() {

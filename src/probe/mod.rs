@@ -116,7 +116,7 @@ pub struct Wait<'a> {
     /// Try again at events, not only at every poll.
     pub eager: bool,
     /// An event tells whenever there is something to see; polls only make up for one that was missed.
-    pub told: bool,
+    pub signalled: bool,
     /// Deaths end the wait.
     pub watch_deaths: bool,
 }
@@ -145,7 +145,7 @@ impl<'a> Wait<'a> {
             command: None,
             needs_jobs: false,
             eager: false,
-            told: false,
+            signalled: false,
             // In `on_exit` there may well be a death: it must not keep the clean-up from its work.
             watch_deaths: !jobs.control.closing(),
         }
@@ -194,7 +194,7 @@ impl<'a> Wait<'a> {
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    let usual = || match self.told {
+                    let usual = || match self.signalled {
                         true => TOLD_POLL,
                         false => poll_interval(now.saturating_sub(start)),
                     };

@@ -439,5 +439,5 @@ fn death_soon() -> Option<(Arc<jobs::Job>, Death)> {
 /// A job that was started without waiting for it and does not listen.
 fn is_starting(job: &Job) -> bool {
     let running = job::view(job).is_some_and(|view| !matches!(view.state, State::Ended(_)));
-    running && readiness::of(job).is_empty() && job::listening_ports(job).is_empty()
+    running && readiness::of_job(job).is_empty() && job::listening_ports(job).is_empty()
 }

@@ -391,7 +391,7 @@ fn wait_until(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting) -> Fallibl
 fn wait_for_condition(ctx: &NativeCallContext, condition: Condition, watch: Watch) -> Fallible<Dynamic> {
     rt().checkpoint()?;
     let from = match (watch.from, watch.job) {
-        (From::Start, Some(job)) => readiness::of(job).log_from(),
+        (From::Start, Some(job)) => readiness::of_job(job).log_from(),
         (From::Now, Some(job)) => job.0.log_size(),
         (_, None) => 0,
     };
@@ -415,7 +415,7 @@ fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) ->
     wait.about = job.map(|job| job.0.id);
     wait.needs_jobs = condition.needs_jobs() && !prober.external();
     wait.eager = condition.is_eventful();
-    wait.told = prober.is_told() && common.stable.is_none();
+    wait.signalled = prober.is_signalled() && common.stable.is_none();
     let what = condition.describe();
     let about: Vec<Job> = job.cloned().into_iter().collect();
     let mut held = None;

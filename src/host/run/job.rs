@@ -24,13 +24,13 @@ pub fn listening_ports(job: &Job) -> Vec<u16> {
 
 /// The port that it was given, unless it was found to listen on another; else the first that it listens on.
 pub fn port_of(job: &Job) -> Option<u16> {
-    let own = readiness::of(job).elsewhere().or(job.0.spec.port);
+    let own = readiness::of_job(job).elsewhere().or(job.0.spec.port);
     own.or_else(|| listening_ports(job).first().copied())
 }
 
 /// Where a job is to be found: at the URL or port that its `ready` names, or else at its own port.
 pub fn address_of(job: &Job) -> Option<String> {
-    let readiness = readiness::of(job);
+    let readiness = readiness::of_job(job);
     let own = readiness.elsewhere().or(job.0.spec.port);
     let named = readiness.url().filter(|url| job.0.spec.port != Some(url.port()));
     if let Some(url) = named.filter(|_| readiness.elsewhere().is_none()) {

@@ -257,7 +257,7 @@ fn running(services: &[Service]) -> Fallible<Vec<Member>> {
         let Some(job) = rt().jobs.named(need).map(Job).filter(is_running) else { continue };
         let mut starting = Starting::new(&job, &options::Common::default());
         // It was ready when it was started, or has nothing to show it.
-        let readiness = readiness::of(&job);
+        let readiness = readiness::of_job(&job);
         starting.ready = readiness.is_empty() || readiness.has_held();
         let spec = &job.0.spec;
         let ports = OwnPorts { main: spec.port, named: spec.ports.clone() };

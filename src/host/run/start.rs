@@ -25,7 +25,7 @@ pub fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
     if let Some(death) = rt.jobs.take_death(job.0.id) {
         return Err(death::death(&job.0, &death, None).into());
     }
-    let readiness = readiness::of(job);
+    let readiness = readiness::of_job(job);
     readiness.restart_at(job.0.log_size());
     rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
     if readiness.is_awaited() {

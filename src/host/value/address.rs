@@ -427,14 +427,14 @@ mod tests {
         {
             assert_eq!(judge(text), None, "{text}");
         }
-        let told = |message: &str, hint: &str| Some((message.to_owned(), hint.to_owned()));
+        let advice = |message: &str, hint: &str| Some((message.to_owned(), hint.to_owned()));
         assert_eq!(
             judge("$PORT_METRIC"),
-            told("x: there is no port with the name `$PORT_METRIC`; did you mean `$PORT_METRICS`?", "")
+            advice("x: there is no port with the name `$PORT_METRIC`; did you mean `$PORT_METRICS`?", "")
         );
         assert_eq!(
             judge("$STORE_HTTP_PORT"),
-            told("x: `$STORE_HTTP_PORT`: there are 2 of `store` (`count`)", "$STORE_1_HTTP_PORT")
+            advice("x: `$STORE_HTTP_PORT`: there are 2 of `store` (`count`)", "$STORE_1_HTTP_PORT")
         );
         let near = "x: there is no service with the address `$STORE_3_PEER_2_PORT`; did you mean `$STORE_1_PEER_2_PORT`?";
         assert_eq!(judge("$STORE_3_PEER_2_PORT").map(|(message, _)| message).as_deref(), Some(near));

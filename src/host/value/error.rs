@@ -8,7 +8,10 @@ use crate::exit;
 use crate::jobs::{Job, text};
 use rhai::{Dynamic, EvalAltResult, Map, Position};
 
-pub type Fallible<T> = Result<T, Box<EvalAltResult>>;
+/// What a script function throws.
+pub type Thrown = Box<EvalAltResult>;
+
+pub type Fallible<T> = Result<T, Thrown>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -52,7 +55,7 @@ impl Kind {
     ];
 
     /// The kind of this name, of those that a script may throw by itself.
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.name() == name && *kind != Self::Script)
     }
 
@@ -229,7 +232,7 @@ pub fn thrown(value: &Dynamic) -> Option<ScriptError> {
     }
     let map = value.read_lock::<Map>()?;
     let noun = |key: &str| map.get(key).filter(|value| !value.is_unit()).map(ToString::to_string);
-    let mut error = ScriptError::new(Kind::of(&noun("kind")?)?, noun("message")?);
+    let mut error = ScriptError::new(Kind::named(&noun("kind")?)?, noun("message")?);
     error.notes.extend(noun("note"));
     error.hint = noun("hint");
     if let Some(output) = noun("output") {

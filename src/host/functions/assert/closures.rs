@@ -26,7 +26,7 @@ pub(super) fn throws(ctx: &NativeCallContext, closure: &FnPtr, expected: Option<
     let caught = caught::caught(&error, ctx.call_source().unwrap_or_default());
     let Some(expected) = expected else { return Ok(caught) };
     let (kind, message) = error::kind_and_message(&caught);
-    let is_kind = Kind::of(expected).is_some() || expected == Kind::Script.name();
+    let is_kind = Kind::named(expected).is_some() || expected == Kind::Script.name();
     let fits = if is_kind { kind == expected } else { message.contains(expected) };
     if fits {
         return Ok(caught);

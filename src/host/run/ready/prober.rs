@@ -6,7 +6,7 @@ use crate::host::run::job::{listening_ports, view};
 use crate::host::run::launch::Launch;
 use crate::host::run::runtime::rt;
 use crate::host::run::{caught, owner, spawn_error};
-use crate::host::value::error::{self, Fallible};
+use crate::host::value::error::{self, Fallible, Thrown};
 use crate::host::value::handle::Job;
 use crate::jobs::log::LogReader;
 use crate::jobs::spec::{Command, SpawnError};
@@ -23,8 +23,6 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
-
-type Failure = Box<EvalAltResult>;
 
 /// The state of waiting for one condition.
 pub struct Prober<'a> {
@@ -113,12 +111,12 @@ impl Prober<'static> {
     }
 
     /// Whether an event tells whenever there is something to see.
-    pub fn is_told(&self) -> bool {
+    pub fn is_signalled(&self) -> bool {
         self.condition.is_eventful() && self.watching.is_some()
     }
 
     /// One attempt. What it is ready with is what the wait returns.
-    pub fn attempt(&mut self, ctx: &NativeCallContext, look: Look) -> Attempt<Dynamic, Failure> {
+    pub fn attempt(&mut self, ctx: &NativeCallContext, look: Look) -> Attempt<Dynamic, Thrown> {
         let (found, answered) = self.try_once(ctx, look);
         let Attempt::Ready(value) = found else { return found };
         let Some(port) = self.local_port() else { return Attempt::Ready(value) };
@@ -142,7 +140,7 @@ impl Prober<'static> {
         &mut self,
         ctx: &NativeCallContext,
         look: Look,
-    ) -> (Attempt<Dynamic, Failure>, Option<SocketAddr>) {
+    ) -> (Attempt<Dynamic, Thrown>, Option<SocketAddr>) {
         let mut answered = None;
         if look == Look::Poll {
             self.roam();
@@ -489,7 +487,7 @@ fn unreachable(target: &Target) -> Option<String> {
 }
 
 /// One look at a log.
-fn look_at_log(probe: &mut LogProbe, job: Option<&Job>, now: Duration) -> Attempt<Dynamic, Failure> {
+fn look_at_log(probe: &mut LogProbe, job: Option<&Job>, now: Duration) -> Attempt<Dynamic, Thrown> {
     let rt = rt();
     let (before, missed) = (probe.reader.truncated, probe.reader.missed);
     let over = job.and_then(view).is_none_or(|v| matches!(v.state, State::Ended(_)));
@@ -524,7 +522,7 @@ fn socket_attempt(
     move || UnixStream::connect(path).map(|_| None).map_err(|e| tcp::explain(&e))
 }
 
-fn ready_if(ready: bool, otherwise: &str) -> Attempt<Dynamic, Failure> {
+fn ready_if(ready: bool, otherwise: &str) -> Attempt<Dynamic, Thrown> {
     if ready { Attempt::Ready(Dynamic::UNIT) } else { Attempt::NotYet(otherwise.to_owned()) }
 }
 
@@ -535,7 +533,7 @@ pub fn capture_array(captures: Vec<Option<String>>) -> Dynamic {
 }
 
 /// Calls a condition. Expected failures mean *not yet*; a mistake in the script ends the wait.
-fn call_condition(ctx: &NativeCallContext, closure: &FnPtr, job: Option<&Job>) -> Attempt<Dynamic, Failure> {
+fn call_condition(ctx: &NativeCallContext, closure: &FnPtr, job: Option<&Job>) -> Attempt<Dynamic, Thrown> {
     let result = rt().as_condition(|| {
         let result = closure.call_within_context::<Dynamic>(ctx, ());
         match (result, job) {

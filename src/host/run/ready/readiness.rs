@@ -15,14 +15,12 @@ use crate::jobs::spec::Command;
 use crate::jobs::{JobId, View};
 use crate::lock::lock;
 use crate::probe::http::Url;
-use rhai::{Array, Dynamic, EvalAltResult, FnPtr};
+use rhai::{Array, Dynamic, FnPtr};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-pub type Failure = Box<EvalAltResult>;
 
 /// When a job is ready, as its options say.
 #[derive(Default)]
@@ -168,7 +166,7 @@ impl Readiness {
 static READINESS: Mutex<BTreeMap<usize, Arc<Readiness>>> = Mutex::new(BTreeMap::new());
 
 /// What shows that this job is ready.
-pub fn of(job: &Job) -> Arc<Readiness> {
+pub fn of_job(job: &Job) -> Arc<Readiness> {
     lock(&READINESS).get(&job.0.id).cloned().unwrap_or_default()
 }
 

@@ -2,14 +2,14 @@
 
 use super::condition::Condition;
 use super::prober::Prober;
-use super::readiness::{Failure, Readiness, of};
+use super::readiness::{Readiness, of_job};
 use crate::event::Event;
 use crate::host::run::job::{listening_ports, view};
 use crate::host::run::options::Common;
 use crate::host::run::runtime::rt;
 use crate::host::run::{death, owner, spawn_error, waiting};
 use crate::host::value;
-use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::error::{Fallible, ScriptError, Thrown};
 use crate::host::value::handle::Job;
 use crate::jobs::fail::Death;
 use crate::jobs::{self, Ask, State, port};
@@ -58,7 +58,7 @@ enum Found {
     NotYet(usize),
     /// An attempt is under way.
     Busy(usize),
-    Never(Failure),
+    Never(Thrown),
 }
 
 impl Rounds {
@@ -131,7 +131,7 @@ impl Rounds {
         readiness: &Readiness,
         index: usize,
         look: Look,
-    ) -> Attempt<Dynamic, Failure> {
+    ) -> Attempt<Dynamic, Thrown> {
         let prober = match &mut self.probers[index] {
             Some(prober) => prober,
             empty => {
@@ -156,7 +156,7 @@ const REST: Duration = Duration::from_millis(100);
 
 impl Starting {
     pub fn new(job: &Job, common: &Common) -> Self {
-        let readiness = of(job);
+        let readiness = of_job(job);
         if let Some(view) = view(job) {
             readiness.is_renewed(&view);
         }
@@ -178,7 +178,7 @@ impl Starting {
     }
 
     /// Tries what it waits for now; goes on to the next condition as soon as one holds.
-    pub fn step(&mut self, ctx: &NativeCallContext, function: &str, look: Look) -> Attempt<(), Failure> {
+    pub fn step(&mut self, ctx: &NativeCallContext, function: &str, look: Look) -> Attempt<(), Thrown> {
         if self.ready {
             return Attempt::Ready(());
         }
@@ -233,7 +233,7 @@ impl Starting {
     }
 
     /// All that shows that it is ready is there.
-    fn holds(&mut self) -> Attempt<(), Failure> {
+    fn holds(&mut self) -> Attempt<(), Thrown> {
         if let Some(found) = rt().jobs.take_fail_line(self.job.0.id) {
             let what = format!("`{}` to be ready", self.job.0.spec.name);
             return self.crashed(&Death::Line(found), &what);
@@ -266,7 +266,7 @@ impl Starting {
     }
 
     /// It has failed before it was ready: it is started again, if it may be.
-    fn crashed(&mut self, death: &Death, what: &str) -> Attempt<(), Failure> {
+    fn crashed(&mut self, death: &Death, what: &str) -> Attempt<(), Thrown> {
         let tries = self.readiness.tries;
         if !self.may_crash() {
             let again = (self.started > 1).then(|| format!("it was started {tries} times (`tries`)"));
@@ -363,7 +363,7 @@ impl Drop for Starting {
 pub fn wait(ctx: &NativeCallContext, function: &str, jobs: &[Job], common: &Common) -> Fallible<()> {
     let rt = rt();
     rt.checkpoint()?;
-    if let Some(job) = jobs.iter().find(|job| of(job).is_empty()) {
+    if let Some(job) = jobs.iter().find(|job| of_job(job).is_empty()) {
         return Err(ScriptError::usage(format!("{function}: job `{}` has no `ready`", job.0.spec.name))
             .hint("ready: 8080   (in its options; or a URL, #{log: regex}, #{listening: true} …)")
             .into());

@@ -346,10 +346,9 @@ fn built_in_scripts_advise_their_own_options() {
     let url = format!("http://localhost:{}/x", free_port());
     let hint = |option: &str| format!("\ntry: {option}   (`server` listens on {port}, not on ");
     let serve = |name: &str| run(name, "2s", &["--cmd", &fixed, "--url", &url, "--test", "true"]).code(124);
-    for name in ["serve-and-test", "capture-logs", "restart-resilience"] {
+    for name in ["serve-and-test", "capture-logs", "restart-resilience", "health-check"] {
         let _ = serve(name).stderr_has(&hint(&format!("--url {port}/x")));
     }
-    let _ = serve("health-check").stderr_has(&hint(&format!("--url http://localhost:{port}/x")));
     let ran = run("smoke", "2s", &["--cmd", &fixed, "--base", &url, "--check", "/"]).code(124);
     let _ = ran.stderr_has(&hint(&format!("--base http://localhost:{port}/x")));
     let ran = run("smoke", "2s", &["--base", "localhost:1", "--check", "/"]).code(2);

@@ -10,7 +10,9 @@ use crate::words::{columns, folded, is_order};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use regex::Regex;
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What to do, without a trace of how it was said.
@@ -26,6 +28,8 @@ pub enum Command {
     Api(Api),
     New(New),
     Skill(Skill),
+    /// What a line of a file of events is.
+    Schema,
     /// The help or the version, with its colours.
     Help(String),
     /// Something to print that only the argument parser knows.
@@ -54,8 +58,18 @@ pub struct Options {
     pub plan: bool,
     /// What all jobs print is shown there as it comes.
     pub follow: Option<Stream>,
+    /// Where what happens is recorded.
+    pub events: Option<Recording>,
     /// What is done beyond running the script; none with `bgjobs script`.
     pub task: Option<Task>,
+}
+
+/// Where what happens in a run is recorded.
+#[derive(Clone, Debug)]
+pub enum Recording {
+    At(PathBuf),
+    /// A file that is open already.
+    Kept(Arc<File>),
 }
 
 /// A part of bgjobs that needs a run.
@@ -331,6 +345,12 @@ enum Sub {
     /// Explain the language: functions, options, objects, modules, errors
     #[command(after_help = after_help::API)]
     Api(Api),
+    /// Explain the files that --events writes
+    #[command(after_help = after_help::REPORT)]
+    Report {
+        #[command(subcommand)]
+        what: ReportSub,
+    },
     /// Write a script to begin with, with comments, that runs as it is
     #[command(after_help = after_help::NEW)]
     New(New),
@@ -357,6 +377,12 @@ enum Sub {
     },
 }
 
+#[derive(Subcommand)]
+enum ReportSub {
+    /// Print the JSON schema of a line of such a file
+    Schema,
+}
+
 #[derive(Args)]
 struct ScriptArgs {
     /// The script (`-` for standard input, or the NAME of one that `bgjobs scripts` lists), then what it gets
@@ -369,6 +395,9 @@ struct ScriptArgs {
     /// Say what the script starts, what waits for what and how long at most, as far as that is written out; run nothing
     #[arg(short = 'n', long = "dry-run")]
     plan: bool,
+    /// Record what happens in this file as it happens, a line of JSON each: see `bgjobs report schema`
+    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
+    events: Option<PathBuf>,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -540,6 +569,7 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api(options) => Command::Api(options),
+        Sub::Report { what: ReportSub::Schema } => Command::Schema,
         Sub::New(options) => Command::New(options),
         Sub::Skill(options) => Command::Skill(options),
         Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
@@ -659,7 +689,8 @@ impl From<ScriptArgs> for Options {
         if args.first().is_some_and(|word| word == "--") {
             args.remove(0);
         }
-        Self { plan: given.plan, ..given.run.options(source, args) }
+        let events = given.events.map(Recording::At);
+        Self { plan: given.plan, events, ..given.run.options(source, args) }
     }
 }
 
@@ -710,6 +741,7 @@ impl New {
             include: Vec::new(),
             isolate: Isolation { pid: false, net: false, ipc: false },
             plan: false,
+            events: None,
             follow: None,
             task: Some(Task::NewFrom(target)),
         }
@@ -739,6 +771,7 @@ impl RunArgs {
                 ipc: self.isolate.contains(&Wall::Ipc),
             },
             plan: false,
+            events: None,
             follow: None,
             task: None,
         }

@@ -6,6 +6,7 @@
 use crate::sys::clock;
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -121,6 +122,20 @@ pub enum Event {
     },
     /// A test of the script is over.
     Test(Tested),
+    /// A wait of the script is over; only where events are recorded.
+    Waited {
+        what: String,
+        after: Duration,
+        ok: bool,
+    },
+    /// An assertion of the script; only where events are recorded.
+    Asserted {
+        function: String,
+        ok: bool,
+        place: Option<Place>,
+    },
+    /// The run is over; only where events are recorded.
+    Over(Box<Over>),
     /// `log(…)` in the script.
     Log(String),
     Warning(String),
@@ -150,6 +165,19 @@ pub enum Outcome {
     Failed(Box<Failure>),
     /// For this reason.
     Skipped(String),
+}
+
+/// How a run has ended.
+#[derive(Clone, Debug)]
+pub struct Over {
+    pub code: i32,
+    /// In words, when it was not the script that ended it.
+    pub cause: Option<String>,
+    pub failure: Option<Failure>,
+    pub stopped: usize,
+    pub leaked: usize,
+    /// What is kept.
+    pub kept: Vec<PathBuf>,
 }
 
 /// A job that SIGKILL had to end.
@@ -187,6 +215,8 @@ struct Queue {
 pub struct Bus {
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Somebody records what happens, and wants more than is said.
+    recorded: AtomicBool,
 }
 
 impl Queue {
@@ -202,6 +232,18 @@ impl Bus {
         queue.events.push_back((clock::now(), event));
         drop(queue);
         self.changed.notify_all();
+    }
+
+    /// From now on somebody wants to know more than is said.
+    pub fn expect_recorder(&self) {
+        self.recorded.store(true, Relaxed);
+    }
+
+    /// Emits what is only recorded; without a recorder it is not even made.
+    pub fn record(&self, event: impl FnOnce() -> Event) {
+        if self.recorded.load(Relaxed) {
+            self.emit(event());
+        }
     }
 
     /// Emits output; first waits until what there is has been written, or `give_up` says so.

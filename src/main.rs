@@ -93,6 +93,7 @@ fn main() -> ExitCode {
             Some(run) => run.map_or_else(|code| code, |options| guard::run(&options)),
             None => starter::new(&options),
         },
+        Ok(cli::Command::Schema) => report::print(report::SCHEMA),
         Ok(cli::Command::Skill(options)) => starter::skill(&options),
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),

@@ -23,15 +23,15 @@
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
 
-use crate::cli::{Api, Check, Color, Options, Scripts, Source, Stream, Task};
-use crate::event::{Bus, Event, Failure};
+use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task};
+use crate::event::{Bus, Event, Failure, Over as RunOver};
 use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::log;
 use crate::jobs::{self, Ask, Jobs, Left};
-use crate::report::{self, Haste, Live, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
+use crate::report::{self, Events, Haste, Live, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
 use crate::rundir::{self, Keep};
 use crate::runs;
 use crate::suite::Suite;
@@ -100,8 +100,18 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     fd::raise_limit();
 
     let started = clock::now();
+    let events = match record(options, started) {
+        Ok(events) => events,
+        Err(failure) => {
+            host.link.report(Report::Outcome { code: failure.code, keep: false, left: false });
+            return Ok(failed(&failure, options.color));
+        }
+    };
     let control = Arc::new(Control::default());
     let bus = Arc::new(Bus::default());
+    if events.is_some() {
+        bus.expect_recorder();
+    }
     let style = ReportStyle::choose(options.color);
     let terminal = Terminal::new(started, options.verbosity, style);
     let reporter = {
@@ -112,7 +122,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
                 StdoutEnd::Failed => Halt::StdoutFailed,
             });
         };
-        report::start(Arc::clone(&bus), terminal, live(options), halt).context("cannot start a thread")?
+        report::start(Arc::clone(&bus), terminal, live(options), events, halt)
+            .context("cannot start a thread")?
     };
     let link = host.link;
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
@@ -148,6 +159,28 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let run_dir = host.run_dir;
     let ending = Ending { started, style, halted, control, bus, suite, jobs, link, failure, left, run_dir };
     Ok(conclude(options, &ending, &reporter))
+}
+
+/// Where events are recorded, if that is wanted.
+fn record(options: &Options, started: Duration) -> Result<Option<Events>, Failure> {
+    let file = match &options.events {
+        None => return Ok(None),
+        Some(Recording::Kept(file)) => file.try_clone().map_err(jobs::why),
+        Some(Recording::At(path)) => report::open_events(path),
+    };
+    let name = options.source.to_string();
+    file.and_then(|file| Events::begin(file, started, &name).map_err(jobs::why)).map(Some).map_err(|why| {
+        let path = match &options.events {
+            Some(Recording::At(path)) => path.display().to_string(),
+            _ => String::new(),
+        };
+        Failure {
+            code: exit::USAGE,
+            message: format!("--events {path}: {why}"),
+            hint: Some(report::EVENTS_GO.to_owned()),
+            ..Failure::default()
+        }
+    })
 }
 
 /// What the jobs print, as it is shown.
@@ -498,6 +531,16 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     if loss.any() {
         ending.bus.emit(Event::Text(report::loss(&loss, ending.style)));
     }
+    ending.bus.record(|| {
+        Event::Over(Box::new(RunOver {
+            code,
+            cause: cause.clone(),
+            failure: failure.clone(),
+            stopped: ending.jobs.stopped_count(),
+            leaked: ending.left.count(),
+            kept: kept.clone(),
+        }))
+    });
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }

@@ -45,6 +45,16 @@ Examples:
 INT, TERM and HUP stop all runs gracefully; a second one half a second later, or QUIT, kills at
 once.";
 
+pub const REPORT: &str = "\
+Each line of such a file is one JSON object: what happened (`event`), when (`ms` since the start of the
+run, `time`), and what belongs to it. A run that is killed leaves all lines up to then. Secrets are
+masked.
+
+Examples:
+  bgjobs script --events run.jsonl ci.rhai
+  jq -c 'select(.event == \"test\")' run.jsonl
+  bgjobs report schema";
+
 pub const UP: &str = "\
 What services print is shown as it comes, each line behind the name of its service: on stdout, with --exec on stderr;
 with -q not at all. Its lines about the run are on stderr. Whatever ends it, nothing that it started is still running.

@@ -7,6 +7,7 @@
 //! failure    the report of a failure
 //! terminal   events as lines on stderr
 //! live       the logs of jobs while they grow
+//! events     events as lines of JSON in a file
 //! out        the thread that writes: events in, bytes out
 //! print      texts where no thread writes
 //! verdict    the last line of a run, and what is left
@@ -20,6 +21,7 @@
 //! ```
 
 mod doctor;
+mod events;
 mod failure;
 mod isolation;
 mod live;
@@ -37,6 +39,7 @@ mod verdict;
 mod words;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
+pub use events::{Events, SCHEMA, WHERE as EVENTS_GO, open as open_events};
 pub use failure::failure;
 pub use isolation::obstacle;
 pub use live::Live;

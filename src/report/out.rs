@@ -7,6 +7,7 @@
 //! Nothing is dropped but by [`Reporter::wait`], for whoever is in a hurry, and what cannot be written: that is counted.
 //! All bytes of a run pass here, so here secrets are masked.
 
+use super::events::Events;
 use super::live::Live;
 use super::said::said;
 use super::terminal::Terminal;
@@ -55,6 +56,8 @@ pub struct Loss {
     pub unread: u64,
     /// Bytes that were refused, and why (errno), for stdout and stderr.
     pub refused: [Option<(i32, u64)>; 2],
+    /// Why (errno) not all events were recorded.
+    pub unrecorded: Option<i32>,
     /// Nobody reads our stdout any more, and there was something to read.
     pub stdout_gone: bool,
 }
@@ -62,7 +65,7 @@ pub struct Loss {
 impl Loss {
     /// Something is lost that somebody would have read.
     pub fn any(&self) -> bool {
-        self.unread > 0 || self.refused.iter().any(Option::is_some)
+        self.unread > 0 || self.unrecorded.is_some() || self.refused.iter().any(Option::is_some)
     }
 }
 
@@ -98,6 +101,7 @@ struct Shared {
     refused: [AtomicU64; 2],
     errno: [AtomicI32; 2],
     stdout_gone: AtomicBool,
+    unrecorded: AtomicI32,
 }
 
 /// Starts writing what the bus carries. `stdout_ended` is called once, when stdout takes nothing more.
@@ -105,6 +109,7 @@ pub fn start(
     bus: Arc<Bus>,
     terminal: Terminal,
     live: Live,
+    events: Option<Events>,
     stdout_ended: impl Fn(StdoutEnd) + Send + 'static,
 ) -> std::io::Result<Reporter> {
     let shared: Arc<Shared> = Arc::default();
@@ -113,6 +118,7 @@ pub fn start(
         bus: Arc::clone(&bus),
         terminal,
         live,
+        events,
         shared: Arc::clone(&shared),
         stdout_ended,
         lanes: [stdout().as_fd(), stderr().as_fd()].map(Lane::to),
@@ -195,6 +201,7 @@ impl Reporter {
         Loss {
             unread: shared.unread.load(SeqCst) + left,
             refused: [refused(STDOUT), refused(STDERR)],
+            unrecorded: Some(shared.unrecorded.load(SeqCst)).filter(|errno| *errno != 0),
             stdout_gone: shared.stdout_gone.load(SeqCst),
         }
     }
@@ -234,6 +241,7 @@ struct Writer<F> {
     bus: Arc<Bus>,
     terminal: Terminal,
     live: Live,
+    events: Option<Events>,
     shared: Arc<Shared>,
     stdout_ended: F,
     /// Of stdout and stderr; only the first when they are one file.
@@ -284,6 +292,10 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
 
     /// Without the guard only the verdict's last line is written: whoever called us has gone on long ago.
     fn handle(&mut self, at: Duration, event: Event) {
+        if let Some(Err(errno)) = self.events.as_mut().map(|events| events.write(at, &event)) {
+            self.events = None;
+            self.shared.unrecorded.store(errno, SeqCst);
+        }
         match event {
             Event::Verdict(text) if self.shared.mute.load(SeqCst) => {
                 let line = text.lines().last().unwrap_or_default();

@@ -23,6 +23,9 @@ pub fn loss(loss: &Loss, style: Style) -> String {
             let _ = writeln!(text, "{error} {why} ({} lost)", bytes_of(bytes));
         }
     }
+    if let Some(errno) = loss.unrecorded {
+        let _ = writeln!(text, "{} {}", style.bad("error:"), unwritable("the file of --events", errno));
+    }
     if loss.unread > 0 {
         let (bytes, time) = (bytes_of(loss.unread), duration(UNREAD));
         let line = format!("warning: {bytes} of output were dropped: nobody has read any for {time}");

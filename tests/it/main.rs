@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod doctor;
 mod error;
+mod events;
 mod flow;
 mod fuzz;
 mod http;

@@ -419,6 +419,7 @@ fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) ->
     let what = condition.describe();
     let about: Vec<Job> = job.cloned().into_iter().collect();
     let mut held = None;
+    let since = crate::jobs::now();
     let found = wait.run_looking(|look| match (prober.attempt(ctx, look), common.stable) {
         (Attempt::Ready(value), Some(stable)) => {
             let now = crate::jobs::now();
@@ -434,6 +435,7 @@ fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) ->
         }
         (found, _) => found,
     });
+    waiting::record(&what, since, found.is_ok());
     found.map_err(|failed| match failed {
         Failed::Timeout { waited, mut seen } => {
             prober.under_way().into_iter().for_each(|what| seen.add(what));

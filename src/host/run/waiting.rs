@@ -5,6 +5,7 @@ use super::job::{listening_ports, millis, view};
 use super::options::Common;
 use super::owner;
 use super::runtime::rt;
+use crate::event::Event;
 use crate::host::explain::caller::{Caller, caller};
 use crate::host::run::ready::condition::Condition;
 use crate::host::run::ready::prober::Advice;
@@ -35,7 +36,10 @@ pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration
         _ => Attempt::NotYet("running".to_owned()),
     };
     let what = format!("the end of `{}`", job.0.spec.name);
-    wait.run::<(), ()>(ended).map_err(|failed| {
+    let since = jobs::now();
+    let found = wait.run::<(), ()>(ended);
+    record(&what, since, found.is_ok());
+    found.map_err(|failed| {
         crate::host::run::waiting::failed(
             function,
             &what,
@@ -50,6 +54,18 @@ pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration
         return Err(death::fail_line(&job.0, &found, Some(&what)).into());
     }
     Ok(outcome(job))
+}
+
+/// A wait is over, for whoever records it. A condition that is tried within another wait is none of its own.
+pub fn record(what: &str, since: Duration, ok: bool) {
+    let rt = rt();
+    if !rt.place().condition {
+        rt.bus.record(|| Event::Waited {
+            what: what.to_owned(),
+            after: jobs::now().saturating_sub(since),
+            ok,
+        });
+    }
 }
 
 /// How a job ended.

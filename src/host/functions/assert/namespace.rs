@@ -1,8 +1,11 @@
 //! The functions `assert`, `assert_eq` and the others, as scripts see them.
 
 use super::{checks, closures, failure};
+use crate::event::Event;
 use crate::host::functions::assert::closures::eventually;
 use crate::host::run::options::Waiting;
+use crate::host::run::runtime::running;
+use crate::host::source::text;
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
@@ -48,13 +51,13 @@ function! {
     /// assert(1 + 1 == 2);
     /// ```
     ASSERT = "assert" -> () {
-        (cond: Dynamic) => |_| checks::is_true(&cond, None);
+        (cond: Dynamic) => |ctx| recorded(ctx, checks::is_true(&cond, None));
         /// Fails with `msg` when `cond` is false.
         ///
         /// ```rhai
         /// assert([1, 2].len() == 2, "there are two items");
         /// ```
-        (cond: Dynamic, msg: Dynamic) => |_| checks::is_true(&cond, Some(&msg));
+        (cond: Dynamic, msg: Dynamic) => |ctx| recorded(ctx, checks::is_true(&cond, Some(&msg)));
     }
 }
 
@@ -66,14 +69,14 @@ function! {
     /// assert_eq(#{name: "a", tags: [1, 2]}, #{name: "a", tags: [1, 2]});
     /// ```
     ASSERT_EQ = "assert_eq" -> () {
-        (actual: Dynamic, expected: Dynamic) => |ctx| checks::equals(ctx, &actual, &expected, None);
+        (actual: Dynamic, expected: Dynamic) => |ctx| recorded(ctx, checks::equals(ctx, &actual, &expected, None));
         /// Fails with `msg` and what differs when the two values differ.
         ///
         /// ```rhai
         /// assert_eq("ok".len(), 2, "the length");
         /// ```
         (actual: Dynamic, expected: Dynamic, msg: Dynamic)
-            => |ctx| checks::equals(ctx, &actual, &expected, Some(&msg));
+            => |ctx| recorded(ctx, checks::equals(ctx, &actual, &expected, Some(&msg)));
     }
 }
 
@@ -84,14 +87,14 @@ function! {
     /// assert_ne("a", "b");
     /// ```
     ASSERT_NE = "assert_ne" -> () {
-        (actual: Dynamic, other: Dynamic) => |ctx| checks::differs(ctx, &actual, &other, None);
+        (actual: Dynamic, other: Dynamic) => |ctx| recorded(ctx, checks::differs(ctx, &actual, &other, None));
         /// Fails with `msg` when the two values are equal.
         ///
         /// ```rhai
         /// assert_ne(1, 2, "ids are unique");
         /// ```
         (actual: Dynamic, other: Dynamic, msg: Dynamic)
-            => |ctx| checks::differs(ctx, &actual, &other, Some(&msg));
+            => |ctx| recorded(ctx, checks::differs(ctx, &actual, &other, Some(&msg)));
     }
 }
 
@@ -104,14 +107,14 @@ function! {
     /// assert_contains(#{id: 7}, "id");
     /// ```
     ASSERT_CONTAINS = "assert_contains" -> () {
-        (haystack: Dynamic, needle: Dynamic) => |ctx| checks::contains(ctx, &haystack, &needle, None);
+        (haystack: Dynamic, needle: Dynamic) => |ctx| recorded(ctx, checks::contains(ctx, &haystack, &needle, None));
         /// Fails with `msg` when a string, array or map does not contain `needle`.
         ///
         /// ```rhai
         /// assert_contains("hello world", "hello", "it greets");
         /// ```
         (haystack: Dynamic, needle: Dynamic, msg: Dynamic)
-            => |ctx| checks::contains(ctx, &haystack, &needle, Some(&msg));
+            => |ctx| recorded(ctx, checks::contains(ctx, &haystack, &needle, Some(&msg)));
     }
 }
 
@@ -123,13 +126,13 @@ function! {
     /// assert_matches("listening on 8080", `on \d+$`);
     /// ```
     ASSERT_MATCHES = "assert_matches" -> () {
-        (text: Dynamic, regex: Dynamic) => |_| checks::matches(&text, &regex, None);
+        (text: Dynamic, regex: Dynamic) => |ctx| recorded(ctx, checks::matches(&text, &regex, None));
         /// Fails with `msg` when the regular expression matches nowhere in the text.
         ///
         /// ```rhai
         /// assert_matches("v1.20.3", `^v\d+\.\d+`, "a version");
         /// ```
-        (text: Dynamic, regex: Dynamic, msg: Dynamic) => |_| checks::matches(&text, &regex, Some(&msg));
+        (text: Dynamic, regex: Dynamic, msg: Dynamic) => |ctx| recorded(ctx, checks::matches(&text, &regex, Some(&msg)));
     }
 }
 
@@ -144,14 +147,14 @@ function! {
     /// assert_status(http_get(web.url), "2xx");
     /// ```
     ASSERT_STATUS = "assert_status" -> () {
-        (resp: Dynamic, status: Dynamic) => |_| checks::status(&resp, &status, None);
+        (resp: Dynamic, status: Dynamic) => |ctx| recorded(ctx, checks::status(&resp, &status, None));
         /// Fails with `msg` when a response has another status.
         ///
         /// ```rhai
         /// let web = mock(#{"/": "hello"});
         /// assert_status(http_get(web.url), 200, "the home page");
         /// ```
-        (resp: Dynamic, status: Dynamic, msg: Dynamic) => |_| checks::status(&resp, &status, Some(&msg));
+        (resp: Dynamic, status: Dynamic, msg: Dynamic) => |ctx| recorded(ctx, checks::status(&resp, &status, Some(&msg)));
     }
 }
 
@@ -168,14 +171,14 @@ function! {
     /// assert_json([3, 4], "[-1]", 4);
     /// ```
     ASSERT_JSON = "assert_json" -> () {
-        (resp: Dynamic, path: String, value: Dynamic) => |ctx| checks::json(ctx, &resp, &path, &value, None);
+        (resp: Dynamic, path: String, value: Dynamic) => |ctx| recorded(ctx, checks::json(ctx, &resp, &path, &value, None));
         /// Fails with `msg` when the value at a path differs.
         ///
         /// ```rhai
         /// assert_json(#{total: 30}, "total", 30, "the sum of the cart");
         /// ```
         (resp: Dynamic, path: String, value: Dynamic, msg: Dynamic)
-            => |ctx| checks::json(ctx, &resp, &path, &value, Some(&msg));
+            => |ctx| recorded(ctx, checks::json(ctx, &resp, &path, &value, Some(&msg)));
     }
 }
 
@@ -188,7 +191,7 @@ function! {
     /// assert_eq(e.kind, "io");
     /// ```
     ASSERT_THROWS = "assert_throws" -> Dynamic {
-        (closure: FnPtr) => |ctx| closures::throws(ctx, &closure, None);
+        (closure: FnPtr) => |ctx| recorded(ctx, closures::throws(ctx, &closure, None));
         /// Also fails when the error is another one: `expected` is a kind such as `"http"`, or a text that its message
         /// contains.
         ///
@@ -196,7 +199,7 @@ function! {
         /// assert_throws(|| read_file("/no/such/file"), "io");
         /// assert_throws(|| fail("the cart is empty"), "is empty");
         /// ```
-        (closure: FnPtr, expected: String) => |ctx| closures::throws(ctx, &closure, Some(&expected));
+        (closure: FnPtr, expected: String) => |ctx| recorded(ctx, closures::throws(ctx, &closure, Some(&expected)));
     }
 }
 
@@ -210,6 +213,19 @@ function! {
     FAIL = "fail" -> () {
         (msg: Dynamic) => fail;
     }
+}
+
+/// That an assertion was made, for whoever records it.
+fn recorded<T>(ctx: &NativeCallContext, result: Fallible<T>) -> Fallible<T> {
+    let made = || Event::Asserted {
+        function: ctx.fn_name().to_owned(),
+        ok: result.is_ok(),
+        place: text::place(ctx.call_source().unwrap_or_default(), ctx.call_position()),
+    };
+    if let Some(rt) = running() {
+        rt.bus.record(made);
+    }
+    result
 }
 
 fn fail(_: &NativeCallContext, msg: Dynamic) -> Fallible<()> {

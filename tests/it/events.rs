@@ -1,0 +1,225 @@
+//! `bgjobs script --events FILE`: what is recorded, that it is what the schema says, and what a run leaves that is killed.
+
+use crate::support::{Script, bgjobs};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(100);
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+/// The lines of a file of events.
+#[track_caller]
+fn events(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).expect("a file");
+    assert!(text.ends_with('\n'), "{text}");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+fn names(events: &[Value]) -> Vec<&str> {
+    events.iter().filter_map(|event| event["event"].as_str()).collect()
+}
+
+fn schema() -> Value {
+    let output = Command::new(bgjobs()).args(["report", "schema"]).output().expect("bgjobs starts");
+    assert_eq!(output.status.code(), Some(0));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Whether a value is what the schema says; as much of JSON schema as it uses. No key is unknown to it.
+fn fits(value: &Value, is: &Value, schema: &Value) -> bool {
+    if let Some(place) = is["$ref"].as_str() {
+        let name = place.strip_prefix("#/$defs/").expect("one of our own");
+        return fits(value, &schema["$defs"][name], schema);
+    }
+    if let Some(choices) = is["anyOf"].as_array() {
+        return choices.iter().any(|choice| fits(value, choice, schema));
+    }
+    if let Some(one) = is.get("const") {
+        return value == one;
+    }
+    if let Some(some) = is["enum"].as_array() {
+        return some.contains(value);
+    }
+    match is["type"].as_str().expect("a type") {
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        "array" => {
+            value.as_array().is_some_and(|list| list.iter().all(|one| fits(one, &is["items"], schema)))
+        }
+        "object" => value.as_object().is_some_and(|map| {
+            let required = is["required"].as_array().expect("a list");
+            let all = required.iter().all(|key| map.contains_key(key.as_str().expect("a key")));
+            all && map.iter().all(|(key, value)| {
+                is["properties"].get(key).is_some_and(|property| fits(value, property, schema))
+            })
+        }),
+        other => panic!("unknown type {other}"),
+    }
+}
+
+#[track_caller]
+fn are_as_described(events: &[Value]) {
+    let schema = schema();
+    for event in events {
+        let name = event["event"].as_str().expect("a name");
+        assert!(fits(event, &schema["$defs"][name], &schema), "{event}");
+    }
+    let times: Vec<f64> = events.iter().map(|event| event["ms"].as_f64().expect("a number")).collect();
+    assert!(times.iter().all(|time| *time >= 0.0), "{times:?}");
+}
+
+const SCRIPT: &str = r#"
+let job = start("api", "echo up; exec sleep 300", #{ready: #{log: "up"}});
+run("exit 0");
+write_file("there", "");
+wait_file("there");
+test("adds", || assert_eq(1 + 1, 2));
+test("fails", || assert(false, "no"));
+test("skips", || skip("no engine"));
+log("a note");
+"#;
+
+#[test]
+fn what_happens_is_recorded_in_its_order() {
+    let dir = dir();
+    std::fs::write(dir.path().join("s.rhai"), SCRIPT).expect("written");
+    let ran = Script::file("s.rhai").option("--events").option("out.jsonl").cwd(dir.path()).run().code(1);
+    let events = events(&dir.path().join("out.jsonl"));
+    are_as_described(&events);
+    let expected = [
+        "run_started",
+        "job_started",
+        "job_ready",
+        "command_started",
+        "command_ended",
+        "wait",
+        "assertion",
+        "test",
+        "assertion",
+        "test",
+        "test",
+        "log",
+        "job_stopped",
+        "run_ended",
+    ];
+    assert_eq!(names(&events), expected, "{}", ran.stderr);
+    assert_eq!((&events[0]["version"], &events[0]["script"]), (&1.into(), &"s.rhai".into()));
+    assert_eq!(events[2]["what"], "\"up\" in its log");
+    assert_eq!((&events[4]["status"], &events[4]["ok"]), (&"exit 0".into(), &true.into()));
+    assert!(events[5]["what"].as_str().is_some_and(|what| what.contains("there")), "{}", events[5]);
+    let place = serde_json::json!({"file": "s.rhai", "line": 6, "column": 17});
+    assert_eq!(
+        (&events[6]["function"], &events[6]["ok"], &events[6]["place"]),
+        (&"assert_eq".into(), &true.into(), &place)
+    );
+    let failure = &events[9]["failure"];
+    assert_eq!((&events[9]["outcome"], &failure["message"]), (&"failed".into(), &"no".into()));
+    assert!(failure["text"].as_str().is_some_and(|text| text.contains("7 | test(\"fails\", ")), "{failure}");
+    assert_eq!((&events[10]["outcome"], &events[10]["reason"]), (&"skipped".into(), &"no engine".into()));
+    assert_eq!((&events[13]["code"], &events[13]["jobs_stopped"]), (&1.into(), &1.into()));
+}
+
+#[test]
+fn a_death_and_its_cause_are_recorded() {
+    let dir = dir();
+    let code = r#"start("api", "echo up; exit 3", #{ready: #{log: "up"}}); sleep("100s");"#;
+    let script = Script::code(code).option("--events").option("out.jsonl").cwd(dir.path());
+    let _ = script.run().code(125);
+    let events = events(&dir.path().join("out.jsonl"));
+    are_as_described(&events);
+    let died = events.iter().find(|event| event["event"] == "job_died").expect("a death");
+    assert_eq!((&died["job"], &died["status"]), (&"api".into(), &"exit 3".into()));
+    let last = events.last().expect("a last line");
+    assert_eq!((&last["event"], &last["code"]), (&"run_ended".into(), &125.into()));
+    assert!(last["failure"]["message"].as_str().is_some_and(|text| text.contains("`api`")), "{last}");
+}
+
+#[test]
+fn secrets_are_masked_in_what_is_recorded() {
+    let dir = dir();
+    let code = r#"secret("hunter2\"hunter2"); log("it is hunter2\"hunter2"); run("echo 'hunter2\"hunter2'", #{echo: false});
+        test("with hunter2\"hunter2", || fail("hunter2\"hunter2"));"#;
+    let script = Script::code(code).option("--events").option("out.jsonl").cwd(dir.path());
+    let _ = script.run().code(1);
+    let text = std::fs::read_to_string(dir.path().join("out.jsonl")).expect("a file");
+    assert!(!text.contains("hunter2") && text.contains("it is ***") && text.contains("with ***"), "{text}");
+    are_as_described(&events(&dir.path().join("out.jsonl")));
+}
+
+/// SIGKILL of the guard: the host still records how it ends. Of the host: all lines up to then are there.
+#[test]
+fn a_run_that_is_killed_leaves_what_was_recorded() {
+    for of_host in [false, true] {
+        let dir = dir();
+        let path = dir.path().join("out.jsonl");
+        let code =
+            r#"start("api", "echo up; exec sleep 300", #{ready: #{log: "up"}}); log("here"); sleep("5m");"#;
+        let script = Script::code(code).option("--events").option("out.jsonl").cwd(dir.path());
+        let mut child = script.command().stderr(std::process::Stdio::null()).spawn().expect("bgjobs starts");
+        let read = || std::fs::read_to_string(&path).unwrap_or_default();
+        let until = |what: &str| {
+            let until = Instant::now() + PATIENCE;
+            while !read().contains(what) {
+                assert!(Instant::now() < until, "{}", read());
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        until("\"here\"}\n");
+        let host = events(&path)[0]["pid"].as_i64().and_then(|pid| pid.try_into().ok()).expect("a pid");
+        if of_host {
+            kill(Pid::from_raw(host), Signal::SIGKILL).expect("it lives");
+            assert_eq!(child.wait().expect("it ends").code(), Some(125));
+            assert_eq!(names(&events(&path)).last(), Some(&"log"));
+        } else {
+            child.kill().expect("it lives");
+            child.wait().expect("it ends");
+            until("\"run_ended\"");
+            let events = events(&path);
+            let last = events.last().expect("a last line");
+            assert_eq!((&last["code"], &last["cause"]), (&125.into(), &"the guard was killed".into()));
+        }
+        are_as_described(&events(&path));
+    }
+}
+
+#[test]
+fn where_nothing_can_be_recorded_nothing_is_started() {
+    let dir = dir();
+    nix::unistd::mkfifo(&dir.path().join("pipe"), nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    for (path, why) in [
+        (".", "it is a directory"),
+        ("pipe", "it is not a regular file"),
+        ("no/such/out.jsonl", "No such file or directory"),
+    ] {
+        let script =
+            Script::code("write_file(\"ran\", \"\");").option("--events").option(path).cwd(dir.path());
+        let ran = script.run().code(2).stdout("");
+        let said = format!(
+            "error: --events {path}: {why}\ntry: --events OUT.jsonl   (a file in a directory that is there; an older one is replaced)\n"
+        );
+        assert_eq!(ran.stderr, said);
+    }
+    assert!(!dir.path().join("ran").exists());
+}
+
+#[test]
+fn an_older_file_is_replaced() {
+    let dir = dir();
+    for code in ["log(\"one\"); log(\"two\");", "log(\"three\");"] {
+        let script = Script::code(code).option("--events").option("out.jsonl").cwd(dir.path());
+        let _ = script.run().code(0);
+    }
+    assert_eq!(names(&events(&dir.path().join("out.jsonl"))), ["run_started", "log", "run_ended"]);
+}

@@ -105,8 +105,16 @@ pub struct Test {
     pub shuffle: Option<Option<u64>>,
     /// How long all may take together.
     pub timeout_all: Option<Duration>,
+    /// What is written about all of them, and where.
+    pub reports: Vec<(ReportKind, PathBuf)>,
     /// How each is run; the source is that of nobody.
     pub options: Options,
+}
+
+/// A form of reports for other programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportKind {
+    Junit,
 }
 
 /// What `bgjobs up` is to start.
@@ -432,6 +440,9 @@ struct TestArgs {
     /// Stop everything after this time and exit with 124; scripts that have not run are counted
     #[arg(long, value_parser = duration, value_name = "TIME")]
     timeout_all: Option<Duration>,
+    /// Write a report: junit=FILE for JUnit XML; may be given several times
+    #[arg(long = "report", value_parser = report, value_name = "KIND=FILE")]
+    reports: Vec<(ReportKind, PathBuf)>,
     #[command(flatten)]
     run: RunArgs,
     /// What each script gets from args() and param(name)
@@ -516,6 +527,13 @@ fn at_least_once(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(number) if (1..=most).contains(&number) => Ok(number),
         _ => Err(format!("expected a number from 1 to {most}")),
+    }
+}
+
+fn report(text: &str) -> Result<(ReportKind, PathBuf), String> {
+    match text.split_once('=') {
+        Some(("junit", file)) if !file.is_empty() => Ok((ReportKind::Junit, file.into())),
+        _ => Err("expected KIND=FILE, such as junit=report.xml; the only KIND is junit".to_owned()),
     }
 }
 
@@ -706,6 +724,7 @@ impl From<TestArgs> for Test {
             repeat: given.repeat,
             shuffle: given.shuffle,
             timeout_all: given.timeout_all,
+            reports: given.reports,
             options: given.run.options(Source::File(PathBuf::new()), given.args),
         }
     }

@@ -41,6 +41,7 @@ Examples:
   bgjobs test e2e --jobs 4 --retries 1
   bgjobs test 'e2e/**/*api*.rhai' --fail-fast
   bgjobs test --filter 'login|cart' --repeat 50
+  bgjobs test --report junit=report.xml
 
 INT, TERM and HUP stop all runs gracefully; a second one half a second later, or QUIT, kills at
 once.";

@@ -6,6 +6,7 @@
 //! style      colour or none
 //! failure    the report of a failure
 //! terminal   events as lines on stderr
+//! junit      JUnit XML of `bgjobs test`
 //! live       the logs of jobs while they grow
 //! events     events as lines of JSON in a file
 //! out        the thread that writes: events in, bytes out
@@ -13,6 +14,7 @@
 //! verdict    the last line of a run, and what is left
 //! isolation  why a run cannot have what `--isolate` asks for
 //! tested     what `bgjobs test` says
+//! results    what came of the scripts of `bgjobs test`
 //! table      rows of cells → lines with aligned columns
 //! pager      long texts on a terminal
 //! doctor     what `bgjobs doctor` says
@@ -24,11 +26,13 @@ mod doctor;
 mod events;
 mod failure;
 mod isolation;
+mod junit;
 mod live;
 mod manual;
 mod out;
 mod pager;
 mod print;
+mod results;
 mod runs;
 mod said;
 mod style;
@@ -42,6 +46,7 @@ pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use events::{Events, SCHEMA, WHERE as EVENTS_GO, open as open_events};
 pub use failure::failure;
 pub use isolation::obstacle;
+pub use junit::junit;
 pub use live::Live;
 pub use manual::{manual, params, plan, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
@@ -49,6 +54,7 @@ pub use pager::page;
 pub use print::{
     findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning,
 };
+pub use results::{Script as ScriptResult, Try as TryResult};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
 };

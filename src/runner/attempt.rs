@@ -4,7 +4,7 @@
 //! parent-death signal, which follows the one thread that there is), and a guard that gets it stops its run as always. A
 //! guard that is killed at the same instant is mourned by its host, which does the same.
 
-use crate::cli::{Color, Options, Source};
+use crate::cli::{Color, Options, Recording, Source};
 use crate::exit;
 use crate::guard;
 use crate::runner::signals::Signals;
@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Attempt {
@@ -23,16 +24,27 @@ pub struct Attempt {
     since: Duration,
     /// All that the run says, as it is said.
     said: File,
+    recorded: Option<Arc<File>>,
 }
 
 impl Attempt {
     /// Starts it. The run has what it says in colour if `color` says so, since it does not see where that is shown.
-    pub fn start(script: &Path, template: &Options, color: bool, signals: &Signals) -> anyhow::Result<Self> {
+    /// `record`: what happens in it is to be known afterwards.
+    pub fn start(
+        script: &Path,
+        template: &Options,
+        (color, record): (bool, bool),
+        signals: &Signals,
+    ) -> anyhow::Result<Self> {
         let color = if color { Color::Always } else { Color::Never };
-        let options = Options { source: Source::File(script.to_owned()), color, ..template.clone() };
         // Without a name, so that nothing of it is left however this process ends.
-        let said = tempfile::tempfile()
-            .context("cannot keep what scripts say in the directory for temporary files")?;
+        let file = || {
+            tempfile::tempfile().context("cannot keep what scripts say in the directory for temporary files")
+        };
+        let said = file()?;
+        let recorded = if record { Some(Arc::new(file()?)) } else { None };
+        let events = recorded.clone().map(Recording::Kept);
+        let options = Options { source: Source::File(script.to_owned()), color, events, ..template.clone() };
         let nothing = File::open("/dev/null").context("cannot open /dev/null")?;
         let parent = std::process::id();
         let since = clock::now();
@@ -45,7 +57,7 @@ impl Attempt {
             }
             Forked::Parent(guard) => {
                 signals.add(guard);
-                Ok(Self { guard, since, said })
+                Ok(Self { guard, since, said, recorded })
             }
         }
     }
@@ -75,7 +87,8 @@ impl Attempt {
         clock::now().saturating_sub(self.since)
     }
 
-    pub fn into_said(self) -> File {
-        self.said
+    /// What it has said, and what was recorded of it.
+    pub fn into_files(self) -> (File, Option<Arc<File>>) {
+        (self.said, self.recorded)
     }
 }

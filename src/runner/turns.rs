@@ -1,8 +1,9 @@
 //! Which script runs when, and what comes of it. How it is said is told in `report`.
 
-use crate::cli::{Test, Verbosity};
+use crate::cli::{ReportKind, Test, Verbosity};
+use crate::event::Failure;
 use crate::exit;
-use crate::report::{self, ReportStyle, ScriptEnd, Tally, Teller};
+use crate::report::{self, ReportStyle, ScriptEnd, ScriptResult, Tally, Teller, TryResult};
 use crate::runner::attempt::Attempt;
 use crate::runner::find;
 use crate::runner::signals::Signals;
@@ -12,7 +13,8 @@ use anyhow::Context;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// After so long without a line, it is said what is waited for.
@@ -31,13 +33,35 @@ pub fn run(options: &Test) -> i32 {
         let lines: String = scripts.iter().map(|path| format!("{}\n", path.display())).collect();
         return report::print(&lines);
     }
-    run_all(options, scripts).unwrap_or_else(|error| {
+    let mut targets = Vec::new();
+    for (kind, path) in &options.reports {
+        match open(path) {
+            Ok(file) => targets.push((*kind, file)),
+            Err(failure) => {
+                report::print_failure(&failure, ReportStyle::choose(options.options.color));
+                return failure.code;
+            }
+        }
+    }
+    run_all(options, scripts, targets).unwrap_or_else(|error| {
         report::plain_error(&error);
         exit::INFRASTRUCTURE
     })
 }
 
-fn run_all(options: &Test, scripts: Vec<PathBuf>) -> anyhow::Result<i32> {
+/// The file of a report, before anything runs: hours later it would be too late to say that there is none.
+fn open(path: &Path) -> Result<File, Failure> {
+    report::open_events(path).map_err(|why| Failure {
+        code: exit::USAGE,
+        message: format!("--report {}: {why}", path.display()),
+        hint: Some(
+            "--report junit=FILE   (in a directory that is there; an older one is replaced)".to_owned(),
+        ),
+        ..Failure::default()
+    })
+}
+
+fn run_all(options: &Test, scripts: Vec<PathBuf>, targets: Vec<(ReportKind, File)>) -> anyhow::Result<i32> {
     fd::open_standard();
     // Before the first run: from here on a signal ends nothing but by way of the runs.
     let signals = Signals::catch().context("cannot catch signals")?;
@@ -58,6 +82,8 @@ fn run_all(options: &Test, scripts: Vec<PathBuf>) -> anyhow::Result<i32> {
         worst: exit::OK,
         failures,
         bad: Vec::new(),
+        targets,
+        results: Vec::new(),
         stopped_by: None,
         heard: clock::now(),
     };
@@ -72,13 +98,21 @@ struct Turn {
     /// How often it has been run already, and how that ended first.
     tries: u32,
     failed_with: Option<ExitStatus>,
+    /// For reports.
+    results: Vec<TryResult>,
+}
+
+impl Turn {
+    fn into_result(self) -> ScriptResult {
+        ScriptResult { name: self.name, path: self.script.display().to_string(), tries: self.results }
+    }
 }
 
 fn in_order(options: &Test, scripts: Vec<PathBuf>, teller: &Teller) -> VecDeque<Turn> {
     let turn = |script: &PathBuf, number: u32| {
         let path = script.display();
         let name = if options.repeat > 1 { format!("{path} [{number}]") } else { path.to_string() };
-        Turn { script: script.clone(), name, tries: 0, failed_with: None }
+        Turn { script: script.clone(), name, tries: 0, failed_with: None, results: Vec::new() }
     };
     let rounds =
         (1..=options.repeat).flat_map(|number| scripts.iter().map(move |script| turn(script, number)));
@@ -114,6 +148,10 @@ struct All<'a> {
     failures: File,
     /// Lines about them, for the end.
     bad: Vec<String>,
+    /// Where reports go.
+    targets: Vec<(ReportKind, File)>,
+    /// What they tell of.
+    results: Vec<ScriptResult>,
     stopped_by: Option<StoppedBy>,
     /// When something was said last.
     heard: Duration,
@@ -138,8 +176,8 @@ impl All<'_> {
             self.look_for_an_end();
             while self.running.len() < self.options.jobs && self.may_start() {
                 let Some(turn) = self.turns.pop_front() else { break };
-                let color = self.teller.style.has_color();
-                let attempt = Attempt::start(&turn.script, &self.options.options, color, self.signals)
+                let wanted = (self.teller.style.has_color(), !self.targets.is_empty());
+                let attempt = Attempt::start(&turn.script, &self.options.options, wanted, self.signals)
                     .with_context(|| format!("cannot run {}", turn.name))?;
                 self.running.push((turn, attempt));
             }
@@ -206,14 +244,14 @@ impl All<'_> {
         }
         over.into_iter().try_for_each(|(turn, attempt, status, after)| {
             self.heard = clock::now();
-            self.over(turn, attempt.into_said(), status, after)
+            self.over(turn, attempt.into_files(), status, after)
         })
     }
 
     fn over(
         &mut self,
         mut turn: Turn,
-        mut said: File,
+        (mut said, recorded): (File, Option<Arc<File>>),
         status: ExitStatus,
         after: Duration,
     ) -> anyhow::Result<()> {
@@ -231,6 +269,9 @@ impl All<'_> {
             }
             () => ScriptEnd::Failed,
         };
+        if let Some(events) = recorded {
+            turn.results.push(TryResult::read(&events, &said, status, was_stopped, after));
+        }
         self.teller.ended(&turn.name, status, after, end);
         let how = report::described(status);
         match end {
@@ -254,18 +295,17 @@ impl All<'_> {
                 self.keep(&turn.name, "stopped", said)?;
             }
         }
-        match end {
-            ScriptEnd::Failed => {
-                self.tally.failed += 1;
-                self.worst = self.worst.max(status.code());
-                self.bad.push(self.teller.bad(&turn.name, &how));
-            }
-            ScriptEnd::Again { .. } => {
-                turn.failed_with.get_or_insert(status);
-                self.turns.push_front(turn);
-            }
-            ScriptEnd::Passed { .. } | ScriptEnd::Stopped => {}
+        if let ScriptEnd::Again { .. } = end {
+            turn.failed_with.get_or_insert(status);
+            self.turns.push_front(turn);
+            return Ok(());
         }
+        if end == ScriptEnd::Failed {
+            self.tally.failed += 1;
+            self.worst = self.worst.max(status.code());
+            self.bad.push(self.teller.bad(&turn.name, &how));
+        }
+        self.results.push(turn.into_result());
         Ok(())
     }
 
@@ -287,8 +327,31 @@ impl All<'_> {
         copy().context("cannot keep what scripts say in the directory for temporary files")
     }
 
+    /// Writes what was asked for, and says what could not be written; whether all was.
+    fn write_reports(&mut self) -> bool {
+        let not_run = std::mem::take(&mut self.turns).into_iter().map(Turn::into_result);
+        self.results.extend(not_run);
+        let elapsed = clock::now().saturating_sub(self.started);
+        let mut all = true;
+        for (kind, file) in &mut self.targets {
+            let text = match kind {
+                ReportKind::Junit => report::junit(&self.results, elapsed),
+            };
+            let written =
+                text.and_then(|text| file.write_all(text.as_bytes()).map_err(|error| error.to_string()));
+            if let Err(why) = written {
+                report::plain_error(&anyhow::anyhow!("the report cannot be written: {why}"));
+                all = false;
+            }
+        }
+        all
+    }
+
     fn conclude(mut self) -> i32 {
         self.tally.not_run = self.turns.len();
+        if !self.write_reports() {
+            self.worst = self.worst.max(exit::INFRASTRUCTURE);
+        }
         let stopped_by = self.stopped_by.or(self.signals.look().then_some(StoppedBy::Signal));
         let first = self.signals.first().filter(|_| stopped_by == Some(StoppedBy::Signal));
         let (code, cause) = match (stopped_by, first) {

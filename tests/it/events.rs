@@ -125,7 +125,10 @@ fn what_happens_is_recorded_in_its_order() {
         (&"assert_eq".into(), &true.into(), &place)
     );
     let failure = &events[9]["failure"];
-    assert_eq!((&events[9]["outcome"], &failure["message"]), (&"failed".into(), &"no".into()));
+    assert_eq!(
+        (&events[9]["outcome"], &failure["message"]),
+        (&"failed".into(), &"assertion failed: no".into())
+    );
     assert!(failure["text"].as_str().is_some_and(|text| text.contains("7 | test(\"fails\", ")), "{failure}");
     assert_eq!((&events[10]["outcome"], &events[10]["reason"]), (&"skipped".into(), &"no engine".into()));
     assert_eq!((&events[13]["code"], &events[13]["jobs_stopped"]), (&1.into(), &1.into()));

@@ -600,3 +600,81 @@ fn a_reader_that_is_gone_ends_nothing() {
     assert_eq!(status.code(), Some(1));
     assert!(place.path().join("ran").exists());
 }
+
+#[test]
+fn a_report_for_ci_has_each_test_with_its_outcome() {
+    let tests = "test(\"adds\", || assert_eq(1 + 1, 2));\ntest(\"fails\", || assert_eq(1, 2));\ntest(\"skips\", || skip(\"no engine\"));";
+    let flaky =
+        "test(\"meets\", || { if !exists(\"seen\") { write_file(\"seen\", \"\"); fail(\"<not yet>\"); } });";
+    let place = Place::with(&[
+        ("a.rhai", tests),
+        ("b.rhai", "print(\"bye\"); exit(3);"),
+        ("c.rhai", ""),
+        ("d.rhai", flaky),
+        ("e.rhai", "start(\"api\", \"exit 4\", #{ready: #{log: \"up\"}});"),
+    ]);
+    let args =
+        ["a.rhai", "b.rhai", "c.rhai", "d.rhai", "e.rhai", "--retries", "1", "--report", "junit=out.xml"];
+    let ended = place.test(&args).code(125);
+    let xml = place.read("out.xml");
+    let report = quick_junit::Report::deserialize_from_str(&xml).expect("JUnit");
+    let names = |suite: &quick_junit::TestSuite| {
+        suite.test_cases.iter().map(|case| case.name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let all: Vec<Vec<String>> = report.test_suites.iter().map(names).collect();
+    let expected: [&[&str]; 5] = [
+        &["a.rhai › adds", "a.rhai › fails", "a.rhai › skips"],
+        &["b.rhai"],
+        &["c.rhai"],
+        &["d.rhai › meets"],
+        &["e.rhai"],
+    ];
+    // In the order in which they ended, which is that of their names when one runs at a time.
+    assert_eq!(all, expected, "{xml}\n{}", ended.stderr);
+    assert_eq!((report.tests, report.failures, report.errors), (7, 3, 0), "{xml}");
+    for text in [
+        "<skipped message=\"no engine\"",
+        "<failure message=\"exit 3\">bye\n",
+        "<flakyFailure time=",
+        "message=\"&lt;not yet&gt;\">error: &lt;not yet&gt;\n",
+        "<rerunFailure time=",
+        "classname=\"a.rhai\"",
+        "file=\"a.rhai\" line=\"2\"",
+        "job `api` ",
+    ] {
+        assert!(xml.contains(text), "{text:?}: {xml}");
+    }
+    // The text repeats the message, since some readers show no attributes.
+    assert!(xml.contains(">error: assertion failed: `actual` is 1, expected 2\n  --&gt; a.rhai:2:"), "{xml}");
+}
+
+#[test]
+fn a_report_tells_what_did_not_run() {
+    let place = Place::with(&[("a.rhai", "exit(1);"), ("b.rhai", "")]);
+    let _ = place.test(&["a.rhai", "b.rhai", "--fail-fast", "--report", "junit=out.xml"]).code(1);
+    let xml = place.read("out.xml");
+    assert!(
+        xml.contains("<skipped message=\"not run\"") && xml.contains("<failure message=\"exit 1\""),
+        "{xml}"
+    );
+}
+
+#[test]
+fn where_no_report_can_be_nothing_is_run() {
+    let place = Place::with(&[("a.rhai", "write_file(\"ran\", \"\");")]);
+    let help = "\n\nFor more information, try '--help'.\n";
+    let kind = "expected KIND=FILE, such as junit=report.xml; the only KIND is junit";
+    for (value, said) in [
+        (
+            "junit=no/such/out.xml",
+            "error: --report no/such/out.xml: No such file or directory\n\
+             try: --report junit=FILE   (in a directory that is there; an older one is replaced)\n"
+                .to_owned(),
+        ),
+        ("html=x", format!("error: invalid value 'html=x' for '--report <KIND=FILE>': {kind}{help}")),
+        ("out.xml", format!("error: invalid value 'out.xml' for '--report <KIND=FILE>': {kind}{help}")),
+    ] {
+        let _ = place.test(&["a.rhai", "--report", value]).code(2).stdout("").stderr(&said);
+    }
+    assert!(!place.path().join("ran").exists());
+}

@@ -107,7 +107,8 @@ function! {
     /// assert_contains(#{id: 7}, "id");
     /// ```
     ASSERT_CONTAINS = "assert_contains" -> () {
-        (haystack: Dynamic, needle: Dynamic) => |ctx| recorded(ctx, checks::contains(ctx, &haystack, &needle, None));
+        (haystack: Dynamic, needle: Dynamic)
+            => |ctx| recorded(ctx, checks::contains(ctx, &haystack, &needle, None));
         /// Fails with `msg` when a string, array or map does not contain `needle`.
         ///
         /// ```rhai
@@ -132,7 +133,8 @@ function! {
         /// ```rhai
         /// assert_matches("v1.20.3", `^v\d+\.\d+`, "a version");
         /// ```
-        (text: Dynamic, regex: Dynamic, msg: Dynamic) => |ctx| recorded(ctx, checks::matches(&text, &regex, Some(&msg)));
+        (text: Dynamic, regex: Dynamic, msg: Dynamic)
+            => |ctx| recorded(ctx, checks::matches(&text, &regex, Some(&msg)));
     }
 }
 
@@ -154,7 +156,8 @@ function! {
         /// let web = mock(#{"/": "hello"});
         /// assert_status(http_get(web.url), 200, "the home page");
         /// ```
-        (resp: Dynamic, status: Dynamic, msg: Dynamic) => |ctx| recorded(ctx, checks::status(&resp, &status, Some(&msg)));
+        (resp: Dynamic, status: Dynamic, msg: Dynamic)
+            => |ctx| recorded(ctx, checks::status(&resp, &status, Some(&msg)));
     }
 }
 
@@ -171,7 +174,8 @@ function! {
     /// assert_json([3, 4], "[-1]", 4);
     /// ```
     ASSERT_JSON = "assert_json" -> () {
-        (resp: Dynamic, path: String, value: Dynamic) => |ctx| recorded(ctx, checks::json(ctx, &resp, &path, &value, None));
+        (resp: Dynamic, path: String, value: Dynamic)
+            => |ctx| recorded(ctx, checks::json(ctx, &resp, &path, &value, None));
         /// Fails with `msg` when the value at a path differs.
         ///
         /// ```rhai
@@ -199,7 +203,8 @@ function! {
         /// assert_throws(|| read_file("/no/such/file"), "io");
         /// assert_throws(|| fail("the cart is empty"), "is empty");
         /// ```
-        (closure: FnPtr, expected: String) => |ctx| recorded(ctx, closures::throws(ctx, &closure, Some(&expected)));
+        (closure: FnPtr, expected: String)
+            => |ctx| recorded(ctx, closures::throws(ctx, &closure, Some(&expected)));
     }
 }
 

@@ -173,9 +173,15 @@ mod tests {
     fn what_failed_before_is_flaky_when_it_passes_and_a_rerun_when_it_does_not() {
         let first = || one(Ended::TestsFailed, vec![("x", TestOutcome::Failed(problem("no")))]);
         let text = report(vec![first(), one(Ended::Passed, vec![("x", TestOutcome::Passed)])]);
-        assert!(text.contains("<flakyFailure message=\"no\"") && text.contains("failures=\"0\""), "{text}");
+        assert!(
+            text.contains("<flakyFailure time=\"0.005\" message=\"no\"") && text.contains("failures=\"0\""),
+            "{text}"
+        );
         let text = report(vec![first(), first()]);
-        assert!(text.contains("<rerunFailure message=\"no\"") && text.contains("failures=\"1\""), "{text}");
+        assert!(
+            text.contains("<rerunFailure time=\"0.005\" message=\"no\"") && text.contains("failures=\"1\""),
+            "{text}"
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runner", &["cli", "event", "exit", "guard", "report", "sys", "words"]),
     ("envfile", &["words"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),
-    ("api", &["words", "builtin"]),
+    ("api", &["words", "builtin", "lock"]),
     ("builtin", &[]),
     ("manual", &[]),
     ("words", &["sys"]),

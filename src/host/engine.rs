@@ -13,8 +13,9 @@ use crate::host::run::runtime;
 use crate::host::source::import;
 use crate::host::value::described::{self, Entry, Property};
 use crate::host::value::error::Fallible;
-use crate::host::value::limits::{LARGEST_STRING, MOST_CALLS, MOST_ITEMS};
+use crate::host::value::limits::{LARGEST_STRING, MOST_CALLS, MOST_INTERNED, MOST_ITEMS};
 use crate::jobs::{self, strand};
+use rhai::packages::{Package, StandardPackage};
 use rhai::{Dynamic, Engine, EvalAltResult, Map, Scope};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,8 +58,11 @@ pub const NAMESPACES: &[Namespace] = &[
 /// An engine with every script function. Limits are set explicitly: rhai's own differ between debug and
 /// release builds.
 pub fn engine(include: &[PathBuf]) -> Engine {
-    let mut engine = Engine::new();
+    let mut engine = Engine::new_raw();
+    // What Rhai brings is looked up when it is called: to register all of it took a quarter of what a small script cost.
+    engine.register_global_module(StandardPackage::new_lazy().as_shared_module());
     engine
+        .set_max_strings_interned(MOST_INTERNED)
         .set_strict_variables(true)
         .set_max_call_levels(MOST_CALLS)
         .set_max_expr_depths(512, 512)

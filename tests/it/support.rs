@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The built binary.
 pub fn bgjobs() -> PathBuf {
@@ -164,5 +164,21 @@ impl Random {
 
     pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
         &list[usize::try_from(self.below(list.len() as u64)).expect("small")]
+    }
+}
+
+/// Whether a process is there, and more than a zombie.
+pub fn lives(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Waits until none of these is there.
+#[track_caller]
+pub fn gone(pids: &[String]) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while let Some(pid) = pids.iter().find(|pid| lives(pid)) {
+        assert!(Instant::now() < until, "{pid} is still there");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }

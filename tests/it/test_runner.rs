@@ -1,6 +1,6 @@
 //! `bgjobs test`: which scripts run, what is said of them, how it ends, and who is alive afterwards.
 
-use crate::support::{Script, bgjobs};
+use crate::support::{Script, bgjobs, gone, lives};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::fs::{self, File};
@@ -157,21 +157,6 @@ fn redacted(text: &str) -> String {
         text = regex::Regex::new(pattern).expect("a pattern").replace_all(&text, letter).into_owned();
     }
     text
-}
-
-/// Whether a process is there, and more than a zombie.
-fn lives(pid: &str) -> bool {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-}
-
-#[track_caller]
-fn gone(pids: &[String]) {
-    let until = Instant::now() + PATIENCE;
-    while let Some(pid) = pids.iter().find(|pid| lives(pid)) {
-        assert!(Instant::now() < until, "{pid} is still there");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Starts a job that would live long, writes its pid to NAME.pid, and waits.

@@ -1,11 +1,11 @@
 //! What stays until it is interrupted: `stay()` in a script, and `bgjobs up`, with real servers.
 
-use crate::support::{Script, bgjobs, lacks};
+use crate::support::{Script, bgjobs, gone, lacks, lives};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -141,22 +141,6 @@ impl Ended {
     fn says_no(self, text: &str) -> Self {
         assert!(!self.stderr.contains(text), "{text:?} in:\n{}", self.stderr);
         self
-    }
-}
-
-/// Whether a process is there, and more than a zombie.
-fn lives(pid: &str) -> bool {
-    let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-}
-
-/// Waits until none of these is there.
-#[track_caller]
-fn gone(pids: &[String]) {
-    let until = Instant::now() + PATIENCE;
-    while let Some(pid) = pids.iter().find(|pid| lives(pid)) {
-        assert!(Instant::now() < until, "{pid} is still there");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -27,7 +27,8 @@ fn root() -> Option<PathBuf> {
     let path = mount.and_then(|line| line.split(' ').nth(4)).map(PathBuf::from);
     let own = fs::read_to_string("/proc/self/cgroup").expect("/proc");
     let probe = |path: &PathBuf| {
-        let dir = path.join(format!("test-{}-probe", std::process::id()));
+        // Each thread has a probe of its own: the tests run at the same time.
+        let dir = path.join(format!("test-{}-probe-{:?}", std::process::id(), std::thread::current().id()));
         own.lines().any(|line| line == "0::/")
             && fs::create_dir(&dir).and_then(|()| fs::remove_dir(&dir)).is_ok()
     };

@@ -3,6 +3,7 @@
 //! ```text
 //! cgroup    the wall around all jobs, where the machine has one; limits
 //! spec      what to start: data, and its translation for exec
+//! plain     command lines that need no shell
 //! refused   why the system refused something
 //! wait/     what a wait is woken by, and whose turn it is meanwhile
 //! output/   what commands print, and how it looks as text
@@ -38,6 +39,7 @@ mod job;
 mod launch;
 pub mod log;
 pub mod output;
+mod plain;
 pub mod port;
 mod refused;
 mod remains;

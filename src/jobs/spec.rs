@@ -2,6 +2,8 @@
 
 use crate::jobs::cgroup::{Limits, Refused};
 use crate::jobs::log::limit;
+pub use crate::jobs::plain::is_name_char;
+use crate::jobs::plain::{self, simple_command};
 use crate::sys::fork::{Credentials, Exec, Join};
 use crate::sys::wait::ExitStatus;
 pub use crate::words::quote;
@@ -10,7 +12,7 @@ use regex::Regex;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ pub type JobId = usize;
 /// A command as the script wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Run by `/bin/sh -c`.
+    /// Run as by `/bin/sh -c`; without one where that makes no difference.
     Shell(String),
     /// Executed directly.
     Argv(Vec<String>),
@@ -31,17 +33,9 @@ pub enum Command {
     Own(Vec<String>),
 }
 
+const SHELL: &str = "/bin/sh";
 /// What executes this program again, also after its file was replaced.
 const OWN_PROGRAM: &str = "/proc/self/exe";
-
-/// Words that only a shell can carry out: `exec` cannot replace the shell by them.
-const SHELL_WORDS: &[&str] = &[
-    "!", ".", ":", "[", "alias", "bg", "echo", "false", "kill", "let", "printf", "pwd", "true", "break",
-    "case", "cd", "command", "continue", "do", "done", "elif", "else", "esac", "eval", "exec", "exit",
-    "export", "fg", "fi", "for", "function", "getopts", "hash", "if", "jobs", "local", "read", "readonly",
-    "return", "set", "shift", "source", "test", "then", "time", "times", "trap", "type", "ulimit", "umask",
-    "unalias", "unset", "until", "wait", "while", "{",
-];
 
 impl Command {
     /// As people read it: the shell text, or the words with quotes where a shell would need them.
@@ -90,45 +84,12 @@ impl Command {
     }
 }
 
-pub fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
-}
-
 fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty()
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
     })
-}
-
-/// The first word of a shell text that is one simple command: no list, pipeline, group or background, and a
-/// plain word that is not the shell's own. In doubt none, which only costs a shell process.
-fn simple_command(text: &str) -> Option<&str> {
-    let first = text.split_ascii_whitespace().next()?;
-    let plain = |c: char| is_name_char(c) || matches!(c, '/' | '+' | '@' | ',' | '%');
-    if !first.chars().all(plain) || SHELL_WORDS.contains(&first) {
-        return None;
-    }
-    let mut chars = text.trim().chars().peekable();
-    let mut quote = None;
-    let mut previous = ' ';
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
-            (Some('\''), _) => {}
-            (_, '\\') => drop(chars.next()),
-            (None, '\'' | '"') => quote = Some(c),
-            // `2>&1` and `>& file` are redirections of a simple command; `&>` and a lone `&` are not portable.
-            (None, '&') if previous == '>' => {}
-            (None, ';' | '&' | '|' | '\n' | '(' | ')' | '`') => return None,
-            (_, '$') if chars.peek() == Some(&'(') => return None,
-            (Some(_), '`') => return None,
-            _ => {}
-        }
-        previous = c;
-    }
-    quote.is_none().then_some(first)
 }
 
 /// `64 MB`, or `64 MiB` where that is the rounder number.
@@ -402,6 +363,14 @@ impl Spec {
         self.env.get(OsStr::new("PATH")).map(OsString::as_os_str)
     }
 
+    /// The words of a text that needs no shell, if it is one. With the rights of another user things may look different, and
+    /// a shell that is given no PATH has one of its own.
+    fn without_shell(&self) -> Option<Vec<String>> {
+        self.path().filter(|_| self.user.is_none())?;
+        let Command::Shell(text) = &self.command else { return None };
+        plain::words(text, &self.env)
+    }
+
     /// What to execute.
     pub fn prepare(
         &self,
@@ -410,26 +379,43 @@ impl Spec {
         cgroup: Option<Join>,
     ) -> Result<Exec, SpawnError> {
         let path = self.path();
-        let argv = self.command.argv();
-        let programs = match &self.command {
-            Command::Shell(_) => vec![PathBuf::from("/bin/sh")],
-            Command::Own(_) => vec![PathBuf::from(OWN_PROGRAM)],
-            Command::Argv(_) => candidates(argv.first().map_or("", String::as_str), &self.cwd, path),
+        let usual = self.command.argv();
+        let direct = self.without_shell();
+        let directory =
+            direct.is_some().then(|| plain::directory(&self.cwd, self.env.get(OsStr::new("PWD"))));
+        let (programs, argv, otherwise) = match (&self.command, direct) {
+            (Command::Shell(_), Some(words)) => {
+                let first = words.first().map_or("", String::as_str);
+                (plain::programs(first, path.unwrap_or_default()), words, usual)
+            }
+            (Command::Shell(_), None) => (vec![PathBuf::from(SHELL)], usual, Vec::new()),
+            (Command::Own(_), _) => (vec![PathBuf::from(OWN_PROGRAM)], usual, Vec::new()),
+            (Command::Argv(_), _) => {
+                let first = usual.first().map_or("", String::as_str);
+                (candidates(first, &self.cwd, path), usual, Vec::new())
+            }
         };
+        let own = directory.map(|directory| (OsString::from("PWD"), directory.into_os_string()));
+        let set = own.iter().map(|(name, value)| (name, value));
+        let rest = self.env.iter().filter(|(name, _)| own.as_ref().is_none_or(|(own, _)| own != *name));
         let text = |what: &str, bytes: &[u8]| {
             CString::new(bytes).map_err(|_| SpawnError::Nul { what: what.to_owned() })
+        };
+        let texts = |words: &[String]| -> Result<Vec<CString>, SpawnError> {
+            words.iter().map(|word| text("the command", word.as_bytes())).collect()
         };
         Ok(Exec {
             programs: programs
                 .iter()
                 .map(|p| text("the program", p.as_os_str().as_bytes()))
                 .collect::<Result<_, _>>()?,
-            argv: argv.iter().map(|word| text("the command", word.as_bytes())).collect::<Result<_, _>>()?,
-            envp: self
-                .env
-                .iter()
+            argv: texts(&argv)?,
+            otherwise: texts(&otherwise)?,
+            envp: rest
+                .chain(set)
                 .map(|(name, value)| {
-                    let mut entry = name.clone().into_vec();
+                    let mut entry = Vec::with_capacity(name.len() + value.len() + 2);
+                    entry.extend_from_slice(name.as_bytes());
                     entry.push(b'=');
                     entry.extend_from_slice(value.as_bytes());
                     text(&format!("the variable `{}`", name.to_string_lossy()), &entry)
@@ -503,44 +489,6 @@ mod tests {
         ];
         for (when, so_far, status, unexpected, due) in table {
             assert_eq!(of(when).is_due(so_far, status, unexpected), due, "{when:?} {so_far} {status:?}");
-        }
-    }
-
-    #[test]
-    fn one_simple_command_replaces_its_shell() {
-        for text in [
-            "python3 app.py",
-            "redis-server --port 7000 > out.log 2>&1",
-            "./server --name 'a;b' \"c|d\"",
-            "sleep $SECONDS",
-            "cat a\\;b",
-        ] {
-            assert!(simple_command(text).is_some(), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_needs_a_shell_keeps_it() {
-        for text in [
-            "",
-            "a; b",
-            "a && b",
-            "a | b",
-            "a &",
-            "(a)",
-            "cd x",
-            "A=1 cmd",
-            "echo $(date)",
-            "echo `date`",
-            "$CMD x",
-            "if true; then x; fi",
-            "a\nb",
-            "echo 'unclosed",
-            "exec sleep 1",
-            "echo \"`date`\"",
-            "\"my prog\" x",
-        ] {
-            assert_eq!(simple_command(text), None, "{text}");
         }
     }
 

@@ -94,6 +94,8 @@ pub struct Exec {
     /// What to execute, in the order to try; resolved, so that the child need not search.
     pub programs: Vec<CString>,
     pub argv: Vec<CString>,
+    /// What a shell is called with when none of them can be executed, to say why in its own words; nothing: it is not.
+    pub otherwise: Vec<CString>,
     pub envp: Vec<CString>,
     pub cwd: CString,
     pub stdin: OwnedFd,
@@ -135,7 +137,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
     let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
         list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
     };
-    let (argv, envp) = (pointers(&exec.argv), pointers(&exec.envp));
+    let (argv, envp, otherwise) = (pointers(&exec.argv), pointers(&exec.envp), pointers(&exec.otherwise));
     // The fall-back for a script without `#!` line, as execvp(3) has it: /bin/sh SCRIPT ARGS…
     let mut shell_argv = vec![c"sh".as_ptr(), std::ptr::null()];
     shell_argv.extend(argv.iter().skip(1));
@@ -157,7 +159,9 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
     if pid == 0 {
         let status = status_write.as_raw_fd();
         // SAFETY: in the child, before exec; all pointers come from the vectors above, which live on.
-        unsafe { child(exec, joined, &argv, &envp, &mut shell_argv, parent, limit.as_ref(), status) }
+        unsafe {
+            child(exec, joined, &argv, &envp, &mut shell_argv, &otherwise, parent, limit.as_ref(), status)
+        }
     }
     // SAFETY: `old` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
@@ -259,6 +263,7 @@ unsafe fn child(
     argv: &[*const libc::c_char],
     envp: &[*const libc::c_char],
     shell_argv: &mut [*const libc::c_char],
+    otherwise: &[*const libc::c_char],
     parent: libc::pid_t,
     limit: Option<&libc::rlimit>,
     status: RawFd,
@@ -343,6 +348,9 @@ unsafe fn child(
                 libc::ENOENT | libc::ENOTDIR => {}
                 other => worst = other,
             }
+        }
+        if !exec.otherwise.is_empty() {
+            libc::execve(c"/bin/sh".as_ptr(), otherwise.as_ptr(), envp.as_ptr());
         }
         *libc::__errno_location() = worst;
         fail(3)

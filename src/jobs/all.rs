@@ -257,6 +257,11 @@ impl Jobs {
         Some(view)
     }
 
+    /// Whether the last look has found nothing of a job or command any more, and has let go of its first process.
+    pub fn is_over(&self, id: JobId) -> bool {
+        lock(&self.table).is_over(id)
+    }
+
     pub fn get(&self, id: JobId) -> Option<Arc<Job>> {
         lock(&self.table).entry(id).map(|entry| Arc::clone(&entry.job))
     }

@@ -5,13 +5,16 @@ use crate::sys::proc;
 /// What a thread gets at least that runs a part of a script; others get less.
 pub const SMALLEST_STACK: usize = 16 << 20;
 
+/// What comes with a stack: its guard, and what the heap may take in between.
+const BESIDE: usize = 1 << 20;
+
 /// Why the system refused something, with the limit that was met, where it is one.
 pub fn why(error: impl Into<std::io::Error>) -> String {
     use nix::libc;
     let error = error.into();
     let limit = match error.raw_os_error() {
         // A thread whose stack finds no room is refused with the same number.
-        Some(libc::EAGAIN) if !proc::has_room(SMALLEST_STACK as u64) => {
+        Some(libc::EAGAIN) if !proc::has_room((SMALLEST_STACK + BESIDE) as u64) => {
             "`ulimit -v` leaves no room for another thread"
         }
         Some(libc::EAGAIN) => "the limit of processes is reached (`ulimit -u`, or `pids.max` of a cgroup)",

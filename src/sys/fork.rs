@@ -143,6 +143,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
     shell_argv.extend(argv.iter().skip(1));
     let parent = nix::unistd::getpid().as_raw();
     let limit = super::fd::original_limit();
+    let changed = super::signal::changed();
     testing::prepare_child();
 
     // All signals stay blocked from before the fork until the child has its own dispositions: a handler of
@@ -160,7 +161,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         let status = status_write.as_raw_fd();
         // SAFETY: in the child, before exec; all pointers come from the vectors above, which live on.
         unsafe {
-            child(exec, joined, &argv, &envp, &mut shell_argv, &otherwise, parent, limit.as_ref(), status)
+            child(exec, joined, &argv, &envp, &mut shell_argv, &otherwise, parent, limit.as_ref(), changed, status)
         }
     }
     // SAFETY: `old` was filled above.
@@ -266,6 +267,7 @@ unsafe fn child(
     otherwise: &[*const libc::c_char],
     parent: libc::pid_t,
     limit: Option<&libc::rlimit>,
+    changed: u64,
     status: RawFd,
 ) -> ! {
     // SAFETY: every call below is a plain system call on memory that the parent prepared.
@@ -276,11 +278,11 @@ unsafe fn child(
             libc::write(status, message.as_ptr().cast(), message.len());
             libc::_exit(127)
         };
-        // 1. Default dispositions: what we or our caller ignore, a job must not inherit. libc refuses to
-        //    touch its two internal signals, 32 and 33; nobody else set them either.
+        // 1. Default dispositions: what we or our caller ignore, a job must not inherit, and no handler of ours may run
+        //    in it.
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = libc::SIG_DFL;
-        for signal in 1..=64 {
+        for signal in (1..=64).filter(|signal| changed >> (signal - 1) & 1 == 1) {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
         if let Some(limit) = limit {

@@ -28,7 +28,22 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same as text.
+/// The bytes of a file whose content the kernel gives whole to whoever has the room, as it does of /proc/PID/stat: with one
+/// read. It is read of every process that is looked at, and to ask for what comes after it is another system call.
+pub fn line(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; PIECE];
+    let count = loop {
+        match file.read(&mut bytes) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+/// The same as [`read`], as text.
 pub fn text(path: impl AsRef<Path>) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
@@ -55,5 +70,7 @@ mod tests {
     fn what_the_kernel_writes_is_read_to_its_end() {
         let mine = text("/proc/self/status").expect("read");
         assert!(mine.starts_with("Name:") && mine.contains("\nnonvoluntary_ctxt_switches:"), "{mine}");
+        let stat = String::from_utf8(line("/proc/self/stat").expect("read")).expect("text");
+        assert!(stat.ends_with('\n') && stat.lines().count() == 1, "{stat}");
     }
 }

@@ -5,6 +5,8 @@ use nix::libc;
 use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Blocks these signals in the calling thread, and in every thread that it starts from now on.
 pub fn block(signals: &[Signal]) -> nix::Result<()> {
@@ -43,7 +45,32 @@ pub fn ignore(signal: Signal) {
     act(signal, SigHandler::SigIgn);
 }
 
+/// Those whose disposition was not the default one when a child was first prepared, or has been set since.
+static CHANGED: AtomicU64 = AtomicU64::new(0);
+
+/// The signals of which a child must reset what it inherits of us, a bit each. The kernel is asked once, and not by each
+/// child for each of 64: what is set later is set here.
+pub(super) fn changed() -> u64 {
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| (1..=64).filter(|number| !is_default(*number)).for_each(note_change));
+    CHANGED.load(SeqCst)
+}
+
+fn note_change(number: i32) {
+    CHANGED.fetch_or(1 << (number - 1), SeqCst);
+}
+
+/// libc refuses to tell of its two internal signals, 32 and 33, as it refuses to touch them; nobody else sets them either.
+fn is_default(number: i32) -> bool {
+    // SAFETY: with a null new action sigaction only reads; the struct is plain data.
+    unsafe {
+        let mut old: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(number, std::ptr::null(), &raw mut old) != 0 || old.sa_sigaction == libc::SIG_DFL
+    }
+}
+
 fn act(signal: Signal, handler: SigHandler) {
+    note_change(signal as i32);
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
     // SAFETY: neither SIG_DFL nor SIG_IGN runs any code of ours.
     let _ = unsafe { signal::sigaction(signal, &action) };

@@ -484,6 +484,10 @@ fn not_started(error: &SpawnError, command: String) -> Done {
 
 /// What a command left running belongs to the run: said in one line.
 fn name_left_running(job: &Inner, command: &str) {
+    // The look that has seen its end has looked for them, too.
+    if rt().jobs.is_over(job.id) {
+        return;
+    }
     let processes: Vec<String> = rt()
         .jobs
         .processes(job.id)

@@ -102,8 +102,13 @@ impl Job {
         self.log_files().first().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.size())
     }
 
-    /// How much there is to read, with what lies where it was.
+    /// How much there is to read, with what lies where it was. Every command asks that of every job that lives, so that one
+    /// that is where it was, as nearly all are, is not opened.
     pub fn log_length(&self) -> u64 {
+        let at_path = self.log.as_ref().and_then(|path| std::fs::symlink_metadata(path).ok());
+        if let Some(meta) = at_path.filter(|meta| Some(FileId::of(meta)) == self.file) {
+            return meta.size();
+        }
         self.log_files().iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.size()).sum()
     }
 

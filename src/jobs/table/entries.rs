@@ -119,6 +119,11 @@ impl Table {
         self.live.iter().filter_map(|id| self.entry(*id))
     }
 
+    /// Whether it is none of them.
+    pub fn is_over(&self, id: JobId) -> bool {
+        !self.live.contains(&id)
+    }
+
     /// The latest job of this name.
     pub fn named(&self, name: &str) -> Option<&Entry> {
         let ids = self.by_name.get(name)?.iter().rev();

@@ -62,7 +62,7 @@ impl std::ops::AddAssign for Usage {
 
 /// What a process uses; of one that has ended and was not waited for yet, what it has used.
 pub fn usage(pid: i32) -> Option<Usage> {
-    let bytes = kernel::read(format!("/proc/{pid}/stat")).ok()?;
+    let bytes = kernel::line(format!("/proc/{pid}/stat")).ok()?;
     parse_usage(&String::from_utf8_lossy(&bytes))
 }
 
@@ -87,7 +87,7 @@ pub fn stat(pid: i32) -> Option<Stat> {
 
 /// Whether a process is ending or has SIGKILL ahead of it: no signal that is sent to it now changes how it ends.
 pub fn is_doomed(pid: i32) -> bool {
-    kernel::read(format!("/proc/{pid}/stat"))
+    kernel::line(format!("/proc/{pid}/stat"))
         .is_ok_and(|bytes| parse_doomed(&String::from_utf8_lossy(&bytes)))
 }
 
@@ -109,7 +109,7 @@ pub(super) fn blind(error: &std::io::Error) -> bool {
 }
 
 pub(super) fn stat_of(pid: i32) -> Result<Option<Stat>, Blind> {
-    match kernel::read(format!("/proc/{pid}/stat")) {
+    match kernel::line(format!("/proc/{pid}/stat")) {
         // The kernel cuts the name after 15 bytes, through a character if need be.
         Ok(bytes) => Ok(parse_stat(&String::from_utf8_lossy(&bytes))),
         Err(error) if blind(&error) => Err(Blind),
@@ -133,15 +133,6 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat> {
         threads: fields.get(17)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
-}
-
-/// Whether the limit of address space (`ulimit -v`) leaves this process so much.
-pub fn has_room(bytes: u64) -> bool {
-    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
-    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_AS) else { return true };
-    let pages = kernel::text("/proc/self/statm");
-    let pages = pages.ok().and_then(|text| text.split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
-    limit == RLIM_INFINITY || pages.saturating_mul(page_size()).saturating_add(bytes) <= limit
 }
 
 #[cfg(test)]

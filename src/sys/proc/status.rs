@@ -36,6 +36,16 @@ fn values<'a>(status: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     line.unwrap_or_default().split_ascii_whitespace()
 }
 
+/// Whether the limit of address space (`ulimit -v`) leaves this process so much, even at the moment when it has had most:
+/// what was refused for want of room may have found it free again by the time that it asks why.
+pub fn has_room(bytes: u64) -> bool {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+    let Ok((limit, _)) = getrlimit(Resource::RLIMIT_AS) else { return true };
+    let status = status(std::process::id().cast_signed());
+    let kib = values(&status, "VmPeak").next().and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
+    limit == RLIM_INFINITY || kib.saturating_mul(1024).saturating_add(bytes) <= limit
+}
+
 /// The user who has started a process, also when a set-id program has made it somebody else's.
 pub fn real_uid(pid: i32) -> Option<u32> {
     values(&status(pid), "Uid").next()?.parse().ok()

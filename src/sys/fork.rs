@@ -3,10 +3,10 @@
 //!
 //! Everything a job's child needs is prepared before the fork. Between fork and exec only async-signal-safe
 //! calls are made and nothing is allocated: another thread may have held the allocator's lock when we
-//! forked (signal-safety(7)).
+//! forked (signal-safety(7)). Where it can be, the child is not even a copy of us until then, but lives in our memory.
 
-use super::testing;
 use super::wait::{self, Peek};
+use super::{clone, testing};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
@@ -127,23 +127,50 @@ pub struct Failure {
     pub errno: Errno,
 }
 
+/// All that the child works with, and what it answers.
+struct Child<'a> {
+    exec: &'a Exec,
+    argv: &'a [*const libc::c_char],
+    envp: &'a [*const libc::c_char],
+    /// The fall-back for a script without `#!` line, as execvp(3) has it: /bin/sh SCRIPT ARGS…
+    shell_argv: &'a mut [*const libc::c_char],
+    otherwise: &'a [*const libc::c_char],
+    parent: libc::pid_t,
+    limit: Option<libc::rlimit>,
+    /// The signals whose dispositions it has to reset.
+    changed: u64,
+    /// It was born in its cgroup.
+    joined: bool,
+    /// Where to write the message; none when the memory is shared.
+    status: Option<RawFd>,
+    /// What it could not do, and the error; all zero when it has executed its program.
+    message: [u8; 8],
+}
+
 /// Forks and executes; returns once the exec has succeeded, or failed and the child has been reaped.
 ///
 /// Must be called from a thread that lives as long as the process, since the death signal follows the
 /// forking thread.
 pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
-    let fail = |step| move |errno| Failure { step, errno };
-    let (status_read, status_write) = super::fd::pipe().map_err(fail(Step::Fork))?;
     let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
         list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
     };
     let (argv, envp, otherwise) = (pointers(&exec.argv), pointers(&exec.envp), pointers(&exec.otherwise));
-    // The fall-back for a script without `#!` line, as execvp(3) has it: /bin/sh SCRIPT ARGS…
     let mut shell_argv = vec![c"sh".as_ptr(), std::ptr::null()];
     shell_argv.extend(argv.iter().skip(1));
-    let parent = nix::unistd::getpid().as_raw();
-    let limit = super::fd::original_limit();
-    let changed = super::signal::changed();
+    let mut child = Child {
+        exec,
+        argv: &argv,
+        envp: &envp,
+        shell_argv: &mut shell_argv,
+        otherwise: &otherwise,
+        parent: nix::unistd::getpid().as_raw(),
+        limit: super::fd::original_limit(),
+        changed: super::signal::changed(),
+        joined: false,
+        status: None,
+        message: [0; 8],
+    };
     testing::prepare_child();
 
     // All signals stay blocked from before the fork until the child has its own dispositions: a handler of
@@ -155,37 +182,14 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
     }
-    // SAFETY: the child only calls `child`, which keeps to async-signal-safe functions.
-    let (pid, joined) = unsafe { fork_into(exec) };
-    if pid == 0 {
-        let status = status_write.as_raw_fd();
-        // SAFETY: in the child, before exec; all pointers come from the vectors above, which live on.
-        unsafe {
-            child(exec, joined, &argv, &envp, &mut shell_argv, &otherwise, parent, limit.as_ref(), changed, status)
-        }
-    }
+    let started = start_in_our_memory(&mut child).unwrap_or_else(|| start_as_a_copy(&mut child));
     // SAFETY: `old` was filled above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), std::ptr::null_mut()) };
-    if pid < 0 {
-        return Err(Failure { step: Step::Fork, errno: Errno::last() });
-    }
-    drop(status_write);
-    // The exec closes the child's end: end of file means success. So does a child that was killed before
-    // it got so far; its parent will learn that from its status.
-    let mut message = [0u8; 8];
-    let length = loop {
-        match nix::unistd::read(&status_read, &mut message) {
-            Err(Errno::EINTR) => {}
-            result => break result.unwrap_or(0),
-        }
-    };
-    if length < message.len() {
-        return Ok(pid);
-    }
-    let mut status = 0;
-    // SAFETY: waits for our own child, which is about to exit and which no table knows yet.
-    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    let pid = started.map_err(|errno| Failure { step: Step::Fork, errno })?;
+    let message = child.message;
     let step = match message[0] {
+        // A child that was killed before it got so far says nothing either; its parent learns that from its status.
+        0 => return Ok(pid),
         1 => Step::Cwd,
         2 => Step::User,
         3 => Step::Exec,
@@ -193,57 +197,57 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         6 => Step::Terminal,
         _ => Step::Setup,
     };
+    let mut status = 0;
+    // SAFETY: waits for our own child, which is about to exit and which no table knows yet.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
     let errno = i32::from_ne_bytes([message[4], message[5], message[6], message[7]]);
     Err(Failure { step, errno: Errno::from_raw(errno) })
 }
 
-/// struct clone_args of clone3(2), in its second version, which has the cgroup. libc knows it on some machines only.
-#[repr(C)]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
+/// The quick way; none where it cannot be gone. Another user's process goes the other: libc's `setuid` and the like speak
+/// to all threads.
+fn start_in_our_memory(child: &mut Child) -> Option<nix::Result<libc::pid_t>> {
+    if child.exec.credentials.is_some() {
+        return None;
+    }
+    child.joined = child.exec.cgroup.is_some();
+    let cgroup = child.exec.cgroup.as_ref().map(|join| &*join.cgroup);
+    let given = std::ptr::from_mut(child);
+    // SAFETY: all signals are blocked; `run` keeps to async-signal-safe functions, and writes to `child` alone, which
+    // nobody uses until this returns.
+    unsafe { clone::vfork(cgroup, run, given.cast()) }
 }
 
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
-
-/// fork(2), if possible into the cgroup at once (Linux 5.7): joining it afterwards takes a lock that can cost tens of
-/// milliseconds. Also says whether that was done.
-///
-/// The kernel's own call leaves out what libc does around a fork: its locks stay as they were, and it goes on believing
-/// in the threads that the child lacks. So the child must not call what takes a lock or speaks to all threads: `setuid`
-/// and the like do, hence the ordinary fork for another user.
-unsafe fn fork_into(exec: &Exec) -> (libc::pid_t, bool) {
-    if let Some(join) = &exec.cgroup
-        && exec.credentials.is_none()
-        && !testing::off("clone3")
-    {
-        let args = CloneArgs {
-            flags: CLONE_INTO_CGROUP,
-            exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
-            cgroup: u64::from(join.cgroup.as_raw_fd().cast_unsigned()),
-            ..CloneArgs::default()
-        };
-        // SAFETY: without CLONE_VM the child gets a copy of everything, this stack included, as with fork(2).
-        let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
-        let pid = libc::pid_t::try_from(pid).unwrap_or(-1);
-        // A kernel that is too old, a container that forbids it, a cgroup that cannot be joined: the ordinary way.
-        // Without memory or processes that would fail as well.
-        if pid >= 0 || matches!(Errno::last(), Errno::EAGAIN | Errno::ENOMEM) {
-            return (pid, true);
-        }
+/// By a fork, into the cgroup at once if that is possible.
+fn start_as_a_copy(child: &mut Child) -> nix::Result<libc::pid_t> {
+    let (status_read, status_write) = super::fd::pipe()?;
+    child.status = Some(status_write.as_raw_fd());
+    let join = child.exec.cgroup.as_ref().filter(|_| child.exec.credentials.is_none());
+    // SAFETY: the child only calls `run`, which keeps to async-signal-safe functions.
+    let into = join.and_then(|join| unsafe { clone::fork_into(&join.cgroup) });
+    child.joined = into.is_some();
+    let pid = match into {
+        Some(result) => result?,
+        // SAFETY: as above.
+        None => Errno::result(unsafe { libc::fork() })?,
+    };
+    if pid == 0 {
+        // SAFETY: in the child, before exec; all that it is given was prepared before.
+        unsafe { run(std::ptr::from_mut(child).cast()) }
     }
-    // SAFETY: as above; the caller keeps to async-signal-safe functions.
-    (unsafe { libc::fork() }, false)
+    drop(status_write);
+    // The exec closes the child's end: end of file means success.
+    let mut message = [0u8; 8];
+    let length = loop {
+        match nix::unistd::read(&status_read, &mut message) {
+            Err(Errno::EINTR) => {}
+            result => break result.unwrap_or(0),
+        }
+    };
+    if length == message.len() {
+        child.message = message;
+    }
+    Ok(pid)
 }
 
 /// Joins the cgroup, from inside. Async-signal-safe.
@@ -256,40 +260,34 @@ unsafe fn join(cgroup: &OwnedFd) -> bool {
     }
 }
 
-/// The child's side. Async-signal-safe calls only, no allocation, never returns.
-#[expect(clippy::too_many_arguments, reason = "all of it is prepared before the fork")]
-unsafe fn child(
-    exec: &Exec,
-    joined: bool,
-    argv: &[*const libc::c_char],
-    envp: &[*const libc::c_char],
-    shell_argv: &mut [*const libc::c_char],
-    otherwise: &[*const libc::c_char],
-    parent: libc::pid_t,
-    limit: Option<&libc::rlimit>,
-    changed: u64,
-    status: RawFd,
-) -> ! {
+/// The child's side, of a [`Child`]. Async-signal-safe calls only, no allocation, never returns.
+unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
+    // SAFETY: it was made from one that lives until the exec, and that nobody else uses until then.
+    let child = unsafe { &mut *given.cast::<Child>() };
+    let (exec, argv, envp, otherwise) = (child.exec, child.argv, child.envp, child.otherwise);
+    let (shell_argv, message) = (&mut *child.shell_argv, &mut child.message);
     // SAFETY: every call below is a plain system call on memory that the parent prepared.
     unsafe {
-        let fail = |step: u8| -> ! {
-            let mut message = [step, 0, 0, 0, 0, 0, 0, 0];
+        let mut fail = |step: u8| -> ! {
+            message[0] = step;
             message[4..].copy_from_slice(&(*libc::__errno_location()).to_ne_bytes());
-            libc::write(status, message.as_ptr().cast(), message.len());
+            if let Some(status) = child.status {
+                libc::write(status, message.as_ptr().cast(), message.len());
+            }
             libc::_exit(127)
         };
         // 1. Default dispositions: what we or our caller ignore, a job must not inherit, and no handler of ours may run
         //    in it.
         let mut action: libc::sigaction = std::mem::zeroed();
         action.sa_sigaction = libc::SIG_DFL;
-        for signal in (1..=64).filter(|signal| changed >> (signal - 1) & 1 == 1) {
+        for signal in (1..=64).filter(|signal| child.changed >> (signal - 1) & 1 == 1) {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
-        if let Some(limit) = limit {
+        if let Some(limit) = &child.limit {
             libc::setrlimit(libc::RLIMIT_NOFILE, limit);
         }
         // 2. Its cgroup, before there can be another process.
-        if let Some(cgroup) = exec.cgroup.as_ref().filter(|_| !joined)
+        if let Some(cgroup) = exec.cgroup.as_ref().filter(|_| !child.joined)
             && !join(&cgroup.cgroup)
             && cgroup.must
         {
@@ -328,7 +326,7 @@ unsafe fn child(
         // 6. Die with the host. After setuid, which clears this; and if the host died before this line,
         //    nobody would ever send the signal, so look.
         libc::prctl(libc::PR_SET_PDEATHSIG, exec.death_signal);
-        if libc::getppid() != parent {
+        if libc::getppid() != child.parent {
             libc::_exit(127);
         }
         testing::hang_in_child();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! clock    monotonic time that stands still while the run is stopped (Ctrl-Z)
+//! clone    ways to start a child that libc does not offer
 //! fd       descriptors: close-on-exec for what was inherited, bounded writes
 //! fork     the guard's fork of the host, the spawner's fork of a job
 //! heap     how the allocator gets its memory
@@ -28,6 +29,7 @@
 #![allow(unsafe_code)]
 
 pub mod clock;
+mod clone;
 pub mod fd;
 pub mod fork;
 pub mod heap;

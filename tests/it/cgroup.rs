@@ -220,6 +220,11 @@ fn without_clone3_all_that_a_run_starts_joins_its_cgroup() {
     all_are_in("clone3");
 }
 
+#[test]
+fn by_an_ordinary_fork_all_that_a_run_starts_is_born_in_its_cgroup() {
+    all_are_in("vfork");
+}
+
 // ---- Nothing is left --------------------------------------------------------------------------------------
 
 /// The cgroup is gone when bgjobs returns; the stranger in it shows that it was the cgroup that was killed.
@@ -429,7 +434,7 @@ fn an_ordinary_user_with_a_subtree_of_its_own_has_a_cgroup_in_it() {
     for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
         std::os::unix::fs::chown(own.0.join(file), Some(NOBODY), Some(NOBODY)).expect("we are root");
     }
-    for off in ["", "clone3", "cgroup.kill"] {
+    for off in ["", "clone3", "vfork", "cgroup.kill"] {
         // Without `cgroup.kill` a set-id program is not ours to kill.
         let powerful =
             if off == "cgroup.kill" { "" } else { "spawn([env(\"TMPDIR\") + \"/powerful\", \"600\"]);" };

@@ -1,7 +1,8 @@
-//! What a run costs that does nothing: counts, which do not depend on the machine's mood. Times are measured by
-//! `benches/startup.rs`.
+//! What a run costs that does nothing, and what one more command costs: counts, which do not depend on the machine's mood.
+//! Times are measured by `benches/startup.rs` and `benches/jobs.rs`.
 
-use crate::support::{bgjobs, lacks};
+use crate::support::{Script, bgjobs, lacks};
+use std::collections::HashSet;
 use std::fs;
 use std::process::Command;
 
@@ -63,4 +64,94 @@ fn an_empty_script_makes_few_system_calls() {
     for needless in ["/children\"", "setpriority(", "/proc/self/autogroup"] {
         assert!(!counted.iter().any(|line| line.contains(needless)), "{needless}: {trace:#?}");
     }
+}
+
+/// How many system calls of ours are in this trace: not those of programs that were executed, and not how often threads wait
+/// for each other.
+fn ours(trace: &[String]) -> usize {
+    let mut others = HashSet::new();
+    let mut count = 0;
+    for line in trace {
+        let pid = line.split(' ').next().unwrap_or_default();
+        if others.contains(pid) {
+            continue;
+        }
+        count += usize::from(!line.contains(" futex("));
+        // The first is the execution of bgjobs itself.
+        if line.contains(" execve(") && count > 1 {
+            others.insert(pid);
+        }
+    }
+    count
+}
+
+/// Those of the script's thread: what others look at now and then depends on how long that takes.
+fn by_script(trace: Vec<String>) -> Vec<String> {
+    let named = trace.iter().find(|line| line.contains("PR_SET_NAME, \"script\""));
+    let thread = named.and_then(|line| line.split(' ').next()).expect("a thread of the script").to_owned();
+    trace.into_iter().filter(|line| line.split(' ').next() == Some(&thread)).collect()
+}
+
+/// What one more of these statements costs, beside what comes before, of what is counted of a trace.
+fn one_more(before: &str, statement: &str, counted: impl Fn(Vec<String>) -> Vec<String>) -> usize {
+    let of =
+        |number: usize| ours(&counted(trace(&format!("{before} for i in 0..{number} {{ {statement} }}"))));
+    let (few, many) = (of(10), of(40));
+    let each = many.saturating_sub(few) / 30;
+    println!("{before} {statement}: {each} system calls");
+    each
+}
+
+#[test]
+fn one_more_command_makes_few_system_calls() {
+    /// Counted in a debug build, which asks of each descriptor that it closes whether it is open, with air for the looks
+    /// that a busy machine brings. Whoever needs more has a reason to tell.
+    const MOST: usize = 150;
+    if lacks(&["strace"]) {
+        return;
+    }
+    for command in ["\"/bin/true\"", "[\"/bin/true\"]"] {
+        let each = one_more("", &format!("run({command});"), |trace| trace);
+        assert!(each > 20 && each <= MOST, "{each} system calls for a run({command})");
+    }
+}
+
+#[test]
+fn a_command_costs_little_more_beside_live_jobs() {
+    /// For each of the jobs: its log is asked for its length.
+    const MOST: usize = 2;
+    const JOBS: usize = 40;
+    if lacks(&["strace"]) {
+        return;
+    }
+    let alone = one_more("", "run([\"/bin/true\"]);", by_script);
+    let before = format!("for i in 0..{JOBS} {{ spawn([\"sleep\", \"600\"]); }}");
+    let beside = one_more(&before, "run([\"/bin/true\"]);", by_script);
+    assert!(beside <= alone + MOST * JOBS, "{beside} system calls beside {JOBS} jobs, {alone} alone");
+}
+
+#[test]
+fn however_a_program_is_started_it_is_told_alike_why_it_is_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let busy = dir.path().join("busy");
+    fs::copy("/bin/sleep", &busy).expect("copied");
+    let writer = fs::File::options().append(true).open(&busy).expect("opened");
+    let code = format!(
+        "let s = \"x\"; s.pad(140000, 'x');
+         for cmd in [[{busy:?}, \"0\"], [\"/bin/echo\", s]] {{
+             let result = try_run(cmd);
+             print(`${{result.code}} ${{result.output}}`);
+         }}
+         print(output([\"/bin/echo\", \"ran\"]));"
+    );
+    for off in ["cgroup", "cgroup,vfork", "cgroup,clone3"] {
+        let out = Script::code(&code).command().env("BGJOBS_TEST_OFF", off).output().expect("it starts");
+        let expected = format!(
+            "126 {}: cannot be executed: Text file busy\n126 /bin/echo: cannot be executed: arguments and environment are \
+             too large (one may have 128 KiB, all together a quarter of `ulimit -s`)\nran\n",
+            busy.display()
+        );
+        assert_eq!(String::from_utf8_lossy(&out.stdout), expected, "without {off}");
+    }
+    drop(writer);
 }

@@ -3,15 +3,15 @@
 use crate::sys::tty;
 use std::os::fd::AsFd;
 
-/// The known name that is closest to a mistyped one, if any is close.
+/// The known name that is closest to a mistyped one, if any is close: one slip in three letters of the longer of the two
+/// is. A name that is proposed because it shares a letter or two leads astray: `host` is not `port`, `js` is not `tls`.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).max(1) + 1;
     known
         .into_iter()
         .map(|candidate| {
             (strsim::damerau_levenshtein(&name.to_lowercase(), &candidate.to_lowercase()), candidate)
         })
-        .filter(|(distance, candidate)| *distance <= most && *distance < candidate.chars().count())
+        .filter(|(distance, candidate)| *distance * 3 <= name.chars().count().max(candidate.chars().count()))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -168,6 +168,10 @@ mod tests {
         assert_eq!(nearest("timeuot", known), Some("timeout"));
         assert_eq!(nearest("PORT", known), Some("port"));
         assert_eq!(nearest("xyzzy", known), None);
+        assert_eq!(nearest("host", known), None);
+        assert_eq!(nearest("js", ["tls", "args"]), None);
+        assert_eq!(nearest("reload", ["ready", "name"]), None);
+        assert_eq!(nearest("tls", ["TLS"]), Some("TLS"));
     }
 
     #[test]

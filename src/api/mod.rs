@@ -5,6 +5,7 @@
 //! ```text
 //! modules  the modules of the standard library, as their comments describe them
 //! names    what functions are called elsewhere
+//! usage    how a function of a module is called rightly
 //! ```
 //!
 //! # How to describe the options of a function
@@ -65,6 +66,7 @@
 
 pub mod modules;
 pub mod names;
+pub mod usage;
 
 use std::sync::OnceLock;
 

@@ -15,6 +15,8 @@
 //! at the top of a module (`//!`) holds for all of its functions, and what one of them says of an option for the others
 //! that take it, too.
 //!
+//! What a function takes and no comment describes is handed on between modules: it is accepted, but not shown to anybody.
+//!
 //! Modules of others are read in the same way, and taken at their word by the check, but with less trust: see
 //! [`Module::option_of_form`].
 
@@ -132,6 +134,14 @@ impl Module {
         own.options.iter().chain(&self.options).find(|opt| opt.name == option)
     }
 
+    /// The functions whose own comments describe an option, each once.
+    pub fn describing<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'static str> + 'a {
+        let with = |function: &&Function| function.options.iter().any(|opt| opt.name == option);
+        let mut names: Vec<&str> = self.functions.iter().filter(with).map(|function| function.name).collect();
+        names.dedup();
+        names.into_iter()
+    }
+
     /// All options that are described, once for each function that does.
     #[cfg(test)]
     pub fn options(&self) -> impl Iterator<Item = &Opt> {
@@ -142,8 +152,12 @@ impl Module {
 impl Function {
     /// How many it has.
     fn params(&self) -> usize {
+        self.names_of_params().count()
+    }
+
+    pub fn names_of_params(&self) -> impl Iterator<Item = &'static str> {
         let inner = self.call.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
-        inner.split(',').filter(|param| !param.trim().is_empty()).count()
+        inner.split(',').map(str::trim).filter(|param| !param.is_empty())
     }
 }
 

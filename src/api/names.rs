@@ -12,8 +12,8 @@ pub fn option(key: &str, options: &Options) -> Option<&'static str> {
     meant.map(|opt| opt.name).or_else(|| nearest(key, all().map(|opt| opt.name)))
 }
 
-/// The same for an option of a module, of which these are known. What functions have under the same name is called the
-/// same by others.
+/// The same for an option of a module, of which these are known, but for near ones. What functions have under the same
+/// name is called the same by others.
 pub fn option_of_module<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
     let snake = snake(key);
     let ours = |name: &str| known.iter().copied().find(|ours| *ours == name);
@@ -23,7 +23,16 @@ pub fn option_of_module<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
         alike.find_map(|opt| ours(opt.name))
     };
     let also = || OF_MODULES.iter().filter(|(foreign, _)| *foreign == snake).find_map(|(_, name)| ours(name));
-    ours(&snake).or_else(also).or_else(same).or_else(|| nearest(key, known.iter().copied()))
+    ours(&snake).or_else(also).or_else(same)
+}
+
+/// What to do without an option that other tools have, in a function of a module: `redis::start`.
+pub fn without(function: &str, key: &str) -> Option<&'static str> {
+    let snake = snake(key);
+    let module = function.split_once("::").map_or("", |(module, _)| module);
+    let is_of = |of: &[&str]| of.contains(&function) || of.contains(&module);
+    let mut all = SAID_OTHERWISE.iter();
+    all.find(|(of, words, _)| is_of(of) && words.contains(&snake.as_str())).map(|(_, _, advice)| *advice)
 }
 
 /// What other tools call an option that only modules have.
@@ -74,6 +83,172 @@ pub const OF_MODULES: &[(&str, &str)] = &[
     ("replicaof", "replica_of"),
     ("slaveof", "replica_of"),
     ("requirepass", "password"),
+    ("master", "replica_of"),
+    ("primary", "replica_of"),
+    ("host", "listen"),
+    ("bind", "listen"),
+    ("address", "listen"),
+    ("js", "jetstream"),
+    ("stream", "jetstream"),
+    ("enable_jetstream", "jetstream"),
+    ("http_port", "monitor_port"),
+    ("monitoring", "monitor_port"),
+    ("ssl", "tls"),
+    ("secure", "tls"),
+    ("https", "tls"),
+    ("root_password", "password"),
+    ("host", "names"),
+    ("hostname", "names"),
+    ("hosts", "names"),
+    ("domain", "names"),
+    ("domains", "names"),
+    ("san", "names"),
+    ("sans", "names"),
+    ("dns", "names"),
+    ("common_name", "names"),
+    ("cn", "names"),
+    ("issuer", "ca"),
+    ("owner", "user"),
+    ("static", "root"),
+    ("dir", "root"),
+    ("locations", "proxy"),
+    ("binary", "bin"),
+    ("program", "bin"),
+    ("vus", "connections"),
+    ("threads", "connections"),
+    ("workers", "connections"),
+    ("iterations", "requests"),
+    ("count", "requests"),
+    ("time", "duration"),
+    ("concurrency", "formation"),
+    ("scale", "formation"),
+    ("processes", "only"),
+    ("services", "only"),
+    ("names", "only"),
+    ("only", "services"),
+    ("until", "recovers"),
+    ("check", "recovers"),
+    ("deadline", "within"),
+    ("timeout", "within"),
+    ("reqs", "requirements"),
+    ("install", "packages"),
+    ("pip", "packages"),
+    ("modules", "packages"),
+    ("interpreter", "python"),
+    ("except", "keep"),
+    ("exclude", "keep"),
+    ("migrations_table", "table"),
+];
+
+/// Modules and functions, words of other tools, and what is to be done instead. Where the words are options of ours, these
+/// count.
+pub const SAID_OTHERWISE: &[(&[&str], &[&str], &str)] = &[
+    (SERVERS, LISTENS, "it listens on 127.0.0.1 in any case: the servers of a run are for this machine"),
+    (
+        &["node", "cargo::start", "python::script"],
+        LISTENS,
+        "where it listens is a matter of the program: of its command line, or of a variable in `env`",
+    ),
+    (&["docker"], LISTENS, "its ports are published on 127.0.0.1 in any case"),
+    (
+        &["python::flask", "python::uvicorn", "python::gunicorn"],
+        &["reload", "reloader"],
+        "args: [\"--reload\"]",
+    ),
+    (&["python::flask"], &["debug"], "args: [\"--debug\"]"),
+    (&["python::uvicorn", "python::gunicorn"], &["debug", "log_level"], "args: [\"--log-level\", \"debug\"]"),
+    (&["python::uvicorn", "python::gunicorn"], &["workers"], "args: [\"--workers\", 2]"),
+    (&["python::uvicorn"], &["factory"], "args: [\"--factory\"]"),
+    (&["python::gunicorn"], &["threads"], "args: [\"--threads\", 2]"),
+    (&["compose"], &["build"], "args: [\"--build\"]"),
+    (&["docker"], &["memory"], "args: [\"--memory\", \"64m\"]"),
+    (&["docker"], &["privileged"], "args: [\"--privileged\"]"),
+    (&["docker"], &["user"], "args: [\"--user\", \"1000\"]"),
+    (&["docker"], &["workdir", "working_dir", "cwd"], "args: [\"--workdir\", \"/app\"]"),
+    (&["docker"], &["tag", "version"], "the tag is a part of the image: `docker::start(\"nginx:alpine\")`"),
+    (&["docker"], &["image"], "the image comes first: `docker::start(\"nginx:alpine\", #{…})`"),
+    (&["postgres"], &["image", "tag"], "`docker::start` starts images; this is a server that is installed"),
+    (
+        VERSIONLESS,
+        &["version", "image", "tag"],
+        "it is the server that is installed; `docker::start` starts an image of any version",
+    ),
+    (
+        RUNS_ON,
+        &["background", "daemon", "daemonize", "detach", "detached"],
+        "it runs in the background in any case",
+    ),
+    (
+        RUNS_ON,
+        &["cleanup", "clean_up", "remove", "auto_remove", "rm", "autoremove", "stop_on_exit"],
+        "what it has started is stopped and removed when the run ends, in any case",
+    ),
+    (
+        &["tls"],
+        &["days", "validity", "valid_days"],
+        "it is valid for longer than any run; `expired: true` is not",
+    ),
+];
+
+const LISTENS: &[&str] = &[
+    "host",
+    "hostname",
+    "bind",
+    "bind_address",
+    "bind_addr",
+    "address",
+    "addr",
+    "ip",
+    "listen",
+    "listen_address",
+    "listen_addresses",
+    "interface",
+];
+
+const VERSIONLESS: &[&str] =
+    &["etcd", "memcached", "mosquitto", "mysql", "nats", "nginx", "rabbitmq", "redis"];
+
+/// What listens where the module says.
+const SERVERS: &[&str] = &[
+    "etcd",
+    "memcached",
+    "mosquitto",
+    "mysql",
+    "nats",
+    "nginx",
+    "postgres",
+    "rabbitmq",
+    "redis",
+    "python::http_server",
+    "python::flask",
+    "python::uvicorn",
+    "python::gunicorn",
+];
+
+/// What goes on while the script does.
+const RUNS_ON: &[&str] = &[
+    "etcd",
+    "memcached",
+    "mosquitto",
+    "mysql",
+    "nats",
+    "nginx",
+    "postgres",
+    "rabbitmq",
+    "redis",
+    "python::http_server",
+    "python::flask",
+    "python::uvicorn",
+    "python::gunicorn",
+    "python::script",
+    "node::npm",
+    "node::start_npx",
+    "node::script",
+    "cargo::start",
+    "compose",
+    "docker",
+    "procfile",
+    "services",
 ];
 
 /// `stopSignal`, `Stop-Signal` → `stop_signal`.

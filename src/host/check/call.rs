@@ -1,15 +1,12 @@
 //! Calls of functions: whether there is one of this name that takes so many arguments.
 
-use super::declared;
 use super::kept::kept_closure;
 use super::shell::{without_effect, words_apart};
 use super::tree::{literal_text, root};
 use super::walk::Walk;
-use crate::api::{Opt, modules};
 use crate::host::explain::signature::CallAdvice;
 use crate::host::explain::{habits, hints, method, signature};
-use crate::host::source::{functions, import, text};
-use crate::host::value;
+use crate::host::source::functions;
 use crate::words::nearest;
 use rhai::{Expr, FnCallExpr, Position};
 use std::collections::BTreeSet;
@@ -259,63 +256,4 @@ impl Walk<'_> {
             None => signature::unknown(known, name, true, near),
         }
     }
-
-    /// `module::f(…)`.
-    fn qualified(&mut self, alias: &str, call: &FnCallExpr, position: Position) {
-        let Some(Some(target)) = self.file.imports.get(alias) else { return };
-        let Some(module) = self.project.files.get(target) else { return };
-        if self.project.dynamic {
-            return;
-        }
-        let name = call.name.as_str();
-        let is_public = |forms: &Vec<(usize, bool)>| forms.iter().any(|(_, public)| *public);
-        if !module.functions.get(name).is_some_and(is_public) {
-            let public = module.functions.iter().filter(|(_, forms)| is_public(forms));
-            let public: Vec<&str> = public.map(|(name, _)| name.as_str()).collect();
-            let private = module.functions.contains_key(name);
-            let what = if private { "is private in" } else { "is not in" };
-            let message = format!("the function `{name}` {what} the module `{target}`");
-            let hint = nearest(name, public.iter().copied()).map(|near| format!("`{alias}::{near}`"));
-            let notes = if hint.is_none() && !public.is_empty() {
-                vec![format!("it has: {}", public.join(", "))]
-            } else {
-                Vec::new()
-            };
-            self.report(position, CallAdvice { message, notes, hint });
-            return;
-        }
-        let fits = module.functions[name].iter().any(|(params, _)| *params == call.args.len());
-        if !fits && self.guarded == 0 {
-            let forms = module.defined.named(name).iter();
-            let forms: Vec<String> =
-                forms.map(|function| format!("{alias}::{}", functions::form(function))).collect();
-            let message = format!("no form of `{alias}::{name}` takes {} arguments", call.args.len());
-            self.report(position, CallAdvice { message, notes: signature::form_notes(&forms), hint: None });
-        } else if self.guarded == 0
-            && let Some(Expr::Map(given, _)) = call.args.last()
-            && let Some(known) = declared::options(&module.defined, name, call.args.len())
-        {
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            let function = format!("{alias}::{name}");
-            let params = call.args.len();
-            for (key, value) in &given.0 {
-                let name = key.name.as_str();
-                if !known.contains(&name) {
-                    let error = value::unknown_option(&function, name, &known);
-                    let advice = CallAdvice { message: error.message, notes: error.notes, hint: error.hint };
-                    self.report(key.pos, advice);
-                } else if let Some(opt) = described(target, &call.name, params, name) {
-                    self.value(opt.kind, value, &format!("{function}: option `{name}`"));
-                }
-            }
-        }
-    }
-}
-
-/// What a module says of an option of a function with so many parameters.
-fn described(module: &str, function: &str, params: usize, option: &str) -> Option<&'static Opt> {
-    if import::is_built_in(module) {
-        return modules::module(module)?.option(function, option);
-    }
-    modules::of_file(module, &text::text_of(module)).option_of_form(function, params, option)
 }

@@ -47,7 +47,11 @@ pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
     for (name, position, advice) in found.iter().skip(1).take(MOST) {
         let (line, column) = (position.line().unwrap_or(0), position.position().unwrap_or(0));
         let hint = advice.hint.as_ref().map_or_else(String::new, |hint| format!("; try {hint}"));
-        failure.notes.push(format!("also {name}:{line}:{column}: {}{hint}", advice.message));
+        // Of an option that nobody knows the note says what to do.
+        let is_asked = advice.hint.is_none() && advice.message.contains(": unknown option `");
+        let note = advice.notes.first().filter(|_| is_asked);
+        let note = note.map_or_else(String::new, |note| format!(" ({note})"));
+        failure.notes.push(format!("also {name}:{line}:{column}: {}{note}{hint}", advice.message));
     }
     if found.len() > MOST + 1 {
         failure.notes.push(format!("and {} more", found.len() - MOST - 1));

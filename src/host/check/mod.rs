@@ -7,6 +7,7 @@
 //! project      a script and the modules that it imports
 //! walk         the walk over one file, with what is in scope
 //! call         calls: is there such a function
+//! qualified    calls of functions of modules
 //! addresses    the addresses of services in a list of them
 //! arguments    arguments and options, where they are written out
 //! kept         closures that are kept beyond their loop
@@ -23,6 +24,7 @@ mod findings;
 mod kept;
 pub mod plan;
 mod project;
+mod qualified;
 mod shell;
 mod tree;
 mod walk;

@@ -3,6 +3,7 @@
 use super::called;
 use super::hints;
 use super::method;
+use super::module_call;
 use super::signature::{self, CallAdvice};
 use crate::builtin;
 use crate::event::{Failure, Place};
@@ -20,6 +21,7 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     let mut frames = Vec::new();
     // The innermost call that stands in a text of the user's, and the number of frames that it has outside.
     let mut own = None;
+    let mut called = None;
     let mut error = error;
     loop {
         match error {
@@ -30,7 +32,8 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
                 } else {
                     format!("`{function}`")
                 };
-                if !import::is_built_in(&source) && !position.is_none() {
+                let is_own = !import::is_built_in(&source) && !position.is_none();
+                if is_own {
                     own = Some((source.clone(), position, frames.len()));
                 }
                 frames.push(match at(&source, position) {
@@ -41,6 +44,10 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
                     source.clone_from(home);
                 } else if !callee_source.is_empty() {
                     source.clone_from(callee_source);
+                }
+                if is_own {
+                    called =
+                        import::is_built_in(&source).then(|| module_call::named(&source, function)).flatten();
                 }
                 error = inner;
             }
@@ -60,6 +67,19 @@ pub fn describe(error: &EvalAltResult, main: &str) -> Failure {
     if import::is_built_in(&source) && error::is_of_helper(error) {
         // With what number psql fails says nothing to who has called bgjobs.
         failure.code = exit::FAILED;
+    }
+    if import::is_built_in(&source)
+        && let Some(called) = called
+    {
+        let is_of_type = matches!(
+            error,
+            EvalAltResult::ErrorFunctionNotFound(..)
+                | EvalAltResult::ErrorMismatchDataType(..)
+                | EvalAltResult::ErrorDotExpr(..)
+                | EvalAltResult::ErrorIndexingType(..)
+                | EvalAltResult::ErrorFor(..)
+        );
+        module_call::tell(&mut failure, &called, is_of_type);
     }
     let of_script = |place: &Place| lock(texts()).contains_key(&place.file);
     if failure.place.as_ref().is_some_and(|place| !of_script(place)) {

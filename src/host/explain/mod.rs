@@ -10,6 +10,7 @@
 //! caller       what is advised to who has called one
 //! failure      an error of the evaluation → plain data for the report
 //! method       what is said about the methods of a map
+//! module_call  what fails in a module of the standard library → what was called of it
 //! ```
 
 mod advice;
@@ -19,5 +20,6 @@ pub mod failure;
 pub mod habits;
 pub mod hints;
 pub mod method;
+mod module_call;
 mod scan;
 pub mod signature;

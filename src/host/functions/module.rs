@@ -5,6 +5,7 @@
 use crate::api::modules;
 use crate::exit;
 use crate::host::run::runtime::rt;
+use crate::host::source::import;
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
@@ -32,7 +33,11 @@ function! {
     /// assert_eq(serve(#{timeout: "5s"}), "web");
     /// ```
     OPTIONS = "options" -> Map {
-        (given: Dynamic, defaults: Map, what: String) => |_| merged(&given, defaults, &what);
+        (given: Dynamic, defaults: Map, what: String) => |ctx| {
+            // A module of somebody's own may be called as one of ours.
+            let own = ctx.call_source().is_some_and(|source| !import::is_built_in(source));
+            merged(&given, defaults, &what, own)
+        };
     }
 }
 
@@ -50,22 +55,29 @@ function! {
     }
 }
 
-fn merged(given: &Dynamic, mut defaults: Map, what: &str) -> Fallible<Map> {
+fn merged(given: &Dynamic, mut defaults: Map, what: &str, own: bool) -> Fallible<Map> {
     if given.is_unit() {
         return Ok(defaults);
     }
     let known: Vec<String> = defaults.keys().map(ToString::to_string).collect();
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let Some(given) = given.read_lock::<Map>() else {
-        return Err(ScriptError::usage(format!("{what}: {} is not an option map", show(given)))
-            .note(format!("options: #{{{}: …}}", known.join(", ")))
-            .into());
+        return Err(match own {
+            true => value::not_options_of_own(what, &show(given), &known),
+            false => value::not_options(what, &show(given), &known),
+        }
+        .into());
     };
     for (key, value) in given.iter() {
         let Some(default) = defaults.get(key) else {
-            return Err(value::unknown_option(what, key, &known).into());
+            return Err(match own {
+                true => value::unknown_option_of_own(what, key, &known),
+                false => value::unknown_option(what, key, &known),
+            }
+            .into());
         };
-        if let Some(described) = modules::option(what, key)
+        if !own
+            && let Some(described) = modules::option(what, key)
             && !value.is_unit()
         {
             kinds::literal(described.kind, value, &format!("{what}: option `{key}`"))?;

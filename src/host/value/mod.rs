@@ -17,6 +17,7 @@
 //! read         arguments: durations, commands, option maps
 //! response     what a request was answered
 //! typed        a text as a value of the type that a default has
+//! unknown      what is said of an option that there is not
 //! utf8         bytes of a file → text
 //! worded       what can be waited for, as one text
 //! written      the texts of what is said of a job
@@ -38,8 +39,10 @@ pub mod path;
 pub mod read;
 pub mod response;
 pub mod typed;
+pub mod unknown;
 pub mod utf8;
 pub mod worded;
 pub mod written;
 
 pub use read::*;
+pub use unknown::*;

@@ -2,7 +2,8 @@
 //! names the function, the option, and what would be right.
 
 use super::error::{Fallible, ScriptError};
-use crate::api::{Options, names};
+use super::unknown::unknown_described;
+use crate::api::Options;
 use crate::jobs::spec::Command;
 use rhai::{Array, Dynamic, Map};
 use std::time::Duration;
@@ -306,38 +307,6 @@ impl Opts {
         };
         self.get(key).map(read).transpose()
     }
-}
-
-/// An option that a module does not have. Worded the same whether it is found before the run or during it.
-pub fn unknown_option(function: &str, key: &str, known: &[&str]) -> ScriptError {
-    unknown_of(function, key, known, names::option_of_module(key, known))
-}
-
-/// The same for options that are described.
-pub fn unknown_described(function: &str, key: &str, options: &Options) -> ScriptError {
-    unknown_of(function, key, &options.names(), names::option(key, options))
-}
-
-fn unknown_of(function: &str, key: &str, known: &[&str], near: Option<&str>) -> ScriptError {
-    match near {
-        Some(near) => {
-            ScriptError::usage(format!("{function}: unknown option `{key}`; did you mean `{near}`?"))
-        }
-        None => ScriptError::usage(format!("{function}: unknown option `{key}`"))
-            .note(format!("options: {}", known.join(", "))),
-    }
-}
-
-/// Options of `start` that are easily taken for a part of `ready`.
-pub const BESIDE_READY: &[&str] = &["timeout", "interval", "message", "stable", "tries"];
-
-/// A key that no condition of `ready` has. Worded the same whether it is found before the run or during it.
-pub fn unknown_key(what: &str, key: &str, conditions: &'static Options) -> ScriptError {
-    if !BESIDE_READY.contains(&key) {
-        return unknown_described(what, key, conditions);
-    }
-    ScriptError::usage(format!("{what}: `{key}` stands beside `ready`, not in it"))
-        .hint(format!("ready: #{{…}}, {key}: …"))
 }
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 //!
 //! Emitting never blocks and never fails, so the teardown may emit. Only [`Bus::output`] waits, when the
 //! reader of our stdout or stderr is slow: the command that prints is slowed down with it, as in a pipe.
+//!
+//! Output is never copied on its way: whoever reads it from a command, keeps it and writes it shares its pieces. And
+//! nobody is woken who has nothing to do yet: with much output that would cost more than the output.
 
 use crate::sys::clock;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -16,9 +20,9 @@ const MOST_UNWRITTEN: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// What the script printed, or a command's stdout: verbatim to stdout.
-    Stdout(Vec<u8>),
+    Stdout(Bytes),
     /// A command's stderr, or `debug`: verbatim to stderr.
-    Stderr(Vec<u8>),
+    Stderr(Bytes),
     /// A command's output is over: what looked like the beginning of a secret was none.
     OutputEnd,
     /// These are about to be started, and what they print is shown.
@@ -209,12 +213,19 @@ struct Queue {
     /// Whoever prints is not held up any more.
     free: bool,
     closed: bool,
+    /// The reader sleeps.
+    asleep: bool,
+    /// So many wait for something to be written.
+    waiting: usize,
 }
 
 #[derive(Default)]
 pub struct Bus {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    /// There are events, or there will be none.
+    come: Condvar,
+    /// Much has been written, or nobody need wait for that any more.
+    gone: Condvar,
     /// Somebody records what happens, and wants more than is said.
     recorded: AtomicBool,
 }
@@ -223,6 +234,11 @@ impl Queue {
     fn unwritten(&self) -> usize {
         self.queued + self.taken
     }
+
+    /// Whether those who wait for room are to go on: not for each little that has been written.
+    fn has_room(&self) -> bool {
+        self.unwritten() <= MOST_UNWRITTEN / 2 || self.free || self.closed
+    }
 }
 
 impl Bus {
@@ -230,8 +246,10 @@ impl Bus {
         let mut queue = self.lock();
         queue.queued += size(&event);
         queue.events.push_back((clock::now(), event));
-        drop(queue);
-        self.changed.notify_all();
+        if std::mem::take(&mut queue.asleep) {
+            drop(queue);
+            self.come.notify_all();
+        }
     }
 
     /// From now on somebody wants to know more than is said.
@@ -255,8 +273,11 @@ impl Bus {
     /// Waits until what there is has been written, but for as much as may wait, or `give_up` says so.
     pub fn wait_for_room(&self, give_up: impl Fn() -> bool) {
         let mut queue = self.lock();
-        while queue.unwritten() > MOST_UNWRITTEN && !queue.free && !queue.closed && !give_up() {
-            queue = self.wait(queue, Duration::from_millis(50));
+        if queue.unwritten() <= MOST_UNWRITTEN {
+            return;
+        }
+        while !queue.has_room() && !give_up() {
+            queue = self.wait_for_writing(queue, Duration::from_millis(50));
         }
     }
 
@@ -269,7 +290,7 @@ impl Bus {
             if left.is_zero() {
                 return false;
             }
-            queue = self.wait(queue, left);
+            queue = self.wait_for_writing(queue, left);
         }
         true
     }
@@ -282,20 +303,23 @@ impl Bus {
     /// Whoever prints is not held up any more, since what it prints is dropped.
     pub fn hold_up_nobody(&self) {
         self.lock().free = true;
-        self.changed.notify_all();
+        self.gone.notify_all();
     }
 
     /// No more events will come; the reader ends when it has written all.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.changed.notify_all();
+        self.come.notify_all();
+        self.gone.notify_all();
     }
 
     /// The next event and when it was emitted, waiting at most `patience`; `Err` when closed and empty.
     pub fn next(&self, patience: Duration) -> Result<Option<(Duration, Event)>, Closed> {
         let mut queue = self.lock();
         if queue.events.is_empty() && !queue.closed && !patience.is_zero() {
-            queue = self.wait(queue, patience);
+            queue.asleep = true;
+            queue = self.come.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
+            queue.asleep = false;
         }
         match queue.events.pop_front() {
             Some((at, event)) => {
@@ -311,15 +335,22 @@ impl Bus {
     /// The reader has this much left to write of what it has taken.
     pub fn taken(&self, bytes: usize) {
         let mut queue = self.lock();
-        if queue.taken != bytes {
-            queue.taken = bytes;
+        let changed = std::mem::replace(&mut queue.taken, bytes) != bytes;
+        if changed && queue.waiting > 0 && queue.has_room() {
             drop(queue);
-            self.changed.notify_all();
+            self.gone.notify_all();
         }
     }
 
-    fn wait<'a>(&self, queue: MutexGuard<'a, Queue>, patience: Duration) -> MutexGuard<'a, Queue> {
-        self.changed.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0
+    fn wait_for_writing<'a>(
+        &self,
+        mut queue: MutexGuard<'a, Queue>,
+        patience: Duration,
+    ) -> MutexGuard<'a, Queue> {
+        queue.waiting += 1;
+        let mut queue = self.gone.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
+        queue.waiting -= 1;
+        queue
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -333,7 +364,8 @@ pub struct Closed;
 fn size(event: &Event) -> usize {
     const LINE: usize = 100;
     match event {
-        Event::Stdout(bytes) | Event::Stderr(bytes) | Event::JobOutput { bytes, .. } => bytes.len().max(1),
+        Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len().max(1),
+        Event::JobOutput { bytes, .. } => bytes.len().max(1),
         Event::Log(text) | Event::Warning(text) | Event::Text(text) => LINE + text.len(),
         _ => LINE,
     }

@@ -68,10 +68,10 @@ pub struct Stream {
 
 impl Stream {
     /// What can be shown now.
-    pub fn pass(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+    pub fn pass<B: AsRef<[u8]> + From<Vec<u8>>>(&mut self, bytes: B) -> B {
         match current() {
             None => bytes,
-            Some(mask) => self.push(&mask, &bytes, End::Piece),
+            Some(mask) => self.push(&mask, bytes.as_ref(), End::Piece).into(),
         }
     }
 

@@ -85,14 +85,14 @@ pub fn engine(include: &[PathBuf]) -> Engine {
     ));
     engine.on_print(|text| {
         if let Some(rt) = runtime::running() {
-            rt.emit(Event::Stdout(format!("{text}\n").into_bytes()));
+            rt.emit(Event::Stdout(format!("{text}\n").into()));
         }
     });
     engine.on_debug(|text, source, position| {
         if let Some(rt) = runtime::running() {
             let place = source.map_or_else(String::new, |source| format!("{source}:"));
             let line = format!("{place}{}: {text}\n", position.line().unwrap_or(0));
-            rt.emit(Event::Stderr(line.into_bytes()));
+            rt.emit(Event::Stderr(line.into()));
         }
     });
     watch_variables(&mut engine);

@@ -123,7 +123,7 @@ impl Script {
             })
         });
         self.judged(OWN, text).map_err(without_own_place)?;
-        self.rt.emit(Event::Stdout(words::written(&shown).into_bytes()));
+        self.rt.emit(Event::Stdout(words::written(&shown).into()));
         Ok(())
     }
 

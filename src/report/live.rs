@@ -4,6 +4,7 @@
 use super::style::Style;
 use crate::jobs::text;
 use crate::secret;
+use std::borrow::Cow;
 
 /// Told apart well, also by most of those who see red and green alike; none that means good or bad.
 const COLORS: [&str; 8] = ["36", "33", "35", "34", "96", "93", "95", "94"];
@@ -48,17 +49,28 @@ impl Live {
         let mut add = |line: &str| {
             shown.push_str(&prefix);
             if !line.is_empty() {
-                shown.extend([" ", line]);
+                shown.push(' ');
+                shown.push_str(line);
             }
             shown.push('\n');
         };
         if missed {
             add("… what came here was dropped before it was read (max_log) …");
         }
-        for line in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n') {
-            add(&if self.style.has_color() { text::colored_line(line) } else { text::line(line) });
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        // Of much that is nothing but text each line is looked at once.
+        if let Some(text) = text::plain(bytes) {
+            text.split('\n').for_each(add);
+        } else {
+            for line in bytes.split(|byte| *byte == b'\n') {
+                add(&if self.style.has_color() { text::colored_line(line) } else { text::line(line) });
+            }
         }
-        secret::mask(&shown).into_owned().into_bytes()
+        let masked = match secret::mask(&shown) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
+        };
+        masked.unwrap_or(shown).into_bytes()
     }
 }
 

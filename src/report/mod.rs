@@ -9,6 +9,7 @@
 //! junit      JUnit XML of `bgjobs test`
 //! live       the logs of jobs while they grow
 //! events     events as lines of JSON in a file
+//! lane       what waits for one descriptor to take it
 //! out        the thread that writes: events in, bytes out
 //! print      texts where no thread writes
 //! verdict    the last line of a run, and what is left
@@ -27,6 +28,7 @@ mod events;
 mod failure;
 mod isolation;
 mod junit;
+mod lane;
 mod live;
 mod manual;
 mod out;

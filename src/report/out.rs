@@ -1,13 +1,13 @@
 //! The thread that writes: events in, bytes out, in order.
 //!
-//! A reader that stalls holds up nobody but whoever prints. So writes only happen when the descriptor takes them, in
-//! pieces that a pipe takes at once; the descriptors' flags are never touched, since the caller shares them. While
-//! stdout is stalled, stderr goes on, unless both are the same pipe, file or terminal.
+//! A reader that stalls holds up nobody but whoever prints. So no more is written than the descriptor takes at once; its
+//! flags are never touched, since the caller shares them. While stdout is stalled, stderr goes on, unless both are the same pipe, file or terminal.
 //!
 //! Nothing is dropped but by [`Reporter::wait`], for whoever is in a hurry, and what cannot be written: that is counted.
 //! All bytes of a run pass here, so here secrets are masked.
 
 use super::events::Events;
+use super::lane::Lane;
 use super::live::Live;
 use super::said::said;
 use super::terminal::Terminal;
@@ -15,9 +15,8 @@ use crate::event::{Bus, Closed, Event};
 use crate::secret::Stream;
 use crate::sys::fd::{self, Written};
 use crate::sys::{clock, tty};
-use std::borrow::Cow;
+use bytes::Bytes;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io::{stderr, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
@@ -207,34 +206,14 @@ impl Reporter {
     }
 }
 
-/// What waits for one descriptor to take it.
-#[derive(Default)]
-struct Lane {
-    bytes: VecDeque<u8>,
-    /// A regular file: nobody reads it, and only a slow disk makes us wait.
-    is_file: bool,
-    /// It takes nothing more.
-    closed: bool,
-    /// Nobody waits for it any more.
-    given_up: bool,
-    /// The last byte that it took was no newline.
-    within_line: bool,
-}
-
-impl Lane {
-    fn to(fd: BorrowedFd) -> Self {
-        Self { is_file: fd::is_regular_file(fd), ..Self::default() }
-    }
-}
-
 /// Our own lines as they have to end: a terminal that has been handed on to a command does nothing to them.
-fn ended(lines: &[u8]) -> Cow<'_, [u8]> {
+fn ended(lines: Bytes) -> Bytes {
     if !tty::is_raw() {
-        return Cow::Borrowed(lines);
+        return lines;
     }
     let ends =
         lines.iter().flat_map(|byte| if *byte == b'\n' { &b"\r\n"[..] } else { std::slice::from_ref(byte) });
-    Cow::Owned(ends.copied().collect())
+    ends.copied().collect()
 }
 
 struct Writer<F> {
@@ -278,7 +257,7 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 Err(Closed) => self.write(LOOK),
             }
             let held: usize = self.masks.iter().map(Stream::held).sum();
-            self.bus.taken(held + self.lanes.iter().map(|lane| lane.bytes.len()).sum::<usize>());
+            self.bus.taken(held + self.lanes.iter().map(Lane::len).sum::<usize>());
         }
     }
 
@@ -287,7 +266,7 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
     }
 
     fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.bytes.is_empty())
+        self.lanes.iter().all(Lane::is_empty)
     }
 
     /// Without the guard only the verdict's last line is written: whoever called us has gone on long ago.
@@ -299,16 +278,16 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
         match event {
             Event::Verdict(text) if self.shared.mute.load(SeqCst) => {
                 let line = text.lines().last().unwrap_or_default();
-                self.queue_err(format!("{}\n", said(line)).as_bytes());
+                self.queue_err(format!("{}\n", said(line)).into());
             }
             _ if self.shared.mute.load(SeqCst) => {}
             Event::Stdout(bytes) => {
                 let bytes = self.masks[STDOUT].pass(bytes);
-                self.queue_out(&bytes);
+                self.queue_out(bytes);
             }
             Event::Stderr(bytes) => {
                 let bytes = self.masks[STDERR].pass(bytes);
-                self.queue_err(&bytes);
+                self.queue_err(bytes);
             }
             Event::OutputEnd => self.let_go(),
             Event::JobsToShow(names) => self.live.expect(&names),
@@ -316,21 +295,21 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 let lines = self.live.lines(&job, &bytes, missed);
                 // What a command printed without a newline must not run into these.
                 if self.within_line && (self.one_file || !self.live.on_stdout()) {
-                    self.queue_err(&ended(b"\n"));
+                    self.queue_err(ended(Bytes::from_static(b"\n")));
                 }
-                let lines = ended(&lines);
+                let lines = ended(lines.into());
                 match self.live.on_stdout() {
-                    true => self.queue_out(&lines),
-                    false => self.queue_err(&lines),
+                    true => self.queue_out(lines),
+                    false => self.queue_err(lines),
                 }
             }
             other => {
                 if let Some(line) = self.terminal.line(at, &other) {
                     // What a command printed without a newline must not run into ours.
                     if self.within_line {
-                        self.queue_err(&ended(b"\n"));
+                        self.queue_err(ended(Bytes::from_static(b"\n")));
                     }
-                    self.queue_err(&ended(said(&line).as_bytes()));
+                    self.queue_err(ended(said(&line).into()));
                 }
             }
         }
@@ -339,34 +318,34 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
     /// Shows what was held back: it did not become a secret.
     fn let_go(&mut self) {
         let bytes = self.masks[STDOUT].rest();
-        self.queue_out(&bytes);
+        self.queue_out(bytes.into());
         let bytes = self.masks[STDERR].rest();
-        self.queue_err(&bytes);
+        self.queue_err(bytes.into());
     }
 
-    fn queue_out(&mut self, bytes: &[u8]) {
+    fn queue_out(&mut self, bytes: Bytes) {
         if self.one_file {
             return self.queue_err(bytes);
         }
-        self.lanes[STDOUT].bytes.extend(bytes);
+        self.lanes[STDOUT].add(bytes);
     }
 
-    fn queue_err(&mut self, bytes: &[u8]) {
+    fn queue_err(&mut self, bytes: Bytes) {
         let Some(last) = bytes.last() else { return };
         self.within_line = *last != b'\n';
         let until = clock::now() + KEEP_ORDER;
-        while !self.one_file && !self.out_of_order && !self.lanes[STDOUT].bytes.is_empty() {
+        while !self.one_file && !self.out_of_order && !self.lanes[STDOUT].is_empty() {
             self.write(LOOK);
             self.out_of_order = clock::now() >= until;
         }
         let lane = self.lane_of_stderr();
-        self.lanes[lane].bytes.extend(bytes);
+        self.lanes[lane].add(bytes);
     }
 
     /// Writes all that goes without waiting; if that is nothing, waits at most `patience` until something goes.
     fn write(&mut self, patience: Duration) {
         if self.shared.mute.load(SeqCst) && !std::mem::replace(&mut self.muted, true) {
-            self.lanes.iter_mut().for_each(|lane| lane.given_up = !lane.bytes.is_empty());
+            self.lanes.iter_mut().for_each(|lane| lane.given_up = !lane.is_empty());
             self.drop_given_up();
             self.lanes.iter_mut().for_each(|lane| lane.given_up = false);
         }
@@ -375,7 +354,7 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
             any |= self.push(stream);
         }
         if self.shared.give_up.swap(false, SeqCst) {
-            for lane in self.lanes.iter_mut().filter(|lane| !lane.bytes.is_empty()) {
+            for lane in self.lanes.iter_mut().filter(|lane| !lane.is_empty()) {
                 lane.given_up = true;
             }
         }
@@ -384,21 +363,23 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
             return;
         }
         let (out, err) = (stdout(), stderr());
-        let waiting = |stream: usize| !self.lanes[stream].bytes.is_empty();
+        let waiting = |stream: usize| !self.lanes[stream].is_empty();
         let fds: Vec<BorrowedFd> = [(STDOUT, out.as_fd()), (STDERR, err.as_fd())]
             .into_iter()
             .filter_map(|(stream, fd)| waiting(stream).then_some(fd))
             .collect();
         self.shared.stalled.store(true, SeqCst);
-        fd::wait_writable(&fds, patience);
+        if fd::wait_writable(&fds, patience) {
+            self.lanes.iter_mut().for_each(Lane::may_have_room);
+        }
         self.shared.stalled.store(false, SeqCst);
     }
 
     /// Drops what waits for those who are waited for no longer.
     fn drop_given_up(&mut self) {
         for lane in self.lanes.iter_mut().filter(|lane| lane.given_up) {
-            self.shared.unread.fetch_add(lane.bytes.len() as u64, SeqCst);
-            lane.bytes.clear();
+            self.shared.unread.fetch_add(lane.len() as u64, SeqCst);
+            lane.clear();
         }
         let lane = &self.lanes[self.lane_of_stderr()];
         if lane.given_up {
@@ -412,15 +393,19 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
         let (out, err) = (stdout(), stderr());
         let fd = if stream == STDOUT { out.as_fd() } else { err.as_fd() };
         let lane = &mut self.lanes[stream];
-        while !lane.bytes.is_empty() && !lane.closed {
+        if lane.is_empty() {
+            return false;
+        }
+        while !lane.is_empty() && !lane.closed {
+            if lane.is_full() {
+                return any;
+            }
             // A terminal that was stopped (Ctrl-S) may take a part and keep us until it takes the rest.
-            self.shared.stalled.store(!lane.is_file, SeqCst);
-            let written = fd::write_some(fd, lane.bytes.as_slices().0, Duration::ZERO);
+            self.shared.stalled.store(!lane.is_file(), SeqCst);
+            let written = lane.write(fd);
             self.shared.stalled.store(false, SeqCst);
             match written {
-                Written::Bytes(n) => {
-                    let last = lane.bytes.drain(..n).next_back();
-                    lane.within_line = last.is_some_and(|byte| byte != b'\n');
+                Written::Bytes(_) => {
                     self.shared.moved.fetch_add(1, SeqCst);
                     self.out_of_order &= stream != STDOUT;
                     any = true;
@@ -444,9 +429,9 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
         }
         // It goes nowhere: whoever is gone misses nothing, and whoever has a full disk is told how much it is.
         if self.shared.errno[stream].load(SeqCst) != 0 {
-            self.shared.refused[stream].fetch_add(lane.bytes.len() as u64, SeqCst);
+            self.shared.refused[stream].fetch_add(lane.len() as u64, SeqCst);
         }
-        lane.bytes.clear();
+        lane.clear();
         any
     }
 }

@@ -112,7 +112,12 @@ pub fn write_some(fd: BorrowedFd, bytes: &[u8], patience: Duration) -> Written {
         Ok(_) => {}
         Err(errno) => return Written::Failed(errno),
     }
-    match nix::unistd::write(fd, chunk) {
+    written(fd, nix::unistd::write(fd, chunk))
+}
+
+/// What came of a write.
+pub(super) fn written(fd: BorrowedFd, result: nix::Result<usize>) -> Written {
+    match result {
         Ok(n) => Written::Bytes(n),
         Err(Errno::EINTR | Errno::EAGAIN) => Written::Stalled,
         Err(Errno::EPIPE | Errno::ECONNRESET) => Written::Gone,
@@ -127,8 +132,14 @@ pub fn wait_writable(fds: &[BorrowedFd], patience: Duration) -> bool {
     poll(&mut list, PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX)).is_ok_and(|ready| ready > 0)
 }
 
-pub fn is_regular_file(fd: BorrowedFd) -> bool {
-    nix::sys::stat::fstat(fd).is_ok_and(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG)
+/// Whether it takes all that is written to it at once: a file, or `/dev/null`.
+pub fn keeps_nobody(fd: BorrowedFd) -> bool {
+    let null = nix::sys::stat::makedev(1, 3);
+    nix::sys::stat::fstat(fd).is_ok_and(|stat| match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => true,
+        libc::S_IFCHR => stat.st_rdev == null,
+        _ => false,
+    })
 }
 
 /// Whether whoever reads it may be another program: a pipe or a socket.

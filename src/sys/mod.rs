@@ -19,6 +19,7 @@
 //! sched    when a thread gets its turn
 //! signal   masks, dispositions, signalfd, names
 //! socket   who listens on which TCP port; port locks
+//! stream   much output in few system calls
 //! testing  switches for the project's own tests
 //! tree     remove a tree of files
 //! tty      terminal modes
@@ -46,6 +47,7 @@ pub mod pty;
 pub mod sched;
 pub mod signal;
 pub mod socket;
+pub mod stream;
 pub mod testing;
 pub mod tree;
 pub mod tty;

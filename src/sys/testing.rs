@@ -4,7 +4,7 @@
 //! BGJOBS_TEST_OFF=subreaper,sweep,pdeathsig   leaves these parts of the containment out, and the cgroup with them,
 //!                                             which would make up for each
 //! BGJOBS_TEST_OFF=cgroup                      does without a cgroup
-//! BGJOBS_TEST_OFF=clone3,cgroup.kill          takes the ways of older kernels
+//! BGJOBS_TEST_OFF=clone3,cgroup.kill,nowait   takes the ways of older kernels
 //! BGJOBS_TEST_OFF=vfork                       starts no child in our own memory
 //! BGJOBS_TEST_OFF=grace                       no job is given its grace period
 //! BGJOBS_TEST_OFF=punch_hole                  a file system without holes

@@ -107,6 +107,47 @@ fn a_reader_that_always_lags_behind_gets_everything() {
 }
 
 #[test]
+fn much_output_gets_through_whole_by_whatever_way_and_the_flags_of_the_caller_stay() {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    const LAST: u32 = 1_500_000;
+    let expected = numbers(LAST);
+    for (off, nonblocking) in [("", false), ("", true), ("nowait", false), ("nowait", true)] {
+        let (read, write) = pipe();
+        if nonblocking {
+            fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("ours");
+        }
+        let flags = || fcntl(&write, FcntlArg::F_GETFL).expect("ours");
+        let before = flags();
+        let script = Script::code(&format!("run(\"seq {LAST}\")")).env("BGJOBS_TEST_OFF", off);
+        let mut command = script.command();
+        command.stdout(Stdio::from(write.try_clone().expect("a descriptor"))).stderr(Stdio::null());
+        let mut child = command.spawn().expect("bgjobs starts");
+        drop(command);
+        let mut read = File::from(read);
+        let mut all = vec![0; 1 << 20];
+        read.read_exact(&mut all).expect("readable");
+        assert_eq!(flags(), before, "while it writes");
+        drop(write);
+        read.read_to_end(&mut all).expect("readable");
+        assert!(child.wait().expect("it ends").success());
+        assert!(all == expected.as_bytes(), "{off} {nonblocking}: {} bytes", all.len());
+    }
+}
+
+#[test]
+fn what_is_kept_of_much_output_is_its_beginning_and_its_end() {
+    let code = "let all = run(\"seq 12000000; echo end >&2\", #{echo: false});
+        assert(all.stdout.starts_with(\"1\\n2\\n\") && all.stdout.ends_with(\"\\n12000000\\n\"));
+        assert_contains(all.stdout, \"bytes left out\"); assert_eq(all.stderr, \"end\\n\");
+        assert(all.output.ends_with(\"\\nend\\n\") && all.output.len() < 67200000);
+        print(output(\"grep VmHWM /proc/$PPID/status\").split(\":\")[1]);";
+    let ran = Script::code(code).run().code(0);
+    let kb: u64 = ran.stdout.split_whitespace().next().and_then(|kb| kb.parse().ok()).expect("a number");
+    // What is kept, and as text; and all the rest, as a debug build has it.
+    assert!(kb < 450 << 10, "{kb} kB");
+}
+
+#[test]
 fn the_verdict_is_the_last_line_of_a_pipe_that_is_read_late() {
     let run = Run::start(&Script::code("run(\"seq 1 20000; exit 7\");"), true);
     std::thread::sleep(PAUSE);

@@ -15,8 +15,8 @@ use crate::host::value::describe::{function, options, properties};
 use crate::host::value::described::{Entry, FromOpts, Property};
 use crate::host::value::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::kinds::{self, FromValue, Signal, Typed};
-use crate::host::value::outcome::{Outcome, signal_of};
-use crate::jobs::output::{Captured, Foreground, Stream};
+use crate::host::value::outcome::{Outcome, Printed, signal_of};
+use crate::jobs::output::{Captured, Foreground};
 use crate::jobs::spec::{Command, SpawnError, Stdin};
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, output as capture, strand, text};
 use crate::probe::{Attempt, Failed, Wait};
@@ -127,11 +127,11 @@ properties! {
         /// Whether it was ended because of its `timeout`.
         timed_out: bool => |result| Ok(result.timed_out);
         /// What it wrote to stdout.
-        stdout: String => |result| Ok(result.stdout.clone());
+        stdout: String => |result| Ok(result.printed.stdout());
         /// What it wrote to stderr.
-        stderr: String => |result| Ok(result.stderr.clone());
+        stderr: String => |result| Ok(result.printed.stderr());
         /// What it wrote to stdout and stderr, in the order in which it came.
-        output: String => |result| Ok(result.output.clone());
+        output: String => |result| Ok(result.printed.both());
         /// How long it ran, in milliseconds.
         ms: i64 => |result| Ok(result.ms);
     }
@@ -191,12 +191,13 @@ fn output(_: &NativeCallContext, cmd: Command, opts: Run) -> Fallible<String> {
             ScriptError::io(format!("output: `{}` printed more than {limit} MiB", done.command)).into()
         );
     }
-    let mut text = done.outcome.stdout.as_str();
-    while let Some(line) = text.strip_suffix('\n') {
+    let mut text = done.outcome.printed.stdout();
+    while text.ends_with('\n') {
+        text.pop();
         // With `pty` a terminal has made two of each.
-        text = line.strip_suffix('\r').unwrap_or(line);
+        text.truncate(text.strip_suffix('\r').unwrap_or(&text).len());
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 /// The error of a command that failed.
@@ -211,14 +212,14 @@ fn failed(function: &str, done: &Done) -> ScriptError {
     let mut error = ScriptError::new(kind, format!("{function}: `{}` {how}", one_line(&done.command)))
         .exit(i32::try_from(outcome.code).unwrap_or(exit::FAILED))
         .fact("code", outcome.code)
-        .fact("stdout", outcome.stdout.clone())
-        .fact("stderr", outcome.stderr.clone())
-        .fact("output", outcome.output.clone())
+        .fact("stdout", outcome.printed.stdout())
+        .fact("stderr", outcome.printed.stderr())
+        .fact("output", outcome.printed.both())
         .fact("command", done.command.clone());
     error.of_run = function == "run";
     if outcome.code == i64::from(exit::NOT_FOUND) && outcome.signal.is_none() {
         error = error.note("exit 127 is the shell's way to say that a command was not found");
-        if let Some(near) = program::missing_in(&outcome.output).and_then(program::instead) {
+        if let Some(near) = program::missing_in(&outcome.printed.both()).and_then(program::instead) {
             error = error.hint(near);
         }
     }
@@ -229,12 +230,13 @@ fn failed(function: &str, done: &Done) -> ScriptError {
     }
     // Last, since a test runner ends with its summary. What has been streamed is only said again when something has
     // come between.
+    let end = outcome.printed.end();
     let (title, most) = match done.echoed {
         false => ("output", 20),
-        true if error.tails.is_empty() || outcome.output.is_empty() => return error,
+        true if error.tails.is_empty() || end.is_empty() => return error,
         true => ("last lines", AGAIN),
     };
-    let lines = text::last_lines_folded(outcome.output.as_bytes(), most);
+    let lines = text::last_lines_folded(&end, most);
     error.tail(Tail { title: format!("{title} of `{}`", one_line(&done.command)), lines, path: None })
 }
 
@@ -340,9 +342,8 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
             // It ends in its own way, whatever has ended the script: the jobs that it talks to live until then.
             let status = interrupt(&job);
             let captured = collect(pump);
-            let output = captured.text(None);
             if echo == Echo::OnFail {
-                show(&output, prefix.as_deref());
+                show(captured.text(None), prefix.as_deref());
             }
             if let Some(status) = status {
                 let after = jobs::now().saturating_sub(started);
@@ -358,7 +359,7 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
             let Failed::Died(dead, death) = failed else { return Err(error::terminated()) };
             let mut error = death::death(&dead, &death, Some(&format!("`{}` to end", one_line(&text))));
             if echo == Echo::No {
-                let lines = text::last_lines_folded(output.as_bytes(), 20);
+                let lines = text::last_lines_folded(&captured.end(), 20);
                 error =
                     error.tail(Tail { title: format!("output of `{}`", one_line(&text)), lines, path: None });
             }
@@ -367,11 +368,11 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
     };
     drop(foreground);
     let after = jobs::now().saturating_sub(started);
-    let captured = collect(pump);
-    let outcome = outcome(status, timed_out, &captured, after);
+    let captured = Arc::new(collect(pump));
+    let outcome = outcome(status, timed_out, Arc::clone(&captured), after);
     let ok = outcome.code == 0;
     if echo == Echo::OnFail && !ok {
-        show(&outcome.output, prefix.as_deref());
+        show(captured.text(None), prefix.as_deref());
     }
     let (how, status) = match timeout.filter(|_| timed_out) {
         Some(time) => {
@@ -426,10 +427,13 @@ fn in_a_hurry() -> bool {
 }
 
 /// What a command has printed, after it has failed.
-fn show(output: &str, prefix: Option<&str>) {
-    let text = output.as_bytes();
-    let text = prefix.map_or_else(|| text.to_vec(), |name| capture::prefixed(name, text));
-    rt().emit(Event::Stdout(text));
+fn show(output: String, prefix: Option<&str>) {
+    let text = output.into_bytes();
+    let text = match prefix {
+        Some(name) => capture::prefixed(name, &text),
+        None => text,
+    };
+    rt().emit(Event::Stdout(text.into()));
 }
 
 /// What a command has printed, once that has been passed on; when the script is to end, what there is after a moment: the
@@ -445,14 +449,12 @@ fn collect(pump: capture::Pump) -> Captured {
     })
 }
 
-fn outcome(status: ExitStatus, timed_out: bool, captured: &Captured, after: Duration) -> Outcome {
+fn outcome(status: ExitStatus, timed_out: bool, captured: Arc<Captured>, after: Duration) -> Outcome {
     Outcome {
         code: i64::from(if timed_out { exit::TIMEOUT } else { status.code() }),
         signal: signal_of(status),
         timed_out,
-        stdout: captured.text(Some(Stream::Stdout)),
-        stderr: captured.text(Some(Stream::Stderr)),
-        output: captured.text(None),
+        printed: Printed::Captured(captured),
         ms: i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
     }
 }
@@ -473,9 +475,7 @@ fn not_started(error: &SpawnError, command: String) -> Done {
         code: i64::from(code),
         signal: None,
         timed_out: false,
-        stdout: String::new(),
-        output: message.clone(),
-        stderr: message,
+        printed: Printed::Refusal(message.into()),
         ms: 0,
     };
     let logs = Vec::new();

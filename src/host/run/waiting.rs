@@ -12,7 +12,7 @@ use crate::host::run::ready::prober::Advice;
 use crate::host::value;
 use crate::host::value::error::{self, Fallible, Kind, ScriptError};
 use crate::host::value::handle::Job;
-use crate::host::value::outcome::{Outcome, signal_of};
+use crate::host::value::outcome::{Outcome, Printed, signal_of};
 use crate::jobs::spec::Expect;
 use crate::jobs::{self, State};
 use crate::probe::http::Url;
@@ -75,16 +75,23 @@ fn outcome(job: &Job) -> Outcome {
         Some(State::Ended(status)) => status,
         _ => jobs::ExitStatus::Code(0),
     };
-    let text = job.0.log_text();
     let ms = view.map_or(0, |v| millis(v.ended.unwrap_or_else(jobs::now).saturating_sub(v.started)));
     Outcome {
         code: i64::from(status.code()),
         signal: signal_of(status),
         timed_out: false,
-        stdout: text.clone(),
-        stderr: String::new(),
-        output: text,
+        printed: printed(job),
         ms,
+    }
+}
+
+/// What it has printed. Its log may go on, or go, when it has ended: another job may have it. But the end of a job that
+/// has written much must not take the time that it takes to read that.
+fn printed(job: &Job) -> Printed {
+    const LARGE: u64 = 1 << 20;
+    match job.0.log_length() {
+        length @ LARGE.. => Printed::LargeLog(Arc::clone(&job.0), length),
+        _ => Printed::Log(job.0.log_text().into()),
     }
 }
 

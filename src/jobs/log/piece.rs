@@ -22,10 +22,12 @@ pub(crate) fn piece(file: &File, from: u64, most: u64) -> std::io::Result<Piece>
     let size = file.metadata()?.size();
     let start = hole::data_from(file, from).unwrap_or(size);
     let end = hole::hole_from(file, start).min(start.saturating_add(most));
-    let mut bytes = Vec::new();
+    let length = end.saturating_sub(start);
+    // And one more, so that the end of the stretch is seen without room for more.
+    let mut bytes = Vec::with_capacity(usize::try_from(length + 1).unwrap_or_default());
     let mut reader = file;
     reader.seek(SeekFrom::Start(start))?;
-    reader.take(end.saturating_sub(start)).read_to_end(&mut bytes)?;
+    reader.take(length).read_to_end(&mut bytes)?;
     let end = start + bytes.len() as u64;
     // What was dropped while it was read reads as zeros.
     let mut piece = Piece { start, bytes, end, cut: false };
@@ -76,11 +78,13 @@ pub(crate) fn stretch(file: &File, from: u64, to: u64) -> Stretch {
     let mut bytes = Vec::new();
     let mut at = from;
     while at < to
-        && let Ok(piece) = piece(file, at, to - at)
+        && let Ok(mut piece) = piece(file, at, to - at)
         && piece.end > at
     {
-        at = piece.end;
         let cut = piece.cut;
+        // One that begins behind a hole is as long as was asked for all the same.
+        piece.bytes.truncate(usize::try_from(to.saturating_sub(piece.start)).unwrap_or(usize::MAX));
+        at = piece.end.min(to);
         let piece = piece.without_cut_line();
         first.get_or_insert((piece.start, cut));
         bytes.extend_from_slice(&piece.bytes);
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn a_log_without_its_beginning_says_so_and_shows_no_zeros() {
         let Some(file) = with_hole() else { return };
-        let text = read_log(file.as_file());
+        let text = read_log(file.as_file(), u64::MAX);
         let mut lines = text.lines();
         let first = lines.next().expect("a line");
         assert!(
@@ -127,6 +131,8 @@ mod tests {
         );
         assert!(lines.all(|line| line.len() == 9 && line.starts_with("line ")), "{text}");
         assert!(text.ends_with("line 9999\n") && !text.contains("line 0000"));
+        let begun = read_log(file.as_file(), 99_990);
+        assert!(text.starts_with(&begun) && begun.ends_with("line 9998\n"));
         assert_eq!(tail(file.as_file(), 2), ["line 9998", "line 9999"]);
         let all = tail(file.as_file(), 20_000);
         assert!(all.len() < 6000 && all.iter().all(|line| line.len() == 9), "{}", all.len());
@@ -159,7 +165,7 @@ mod tests {
         if hole::data_from(file.as_file(), 0) == Some(0) {
             return println!("skipped: this file system has no holes");
         }
-        assert_eq!(read_log(file.as_file()), "after\n");
+        assert_eq!(read_log(file.as_file(), u64::MAX), "after\n");
         assert_eq!(LogReader::from_offset(file.path(), 0).news().lines, ["after"]);
     }
 }

@@ -80,7 +80,18 @@ impl Job {
 
     /// All that is in it.
     pub fn log_text(&self) -> String {
-        self.log_files().iter().map(read_log).collect()
+        self.log_text_up_to(u64::MAX)
+    }
+
+    /// What was in it when it was so long ([`Self::log_length`]), as far as it still is.
+    pub fn log_text_up_to(&self, length: u64) -> String {
+        let mut left = length;
+        let mut text = String::new();
+        for file in self.log_files() {
+            text += &read_log(&file, left);
+            left = left.saturating_sub(file.metadata().map_or(0, |meta| meta.size()));
+        }
+        text
     }
 
     /// Its last lines.

@@ -105,8 +105,11 @@ impl LogReader {
             self.partial.clear();
         }
         self.offset = piece.end;
-        let mut bytes = std::mem::take(&mut self.partial);
-        bytes.extend_from_slice(&piece.without_cut_line().bytes);
+        let new = piece.without_cut_line().bytes;
+        let bytes = match self.partial.is_empty() {
+            true => new,
+            false => [std::mem::take(&mut self.partial), new].concat(),
+        };
         Some((bytes, size > self.offset))
     }
 

@@ -7,13 +7,13 @@ use crate::sys::hole;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 
-/// The whole log; of a very large one the first and the last part. What was dropped of its beginning is replaced
-/// by a line that says so.
-pub fn read_log(file: &File) -> String {
+/// The whole log, or so much of it; of a very large one the first and the last part. What was dropped of its beginning
+/// is replaced by a line that says so.
+pub fn read_log(file: &File, upto: u64) -> String {
     const HALF: u64 = CAPTURE_LIMIT as u64 / 2;
     let mut text = Vec::new();
     for _ in 0..TRIES {
-        let size = file.metadata().map_or(0, |meta| meta.size());
+        let size = file.metadata().map_or(0, |meta| meta.size()).min(upto);
         let begin = hole::data_from(file, 0).unwrap_or(0);
         let large = size.saturating_sub(begin) > 2 * HALF;
         let head = stretch(file, 0, if large { begin + HALF } else { size });
@@ -33,7 +33,7 @@ pub fn read_log(file: &File) -> String {
         }
         text.clear();
     }
-    fit(&text)
+    fit(text)
 }
 
 /// How often a log is read again of which nothing was left by the time it was read.

@@ -29,15 +29,27 @@ impl Prefixer {
 
     pub(crate) fn pass(&mut self, stream: Stream, bytes: &[u8]) -> Vec<u8> {
         let partial = &mut self.partial[stream as usize];
-        partial.extend_from_slice(bytes);
-        let end = partial.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let end = if end == 0 && partial.len() >= LONGEST_LINE {
-            text::whole_characters(partial).len()
-        } else {
-            end
+        // Most of it is whole lines, which are not copied behind the beginning of one.
+        let first = match partial.is_empty() {
+            true => 0,
+            false => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
         };
-        let whole: Vec<u8> = partial.drain(..end).collect();
-        prefixed(&self.word, &whole)
+        partial.extend_from_slice(&bytes[..first]);
+        let mut shown = Vec::new();
+        if partial.ends_with(b"\n") {
+            prefix(&self.word, partial, &mut shown);
+            partial.clear();
+        }
+        let rest = &bytes[first..];
+        let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        prefix(&self.word, &rest[..end], &mut shown);
+        partial.extend_from_slice(&rest[end..]);
+        if partial.len() >= LONGEST_LINE {
+            let whole = text::whole_characters(partial).len();
+            prefix(&self.word, &partial[..whole], &mut shown);
+            partial.drain(..whole);
+        }
+        shown
     }
 
     /// What was no whole line when the command ended.
@@ -48,19 +60,29 @@ impl Prefixer {
 
 /// Each line after a word: `curl | hello`. So is what a carriage return begins: it would be written over the word.
 pub fn prefixed(word: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::new();
+    prefix(word, bytes, &mut shown);
+    shown
+}
+
+fn prefix(word: &str, bytes: &[u8], shown: &mut Vec<u8>) {
     let prefix = format!("{word} | ");
     let again = format!("\r{prefix}");
-    let mut text = String::new();
-    for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
-        let states = line.trim_end_matches(['\r', '\n']);
-        text.extend([
-            &prefix,
-            &*states.replace('\r', &again),
-            line[states.len()..].trim_end_matches('\n'),
-            "\n",
-        ]);
+    let text = String::from_utf8_lossy(bytes);
+    let starts_over = text.contains('\r');
+    shown.reserve(text.len() + text.len() / 4);
+    for line in text.split_inclusive('\n') {
+        shown.extend_from_slice(prefix.as_bytes());
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        if starts_over {
+            let states = line.trim_end_matches('\r');
+            shown.extend_from_slice(states.replace('\r', &again).as_bytes());
+            shown.extend_from_slice(&line.as_bytes()[states.len()..]);
+        } else {
+            shown.extend_from_slice(line.as_bytes());
+        }
+        shown.push(b'\n');
     }
-    text.into_bytes()
 }
 
 #[cfg(test)]
@@ -77,5 +99,11 @@ mod tests {
         let first = prefixer.pass(Stream::Stdout, &piece);
         assert_eq!(first.len(), LONGEST_LINE - 1 + "a | \n".len());
         assert_eq!(prefixer.pass(Stream::Stdout, b"\xbc\n"), "a | ü\n".as_bytes());
+        let mut shown = Vec::new();
+        for piece in [&b"on"[..], b"e\ntw", b"", b"o", b"\n", b"\n\nfour\nfi"] {
+            shown.extend(prefixer.pass(Stream::Stderr, piece));
+        }
+        shown.extend(prefixer.rest(Stream::Stderr));
+        assert_eq!(shown, b"a | one\na | two\na | \na | \na | four\na | fi\n");
     }
 }

@@ -8,6 +8,14 @@
 use anstream::adapter::strip_str;
 use std::collections::{HashMap, HashSet};
 
+/// Lines in which nothing is but text, as they are; else none, and [`line()`] has to look at each.
+pub fn plain(lines: &[u8]) -> Option<&str> {
+    // In blocks, which the compiler takes many bytes at a time.
+    let is_plain =
+        |block: &[u8]| !block.iter().fold(false, |any, byte| any | (!is_text(*byte) & (*byte != b'\n')));
+    if lines.chunks(1024).all(is_plain) { std::str::from_utf8(lines).ok() } else { None }
+}
+
 /// A line as it is shown in the end: of a progress bar the last state.
 pub fn line(bytes: &[u8]) -> String {
     if is_simple(bytes) {
@@ -153,7 +161,11 @@ fn is_continuation(byte: u8) -> bool {
 
 /// Nothing in it that a terminal would take for an order.
 fn is_simple(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte >= b' ' && *byte != 0x7f || *byte == b'\t')
+    bytes.iter().all(|byte| is_text(*byte))
+}
+
+fn is_text(byte: u8) -> bool {
+    (byte >= b' ') & (byte != 0x7f) | (byte == b'\t')
 }
 
 /// The texts that were written over each other: what a carriage return divides, or the cursor's way to column 1.
@@ -219,6 +231,17 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(line(bytes), *text, "{:?}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn lines_are_plain_when_each_is_shown_as_it_is() {
+        for text in ["", "a\n\tb\n\n", "für 😀"] {
+            assert_eq!(plain(text.as_bytes()), Some(text));
+        }
+        for odd in [&b"f\xfcr"[..], b"\x1b[1m", b"10 %\r", b"\x07", b"\x7f", b"\0"] {
+            let among = [&[b'a'; 5000][..], odd, b"\nend"].concat();
+            assert_eq!(plain(&among), None, "{odd:?}");
         }
     }
 

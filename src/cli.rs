@@ -3,6 +3,11 @@
 mod after_help;
 mod complete;
 mod meant;
+mod report;
+mod shard;
+
+pub use report::{Report, ReportKind, Wanted, on_github};
+pub use shard::{Selection, Shard};
 
 use crate::exit;
 use crate::isolate::Isolation;
@@ -28,8 +33,7 @@ pub enum Command {
     Api(Api),
     New(New),
     Skill(Skill),
-    /// What a line of a file of events is.
-    Schema,
+    Report(Report),
     /// The help or the version, with its colours.
     Help(String),
     /// Something to print that only the argument parser knows.
@@ -60,6 +64,8 @@ pub struct Options {
     pub follow: Option<Stream>,
     /// Where what happens is recorded.
     pub events: Option<Recording>,
+    /// What is made of it at the end.
+    pub reports: Vec<Wanted>,
     /// What is done beyond running the script; none with `bgjobs script`.
     pub task: Option<Task>,
 }
@@ -70,6 +76,13 @@ pub enum Recording {
     At(PathBuf),
     /// A file that is open already.
     Kept(Arc<File>),
+    /// The file of many scripts, which began at this time: the events of this one, in this try.
+    Part {
+        file: Arc<File>,
+        started: Duration,
+        script: String,
+        number: u32,
+    },
 }
 
 /// A part of bgjobs that needs a run.
@@ -105,16 +118,14 @@ pub struct Test {
     pub shuffle: Option<Option<u64>>,
     /// How long all may take together.
     pub timeout_all: Option<Duration>,
-    /// What is written about all of them, and where.
-    pub reports: Vec<(ReportKind, PathBuf)>,
+    /// Which of those that are found.
+    pub selection: Selection,
+    /// Where what happens is recorded.
+    pub events: Option<PathBuf>,
+    /// What is made of it at the end.
+    pub reports: Vec<Wanted>,
     /// How each is run; the source is that of nobody.
     pub options: Options,
-}
-
-/// A form of reports for other programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportKind {
-    Junit,
 }
 
 /// What `bgjobs up` is to start.
@@ -353,11 +364,11 @@ enum Sub {
     /// Explain the language: functions, options, objects, modules, errors
     #[command(after_help = after_help::API)]
     Api(Api),
-    /// Explain the files that --events writes
+    /// Make reports of the files that --events writes, put shards together, explain such a file
     #[command(after_help = after_help::REPORT)]
     Report {
         #[command(subcommand)]
-        what: ReportSub,
+        what: report::Sub,
     },
     /// Write a script to begin with, with comments, that runs as it is
     #[command(after_help = after_help::NEW)]
@@ -385,12 +396,6 @@ enum Sub {
     },
 }
 
-#[derive(Subcommand)]
-enum ReportSub {
-    /// Print the JSON schema of a line of such a file
-    Schema,
-}
-
 #[derive(Args)]
 struct ScriptArgs {
     /// The script (`-` for standard input, or the NAME of one that `bgjobs scripts` lists), then what it gets
@@ -403,9 +408,8 @@ struct ScriptArgs {
     /// Say what the script starts, what waits for what and how long at most, as far as that is written out; run nothing
     #[arg(short = 'n', long = "dry-run")]
     plan: bool,
-    /// Record what happens in this file as it happens, a line of JSON each: see `bgjobs report schema`
-    #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
-    events: Option<PathBuf>,
+    #[command(flatten)]
+    recorded: report::Recorded,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -440,9 +444,10 @@ struct TestArgs {
     /// Stop everything after this time and exit with 124; scripts that have not run are counted
     #[arg(long, value_parser = duration, value_name = "TIME")]
     timeout_all: Option<Duration>,
-    /// Write a report: junit=FILE for JUnit XML; may be given several times
-    #[arg(long = "report", value_parser = report, value_name = "KIND=FILE")]
-    reports: Vec<(ReportKind, PathBuf)>,
+    #[command(flatten)]
+    shards: shard::ShardArgs,
+    #[command(flatten)]
+    recorded: report::Recorded,
     #[command(flatten)]
     run: RunArgs,
     /// What each script gets from args() and param(name)
@@ -530,13 +535,6 @@ fn at_least_once(text: &str) -> Result<u32, String> {
     }
 }
 
-fn report(text: &str) -> Result<(ReportKind, PathBuf), String> {
-    match text.split_once('=') {
-        Some(("junit", file)) if !file.is_empty() => Ok((ReportKind::Junit, file.into())),
-        _ => Err("expected KIND=FILE, such as junit=report.xml; the only KIND is junit".to_owned()),
-    }
-}
-
 fn regex(text: &str) -> Result<Regex, String> {
     // The library draws the pattern with a mark below it; its last line says what is wrong.
     let why = |error: &regex::Error| {
@@ -557,7 +555,9 @@ pub fn parse() -> Result<Command, i32> {
     let cli = parsed.map_err(|e| {
         use clap::error::ErrorKind::{InvalidSubcommand, UnknownArgument};
         let advice = match e.kind() {
-            InvalidSubcommand | UnknownArgument => meant::instead(&words(), &Cli::command()),
+            InvalidSubcommand | UnknownArgument => {
+                report::instead(&words()).or_else(|| meant::instead(&words(), &Cli::command()))
+            }
             _ => None,
         };
         match advice {
@@ -574,9 +574,13 @@ pub fn parse() -> Result<Command, i32> {
                 tell(&advice);
                 return Err(exit::USAGE);
             }
-            Command::Script(args.into())
+            let reports = args.recorded.wanted().map_err(refuse)?;
+            Command::Script(Options { reports, ..args.into() })
         }
-        Sub::Test(args) => Command::Test(args.into()),
+        Sub::Test(args) => {
+            let reports = args.recorded.wanted().map_err(refuse)?;
+            Command::Test(Test { reports, ..args.into() })
+        }
         Sub::Up(args) => Command::Up(args.into()),
         Sub::Check { files, code, include, json } => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
@@ -587,7 +591,7 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api(options) => Command::Api(options),
-        Sub::Report { what: ReportSub::Schema } => Command::Schema,
+        Sub::Report { what } => Command::Report(what.read().map_err(refuse)?),
         Sub::New(options) => Command::New(options),
         Sub::Skill(options) => Command::Skill(options),
         Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
@@ -654,6 +658,12 @@ fn tell(advice: &meant::Advice) {
     say(&clap::Error::raw(clap::error::ErrorKind::InvalidValue, text));
 }
 
+/// The same; the exit code.
+fn refuse(advice: meant::Advice) -> i32 {
+    tell(&advice);
+    exit::USAGE
+}
+
 /// Prints an error; without colours when it repeats what would order the terminal about, which it then does not.
 fn say(error: &clap::Error) {
     let text = error.render().to_string();
@@ -707,7 +717,7 @@ impl From<ScriptArgs> for Options {
         if args.first().is_some_and(|word| word == "--") {
             args.remove(0);
         }
-        let events = given.events.map(Recording::At);
+        let events = given.recorded.events.map(Recording::At);
         Self { plan: given.plan, events, ..given.run.options(source, args) }
     }
 }
@@ -724,7 +734,9 @@ impl From<TestArgs> for Test {
             repeat: given.repeat,
             shuffle: given.shuffle,
             timeout_all: given.timeout_all,
-            reports: given.reports,
+            selection: given.shards.into(),
+            events: given.recorded.events,
+            reports: Vec::new(),
             options: given.run.options(Source::File(PathBuf::new()), given.args),
         }
     }
@@ -761,6 +773,7 @@ impl New {
             isolate: Isolation { pid: false, net: false, ipc: false },
             plan: false,
             events: None,
+            reports: Vec::new(),
             follow: None,
             task: Some(Task::NewFrom(target)),
         }
@@ -791,6 +804,7 @@ impl RunArgs {
             },
             plan: false,
             events: None,
+            reports: Vec::new(),
             follow: None,
             task: None,
         }

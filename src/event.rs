@@ -132,6 +132,15 @@ pub enum Event {
         after: Duration,
         ok: bool,
     },
+    /// An HTTP request of the script is over, whatever was answered; only where events are recorded.
+    Requested {
+        method: String,
+        url: String,
+        status: Option<u16>,
+        /// Why nothing was answered.
+        error: Option<String>,
+        after: Duration,
+    },
     /// An assertion of the script; only where events are recorded.
     Asserted {
         function: String,

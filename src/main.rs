@@ -8,6 +8,7 @@
 //! cli      arguments → one plain `Command`; the only room that knows the argument parser
 //! isolate  `--isolate`: the trial whether it is allowed, and why not
 //! guard    the outer process: forks the host, forwards signals, waits, sweeps, ends as the host did
+//! recorded  `bgjobs report`: reports of what was recorded, shards put together
 //! runner/  `bgjobs test`: many scripts, each as a run of its own
 //! run      the host process: its threads, and the order of shutdown, told once
 //! sweep    `bgjobs ps` and `bgjobs sweep`
@@ -60,6 +61,7 @@ mod lock;
 mod manual;
 mod mock;
 mod probe;
+mod recorded;
 mod report;
 mod run;
 mod rundir;
@@ -93,7 +95,7 @@ fn main() -> ExitCode {
             Some(run) => run.map_or_else(|code| code, |options| guard::run(&options)),
             None => starter::new(&options),
         },
-        Ok(cli::Command::Schema) => report::print(report::SCHEMA),
+        Ok(cli::Command::Report(what)) => recorded::run(&what),
         Ok(cli::Command::Skill(options)) => starter::skill(&options),
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),

@@ -31,6 +31,7 @@ use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
 use crate::jobs::log;
 use crate::jobs::{self, Ask, Jobs, Left};
+use crate::report::views::Outputs;
 use crate::report::{self, Events, Haste, Live, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
 use crate::rundir::{self, Keep};
 use crate::runs;
@@ -40,6 +41,7 @@ use crate::sys::page::Page;
 use crate::sys::{clock, fd, fork, sched, signal, testing};
 use anyhow::Context;
 use nix::sys::signal::Signal;
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
@@ -63,6 +65,8 @@ pub struct Host {
     pub run_dir: PathBuf,
     /// Or why there is none.
     pub cgroup: Result<Cgroup, String>,
+    /// Where reports go.
+    pub outputs: Outputs,
 }
 
 /// The host process, from just after the fork to its exit code.
@@ -100,8 +104,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     fd::raise_limit();
 
     let started = clock::now();
-    let events = match record(options, started) {
-        Ok(events) => events,
+    let (events, recorded) = match record(options, started) {
+        Ok(recorded) => recorded.unzip(),
         Err(failure) => {
             host.link.report(Report::Outcome { code: failure.code, keep: false, left: false });
             return Ok(failed(&failure, options.color));
@@ -157,30 +161,37 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     host.page.begin_stop(clock::now());
     let left = stop_everything(&jobs, spent);
     let run_dir = host.run_dir;
-    let ending = Ending { started, style, halted, control, bus, suite, jobs, link, failure, left, run_dir };
+    let reports = Reports { recorded, outputs: host.outputs };
+    let ending =
+        Ending { started, style, halted, control, bus, suite, jobs, link, failure, left, run_dir, reports };
     Ok(conclude(options, &ending, &reporter))
 }
 
-/// Where events are recorded, if that is wanted.
-fn record(options: &Options, started: Duration) -> Result<Option<Events>, Failure> {
-    let file = match &options.events {
+/// Who records events, if that is wanted, and the file for whoever reads them at the end.
+fn record(options: &Options, started: Duration) -> Result<Option<(Events, File)>, Failure> {
+    let duplicate = |file: &File| file.try_clone().map_err(jobs::why);
+    let (file, began, of) = match &options.events {
         None => return Ok(None),
-        Some(Recording::Kept(file)) => file.try_clone().map_err(jobs::why),
-        Some(Recording::At(path)) => report::open_events(path),
+        Some(Recording::At(path)) => (report::open_events(path), started, None),
+        Some(Recording::Kept(file)) => (duplicate(file), started, None),
+        Some(Recording::Part { file, started, script, number }) => {
+            (duplicate(file), *started, Some((script.clone(), *number)))
+        }
     };
     let name = options.source.to_string();
-    file.and_then(|file| Events::begin(file, started, &name).map_err(jobs::why)).map(Some).map_err(|why| {
-        let path = match &options.events {
-            Some(Recording::At(path)) => path.display().to_string(),
-            _ => String::new(),
-        };
-        Failure {
-            code: exit::USAGE,
-            message: format!("--events {path}: {why}"),
-            hint: Some(report::EVENTS_GO.to_owned()),
-            ..Failure::default()
-        }
-    })
+    let begin = |file: File| {
+        let kept = duplicate(&file)?;
+        Ok((Events::begin(file, began, &name, of).map_err(jobs::why)?, kept))
+    };
+    file.and_then(begin).map(Some).map_err(|why| report::events_refused(&events_name(options), &why))
+}
+
+/// What the file of events is called; it may have no name.
+pub fn events_name(options: &Options) -> String {
+    match &options.events {
+        Some(Recording::At(path)) => path.display().to_string(),
+        _ => "what was recorded".to_owned(),
+    }
 }
 
 /// What the jobs print, as it is shown.
@@ -423,6 +434,13 @@ struct Ending {
     failure: Option<Failure>,
     left: Left,
     run_dir: PathBuf,
+    reports: Reports,
+}
+
+/// What reports are made from, and where they go.
+struct Reports {
+    recorded: Option<File>,
+    outputs: Outputs,
 }
 
 impl Ending {
@@ -456,6 +474,18 @@ impl Ending {
         self.bus.emit(Event::OutputEnd);
         reporter.drain(&haste, &jobs::ask_for_patience);
         reporter.loss()
+    }
+
+    /// Makes the reports, once all that has happened is recorded; whether all could be written.
+    fn write_reports(&self, options: &Options, reporter: &Reporter) -> bool {
+        let Reports { recorded: Some(recorded), outputs } = &self.reports else { return true };
+        if outputs.is_empty() {
+            return true;
+        }
+        reporter.drain(&|| self.haste(), &jobs::ask_for_patience);
+        let made = outputs.write(recorded, &events_name(options));
+        self.bus.emit(Event::Text(report::made(&made)));
+        made.errors.is_empty()
     }
 }
 
@@ -541,6 +571,9 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
             kept: kept.clone(),
         }))
     });
+    if !ending.write_reports(options, reporter) && code == exit::OK {
+        code = exit::INFRASTRUCTURE;
+    }
     if let Some(failure) = &failure {
         ending.bus.emit(Event::Text(report::failure(failure, ending.style)));
     }

@@ -41,17 +41,26 @@ Examples:
   bgjobs test e2e --jobs 4 --retries 1
   bgjobs test 'e2e/**/*api*.rhai' --fail-fast
   bgjobs test --filter 'login|cart' --repeat 50
-  bgjobs test --report junit=report.xml
+  bgjobs test --report junit=report.xml --report html=report.html
+  bgjobs test --events all.jsonl            # then: bgjobs test --rerun-failed all.jsonl
+  bgjobs test --shard 2/5 --events 2.jsonl  # then: bgjobs report merge DIR
 
 INT, TERM and HUP stop all runs gracefully; a second one half a second later, or QUIT, kills at
 once.";
 
 pub const REPORT: &str = "\
 Each line of such a file is one JSON object: what happened (`event`), when (`ms` since the start of the
-run, `time`), and what belongs to it. A run that is killed leaves all lines up to then. Secrets are
-masked.
+run, `time`), and what belongs to it; in a file of `bgjobs test` also the `script` and the `try`. A run
+that is killed leaves all lines up to then. Secrets are masked. All reports are made of such a file, then
+or later.
+
+Exit codes of merge: the worst of the shards; 2 when one is missing, twice, or of another list.
 
 Examples:
+  bgjobs test --events run.jsonl
+  bgjobs report junit run.jsonl -o junit.xml
+  bgjobs report trace run.jsonl -o trace.json     # for ui.perfetto.dev
+  bgjobs report merge shards/ --report html=report.html -o all.jsonl
   bgjobs script --events run.jsonl ci.rhai
   jq -c 'select(.event == \"test\")' run.jsonl
   bgjobs report schema";

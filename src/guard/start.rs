@@ -1,11 +1,13 @@
 //! Opens what guard and host need, forks the host, and watches it.
 
-use crate::cli::{Options, Verbosity};
+use crate::cli::{Options, Recording, Verbosity};
 use crate::guard::between::forward_to;
 use crate::guard::patience::Patience;
 use crate::guard::signals::handled_signals;
 use crate::guard::watch::Guard;
 use crate::jobs::cgroup;
+use crate::report::ReportStyle;
+use crate::report::views::Outputs;
 use crate::run::{self, Host};
 use crate::rundir::{self, RunDir};
 use crate::sys::fork::{self, Forked};
@@ -23,7 +25,11 @@ use std::sync::Arc;
 /// Runs a script in a host process of its own; returns the exit code, or dies of the signal that ended the
 /// run.
 pub fn run(options: &Options) -> i32 {
-    match prepare(options) {
+    let done = match options.reports.is_empty() {
+        true => prepare(options, Outputs::default()),
+        false => with_reports(options),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             report::plain_error(&error);
@@ -32,7 +38,32 @@ pub fn run(options: &Options) -> i32 {
     }
 }
 
-fn prepare(options: &Options) -> anyhow::Result<i32> {
+/// Reports are made of what is recorded, for which there may be no file yet.
+fn with_reports(options: &Options) -> anyhow::Result<i32> {
+    fd::open_standard();
+    let path = match &options.events {
+        Some(Recording::At(path)) => Some(path.as_path()),
+        _ => None,
+    };
+    let outputs = match Outputs::open(&options.reports, path) {
+        Ok(outputs) => outputs,
+        Err(failure) => {
+            report::print_failure(&failure, ReportStyle::choose(options.color));
+            return Ok(failure.code);
+        }
+    };
+    let events = match &options.events {
+        None => {
+            let file = tempfile::tempfile()
+                .context("cannot record what happens in the directory for temporary files")?;
+            Some(Recording::Kept(Arc::new(file)))
+        }
+        events => events.clone(),
+    };
+    prepare(&Options { events, ..options.clone() }, outputs)
+}
+
+fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     // 1. Known surroundings, before anything is opened or forked. An inherited *ignored* SIGCHLD would lose
     //    the host's status.
     fd::open_standard();
@@ -111,7 +142,10 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
             fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
             drop((link, signals));
             let run_dir = run_dir.keep_locked();
-            Ok(run::host(options, Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup }))
+            Ok(run::host(
+                options,
+                Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup, outputs },
+            ))
         }
         Forked::Parent(host) => {
             drop((theirs, myself));
@@ -137,6 +171,7 @@ fn prepare(options: &Options) -> anyhow::Result<i32> {
                 run_dir,
                 cgroup: cgroup.ok(),
                 options,
+                outputs,
                 started: clock::now(),
                 first: None,
                 killing: false,

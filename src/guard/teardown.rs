@@ -1,5 +1,6 @@
 //! Makes sure that nothing is left once the host is gone, and does in its place what it could not do.
 
+use crate::cli::Recording;
 use crate::event::Killed;
 use crate::guard::patience::means_kill;
 use crate::guard::signals::STOPPING;
@@ -16,6 +17,7 @@ use crate::{exit, run, runs};
 use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
 use nix::sys::signal::Signal;
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -65,6 +67,7 @@ impl Guard<'_> {
                     killed: &killed,
                     left: &left,
                 };
+                self.make_reports();
                 report::guard_verdict(&verdict, &|| self.in_a_hurry());
                 jobs::log::finish_noted();
                 (
@@ -99,6 +102,20 @@ impl Guard<'_> {
             signal::die_of(signal);
         }
         code
+    }
+
+    /// Reports of what was recorded until the host was gone.
+    fn make_reports(&self) {
+        let file = match &self.options.events {
+            _ if self.outputs.is_empty() => None,
+            Some(Recording::At(path)) => File::open(path).ok(),
+            Some(Recording::Kept(file)) => file.try_clone().ok(),
+            Some(Recording::Part { .. }) | None => None,
+        };
+        if let Some(file) = file {
+            let made = self.outputs.write(&file, &run::events_name(self.options));
+            report::print_made(&made, &|| self.in_a_hurry());
+        }
     }
 
     /// Whether somebody wants the guard to end while it writes, after the host.

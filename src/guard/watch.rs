@@ -6,6 +6,7 @@ use crate::guard::patience::{
 };
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::{self, Survivor, stop};
+use crate::report::views::Outputs;
 use crate::run;
 use crate::rundir::RunDir;
 use crate::sys::link::{Link, Order, Received, Report};
@@ -47,6 +48,8 @@ pub(super) struct Guard<'a> {
     pub(super) run_dir: RunDir,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) options: &'a Options,
+    /// Where reports go, should the host not make them.
+    pub(super) outputs: Outputs,
     pub(super) started: Duration,
     pub(super) first: Option<(Signal, Duration)>,
     /// Told to kill everything now.

@@ -3,24 +3,29 @@
 
 use super::failure::failure as report;
 use super::style::Style;
-use crate::event::{Event, Failure, Outcome, Over, Place, Tested};
+use crate::event::{Event, Failure, Outcome, Over, Place, Tail, Tested};
+use crate::exit;
 use crate::jobs;
 use crate::secret;
+use crate::sys::clock;
 use serde_json::{Value, json};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The JSON schema of one line.
 pub const SCHEMA: &str = include_str!("events.schema.json");
 
 /// Raised when a line changes so that an old reader would take it for something else.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
+
+/// How much of the end of a log is recorded when something has failed: so many lines, of at most so many characters.
+const TAIL_LINES: usize = 100;
+const TAIL_WIDTH: usize = 2000;
 
 /// What `--events` takes.
-pub const WHERE: &str =
-    "--events OUT.jsonl   (a file in a directory that is there; an older one is replaced)";
+const WHERE: &str = "--events OUT.jsonl   (a file in a directory that is there; an older one is replaced)";
 
 /// The file of a path; or why there is none.
 pub fn open(path: &Path) -> Result<File, String> {
@@ -28,47 +33,95 @@ pub fn open(path: &Path) -> Result<File, String> {
     if path.metadata().is_ok_and(|it| !it.is_file()) {
         return Err(if path.is_dir() { "it is a directory" } else { "it is not a regular file" }.to_owned());
     }
-    File::create(path).map_err(jobs::why)
+    // Reports are made from it when all has been written.
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).map_err(jobs::why)
 }
 
-pub struct Events {
+/// The same, as the option says it.
+pub fn at(path: &Path) -> Result<File, Failure> {
+    open(path).map_err(|why| refused(&path.display().to_string(), &why))
+}
+
+/// Why nothing is recorded there.
+pub fn refused(path: &str, why: &str) -> Failure {
+    let (message, hint) = (format!("--events {path}: {why}"), Some(WHERE.to_owned()));
+    Failure { code: exit::USAGE, message, hint, ..Failure::default() }
+}
+
+/// The time of a line in milliseconds since 1970; 0 of what is not a time.
+pub(super) fn since_1970(time: &str) -> f64 {
+    let time = humantime::parse_rfc3339(time).ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    time.map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+}
+
+/// Whoever writes lines.
+pub(super) struct Lines {
     file: File,
     started: Duration,
     /// The same moment for people.
     wall: SystemTime,
+    /// Which script of several they tell of, and which try of it.
+    of: Option<(String, u32)>,
 }
 
+impl Lines {
+    /// `started`: when what they tell of began, on the run's clock.
+    pub(super) fn new(file: File, started: Duration, of: Option<(String, u32)>) -> Self {
+        let wall = SystemTime::now() - clock::now().saturating_sub(started);
+        Self { file, started, wall, of }
+    }
+
+    /// Writes a line of something that happened at this time.
+    pub(super) fn write(&mut self, at: Duration, name: &str, value: Value) -> std::io::Result<()> {
+        let since = at.saturating_sub(self.started);
+        let time = humantime::format_rfc3339_millis(self.wall + since).to_string();
+        let mut value = masked(value);
+        let of = self.of.as_ref().map_or_else(String::new, |(script, number)| {
+            // It is the same one.
+            value.as_object_mut().and_then(|it| it.remove("script"));
+            format!("\"script\":{},\"try\":{number},", json!(script))
+        });
+        // What each line has stands first, for people.
+        let rest = value.to_string();
+        let line =
+            format!("{{\"event\":\"{name}\",\"ms\":{},\"time\":\"{time}\",{of}{}\n", ms(since), &rest[1..]);
+        // In one write, so that neither a reader meets half of it nor another writer comes between.
+        self.file.write_all(line.as_bytes())
+    }
+}
+
+pub struct Events(Lines);
+
 impl Events {
-    /// Writes the first line.
-    pub fn begin(file: File, started: Duration, script: &str) -> std::io::Result<Self> {
-        let mut events = Self { file, started, wall: SystemTime::now() };
+    /// Writes the first line. `of`: the script of several and the try that these are the events of, in the file of them all.
+    pub fn begin(
+        file: File,
+        started: Duration,
+        script: &str,
+        of: Option<(String, u32)>,
+    ) -> std::io::Result<Self> {
+        let mut lines = Lines::new(file, started, of);
         let first = json!({
             "version": VERSION, "bgjobs": env!("CARGO_PKG_VERSION"), "script": script, "pid": std::process::id(),
         });
-        events.line(started, "run_started", first)?;
-        Ok(events)
+        lines.write(clock::now(), "run_started", first)?;
+        Ok(Self(lines))
     }
 
     /// Writes the line of an event that was emitted at this time, if it has one; or why (errno) it could not.
     pub fn write(&mut self, at: Duration, event: &Event) -> Result<(), i32> {
         let Some((name, value)) = described(event) else { return Ok(()) };
-        self.line(at, name, value).map_err(|error| error.raw_os_error().unwrap_or(nix::libc::EIO))
-    }
-
-    fn line(&mut self, at: Duration, name: &str, value: Value) -> std::io::Result<()> {
-        let since = at.saturating_sub(self.started);
-        let time = humantime::format_rfc3339_millis(self.wall + since).to_string();
-        // What each line has stands first, for people.
-        let rest = masked(value).to_string();
-        let line =
-            format!("{{\"event\":\"{name}\",\"ms\":{},\"time\":\"{time}\",{}\n", ms(since), &rest[1..]);
-        // In one write, so that no reader meets half of it.
-        self.file.write_all(line.as_bytes())
+        let mut lines: Vec<(&str, Value)> = tails(event);
+        lines.push((name, value));
+        lines
+            .into_iter()
+            .try_for_each(|(name, value)| self.0.write(at, name, value))
+            .map_err(|error| error.raw_os_error().unwrap_or(nix::libc::EIO))
     }
 }
 
 /// Milliseconds, with what belongs to them behind the point.
-fn ms(time: Duration) -> Value {
+pub(super) fn ms(time: Duration) -> Value {
     let ms = time.as_micros() as f64 / 1000.0;
     ms.into()
 }
@@ -116,6 +169,10 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
             ("port_freed", json!({"port": port, "pid": pid, "command": command, "killed": killed}))
         }
         Event::Waited { what, after, ok } => ("wait", json!({"what": what, "ok": ok, "took_ms": ms(*after)})),
+        Event::Requested { method, url, status, error, after } => (
+            "request",
+            json!({"method": method, "url": url, "status": status, "error": error, "took_ms": ms(*after)}),
+        ),
         Event::Asserted { function, ok, place } => {
             ("assertion", json!({"function": function, "ok": ok, "place": place.as_ref().map(place_of)}))
         }
@@ -139,6 +196,25 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
         | Event::Text(_)
         | Event::Verdict(_) => return None,
     })
+}
+
+/// The ends of the logs that a failure shows, as events of their own.
+fn tails(event: &Event) -> Vec<(&'static str, Value)> {
+    let (test, failure) = match event {
+        Event::Test(Tested { name, outcome: Outcome::Failed(failure), .. }) => (Some(name), &**failure),
+        Event::Over(over) => match &over.failure {
+            Some(failure) => (None, failure),
+            None => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    let line = |line: &String| line.chars().take(TAIL_WIDTH).collect::<String>();
+    let tail = |tail: &Tail| {
+        let shown = &tail.lines[tail.lines.len().saturating_sub(TAIL_LINES)..];
+        let lines: Vec<String> = shown.iter().map(line).collect();
+        ("log_tail", json!({"title": tail.title, "lines": lines, "path": tail.path, "test": test}))
+    };
+    failure.tails.iter().map(tail).collect()
 }
 
 fn test(tested: &Tested) -> Value {

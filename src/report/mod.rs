@@ -6,16 +6,17 @@
 //! style      colour or none
 //! failure    the report of a failure
 //! terminal   events as lines on stderr
-//! junit      JUnit XML of `bgjobs test`
 //! live       the logs of jobs while they grow
 //! events     events as lines of JSON in a file
+//! recorder   what `bgjobs test` adds to them
 //! lane       what waits for one descriptor to take it
 //! out        the thread that writes: events in, bytes out
 //! print      texts where no thread writes
 //! verdict    the last line of a run, and what is left
 //! isolation  why a run cannot have what `--isolate` asks for
 //! tested     what `bgjobs test` says
-//! results    what came of the scripts of `bgjobs test`
+//! views/     reports for other programs, made from files of events
+//! html       the page of them
 //! table      rows of cells → lines with aligned columns
 //! pager      long texts on a terminal
 //! doctor     what `bgjobs doctor` says
@@ -26,15 +27,15 @@
 mod doctor;
 mod events;
 mod failure;
+mod html;
 mod isolation;
-mod junit;
 mod lane;
 mod live;
 mod manual;
 mod out;
 mod pager;
 mod print;
-mod results;
+mod recorder;
 mod runs;
 mod said;
 mod style;
@@ -42,13 +43,13 @@ mod table;
 mod terminal;
 mod tested;
 mod verdict;
+pub mod views;
 mod words;
 
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
-pub use events::{Events, SCHEMA, WHERE as EVENTS_GO, open as open_events};
+pub use events::{Events, SCHEMA, at as events_at, open as open_events, refused as events_refused};
 pub use failure::failure;
 pub use isolation::obstacle;
-pub use junit::junit;
 pub use live::Live;
 pub use manual::{manual, params, plan, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
@@ -56,13 +57,15 @@ pub use pager::page;
 pub use print::{
     findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning,
 };
-pub use results::{Script as ScriptResult, Try as TryResult};
+pub use recorder::{Recorder, TryEnd};
 pub use runs::{
     JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
 };
 pub use style::Style as ReportStyle;
 pub use terminal::Terminal;
-pub use tested::{End as ScriptEnd, Tally, Teller, described};
+pub use tested::{
+    End as ScriptEnd, Tally, Teller, damaged, described, made, merged, nothing_to_run, print_made,
+};
 pub use verdict::{
     GuardVerdict, HOST_HUNG, HOST_LINGERS, Verdict, guard_verdict, host_died, late_survivors, loss, verdict,
 };

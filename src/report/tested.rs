@@ -3,6 +3,7 @@
 use super::print::{print_error_unless, repeat_unless};
 use super::said::said;
 use super::style::Style;
+use super::views::model::{Made, Recorded};
 use super::words::{duration, seconds};
 use crate::cli::Verbosity;
 use crate::exit;
@@ -65,6 +66,16 @@ impl Teller<'_> {
         if self.verbosity != Verbosity::Quiet {
             self.line(&self.style.note(text));
         }
+    }
+
+    /// What is said of reports.
+    pub fn made(&self, made: &Made) {
+        print_made(made, self.hurry);
+    }
+
+    /// The same, for whoever wants to hear little.
+    pub fn always(&self, text: &str) {
+        self.line(&self.style.note(text));
     }
 
     /// What ends all before their time.
@@ -137,12 +148,42 @@ impl Teller<'_> {
     }
 }
 
+/// There is nothing to do, and that is well.
+pub fn nothing_to_run(why: &str) -> i32 {
+    print_error_unless(&format!("bgjobs: {why}: nothing to run\n"), &|| false);
+    exit::OK
+}
+
+/// What is said of reports: lines for the log of a CI, and what could not be written.
+pub fn made(made: &Made) -> String {
+    let errors = made.errors.iter().map(|why| format!("error: {why}\n"));
+    made.annotations.clone() + errors.collect::<String>().as_str()
+}
+
+/// The same, said.
+pub fn print_made(it: &Made, hurry: &dyn Fn() -> bool) {
+    print_error_unless(&made(it), hurry);
+}
+
+/// What came of all shards.
+pub fn merged(it: &Made, text: &str) {
+    print_error_unless(&(made(it) + text), &|| false);
+}
+
+/// Lines that could not be read, of files that can.
+pub fn damaged(recorded: &Recorded) {
+    for run in recorded.runs.iter().filter(|run| run.damaged > 0) {
+        let (file, count) = (&run.file, run.damaged);
+        print_error_unless(&format!("warning: {count} lines of {file} could not be read\n"), &|| false);
+    }
+}
+
 /// `1 script`, `2 scripts`.
 fn scripts(count: usize) -> String {
     if count == 1 { "1 script".to_owned() } else { format!("{count} scripts") }
 }
 
-fn counts(tally: &Tally) -> String {
+pub(super) fn counts(tally: &Tally) -> String {
     let mut text = format!("{} passed", scripts(tally.passed));
     if tally.flaky > 0 {
         let _ = write!(text, " ({} flaky)", tally.flaky);

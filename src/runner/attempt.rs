@@ -16,7 +16,6 @@ use nix::sys::signal::Signal;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Attempt {
@@ -24,26 +23,21 @@ pub struct Attempt {
     since: Duration,
     /// All that the run says, as it is said.
     said: File,
-    recorded: Option<Arc<File>>,
 }
 
 impl Attempt {
     /// Starts it. The run has what it says in colour if `color` says so, since it does not see where that is shown.
-    /// `record`: what happens in it is to be known afterwards.
+    /// `events`: where what happens in it is recorded.
     pub fn start(
         script: &Path,
         template: &Options,
-        (color, record): (bool, bool),
+        (color, events): (bool, Option<Recording>),
         signals: &Signals,
     ) -> anyhow::Result<Self> {
         let color = if color { Color::Always } else { Color::Never };
         // Without a name, so that nothing of it is left however this process ends.
-        let file = || {
-            tempfile::tempfile().context("cannot keep what scripts say in the directory for temporary files")
-        };
-        let said = file()?;
-        let recorded = if record { Some(Arc::new(file()?)) } else { None };
-        let events = recorded.clone().map(Recording::Kept);
+        let said = tempfile::tempfile()
+            .context("cannot keep what scripts say in the directory for temporary files")?;
         let options = Options { source: Source::File(script.to_owned()), color, events, ..template.clone() };
         let nothing = File::open("/dev/null").context("cannot open /dev/null")?;
         let parent = std::process::id();
@@ -57,7 +51,7 @@ impl Attempt {
             }
             Forked::Parent(guard) => {
                 signals.add(guard);
-                Ok(Self { guard, since, said, recorded })
+                Ok(Self { guard, since, said })
             }
         }
     }
@@ -87,8 +81,8 @@ impl Attempt {
         clock::now().saturating_sub(self.since)
     }
 
-    /// What it has said, and what was recorded of it.
-    pub fn into_files(self) -> (File, Option<Arc<File>>) {
-        (self.said, self.recorded)
+    /// What it has said.
+    pub fn into_said(self) -> File {
+        self.said
     }
 }

@@ -11,13 +11,18 @@ use std::path::{Component, Path, PathBuf};
 /// Where scripts are looked for when nobody says where.
 const USUAL: &str = "tests";
 
-/// The scripts that were asked for, each once.
-pub fn scripts(options: &Test) -> Result<Vec<PathBuf>, Failure> {
+/// The scripts that were asked for, each once. `only`: these, or of those in the paths that were named.
+pub fn scripts(options: &Test, only: Option<&[PathBuf]>) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in &options.paths {
         found.extend(meant_by(path)?);
     }
-    if options.paths.is_empty() {
+    if let Some(only) = only {
+        match options.paths.is_empty() {
+            true => found = only.to_vec(),
+            false => found.retain(|path| only.contains(path)),
+        }
+    } else if options.paths.is_empty() {
         found = below(Path::new(USUAL));
         if found.is_empty() {
             return Err(nothing_usual());

@@ -6,6 +6,9 @@
 //!
 //! ```text
 //! find     what was asked for → the scripts
+//! rerun    what has failed before
+//! shard    which part of them is to run here
+//! selected  what was asked for, found before, and of this part
 //! attempt  one run of one script, in a process of its own
 //! signals  what this process was sent, passed on to the runs
 //! turns    which script runs when, and what comes of it
@@ -13,6 +16,9 @@
 
 mod attempt;
 mod find;
+mod rerun;
+mod selected;
+mod shard;
 mod signals;
 mod turns;
 

@@ -1,11 +1,12 @@
 //! Which script runs when, and what comes of it. How it is said is told in `report`.
 
-use crate::cli::{ReportKind, Test, Verbosity};
+use crate::cli::{Recording, Test, Verbosity};
 use crate::event::Failure;
 use crate::exit;
-use crate::report::{self, ReportStyle, ScriptEnd, ScriptResult, Tally, Teller, TryResult};
+use crate::report::views::Outputs;
+use crate::report::{self, Recorder, ReportStyle, ScriptEnd, Tally, Teller, TryEnd};
 use crate::runner::attempt::Attempt;
-use crate::runner::find;
+use crate::runner::selected::{Selected, selected};
 use crate::runner::signals::Signals;
 use crate::sys::wait::ExitStatus;
 use crate::sys::{clock, fd, fork, signal};
@@ -13,7 +14,7 @@ use anyhow::Context;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,68 +23,75 @@ const QUIET: Duration = Duration::from_secs(60);
 
 /// Runs the scripts; the exit code, unless it dies of the signal that has ended them.
 pub fn run(options: &Test) -> i32 {
-    let scripts = match find::scripts(options) {
-        Ok(scripts) => scripts,
-        Err(failure) => {
-            report::print_failure(&failure, ReportStyle::choose(options.options.color));
-            return failure.code;
-        }
+    fd::open_standard();
+    let style = ReportStyle::choose(options.options.color);
+    let refuse = |failure: Failure| {
+        report::print_failure(&failure, style);
+        failure.code
+    };
+    let selected = match selected(options) {
+        Ok(selected) => selected,
+        Err(failure) => return refuse(failure),
     };
     if options.list {
-        let lines: String = scripts.iter().map(|path| format!("{}\n", path.display())).collect();
+        let lines: String = selected.scripts.iter().map(|path| format!("{}\n", path.display())).collect();
         return report::print(&lines);
     }
-    let mut targets = Vec::new();
-    for (kind, path) in &options.reports {
-        match open(path) {
-            Ok(file) => targets.push((*kind, file)),
-            Err(failure) => {
-                report::print_failure(&failure, ReportStyle::choose(options.options.color));
-                return failure.code;
-            }
-        }
+    if let Some(nothing) = &selected.nothing {
+        return report::nothing_to_run(nothing);
     }
-    run_all(options, scripts, targets).unwrap_or_else(|error| {
+    // Before anything runs: hours later it would be too late to say that there is no place for them.
+    let outputs = match Outputs::open(&options.reports, options.events.as_deref()) {
+        Ok(outputs) => outputs,
+        Err(failure) => return refuse(failure),
+    };
+    let events = match options.events.as_deref().map(report::events_at).transpose() {
+        Ok(events) => events,
+        Err(failure) => return refuse(failure),
+    };
+    run_all(options, selected, outputs, events).unwrap_or_else(|error| {
         report::plain_error(&error);
         exit::INFRASTRUCTURE
     })
 }
 
-/// The file of a report, before anything runs: hours later it would be too late to say that there is none.
-fn open(path: &Path) -> Result<File, Failure> {
-    report::open_events(path).map_err(|why| Failure {
-        code: exit::USAGE,
-        message: format!("--report {}: {why}", path.display()),
-        hint: Some(
-            "--report junit=FILE   (in a directory that is there; an older one is replaced)".to_owned(),
-        ),
-        ..Failure::default()
-    })
-}
-
-fn run_all(options: &Test, scripts: Vec<PathBuf>, targets: Vec<(ReportKind, File)>) -> anyhow::Result<i32> {
-    fd::open_standard();
+fn run_all(
+    options: &Test,
+    selected: Selected,
+    outputs: Outputs,
+    events: Option<File>,
+) -> anyhow::Result<i32> {
     // Before the first run: from here on a signal ends nothing but by way of the runs.
     let signals = Signals::catch().context("cannot catch signals")?;
     let hurry = || signals.look();
     let style = ReportStyle::choose(options.options.color);
     let teller = Teller { style, verbosity: options.options.verbosity, hurry: &hurry };
-    let turns = in_order(options, scripts, &teller);
-    let failures =
-        tempfile::tempfile().context("cannot keep what scripts say in the directory for temporary files")?;
+    selected.notes.iter().for_each(|note| teller.note(note));
+    selected.warnings.iter().for_each(|warning| teller.always(warning));
+    let temporary =
+        || tempfile::tempfile().context("cannot keep what scripts say in the directory for temporary files");
+    let events = match events {
+        None if !outputs.is_empty() => Some(temporary()?),
+        events => events,
+    };
+    let started = clock::now();
+    let recorder = events.map(|file| Recorder::begin(file, started, &selected.whole)).transpose();
+    let recorder = recorder.context("cannot duplicate a descriptor")?;
+    let turns = in_order(options, selected.scripts, &teller);
+    let failures = temporary()?;
     let all = All {
         options,
         signals: &signals,
         teller: &teller,
-        started: clock::now(),
+        started,
         turns,
         running: Vec::new(),
         tally: Tally::default(),
         worst: exit::OK,
         failures,
         bad: Vec::new(),
-        targets,
-        results: Vec::new(),
+        outputs,
+        recorder,
         stopped_by: None,
         heard: clock::now(),
     };
@@ -98,21 +106,13 @@ struct Turn {
     /// How often it has been run already, and how that ended first.
     tries: u32,
     failed_with: Option<ExitStatus>,
-    /// For reports.
-    results: Vec<TryResult>,
-}
-
-impl Turn {
-    fn into_result(self) -> ScriptResult {
-        ScriptResult { name: self.name, path: self.script.display().to_string(), tries: self.results }
-    }
 }
 
 fn in_order(options: &Test, scripts: Vec<PathBuf>, teller: &Teller) -> VecDeque<Turn> {
     let turn = |script: &PathBuf, number: u32| {
         let path = script.display();
         let name = if options.repeat > 1 { format!("{path} [{number}]") } else { path.to_string() };
-        Turn { script: script.clone(), name, tries: 0, failed_with: None, results: Vec::new() }
+        Turn { script: script.clone(), name, tries: 0, failed_with: None }
     };
     let rounds =
         (1..=options.repeat).flat_map(|number| scripts.iter().map(move |script| turn(script, number)));
@@ -149,9 +149,9 @@ struct All<'a> {
     /// Lines about them, for the end.
     bad: Vec<String>,
     /// Where reports go.
-    targets: Vec<(ReportKind, File)>,
-    /// What they tell of.
-    results: Vec<ScriptResult>,
+    outputs: Outputs,
+    /// Who records what they tell of.
+    recorder: Option<Recorder>,
     stopped_by: Option<StoppedBy>,
     /// When something was said last.
     heard: Duration,
@@ -176,7 +176,7 @@ impl All<'_> {
             self.look_for_an_end();
             while self.running.len() < self.options.jobs && self.may_start() {
                 let Some(turn) = self.turns.pop_front() else { break };
-                let wanted = (self.teller.style.has_color(), !self.targets.is_empty());
+                let wanted = (self.teller.style.has_color(), self.record(&turn));
                 let attempt = Attempt::start(&turn.script, &self.options.options, wanted, self.signals)
                     .with_context(|| format!("cannot run {}", turn.name))?;
                 self.running.push((turn, attempt));
@@ -187,6 +187,15 @@ impl All<'_> {
             self.wait();
             self.collect()?;
         }
+    }
+
+    /// Where the next try of a script is recorded, which begins.
+    fn record(&mut self, turn: &Turn) -> Option<Recording> {
+        let recorder = self.recorder.as_mut()?;
+        let (script, number) = (turn.name.clone(), turn.tries + 1);
+        recorder.script_started(&script, &turn.script.display().to_string(), number);
+        let file = Arc::clone(&recorder.file);
+        Some(Recording::Part { file, started: self.started, script, number })
     }
 
     fn may_start(&self) -> bool {
@@ -244,14 +253,14 @@ impl All<'_> {
         }
         over.into_iter().try_for_each(|(turn, attempt, status, after)| {
             self.heard = clock::now();
-            self.over(turn, attempt.into_files(), status, after)
+            self.over(turn, attempt.into_said(), status, after)
         })
     }
 
     fn over(
         &mut self,
         mut turn: Turn,
-        (mut said, recorded): (File, Option<Arc<File>>),
+        mut said: File,
         status: ExitStatus,
         after: Duration,
     ) -> anyhow::Result<()> {
@@ -269,8 +278,21 @@ impl All<'_> {
             }
             () => ScriptEnd::Failed,
         };
-        if let Some(events) = recorded {
-            turn.results.push(TryResult::read(&events, &said, status, was_stopped, after));
+        if let Some(recorder) = &mut self.recorder {
+            recorder.script_ended(&TryEnd {
+                name: &turn.name,
+                number: turn.tries,
+                outcome: match end {
+                    ScriptEnd::Passed { .. } => "passed",
+                    ScriptEnd::Failed | ScriptEnd::Again { .. } => "failed",
+                    ScriptEnd::Stopped => "stopped",
+                },
+                again: matches!(end, ScriptEnd::Again { .. }),
+                code: status.code(),
+                status: report::described(status),
+                after,
+                said: &said,
+            });
         }
         self.teller.ended(&turn.name, status, after, end);
         let how = report::described(status);
@@ -305,7 +327,6 @@ impl All<'_> {
             self.worst = self.worst.max(status.code());
             self.bad.push(self.teller.bad(&turn.name, &how));
         }
-        self.results.push(turn.into_result());
         Ok(())
     }
 
@@ -327,31 +348,19 @@ impl All<'_> {
         copy().context("cannot keep what scripts say in the directory for temporary files")
     }
 
-    /// Writes what was asked for, and says what could not be written; whether all was.
-    fn write_reports(&mut self) -> bool {
-        let not_run = std::mem::take(&mut self.turns).into_iter().map(Turn::into_result);
-        self.results.extend(not_run);
-        let elapsed = clock::now().saturating_sub(self.started);
-        let mut all = true;
-        for (kind, file) in &mut self.targets {
-            let text = match kind {
-                ReportKind::Junit => report::junit(&self.results, elapsed),
-            };
-            let written =
-                text.and_then(|text| file.write_all(text.as_bytes()).map_err(|error| error.to_string()));
-            if let Err(why) = written {
-                report::plain_error(&anyhow::anyhow!("the report cannot be written: {why}"));
-                all = false;
-            }
-        }
-        all
+    /// Records the end, writes what was asked for, and says what could not be written; whether all was.
+    fn write_reports(&mut self, code: i32, cause: Option<&str>) -> bool {
+        let Some(recorder) = &mut self.recorder else { return true };
+        recorder.ended(code, cause, &self.tally);
+        let name = self.options.events.as_deref().map_or_else(String::new, |path| path.display().to_string());
+        let mut made = self.outputs.write(&recorder.file, &name);
+        made.errors.extend(recorder.error());
+        self.teller.made(&made);
+        made.errors.is_empty()
     }
 
     fn conclude(mut self) -> i32 {
         self.tally.not_run = self.turns.len();
-        if !self.write_reports() {
-            self.worst = self.worst.max(exit::INFRASTRUCTURE);
-        }
         let stopped_by = self.stopped_by.or(self.signals.look().then_some(StoppedBy::Signal));
         let first = self.signals.first().filter(|_| stopped_by == Some(StoppedBy::Signal));
         let (code, cause) = match (stopped_by, first) {
@@ -361,6 +370,10 @@ impl All<'_> {
                 (self.worst.max(exit::TIMEOUT), Some(format!("timed out after {time}")))
             }
             _ => (self.worst, None),
+        };
+        let code = match self.write_reports(code, cause.as_deref()) {
+            true => code,
+            false => code.max(exit::INFRASTRUCTURE),
         };
         // Nothing to do about it when it cannot be read: the lines have said who has failed.
         if self.failures.rewind().is_ok() {

@@ -16,7 +16,7 @@ fn dir() -> tempfile::TempDir {
 
 /// The lines of a file of events.
 #[track_caller]
-fn events(path: &Path) -> Vec<Value> {
+pub fn events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("a file");
     assert!(text.ends_with('\n'), "{text}");
     text.lines()
@@ -24,7 +24,7 @@ fn events(path: &Path) -> Vec<Value> {
         .collect()
 }
 
-fn names(events: &[Value]) -> Vec<&str> {
+pub fn names(events: &[Value]) -> Vec<&str> {
     events.iter().filter_map(|event| event["event"].as_str()).collect()
 }
 
@@ -70,7 +70,7 @@ fn fits(value: &Value, is: &Value, schema: &Value) -> bool {
 }
 
 #[track_caller]
-fn are_as_described(events: &[Value]) {
+pub fn are_as_described(events: &[Value]) {
     let schema = schema();
     for event in events {
         let name = event["event"].as_str().expect("a name");
@@ -147,6 +147,25 @@ fn a_death_and_its_cause_are_recorded() {
     let last = events.last().expect("a last line");
     assert_eq!((&last["event"], &last["code"]), (&"run_ended".into(), &125.into()));
     assert!(last["failure"]["message"].as_str().is_some_and(|text| text.contains("`api`")), "{last}");
+}
+
+#[test]
+fn requests_and_the_ends_of_logs_are_recorded() {
+    let dir = dir();
+    let code = r#"let web = mock(#{"/": "hello"});
+        http_post(`${web.url}/no`, "x");
+        start("api", "echo one; echo two; exit 3", #{ready: #{log: "three"}});"#;
+    let script = Script::code(code).option("--events").option("out.jsonl").cwd(dir.path());
+    let _ = script.run().code(125);
+    let events = events(&dir.path().join("out.jsonl"));
+    are_as_described(&events);
+    let of = |name: &str| events.iter().find(|event| event["event"] == name).expect("recorded");
+    let request = of("request");
+    assert_eq!((&request["method"], &request["status"]), (&"POST".into(), &404.into()));
+    assert!(request["url"].as_str().is_some_and(|url| url.ends_with("/no")), "{request}");
+    let tail = of("log_tail");
+    assert_eq!((&tail["lines"], &tail["test"]), (&serde_json::json!(["one", "two"]), &Value::Null));
+    assert!(tail["title"].as_str().is_some_and(|title| title.contains("api")), "{tail}");
 }
 
 #[test]

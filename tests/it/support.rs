@@ -109,7 +109,7 @@ impl Script {
         let mut command = Command::new(bgjobs());
         command.arg("script").args(&self.args).args(&self.tail).current_dir(&self.cwd);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.env_remove("NO_COLOR").env_remove("FORCE_COLOR");
+        command.env_remove("NO_COLOR").env_remove("FORCE_COLOR").env_remove("GITHUB_ACTIONS");
         command.stdin(Stdio::null());
         command
     }

@@ -37,13 +37,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "main",
         &[
-            "cli", "guard", "host", "mock", "report", "run", "runner", "starter", "sweep", "sys", "doctor",
-            "up",
+            "cli", "guard", "host", "mock", "recorded", "report", "run", "runner", "starter", "sweep", "sys",
+            "doctor", "up",
         ],
     ),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),
     ("up", &["cli", "envfile", "event", "exit", "report", "sys", "words"]),
     ("runner", &["cli", "event", "exit", "guard", "report", "sys", "words"]),
+    ("recorded", &["cli", "event", "exit", "jobs", "report"]),
     ("envfile", &["words"]),
     ("cli", &["builtin", "exit", "isolate", "words"]),
     ("api", &["words", "builtin", "lock"]),

@@ -4,6 +4,7 @@
 //! gets through at once.
 
 use crate::api::Type;
+use crate::event::Event;
 use crate::exit;
 use crate::host::run::job;
 use crate::host::run::ready::readiness;
@@ -367,6 +368,7 @@ fn perform(request: Request) -> Fallible<Response> {
     const LOOK_AGAIN: Duration = Duration::from_millis(100);
     let rt = rt();
     let request = Arc::new(request);
+    let began = jobs::now();
     let mut sending = Background::new(Arc::clone(&rt.jobs.control));
     let result = loop {
         let seen = rt.control().bell.rings();
@@ -378,6 +380,13 @@ fn perform(request: Request) -> Fallible<Response> {
         rt.control().bell.wait(seen, Some(jobs::now() + LOOK_AGAIN));
     };
     let method = request.method.to_string();
+    rt.bus.record(|| Event::Requested {
+        method: method.clone(),
+        url: request.url.to_string(),
+        status: result.as_ref().ok().map(|response| response.status),
+        error: result.as_ref().err().map(|error| error.message.clone()),
+        after: jobs::now().saturating_sub(began),
+    });
     match result {
         Ok(response) => Ok(Response(Arc::new(Answered { method, response }))),
         Err(error) => Err(failed(&request, &method, &error).into()),

@@ -28,6 +28,7 @@ pub enum Command {
     Check(Check),
     Scripts(Scripts),
     Ps(Ps),
+    Logs(Logs),
     Sweep(Sweep),
     Doctor(Doctor),
     Api(Api),
@@ -204,6 +205,27 @@ pub struct Ps {
     pub json: bool,
 }
 
+/// Which logs to show.
+#[derive(Clone, Debug, Args)]
+pub struct Logs {
+    /// A run: its name, its directory, or the number of its guard or host. Without one the only run that is live, or else the
+    /// last whose logs were kept. Then the jobs; without one all of them
+    #[arg(value_names = ["RUN", "JOB"], num_args = 0..)]
+    pub words: Vec<String>,
+    /// Go on with what comes, until the run has ended
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only the last N lines of each job
+    #[arg(short = 'n', long, value_name = "N", alias = "tail")]
+    pub lines: Option<usize>,
+    /// When to use colour; NO_COLOR and FORCE_COLOR are honoured
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub color: Color,
+    /// What cannot be had, so that it can be said why
+    #[arg(long, hide = true, value_name = "TIME")]
+    pub since: Option<String>,
+}
+
 /// What to begin with.
 #[derive(Clone, Debug, Args)]
 pub struct New {
@@ -355,6 +377,9 @@ enum Sub {
     /// List the live runs and their jobs
     #[command(after_help = after_help::PS)]
     Ps(Ps),
+    /// Show what the jobs of a run have printed, live or kept, and go on with -f
+    #[command(after_help = after_help::LOGS, override_usage = "bgjobs logs [OPTIONS] [RUN] [JOB]...")]
+    Logs(Logs),
     /// Show what runs have left whose guard and host were killed at once, and stop it with --yes
     #[command(after_help = after_help::SWEEP)]
     Sweep(Sweep),
@@ -588,6 +613,7 @@ pub fn parse() -> Result<Command, i32> {
         }
         Sub::Scripts(options) => Command::Scripts(options),
         Sub::Ps(options) => Command::Ps(options),
+        Sub::Logs(options) => Command::Logs(options),
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api(options) => Command::Api(options),

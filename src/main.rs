@@ -11,6 +11,7 @@
 //! recorded  `bgjobs report`: reports of what was recorded, shards put together
 //! runner/  `bgjobs test`: many scripts, each as a run of its own
 //! run      the host process: its threads, and the order of shutdown, told once
+//! logs     `bgjobs logs`: what the jobs of a run have printed
 //! sweep    `bgjobs ps` and `bgjobs sweep`
 //! up       `bgjobs up`: which file is to be started
 //! envfile  the file that `bgjobs up --env-file` writes
@@ -58,6 +59,7 @@ mod isolate;
 mod issuer;
 mod jobs;
 mod lock;
+mod logs;
 mod manual;
 mod mock;
 mod probe;
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Check(all)) => run::check(&all),
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
+        Ok(cli::Command::Logs(options)) => logs::logs(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
         Ok(cli::Command::Api(options)) => run::api(&options),

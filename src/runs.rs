@@ -116,6 +116,14 @@ fn list(records: bool) -> Vec<Run> {
     found
 }
 
+/// The run of this directory.
+pub fn at(path: &Path) -> Option<Run> {
+    let path = fs::canonicalize(path).ok()?;
+    let name = path.file_name()?.to_str()?.to_owned();
+    let is_one = name.starts_with(rundir::PREFIX) && !name.ends_with(rundir::SHARED);
+    is_one.then(|| open(path.parent()?, name, true)).flatten()
+}
+
 /// Reads one run. None when it is none: no directory, a link, open to others, not readable for us, only just being
 /// made, or being removed.
 fn open(base: &Path, name: String, records: bool) -> Option<Run> {

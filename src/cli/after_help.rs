@@ -127,6 +127,21 @@ Shows your own runs; as root those of all users. Nothing running is not an error
 A run is suspended after Ctrl-Z, until `fg` or SIGCONT.
 A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is not seen.";
 
+pub const LOGS: &str = "\
+What is shown is what the jobs have written by now. While a run is live, its secrets are in it: only what is kept is masked.
+So nobody sees the logs of other users. Lines carry no times. The lines of several jobs stand behind the names of these.
+A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is only found by its path.
+
+Exit codes:
+  0    shown
+  2    no such run or job, no run at all, or several of which one must be named
+
+Examples:
+  bgjobs logs                   # all jobs of the only run that is live, or of the last that has failed
+  bgjobs logs -f api            # one job, and what it prints from now on
+  bgjobs logs bgjobs-x7Kq2P -n 20
+  bgjobs logs 4711 -f -n 0      # the run of this guard: only what comes";
+
 pub const SWEEP: &str = "\
 However a run ends, bgjobs leaves nothing; but when both of its processes are killed at the same instant,
 nobody is left to clean up. A process is shown when such a run has recorded it as a job, when it is in the

@@ -319,9 +319,9 @@ const HABITS: &[Habit] = &[
         note: "",
     },
     Habit {
-        words: &["tail", "log", "logs", "follow", "output", "attach"],
+        words: &["tail", "log", "follow", "output", "attach"],
         does: Does::Say(
-            "bgjobs script --keep-logs FILE   (in the script: job.tail(20), or the option `echo: true` of spawn)",
+            "bgjobs logs -f   (in the script: job.tail(20); `bgjobs script -f` shows all as it comes)",
         ),
         note: "a run that fails keeps the logs of its jobs, and says where at its end",
     },

@@ -15,13 +15,20 @@ pub struct Live {
     style: Style,
     /// They are what the run is for, and go to stdout.
     on_stdout: bool,
+    /// Of one alone, without its name.
+    bare: bool,
     names: Vec<String>,
     width: usize,
 }
 
 impl Live {
     pub fn new(style: Style, on_stdout: bool) -> Self {
-        Self { style, on_stdout, names: Vec::new(), width: 0 }
+        Self { style, on_stdout, bare: false, names: Vec::new(), width: 0 }
+    }
+
+    /// Of one job alone, whose name nobody needs to be told.
+    pub fn bare(style: Style) -> Self {
+        Self { bare: true, ..Self::new(style, true) }
     }
 
     pub fn on_stdout(&self) -> bool {
@@ -47,11 +54,11 @@ impl Live {
         let prefix = self.style.escaped(color, &format!("{job:width$} |"));
         let mut shown = String::with_capacity(bytes.len() + bytes.len() / 4);
         let mut add = |line: &str| {
-            shown.push_str(&prefix);
-            if !line.is_empty() {
-                shown.push(' ');
-                shown.push_str(line);
+            if !self.bare {
+                shown.push_str(&prefix);
+                shown.push_str(if line.is_empty() { "" } else { " " });
             }
+            shown.push_str(line);
             shown.push('\n');
         };
         if missed {
@@ -94,6 +101,7 @@ mod tests {
         let long = "x".repeat(30);
         assert_eq!(shown(&mut live, &long, b"a\n"), format!("{long} | a\n"));
         assert_eq!(shown(&mut live, "db", b"b\n"), format!("db{} | b\n", " ".repeat(22)));
+        assert_eq!(shown(&mut Live::bare(Style::never()), "db", b"a\n\nb\n"), "a\n\nb\n");
     }
 
     #[test]

@@ -81,8 +81,8 @@ fn what_other_tools_have_is_told_what_does_it_here() {
     ]);
     let dir = place();
     for (word, part) in [
-        ("tail", "--keep-logs FILE   (in the script: job.tail(20)"),
-        ("logs", "a run that fails keeps the logs of its jobs"),
+        ("tail", "try: bgjobs logs -f   (in the script: job.tail(20)"),
+        ("log", "a run that fails keeps the logs of its jobs"),
         ("stop", "try: bgjobs ps "),
         ("kill", "in the script: job.stop()"),
         ("list", "try: bgjobs ps "),

@@ -15,6 +15,7 @@ mod flow;
 mod fuzz;
 mod http;
 mod isolate;
+mod job_logs;
 mod kill;
 mod logs;
 mod output;

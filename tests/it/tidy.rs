@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "main",
         &[
-            "cli", "guard", "host", "mock", "recorded", "report", "run", "runner", "starter", "sweep", "sys",
+            "cli", "guard", "host", "mock", "recorded", "report", "run", "runner", "starter", "sweep", "sys", "logs",
             "doctor", "up",
         ],
     ),
@@ -54,6 +54,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("guard", &["cli", "event", "exit", "isolate", "jobs", "report", "run", "rundir", "runs", "sys"]),
     ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "runs", "suite", "sys"]),
     ("doctor", &["cli", "exit", "isolate", "jobs", "report", "rundir", "sys"]),
+    ("logs", &["cli", "event", "exit", "jobs", "report", "rundir", "runs", "sys", "words"]),
     ("sweep", &["cli", "exit", "jobs", "report", "rundir", "runs", "sys"]),
     ("runs", &["jobs", "rundir", "sys"]),
     ("rundir", &["sys"]),

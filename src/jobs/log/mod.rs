@@ -26,3 +26,4 @@ pub(super) mod whole;
 
 pub use finish::{finish_all, finish_noted};
 pub use reader::{LogReader, News};
+pub use whole::start_of_last;

@@ -189,6 +189,8 @@ pub struct Over {
     pub failure: Option<Failure>,
     pub stopped: usize,
     pub leaked: usize,
+    /// The jobs whose starts took long, one after the other; empty when it was not long altogether.
+    pub slow_start: Vec<(String, Duration)>,
     /// What is kept.
     pub kept: Vec<PathBuf>,
 }

@@ -23,7 +23,7 @@
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
 
-use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task};
+use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task, Verbosity};
 use crate::event::{Bus, Event, Failure, Over as RunOver};
 use crate::exit;
 use crate::host::{self, Session};
@@ -561,6 +561,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     if loss.any() {
         ending.bus.emit(Event::Text(report::loss(&loss, ending.style)));
     }
+    let slow_start = ending.jobs.slow_start();
     ending.bus.record(|| {
         Event::Over(Box::new(RunOver {
             code,
@@ -568,6 +569,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
             failure: failure.clone(),
             stopped: ending.jobs.stopped_count(),
             leaked: ending.left.count(),
+            slow_start: slow_start.clone(),
             kept: kept.clone(),
         }))
     });
@@ -583,6 +585,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         cause,
         elapsed: clock::now().saturating_sub(ending.started),
         tests: &ending.suite.all(),
+        slow_start: if options.verbosity == Verbosity::Quiet { &[] } else { &slow_start },
         stopped: ending.jobs.stopped_count(),
         stop_ends: &stop_ends,
         restarted: &ending.jobs.restarted(),

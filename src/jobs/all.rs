@@ -14,6 +14,7 @@ use crate::jobs::output::pump::{Capture, Pump};
 use crate::jobs::port::Listeners;
 use crate::jobs::remains::leak::{self, Left};
 use crate::jobs::remains::shared;
+use crate::jobs::slow::{self, Start};
 use crate::jobs::spec::{Expect, SpawnError};
 use crate::jobs::stop::end::StopEnd;
 use crate::jobs::stop::step::Stage;
@@ -276,6 +277,22 @@ impl Jobs {
     /// A job has shown that it is ready: what is started from now on may rely on it.
     pub fn ready(&self, id: JobId) {
         lock(&self.table).ready(id);
+    }
+
+    /// The jobs whose starts took long, one after the other, and how long each; empty when it was not long altogether.
+    pub fn slow_start(&self) -> Vec<(String, Duration)> {
+        let table = lock(&self.table);
+        let ready = table.all().filter_map(|entry| Some((entry, entry.first_ready?)));
+        let starts: Vec<Start> = ready
+            .map(|(entry, ready)| Start {
+                id: entry.job.id,
+                name: &entry.job.spec.name,
+                started: entry.first_started,
+                ready,
+                needs: &entry.job.spec.needs,
+            })
+            .collect();
+        slow::chain(&starts).into_iter().map(|(name, took)| (name.to_owned(), took)).collect()
     }
 
     /// The script has waited for something: what it has started before counts as ready.

@@ -19,6 +19,7 @@
 //! launch    starts jobs and commands
 //! stop/     how jobs are stopped, and the final sweep
 //! restart   starts jobs again that end by themselves
+//! slow      which starts the run has waited for
 //! evict     frees a port
 //! threads   the threads that live as long as the process
 //! ```
@@ -44,6 +45,7 @@ pub mod port;
 mod refused;
 mod remains;
 mod restart;
+mod slow;
 pub mod spec;
 mod stdin;
 pub mod stop;

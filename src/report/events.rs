@@ -229,10 +229,12 @@ fn test(tested: &Tested) -> Value {
 }
 
 fn ended(over: &Over) -> Value {
+    let slow = over.slow_start.iter().map(|(job, took)| json!({"job": job, "took_ms": ms(*took)}));
+    let slow: Vec<Value> = slow.collect();
     let kept: Vec<String> = over.kept.iter().map(|path| path.display().to_string()).collect();
     json!({
         "code": over.code, "cause": over.cause, "failure": over.failure.as_ref().map(failure_of),
-        "jobs_stopped": over.stopped, "leaked": over.leaked, "kept": kept,
+        "jobs_stopped": over.stopped, "leaked": over.leaked, "slow_start": slow, "kept": kept,
     })
 }
 

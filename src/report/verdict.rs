@@ -41,6 +41,8 @@ pub struct Verdict<'a> {
     pub cause: Option<String>,
     pub elapsed: Duration,
     pub tests: &'a [Tested],
+    /// The jobs whose starts took long, one after the other.
+    pub slow_start: &'a [(String, Duration)],
     pub stopped: usize,
     /// How jobs have ended at their stop, where that is worth a word.
     pub stop_ends: &'a [(String, ExitStatus)],
@@ -60,6 +62,7 @@ pub struct Verdict<'a> {
 /// The verdict: one line, preceded by what is left.
 pub fn verdict(verdict: &Verdict, style: Style) -> String {
     let mut text = String::new();
+    slow_start(&mut text, verdict.slow_start);
     failed_tests(&mut text, verdict.tests, style);
     leaks(&mut text, verdict.left, verdict.inside);
     not_removed(&mut text, verdict.stays);
@@ -85,6 +88,28 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
         restarted(verdict.restarted)
     );
     text
+}
+
+/// `slow start: db 1.2 s → migrate 0.4 s → api 0.3 s`; of a long chain those that took longest.
+fn slow_start(text: &mut String, chain: &[(String, Duration)]) {
+    const MOST: usize = 6;
+    let all: Duration = chain.iter().map(|(_, took)| *took).sum();
+    let mut longest: Vec<Duration> = chain.iter().map(|(_, took)| *took).collect();
+    longest.sort_unstable_by(|a, b| b.cmp(a));
+    let least = longest.get(MOST - 1).copied().unwrap_or_default().max(all / 50);
+    let shown: Vec<String> = chain
+        .iter()
+        .filter(|(_, took)| *took >= least)
+        .take(MOST)
+        .map(|(job, took)| format!("{job} {:.1} s", took.as_secs_f64()))
+        .collect();
+    let more = match chain.len() - shown.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    if !shown.is_empty() {
+        let _ = writeln!(text, "slow start: {}{more}", shown.join(" → "));
+    }
 }
 
 /// The failed tests by name, with the first line of what was wrong.
@@ -311,6 +336,25 @@ mod tests {
         );
         assert_eq!(ends(&all(2)), "; a ended with 3 when stopped; a ended with 3 when stopped");
         assert!(ends(&all(5)).ends_with("; a ended with 3 when stopped; and 2 more"));
+    }
+
+    #[test]
+    fn of_a_long_chain_the_slow_ones_are_told() {
+        let line = |chain: &[(&str, u64)]| {
+            let chain: Vec<(String, Duration)> =
+                chain.iter().map(|(job, ms)| ((*job).to_owned(), Duration::from_millis(*ms))).collect();
+            let mut text = String::new();
+            slow_start(&mut text, &chain);
+            text
+        };
+        assert_eq!(line(&[]), "");
+        let three = [("db", 1240), ("migrate", 400), ("api", 900)];
+        assert_eq!(line(&three), "slow start: db 1.2 s → migrate 0.4 s → api 0.9 s\n");
+        assert_eq!(line(&[("db", 5000), ("a", 10)]), "slow start: db 5.0 s (and 1 more)\n");
+        let many = [("a", 1000), ("b", 900), ("c", 100), ("d", 800), ("e", 700), ("f", 600), ("g", 500)];
+        let told = "slow start: a 1.0 s → b 0.9 s → d 0.8 s → e 0.7 s → f 0.6 s → g 0.5 s (and 1 more)\n";
+        assert_eq!(line(&many), told);
+        assert_eq!(line(&[("a", 300); 9]).matches("a 0.3 s").count(), 6);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::jobs::stop::order;
 use crate::jobs::stop::step::{self, Stage};
 use crate::jobs::table::entries::Table;
 use crate::jobs::table::entry::{Entry, StopCommand};
+use crate::sys::clock;
 use crate::sys::wait::ExitStatus;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -39,6 +40,7 @@ impl Table {
         let now = self.history.next();
         if let Some(entry) = self.entry_mut(id) {
             entry.shown_ready.get_or_insert(now);
+            entry.first_ready.get_or_insert_with(clock::now);
         }
     }
 

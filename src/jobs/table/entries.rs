@@ -212,6 +212,8 @@ impl Table {
             stage: Stage::Running,
             started_as,
             shown_ready: None,
+            first_started: now,
+            first_ready: None,
             partly: None,
             first: Vec::new(),
             by: spec.stop_signal,
@@ -236,6 +238,7 @@ impl Table {
         if let Some(old) = self.entries.get(&id) {
             // It keeps its place in the order of the end: who relied on it still does.
             (entry.started_as, entry.shown_ready) = (old.started_as, old.shown_ready);
+            (entry.first_started, entry.first_ready) = (old.first_started, old.first_ready);
             entry.restarts = old.restarts + usize::from(old.returns);
             if old.returns {
                 entry.expect = old.expect.clone();

@@ -44,6 +44,9 @@ pub(crate) struct Entry {
     /// When it was started and when it was seen to be ready, in the run's `History`.
     pub(super) started_as: u64,
     pub(super) shown_ready: Option<u64>,
+    /// When it was started the first time, and when it was ready the first time.
+    pub first_started: Duration,
+    pub first_ready: Option<Duration>,
     /// Its stop signal has gone to some of its processes only, and how that goes on.
     pub partly: Option<Partly>,
     /// Those, unless it was its first process alone.

@@ -61,8 +61,8 @@ pub struct Options {
     pub isolate: Isolation,
     /// Only say what the script would do.
     pub plan: bool,
-    /// What all jobs print is shown there as it comes.
-    pub follow: Option<Stream>,
+    /// What jobs print is shown as it comes, whether or not they have the option `echo`.
+    pub follow: Option<Follow>,
     /// Where what happens is recorded.
     pub events: Option<Recording>,
     /// What is made of it at the end.
@@ -92,6 +92,33 @@ pub enum Task {
     Up(Staying),
     /// Writes a script that starts what the source, which is a file of services, lists.
     NewFrom(PathBuf),
+}
+
+/// Whose output is shown as it comes, and where.
+#[derive(Clone, Debug)]
+pub struct Follow {
+    pub stream: Stream,
+    /// Only that of these jobs; without them that of all.
+    pub only: Vec<String>,
+}
+
+impl Follow {
+    /// Whether what a job prints is shown.
+    pub fn shows(&self, job: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| is_or_copy(name, job))
+    }
+
+    /// Those that were asked for by a name that none of these jobs has.
+    pub fn unknown<'a>(&'a self, jobs: &'a [String]) -> impl Iterator<Item = &'a str> {
+        let known = |name: &&String| jobs.iter().any(|job| is_or_copy(name, job));
+        self.only.iter().filter(move |name| !known(name)).map(String::as_str)
+    }
+}
+
+/// Whether this is the name of a job, or of a copy or later namesake of it: `api-2`.
+fn is_or_copy(name: &str, job: &str) -> bool {
+    let number = job.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
+    job == name || number.is_some_and(|number| number.parse::<usize>().is_ok())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -433,6 +460,10 @@ struct ScriptArgs {
     /// Say what the script starts, what waits for what and how long at most, as far as that is written out; run nothing
     #[arg(short = 'n', long = "dry-run")]
     plan: bool,
+    /// Show what the jobs print as it comes, each line behind the name of its job, on stderr; --follow=api,db only that of
+    /// these
+    #[arg(short, long, value_name = "JOB", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "")]
+    follow: Option<Vec<String>>,
     #[command(flatten)]
     recorded: report::Recorded,
     #[command(flatten)]
@@ -744,7 +775,11 @@ impl From<ScriptArgs> for Options {
             args.remove(0);
         }
         let events = given.recorded.events.map(Recording::At);
-        Self { plan: given.plan, events, ..given.run.options(source, args) }
+        let follow = given.follow.map(|mut only| {
+            only.retain(|name| !name.is_empty());
+            Follow { stream: Stream::Stderr, only }
+        });
+        Self { plan: given.plan, events, follow, ..given.run.options(source, args) }
     }
 }
 
@@ -774,7 +809,7 @@ impl From<UpArgs> for Up {
         let (services, exec, env_file) = (Some(given.names), given.exec, given.env_file);
         // The command has stdout for itself.
         let stream = if exec.is_some() { Stream::Stderr } else { Stream::Stdout };
-        let follow = (!given.run.quiet).then_some(stream);
+        let follow = (!given.run.quiet).then(|| Follow { stream, only: Vec::new() });
         Self {
             file: given.file,
             options: Options { follow, ..given.run.options(source, given.args) },

@@ -38,6 +38,7 @@ pub enum Event {
         job: String,
         command: String,
         pid: i32,
+        log: Option<PathBuf>,
     },
     JobReady {
         job: String,

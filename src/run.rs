@@ -147,7 +147,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
             args: options.args.clone(),
             include: options.include.clone(),
             grace: options.grace,
-            follow: options.follow.is_some(),
+            follow: options.follow.clone(),
             started,
         },
     };
@@ -196,7 +196,7 @@ pub fn events_name(options: &Options) -> String {
 
 /// What the jobs print, as it is shown.
 fn live(options: &Options) -> Live {
-    match options.follow {
+    match options.follow.as_ref().map(|follow| follow.stream) {
         Some(Stream::Stdout) => Live::new(ReportStyle::choose_for_stdout(options.color), true),
         Some(Stream::Stderr) | None => Live::new(ReportStyle::choose(options.color), false),
     }
@@ -595,6 +595,14 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         stays: &stays,
         one_line: ending.control.guard_gone(),
     };
+    if let Some(follow) = &options.follow
+        && ending.jobs.have_started()
+    {
+        let jobs: Vec<String> = ending.jobs.list().iter().map(|job| job.spec.name.clone()).collect();
+        for name in follow.unknown(&jobs) {
+            ending.bus.emit(Event::Warning(report::unknown_job("--follow", name, &jobs)));
+        }
+    }
     // Nothing was done that could be judged: the error says it all, as it does of `bgjobs check`.
     let only_refused = code == exit::USAGE
         && reason.is_none()

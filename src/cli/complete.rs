@@ -59,9 +59,10 @@ fn shown(cli: &Command) -> Command {
         })
 }
 
-/// The options of `bgjobs script` that take a value.
+/// The options of `bgjobs script` that take a value as a word of its own.
 fn valued(cli: &Command) -> Vec<String> {
     let options = cli.find_subcommand("script").into_iter().flat_map(Command::get_opts);
+    let options = options.filter(|option| !option.is_require_equals_set());
     let names = options.flat_map(|option| {
         let short = option.get_short().map(|short| format!("-{short}"));
         let long = option.get_long().map(|long| format!("--{long}"));

@@ -217,7 +217,8 @@ fn own_option<'c>(words: &[String], script: &'c Command) -> Option<(&'c Arg, usi
     if arg.get_id() == "help" {
         return None;
     }
-    Some((arg, if takes_value(arg) && !inline { words.len().min(2) } else { 1 }))
+    let apart = takes_value(arg) && !arg.is_require_equals_set();
+    Some((arg, if apart && !inline { words.len().min(2) } else { 1 }))
 }
 
 /// Whether a word names a script: standard input, one that is built in, or a file that may be one.

@@ -108,11 +108,12 @@ impl Jobs {
                 let other = exec.credentials.as_ref().map(|user| user.uid);
                 let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
                 let (kind, name, command) = (job.kind, job.spec.name.clone(), job.spec.command.display());
+                let log = job.log.clone();
                 table.insert(job, pid, uid, clock::now());
                 // Told once the guard knows it, too: whoever reads that may kill us. Nobody tells its end before,
                 // since that needs the lock.
                 if kind == Kind::Job {
-                    self.bus.emit(Event::JobStarted { job: name, command, pid });
+                    self.bus.emit(Event::JobStarted { job: name, command, pid, log });
                 }
             }
             drop(table);

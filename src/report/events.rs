@@ -138,7 +138,7 @@ fn masked(value: Value) -> Value {
 /// The name of an event, and what belongs to it; none for what is only said, or printed.
 fn described(event: &Event) -> Option<(&'static str, Value)> {
     Some(match event {
-        Event::JobStarted { job, command, pid } => {
+        Event::JobStarted { job, command, pid, .. } => {
             ("job_started", json!({"job": job, "command": command, "pid": pid}))
         }
         Event::JobReady { job, what, after } => {

@@ -4,6 +4,7 @@
 use super::style::Style;
 use crate::jobs::text;
 use crate::secret;
+use crate::words::nearest;
 use std::borrow::Cow;
 
 /// Told apart well, also by most of those who see red and green alike; none that means good or bad.
@@ -79,6 +80,19 @@ impl Live {
         };
         masked.unwrap_or(shown).into_bytes()
     }
+}
+
+/// `--follow=apii: no job of this run has that name; did you mean `api`?`
+pub fn unknown_job(option: &str, name: &str, jobs: &[String]) -> String {
+    const MOST: usize = 10;
+    let known: Vec<&str> = jobs.iter().map(String::as_str).collect();
+    let instead = match (nearest(name, known.iter().copied()), &known[..]) {
+        (Some(near), _) => format!("; did you mean `{near}`?"),
+        (None, []) => "; none was started".to_owned(),
+        (None, known) if known.len() > MOST => format!("; there are {} and more", known[..MOST].join(", ")),
+        (None, known) => format!("; there are {}", known.join(", ")),
+    };
+    format!("{option}={name}: no job of this run has that name{instead}")
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use events::{Events, SCHEMA, at as events_at, open as open_events, refused as events_refused};
 pub use failure::failure;
 pub use isolation::obstacle;
-pub use live::Live;
+pub use live::{Live, unknown_job};
 pub use manual::{manual, params, plan, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use pager::page;

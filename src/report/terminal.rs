@@ -38,8 +38,10 @@ impl Terminal {
             return None;
         }
         let text = match event {
-            Event::JobStarted { job, command, pid } => {
-                format!("{job} started: {} (pid {pid})", shorten(command))
+            Event::JobStarted { job, command, pid, log } => {
+                let log = log.as_ref().filter(|_| self.verbosity == Verbosity::Verbose);
+                let log = log.map_or_else(String::new, |log| format!(", log {}", log.display()));
+                format!("{job} started: {} (pid {pid}{log})", shorten(command))
             }
             Event::JobAgain { job, next, tries } => {
                 format!("{job} was not ready yet: it is started again ({next} of {tries})")

@@ -134,7 +134,7 @@ impl Launch {
             expect: options.expect_exit.clone().map_or_else(Expect::default, |ends| ends.0),
             restart: restart(function, options)?,
             fail_on: fail_on(function, options.fail_on.as_ref())?,
-            echo: options.echo || rt.options.follow,
+            echo: options.echo || rt.follows(&name),
             max_log: max_log(function, options.max_log)?,
             limits: self.limits,
             name,

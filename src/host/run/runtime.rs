@@ -1,5 +1,6 @@
 //! What the script functions work on. One process runs one script, so there is one.
 
+use crate::cli::Follow;
 use crate::event::{Bus, Event};
 use crate::host::explain::called;
 use crate::host::value::error::{Fallible, terminated};
@@ -37,7 +38,7 @@ pub struct Options {
     pub include: Vec<PathBuf>,
     pub grace: Duration,
     /// What jobs print is shown, whether or not they have the option `echo`.
-    pub follow: bool,
+    pub follow: Option<Follow>,
     /// When the run started, on the run's clock.
     pub started: Duration,
 }
@@ -193,6 +194,11 @@ impl Runtime {
     /// Emits what the script brings about; first waits until there is room for it, as for all that it prints.
     pub fn emit(&self, event: Event) {
         strand::aside(|| self.bus.output(event, || self.control().halted()));
+    }
+
+    /// Whether what a job prints is shown, although it has not the option `echo`.
+    pub fn follows(&self, job: &str) -> bool {
+        self.options.follow.as_ref().is_some_and(|follow| follow.shows(job))
     }
 
     /// Waits until there is room for events that somebody else emits.

@@ -113,10 +113,10 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     let started = |service| Member { service, starting: None, is_given: false };
     let mut members: Vec<Member> = copies(services)?.into_iter().map(started).collect();
     members.extend(given);
-    if rt.options.follow || members.iter().any(|member| member.service.options.echo) {
-        let shown = |member: &&Member| rt.options.follow || member.service.options.echo;
-        let names = members.iter().filter(shown).map(|member| member.service.name.clone());
-        rt.emit(Event::JobsToShow(names.collect()));
+    let shown = |member: &&Member| member.service.options.echo || rt.follows(&member.service.name);
+    let names: Vec<String> = members.iter().filter(shown).map(|member| member.service.name.clone()).collect();
+    if !names.is_empty() {
+        rt.emit(Event::JobsToShow(names));
     }
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None; // Each service has its own deadline.

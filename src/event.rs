@@ -6,12 +6,13 @@
 //! Output is never copied on its way: whoever reads it from a command, keeps it and writes it shares its pieces. And
 //! nobody is woken who has nothing to do yet: with much output that would cost more than the output.
 
+use crate::pending::Board;
 use crate::sys::clock;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes that may wait to be written before whoever prints is held up.
@@ -229,6 +230,8 @@ struct Queue {
     asleep: bool,
     /// So many wait for something to be written.
     waiting: usize,
+    /// The reader is to look at what is waited for.
+    nudged: bool,
 }
 
 #[derive(Default)]
@@ -238,6 +241,8 @@ pub struct Bus {
     come: Condvar,
     /// Much has been written, or nobody need wait for that any more.
     gone: Condvar,
+    /// What is being waited for.
+    pub pending: Arc<Board>,
     /// Somebody records what happens, and wants more than is said.
     recorded: AtomicBool,
 }
@@ -307,6 +312,15 @@ impl Bus {
         true
     }
 
+    /// Wakes the reader when something has been waited for so long that it is worth showing; else says when that will be.
+    pub fn show_pending(&self, now: Duration) -> Option<Duration> {
+        if self.pending.is_due(now) {
+            self.lock().nudged = true;
+            self.come.notify_all();
+        }
+        self.pending.due()
+    }
+
     /// How much waits to be written.
     pub fn unwritten(&self) -> usize {
         self.lock().unwritten()
@@ -328,7 +342,7 @@ impl Bus {
     /// The next event and when it was emitted, waiting at most `patience`; `Err` when closed and empty.
     pub fn next(&self, patience: Duration) -> Result<Option<(Duration, Event)>, Closed> {
         let mut queue = self.lock();
-        if queue.events.is_empty() && !queue.closed && !patience.is_zero() {
+        if queue.events.is_empty() && !queue.closed && !queue.nudged && !patience.is_zero() {
             queue.asleep = true;
             queue = self.come.wait_timeout(queue, patience).unwrap_or_else(PoisonError::into_inner).0;
             queue.asleep = false;
@@ -340,7 +354,10 @@ impl Bus {
                 Ok(Some((at, event)))
             }
             None if queue.closed => Err(Closed),
-            None => Ok(None),
+            None => {
+                queue.nudged = false;
+                Ok(None)
+            }
         }
     }
 

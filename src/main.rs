@@ -26,6 +26,7 @@
 //! api      what scripts can call, as plain data
 //! builtin  the modules and scenario scripts that are built in, as text
 //! event    what happened, as plain data
+//! pending  what is being waited for at this moment, as plain data
 //! suite    the tests of the script, and how they ended
 //! lock     taking a lock, even after a panic elsewhere
 //! words    words for people and for shells: the nearest of several, quoted
@@ -62,6 +63,7 @@ mod lock;
 mod logs;
 mod manual;
 mod mock;
+mod pending;
 mod probe;
 mod recorded;
 mod report;

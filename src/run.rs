@@ -117,7 +117,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         bus.expect_recorder();
     }
     let style = ReportStyle::choose(options.color);
-    let terminal = Terminal::new(started, options.verbosity, style);
+    let terminal = Terminal::new(started, options.timeout, options.verbosity, style);
     let reporter = {
         let control = Arc::clone(&control);
         let halt = move |end| {

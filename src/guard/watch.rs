@@ -6,7 +6,7 @@ use crate::guard::patience::{
 };
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::{self, Survivor, stop};
-use crate::report::views::Outputs;
+use crate::report::{self, views::Outputs};
 use crate::run;
 use crate::rundir::RunDir;
 use crate::sys::link::{Link, Order, Received, Report};
@@ -228,6 +228,7 @@ impl Guard<'_> {
         {
             std::thread::sleep(Duration::from_micros(200));
         }
+        report::erase_status();
         signal::stop_myself();
         let stopped = clock::raw().saturating_sub(since);
         self.page.paused_ns.fetch_add(u64::try_from(stopped.as_nanos()).unwrap_or(0), SeqCst);

@@ -205,6 +205,11 @@ impl Jobs {
         self.run_dir.join("logs").join(format!("{name}.log"))
     }
 
+    /// Has the report show what has been waited for long enough by now; or when that will be.
+    pub fn show_pending(&self, now: Duration) -> Option<Duration> {
+        self.bus.show_pending(now)
+    }
+
     /// Brings the logs that lie where the script wants them into their final form; those in the run directory are
     /// only worth it when they are kept.
     pub fn finish_own_logs(&self) {

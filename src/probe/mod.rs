@@ -24,6 +24,7 @@ pub mod tcp;
 use crate::jobs::control::{Control, Listener};
 use crate::jobs::fail::Death;
 use crate::jobs::{self, ExitStatus, Job, JobId, Jobs, State};
+use crate::pending::Pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,6 +84,10 @@ impl Seen {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    pub fn last(&self) -> Option<&str> {
+        self.0.last().map(|(last, _)| last.as_str())
+    }
 }
 
 impl std::fmt::Display for Seen {
@@ -119,6 +124,8 @@ pub struct Wait<'a> {
     pub signalled: bool,
     /// Deaths end the wait.
     pub watch_deaths: bool,
+    /// Where what the attempts see is noted.
+    pub pending: Option<&'a Pending>,
 }
 
 /// How often to try after having waited this long: every hundredth of that time.
@@ -148,6 +155,7 @@ impl<'a> Wait<'a> {
             signalled: false,
             // In `on_exit` there may well be a death: it must not keep the clean-up from its work.
             watch_deaths: !jobs.control.closing(),
+            pending: None,
         }
     }
 
@@ -189,8 +197,10 @@ impl<'a> Wait<'a> {
                         return Ok(value);
                     }
                     Attempt::Never(error) => return Err(Failed::Never(error)),
-                    Attempt::NotYet(what) if self.eager => seen.note(what),
-                    Attempt::NotYet(what) => seen.add(what),
+                    Attempt::NotYet(what) => {
+                        self.pending.inspect(|pending| pending.saw(&what));
+                        if self.eager { seen.note(what) } else { seen.add(what) }
+                    }
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
@@ -219,7 +229,9 @@ impl<'a> Wait<'a> {
             if expired {
                 return Err(Failed::Timeout { waited: self.timeout.unwrap_or_default(), seen });
             }
-            let wake = Some(deadline.map_or(wake, |at| at.min(wake)));
+            let wake =
+                [deadline, self.jobs.show_pending(now)].into_iter().flatten().fold(wake, Duration::min);
+            let wake = Some(wake);
             match &listener {
                 Some(listener) => listener.wait(rings, wake),
                 None => self.control().bell.wait(rings, wake),

@@ -6,6 +6,7 @@
 //! style      colour or none
 //! failure    the report of a failure
 //! terminal   events as lines on stderr
+//! status     what is waited for, on a terminal in one line
 //! live       the logs of jobs while they grow
 //! events     events as lines of JSON in a file
 //! recorder   what `bgjobs test` adds to them
@@ -38,6 +39,7 @@ mod print;
 mod recorder;
 mod runs;
 mod said;
+mod status;
 mod style;
 mod table;
 mod terminal;
@@ -54,6 +56,7 @@ pub use live::{Live, unknown_job};
 pub use manual::{manual, params, plan, scripts};
 pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use pager::page;
+pub use print::erase_status;
 pub use print::{
     findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning,
 };

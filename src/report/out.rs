@@ -10,6 +10,7 @@ use super::events::Events;
 use super::lane::Lane;
 use super::live::Live;
 use super::said::said;
+use super::status::{Show, Status};
 use super::terminal::Terminal;
 use crate::event::{Bus, Closed, Event};
 use crate::secret::Stream;
@@ -113,9 +114,11 @@ pub fn start(
 ) -> std::io::Result<Reporter> {
     let shared: Arc<Shared> = Arc::default();
     let (running, ended) = mpsc::channel::<()>();
+    let status = terminal.status(Arc::clone(&bus.pending));
     let mut writer = Writer {
         bus: Arc::clone(&bus),
         terminal,
+        status,
         live,
         events,
         shared: Arc::clone(&shared),
@@ -219,6 +222,8 @@ fn ended(lines: Bytes) -> Bytes {
 struct Writer<F> {
     bus: Arc<Bus>,
     terminal: Terminal,
+    /// What is waited for; it gives way to whatever is written.
+    status: Status,
     live: Live,
     events: Option<Events>,
     shared: Arc<Shared>,
@@ -241,13 +246,17 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
         const LONG: Duration = Duration::from_secs(3600);
         loop {
             let idle = self.is_empty();
-            match self.bus.next(if idle { LONG } else { Duration::ZERO }) {
+            match self.bus.next(if idle { self.status.patience(LONG) } else { Duration::ZERO }) {
                 Ok(Some((at, event))) => {
                     self.handle(at, event);
                     self.write(Duration::ZERO);
                 }
-                Ok(None) => self.write(LOOK),
+                Ok(None) => {
+                    self.status.wake();
+                    self.write(if idle { Duration::ZERO } else { LOOK });
+                }
                 Err(Closed) if idle => {
+                    self.make_room(STDERR);
                     self.let_go();
                     self.write(Duration::ZERO);
                     if self.is_empty() {
@@ -258,7 +267,52 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
             }
             let held: usize = self.masks.iter().map(Stream::held).sum();
             self.bus.taken(held + self.lanes.iter().map(Lane::len).sum::<usize>());
+            if self.is_empty() {
+                self.show_status();
+            }
         }
+    }
+
+    /// Says what is waited for, where that is due. On a terminal it gives way to anything else, and waits for nothing.
+    fn show_status(&mut self) {
+        if self.shared.mute.load(SeqCst) {
+            return self.status.forget();
+        }
+        match self.status.look(!self.within_line && !tty::is_raw()) {
+            Show::Nothing => {}
+            Show::Draw(bytes) => {
+                // What it does not take at once it shows the next time.
+                let _ = fd::write_some(stderr().as_fd(), &bytes, Duration::ZERO);
+            }
+            Show::Say(lines) => {
+                let now = clock::now();
+                for line in lines {
+                    self.queue_own(&self.terminal.stamped(now, &line));
+                }
+                self.write(Duration::ZERO);
+            }
+        }
+    }
+
+    /// The line that says what is waited for gives way to what is about to be written.
+    fn make_room(&mut self, stream: usize) {
+        let Some(erase) = self.status.give_way(stream == STDOUT) else { return };
+        if self.shared.mute.load(SeqCst) {
+            return;
+        }
+        let lane = self.lane_of_stderr();
+        // It was drawn while nothing waited; should the terminal have been stopped since, it goes first once it goes on.
+        if !matches!(fd::write_some(stderr().as_fd(), erase, Duration::ZERO), Written::Bytes(_)) {
+            self.lanes[lane].add(Bytes::from_static(erase));
+        }
+    }
+
+    /// A line of ours. What a command printed without a newline must not run into it.
+    fn queue_own(&mut self, line: &str) {
+        if self.within_line {
+            self.queue_err(ended(Bytes::from_static(b"\n")));
+        }
+        self.queue_err(ended(said(line).into()));
     }
 
     fn lane_of_stderr(&self) -> usize {
@@ -305,11 +359,7 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
             }
             other => {
                 if let Some(line) = self.terminal.line(at, &other) {
-                    // What a command printed without a newline must not run into ours.
-                    if self.within_line {
-                        self.queue_err(ended(Bytes::from_static(b"\n")));
-                    }
-                    self.queue_err(ended(said(&line).into()));
+                    self.queue_own(&line);
                 }
             }
         }
@@ -327,11 +377,15 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
         if self.one_file {
             return self.queue_err(bytes);
         }
+        if !bytes.is_empty() {
+            self.make_room(STDOUT);
+        }
         self.lanes[STDOUT].add(bytes);
     }
 
     fn queue_err(&mut self, bytes: Bytes) {
         let Some(last) = bytes.last() else { return };
+        self.make_room(STDERR);
         self.within_line = *last != b'\n';
         let until = clock::now() + KEEP_ORDER;
         while !self.one_file && !self.out_of_order && !self.lanes[STDOUT].is_empty() {

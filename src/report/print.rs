@@ -3,6 +3,7 @@
 use super::failure::{failure, failure_headed};
 use super::out::UNREAD;
 use super::said::{is_order, said};
+use super::status;
 use super::style::Style;
 use super::words::unwritable;
 use crate::event::Failure;
@@ -10,7 +11,7 @@ use crate::exit;
 use crate::jobs;
 use crate::sys::fd::{self, Written};
 use std::fs::File;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -102,6 +103,14 @@ pub(super) fn repeat_unless(mut said: &File, hurry: &dyn Fn() -> bool) {
     }
     if last != b'\n' {
         let _ = write_to(std::io::stderr().as_fd(), b"\n", hurry);
+    }
+}
+
+/// Takes away what is left of the line that says what is waited for: whoever has drawn it does not do so any more. It stands
+/// behind the cursor, as nothing else does.
+pub fn erase_status() {
+    if status::is_capable(std::io::stderr().is_terminal()) {
+        fd::write_some(std::io::stderr().as_fd(), status::ERASE, Duration::ZERO);
     }
 }
 

@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 #[derive(Clone, Copy)]
 pub struct Style {
     color: bool,
+    is_terminal: bool,
 }
 
 impl Style {
@@ -30,12 +31,17 @@ impl Style {
             Color::Auto if set("FORCE_COLOR") => true,
             Color::Auto => is_terminal,
         };
-        Self { color }
+        Self { color, is_terminal }
+    }
+
+    /// Whether what it is for goes to a terminal.
+    pub fn is_terminal(self) -> bool {
+        self.is_terminal
     }
 
     /// For what another program reads.
     pub(super) fn never() -> Self {
-        Self { color: false }
+        Self { color: false, is_terminal: false }
     }
 
     pub fn has_color(self) -> bool {
@@ -49,7 +55,7 @@ impl Style {
 
     #[cfg(test)]
     pub(super) fn colored() -> Self {
-        Self { color: true }
+        Self { color: true, is_terminal: false }
     }
 
     /// Only what says it becomes an escape sequence, when it is written.

@@ -1,21 +1,31 @@
 //! Events as lines on stderr: one short line each, prefixed by the time since the start.
 
 use super::failure::failure as report;
+use super::status::Status;
 use super::style::Style;
 use super::words::{duration, ignored, shorten, size};
 use crate::cli::Verbosity;
 use crate::event::{Event, Outcome, Tested, Waiting};
+use crate::pending::Board;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Terminal {
     started: Duration,
+    /// That of the run.
+    timeout: Option<Duration>,
     verbosity: Verbosity,
     style: Style,
 }
 
 impl Terminal {
-    pub fn new(started: Duration, verbosity: Verbosity, style: Style) -> Self {
-        Self { started, verbosity, style }
+    pub fn new(started: Duration, timeout: Option<Duration>, verbosity: Verbosity, style: Style) -> Self {
+        Self { started, timeout, verbosity, style }
+    }
+
+    /// What shows that the run goes on while it waits.
+    pub fn status(&self, board: Arc<Board>) -> Status {
+        Status::new(board, self.started, self.timeout, self.verbosity, self.style)
     }
 
     /// The line of an event that was emitted at this time, with its newline; none when it is not worth one.
@@ -105,9 +115,14 @@ impl Terminal {
                 return None;
             }
         };
+        Some(self.stamped(at, &text))
+    }
+
+    /// A line about the run, with its newline.
+    pub fn stamped(&self, at: Duration, text: &str) -> String {
         let elapsed = at.saturating_sub(self.started);
-        let time = style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));
-        Some(format!("{time} {}\n", text.trim_end_matches('\n')))
+        let time = self.style.dim(&format!("+{:.2}s", elapsed.as_secs_f64()));
+        format!("{time} {}\n", text.trim_end_matches('\n'))
     }
 
     /// One line; the whole failure below it.

@@ -1,7 +1,7 @@
 //! The verdict: the last line of a run, preceded by what failed and what is left; from the host, or from the guard in its place.
 
 use super::out::{Loss, UNREAD};
-use super::print::print_error_unless;
+use super::print::{erase_status, print_error_unless};
 use super::said::sanitize;
 use super::style::Style;
 use super::words::{bytes_of, clip, count, duration, ignored, seconds, shorten, size, unwritable};
@@ -296,6 +296,7 @@ pub struct GuardVerdict<'a> {
 /// `hurry`: whether somebody wants the guard to end.
 pub fn guard_verdict(verdict: &GuardVerdict, hurry: &dyn Fn() -> bool) {
     let GuardVerdict { code, running, left, .. } = *verdict;
+    erase_status();
     let mut text = format!("error: {}\n", verdict.cause);
     if !running.is_empty() {
         let how = if verdict.by_kernel { "killed with it by the kernel" } else { "stopped by the guard" };

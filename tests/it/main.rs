@@ -17,6 +17,7 @@ mod http;
 mod isolate;
 mod job_logs;
 mod kill;
+mod live;
 mod logs;
 mod output;
 mod ports;

@@ -19,6 +19,7 @@ use crate::host::value::outcome::{Outcome, Printed, signal_of};
 use crate::jobs::output::{Captured, Foreground};
 use crate::jobs::spec::{Command, SpawnError, Stdin};
 use crate::jobs::{self, Ask, ExitStatus, Job as Inner, Kind, output as capture, strand, text};
+use crate::pending::Doing;
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine, Map};
@@ -322,6 +323,7 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
         .ok()
     });
 
+    let _pending = rt.pending(Doing::Running, one_line(&text), timeout);
     let mut wait = Wait::new(&rt.jobs);
     wait.command = Some(job.id);
     wait.timeout = timeout;

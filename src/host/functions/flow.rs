@@ -14,6 +14,7 @@ use crate::host::value::error::{Fallible, Kind, ScriptError, terminated};
 use crate::host::value::kinds::{self, FromValue, Typed};
 use crate::jobs;
 use crate::jobs::control::Halt;
+use crate::pending::Doing;
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::plugin::*;
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map, Module};
@@ -48,7 +49,7 @@ pub fn register(engine: &mut Engine) {
     let mut module = Module::new();
     for number in [TypeId::of::<i64>(), TypeId::of::<f64>()] {
         described::in_place(&mut module, &SLEEP, &[number], |_, value, _| {
-            sleep_unless_ended(value::duration(value, "sleep")?, "`sleep`").map(Into::into)
+            sleep_unless_ended(value::duration(value, "sleep")?, ASLEEP).map(Into::into)
         });
     }
     engine.register_global_module(module.into());
@@ -134,7 +135,7 @@ function! {
     /// sleep("5ms");
     /// ```
     SLEEP = "sleep" -> () {
-        (duration: Duration) => |_| sleep_unless_ended(duration, "`sleep`");
+        (duration: Duration) => |_| sleep_unless_ended(duration, ASLEEP);
     }
 }
 
@@ -263,12 +264,17 @@ fn attempted(ctx: &NativeCallContext, closure: &FnPtr) -> Fallible<Map> {
     Ok(Map::from([("ok".into(), ok.into()), ("value".into(), value), ("error".into(), error)]))
 }
 
+/// What is slept in, for messages.
+const ASLEEP: &str = "`sleep`";
+
 /// Waits, but not beyond the death of a job or the end of the run.
 fn sleep_unless_ended(time: Duration, what: &str) -> Fallible<()> {
     rt().checkpoint()?;
     let mut wait = Wait::new(&rt().jobs);
     wait.timeout = Some(time);
     wait.interval = Some(time);
+    let _pending =
+        rt().pending(if what == ASLEEP { Doing::Sleeping } else { Doing::Waiting }, what, wait.timeout);
     match wait.run::<(), ()>(|| Attempt::NotYet(String::new())) {
         Ok(()) | Err(Failed::Timeout { .. }) => {
             rt().jobs.waited();

@@ -9,6 +9,7 @@ use crate::host::value::describe::{function, options};
 use crate::host::value::described::Entry;
 use crate::host::value::error::{self, Fallible, Kind, ScriptError};
 use crate::host::value::kinds::{Count, FromValue, Typed, Within};
+use crate::pending::Doing;
 use crate::probe::background::Background;
 use crate::probe::http::Url;
 use crate::probe::load::{self, Load, MOST_CONNECTIONS, Measured};
@@ -86,6 +87,7 @@ fn http_load(_: &NativeCallContext, url: Url, plan: Plan) -> Fallible<Map> {
     let mut running = Background::new(Arc::clone(&rt.jobs.control));
     let mut wait = Wait::new(&rt.jobs);
     wait.timeout = None;
+    let _pending = rt.pending(Doing::Running, "http_load", load.time);
     let measured = wait.run(|| {
         let work = Arc::clone(&load);
         match running.poll(move || load::run(&work)) {

@@ -17,6 +17,7 @@ use crate::host::value::kinds::{Count, Host, Jobs, Port};
 use crate::host::value::outcome::Outcome;
 use crate::jobs::spec::Command;
 use crate::jobs::{self, text};
+use crate::pending::Doing;
 use crate::probe::http::Url;
 use crate::probe::{Attempt, Failed, Wait};
 use regex::Regex;
@@ -417,6 +418,8 @@ fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) ->
     wait.eager = condition.is_eventful();
     wait.signalled = prober.is_signalled() && common.stable.is_none();
     let what = condition.describe();
+    let pending = rt.pending(Doing::Waiting, what.clone(), wait.timeout);
+    wait.pending = Some(&pending);
     let about: Vec<Job> = job.cloned().into_iter().collect();
     let mut held = None;
     let since = crate::jobs::now();

@@ -10,6 +10,7 @@ use crate::jobs::control::Control;
 use crate::jobs::port::{self, FreePorts};
 use crate::jobs::strand::{self, Strand};
 use crate::lock::lock;
+use crate::pending::{Doing, Pending};
 use crate::suite::Suite;
 use rhai::FnPtr;
 use std::cell::RefCell;
@@ -199,6 +200,16 @@ impl Runtime {
     /// Whether what a job prints is shown, although it has not the option `echo`.
     pub fn follows(&self, job: &str) -> bool {
         self.options.follow.as_ref().is_some_and(|follow| follow.shows(job))
+    }
+
+    /// Notes for the report what is waited for from now on, until what is returned goes. What a condition does that is
+    /// tried within another wait is none of its own.
+    pub fn pending(&self, doing: Doing, what: impl Into<String>, timeout: Option<Duration>) -> Pending {
+        if self.within_condition() {
+            return Pending::default();
+        }
+        let until = timeout.map(|time| crate::jobs::now().saturating_add(time));
+        self.bus.pending.begin(doing, what.into(), until)
     }
 
     /// Waits until there is room for events that somebody else emits.

@@ -258,7 +258,7 @@ fn running(services: &[Service]) -> Fallible<Vec<Member>> {
         let mut starting = Starting::new(&job, &options::Common::default());
         // It was ready when it was started, or has nothing to show it.
         let readiness = readiness::of_job(&job);
-        starting.ready = readiness.is_empty() || readiness.has_held();
+        starting.was_ready(readiness.is_empty() || readiness.has_held());
         let spec = &job.0.spec;
         let ports = OwnPorts { main: spec.port, named: spec.ports.clone() };
         let names = ports.named.iter().map(|(name, _)| name.clone()).collect();

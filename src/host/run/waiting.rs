@@ -15,6 +15,7 @@ use crate::host::value::handle::Job;
 use crate::host::value::outcome::{Outcome, Printed, signal_of};
 use crate::jobs::spec::Expect;
 use crate::jobs::{self, State};
+use crate::pending::Doing;
 use crate::probe::http::Url;
 use crate::probe::{Attempt, Failed, Seen, Wait};
 use rhai::{Array, Dynamic, EvalAltResult};
@@ -36,6 +37,7 @@ pub fn wait_for_end(function: &str, job: &Job, common: &Common, waited: Duration
         _ => Attempt::NotYet("running".to_owned()),
     };
     let what = format!("the end of `{}`", job.0.spec.name);
+    let _pending = rt.pending(Doing::Waiting, what.clone(), wait.timeout);
     let since = jobs::now();
     let found = wait.run::<(), ()>(ended);
     record(&what, since, found.is_ok());

@@ -11,6 +11,7 @@ use crate::jobs::stop::step::{self, Action, Ask, FollowUp, Partly, Stage, Then};
 use crate::jobs::table::{self, Entry, Order, Phase, StopCommand, Table, To};
 use crate::jobs::wait::control::Halt;
 use crate::lock::lock;
+use crate::pending::Doing;
 use crate::sys::wait::{self, ExitStatus, Peek};
 use crate::sys::{clock, page, proc, signal, testing};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL};
@@ -97,6 +98,10 @@ impl Jobs {
 
     fn stop_until(&self, ids: &[JobId], ask: Ask, until: Option<Duration>, abandon: &dyn Fn() -> bool) {
         let mut waiting: Vec<JobId> = ids.to_vec();
+        let end = until.unwrap_or_else(|| {
+            clock::now() + ask.grace.unwrap_or_else(|| lock(&self.table).longest_grace(ids))
+        });
+        let (pending, mut told) = (self.bus.pending.begin(Doing::Stopping, String::new(), Some(end)), 0);
         while !waiting.is_empty() && !abandon() {
             page::ask_for_patience();
             let seen = self.control.bell.rings();
@@ -187,6 +192,10 @@ impl Jobs {
                 }
                 true
             });
+            if told != waiting.len() {
+                told = waiting.len();
+                pending.about(|| named(&table, &waiting));
+            }
             // At the end of the run, once nobody has any grace left, all go together: who belongs to whom is read
             // from /proc, and a chain that forks fast enough is always elsewhere by then.
             let all_together =
@@ -214,6 +223,7 @@ impl Jobs {
                 self.look();
             }
             if !waiting.is_empty() {
+                wake = [wake, self.bus.show_pending(now)].into_iter().flatten().min();
                 self.control.bell.wait(seen, wake);
             }
         }
@@ -372,6 +382,20 @@ struct Finished {
     /// How its first process has ended, and the signal.
     end: Option<(ExitStatus, i32)>,
     expect: Expect,
+}
+
+/// The first of these, for the report: `api, db and 3 more`.
+fn named(table: &Table, ids: &[JobId]) -> String {
+    const MOST: usize = 3;
+    let name = |entry: &Entry| match entry.job.kind {
+        Kind::Job => entry.job.spec.name.clone(),
+        Kind::Command | Kind::StopCommand => entry.job.spec.command.display(),
+    };
+    let names: Vec<String> = ids.iter().filter_map(|id| table.entry(*id)).take(MOST).map(name).collect();
+    match ids.len().saturating_sub(names.len()) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// Whether a process is one that only runs others: a shell, or what is like one.

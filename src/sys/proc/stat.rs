@@ -1,6 +1,7 @@
 //! One line of /proc/PID/stat (proc_pid_stat(5)): who a process is, how it is, and what it uses.
 
 use crate::sys::{clock, kernel};
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// One line of /proc/PID/stat (proc_pid_stat(5)).
@@ -91,6 +92,24 @@ pub fn is_doomed(pid: i32) -> bool {
         .is_ok_and(|bytes| parse_doomed(&String::from_utf8_lossy(&bytes)))
 }
 
+/// Whether this is the controlling terminal of a process, and others are in its foreground.
+pub fn in_background(pid: i32, terminal: BorrowedFd) -> bool {
+    let Ok(meta) = nix::sys::stat::fstat(terminal) else { return false };
+    let (major, minor) = (nix::sys::stat::major(meta.st_rdev), nix::sys::stat::minor(meta.st_rdev));
+    // As the kernel writes it (tty_nr in proc_pid_stat(5)).
+    let number = (minor & 0xff) | (major << 8) | ((minor & 0xfff00) << 12);
+    kernel::read(format!("/proc/{pid}/stat"))
+        .is_ok_and(|bytes| parse_in_background(&String::from_utf8_lossy(&bytes), number))
+}
+
+/// Its group (field 5), its terminal, and the group in the foreground of that.
+fn parse_in_background(text: &str, terminal: u64) -> bool {
+    let fields = text.rfind(')').map_or("", |end| &text[end + 1..]);
+    let fields: Vec<i32> = fields.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+    let number = |at: usize| fields.get(at).copied().unwrap_or(0);
+    u64::try_from(number(4)) == Ok(terminal) && number(5) > 0 && number(2) != number(5)
+}
+
 /// SIGKILL is pending in each thread (field 31). The first thread alone may end while others go on.
 fn parse_doomed(text: &str) -> bool {
     const KILL: u64 = 1 << (nix::libc::SIGKILL - 1);
@@ -147,6 +166,20 @@ mod tests {
         assert_eq!((stat.state, stat.threads, stat.start, stat.exiting), ('S', 3, 9876, false));
         let text = text.replace("4194560", "4194564");
         assert!(parse_stat(&text).expect("parses").exiting);
+    }
+
+    #[test]
+    fn who_is_in_the_background_has_a_terminal_that_others_have() {
+        for (text, background) in [
+            ("77 (a) S 5 6 7 34816 6 0", false),
+            ("77 (a) S 5 6 7 34816 8 0", true),
+            ("77 (a) S 5 6 7 34816 -1 0", false),
+            ("77 (a) S 5 6 7 34817 8 0", false),
+            ("77 (a) S 5 6 7 0 -1 0", false),
+            ("77 (a", false),
+        ] {
+            assert_eq!(parse_in_background(text, 34816), background, "{text}");
+        }
     }
 
     #[test]

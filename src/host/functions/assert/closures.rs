@@ -7,6 +7,7 @@ use crate::host::run::runtime::rt;
 use crate::host::run::{caught, waiting};
 use crate::host::value;
 use crate::host::value::error::{self, Fallible, Kind, ScriptError};
+use crate::pending::Doing;
 use crate::probe::{Attempt, Failed, Wait};
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(super) fn eventually(ctx: &NativeCallContext, closure: FnPtr, opts: Waiting)
     let message = message.as_deref();
     wait.timeout = Some(opts.timeout);
     wait.interval = interval;
+    let pending = rt.pending(Doing::Waiting, "what `eventually` asserts", wait.timeout);
+    wait.pending = Some(&pending);
     let (mut attempts, mut last) = (0, None);
     let attempt = || {
         attempts += 1;

@@ -13,6 +13,7 @@ use crate::host::value::error::{Fallible, ScriptError, Thrown};
 use crate::host::value::handle::Job;
 use crate::jobs::fail::Death;
 use crate::jobs::{self, Ask, State, port};
+use crate::pending::{Doing, Pending};
 use crate::probe::{Attempt, DEFAULT_TIMEOUT, Look, Seen, Wait};
 use rhai::{Dynamic, NativeCallContext};
 use std::sync::Arc;
@@ -33,6 +34,9 @@ pub struct Starting {
     again_at: Option<Duration>,
     /// Its readiness has been announced.
     pub ready: bool,
+    /// What it waits for, for the report; which of the conditions that is.
+    pending: Pending,
+    told: Option<usize>,
 }
 
 /// Where the look at the conditions of one job is.
@@ -172,9 +176,19 @@ impl Starting {
             started: 1,
             again_at: None,
             ready: false,
+            pending: rt().pending(Doing::Waiting, job.0.spec.name.clone(), Some(timeout)),
+            told: None,
         };
         rt().jobs.forgive(job.0.id, starting.may_crash());
         starting
+    }
+
+    /// Of one that ran already: whether it has shown before that it is ready.
+    pub fn was_ready(&mut self, was: bool) {
+        self.ready = was;
+        if was {
+            self.pending = Pending::default();
+        }
     }
 
     /// Tries what it waits for now; goes on to the next condition as soon as one holds.
@@ -217,6 +231,10 @@ impl Starting {
         };
         let condition = &self.readiness.conditions[index];
         let what = condition.describe();
+        if self.told.replace(index) != Some(index) {
+            self.pending.about(|| format!("{}: {what}", self.job.0.spec.name));
+        }
+        self.seen.last().inspect(|seen| self.pending.saw(seen));
         // A task that has ended and does not hold has died. Whoever watches all jobs tells that, unless it may crash.
         let watched = matches!(condition, Condition::Ended) && self.readiness.tries == 1;
         if let Some(status) = ended.filter(|_| !watched) {
@@ -239,6 +257,7 @@ impl Starting {
             return self.crashed(&Death::Line(found), &what);
         }
         self.ready = true;
+        self.pending = Pending::default();
         self.readiness.hold();
         let settled = |one: &Condition| matches!(one, Condition::Settled(_));
         if self.readiness.conditions.iter().any(settled) && listening_ports(&self.job).is_empty() {

@@ -71,12 +71,13 @@ impl Board {
     }
 
     /// Notes a wait, for as long as what is returned lives.
-    pub fn begin(self: &Arc<Self>, doing: Doing, what: String, until: Option<Duration>) -> Pending {
+    pub fn begin(self: &Arc<Self>, doing: Doing, what: String, timeout: Option<Duration>) -> Pending {
         let worth = self.worth.load(SeqCst);
         if worth == NEVER {
             return Pending::default();
         }
         let since = clock::now();
+        let until = timeout.map(|time| since.saturating_add(time));
         let mut items = lock(&self.items);
         items.last += 1;
         let id = items.last;

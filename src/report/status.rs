@@ -372,7 +372,7 @@ mod tests {
         let mut status = Status::shown(Arc::clone(&board), How::Drawn, Duration::ZERO, None, Style::never());
         let at = |status: &mut Status, now, free: bool| text(status.drawn_at(now, &|| free, &|| 80));
         assert_eq!(at(&mut status, clock::now(), true), "");
-        let wait = board.begin(Doing::Waiting, "a\nfile".to_owned(), Some(clock::now() + seconds(3600.0)));
+        let wait = board.begin(Doing::Waiting, "a\nfile".to_owned(), Some(seconds(3600.0)));
         let since = board.read(|items| items[0].since);
         assert_eq!(at(&mut status, since + seconds(0.29), true), "");
         assert_eq!(status.next, Some(since + A_MOMENT));
@@ -398,7 +398,7 @@ mod tests {
         let mut status = Status::shown(Arc::clone(&board), How::InLines, start, timeout, Style::never());
         let mut at = |time: f64| (text(status.said_at(start + seconds(time))), status.next);
         assert_eq!(at(1.0), (String::new(), Some(start + seconds(200.0))));
-        let wait = board.begin(Doing::Waiting, "port 1".to_owned(), Some(start + seconds(300.4)));
+        let wait = board.begin(Doing::Waiting, "port 1".to_owned(), Some(seconds(300.4)));
         let _sleep = board.begin(Doing::Sleeping, "`sleep`".to_owned(), None);
         let _second = board.begin(Doing::Running, "make".to_owned(), None);
         wait.saw("connection refused");

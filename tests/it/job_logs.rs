@@ -159,6 +159,7 @@ fn what_comes_is_shown_until_the_run_has_ended() {
     eventually("the other has begun", || read("new.err").contains("live, guard"));
     fs::write(base.path().join("go"), "").expect("written");
     eventually("what comes is shown", || read("all").contains("db  | two\n"));
+    eventually("the other has written", || read("own.log").ends_with("later"));
     fs::write(base.path().join("shop.rhai.end"), "").expect("written");
     assert!(run.0.wait().expect("it ends").success());
     for child in [&mut all, &mut new] {

@@ -280,7 +280,7 @@ fn what_jobs_print_is_shown_as_it_comes() {
     let _ = ran.stderr_has("--follow=xyz: no job of this run has that name; there are api, worker\n");
     // A later namesake, and what else is silent.
     let code = r#"for i in 0..2 { spawn("api", `echo hello ${i}; exec sleep 600`).wait_log("hello") }"#;
-    let ran = Script::code(code).option("-q").option("-f=api").run().code(0);
+    let ran = Script::code(code).option("-q").option("--follow=api").run().code(0);
     let _ = ran.stderr_has("api | hello 0\n").stderr_has("api-2 | hello 1\n");
 }
 

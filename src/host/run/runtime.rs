@@ -208,8 +208,7 @@ impl Runtime {
         if self.within_condition() {
             return Pending::default();
         }
-        let until = timeout.map(|time| crate::jobs::now().saturating_add(time));
-        self.bus.pending.begin(doing, what.into(), until)
+        self.bus.pending.begin(doing, what.into(), timeout)
     }
 
     /// Waits until there is room for events that somebody else emits.

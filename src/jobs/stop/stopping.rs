@@ -98,10 +98,9 @@ impl Jobs {
 
     fn stop_until(&self, ids: &[JobId], ask: Ask, until: Option<Duration>, abandon: &dyn Fn() -> bool) {
         let mut waiting: Vec<JobId> = ids.to_vec();
-        let end = until.unwrap_or_else(|| {
-            clock::now() + ask.grace.unwrap_or_else(|| lock(&self.table).longest_grace(ids))
-        });
-        let (pending, mut told) = (self.bus.pending.begin(Doing::Stopping, String::new(), Some(end)), 0);
+        let most = || ask.grace.unwrap_or_else(|| lock(&self.table).longest_grace(ids));
+        let most = until.map_or_else(most, |until| until.saturating_sub(clock::now()));
+        let (pending, mut told) = (self.bus.pending.begin(Doing::Stopping, String::new(), Some(most)), 0);
         while !waiting.is_empty() && !abandon() {
             page::ask_for_patience();
             let seen = self.control.bell.rings();

@@ -144,7 +144,7 @@ fn on_a_terminal_what_is_waited_for_stands_in_one_line_that_goes_without_a_trace
 fn the_line_gives_way_to_what_is_printed_and_comes_back() {
     let code = r#"spawn("api", "while ! test -e go; do sleep 0.05; done; echo said; exec sleep 600");
         wait_file("done", "100s")"#;
-    let run = OnTerminal::start(80, Script::code(code).option("-f").env("NO_COLOR", "1"));
+    let run = OnTerminal::start(80, Script::code(code).option("-f").option("--color=never"));
     run.until(0, "waiting for the file ");
     run.make("go");
     let said = run.until(0, "api | said\r\n");

@@ -2,9 +2,11 @@
 
 mod after_help;
 mod complete;
+mod ctl;
 mod meant;
 mod report;
 mod shard;
+mod time;
 
 pub use report::{Report, ReportKind, Wanted, on_github};
 pub use shard::{Selection, Shard};
@@ -19,6 +21,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use time::duration;
+
+pub use ctl::Ctl;
 
 /// What to do, without a trace of how it was said.
 pub enum Command {
@@ -29,6 +34,7 @@ pub enum Command {
     Scripts(Scripts),
     Ps(Ps),
     Logs(Logs),
+    Ctl(Ctl),
     Sweep(Sweep),
     Doctor(Doctor),
     Api(Api),
@@ -407,6 +413,9 @@ enum Sub {
     /// Show what the jobs of a run have printed, live or kept, and go on with -f
     #[command(after_help = after_help::LOGS, override_usage = "bgjobs logs [OPTIONS] [RUN] [JOB]...")]
     Logs(Logs),
+    /// Restart, stop or ask about the jobs of a run while it goes on: from its tests, or from another terminal
+    #[command(after_help = after_help::CTL, override_usage = "bgjobs ctl [--run RUN] [--json] COMMAND [NAME]")]
+    Ctl(ctl::Words),
     /// Show what runs have left whose guard and host were killed at once, and stop it with --yes
     #[command(after_help = after_help::SWEEP)]
     Sweep(Sweep),
@@ -569,20 +578,6 @@ struct RunArgs {
 /// No help is wider.
 const WIDEST: usize = 100;
 
-/// Longer than any run; what is added to a time stays far from an overflow.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let seconds = || text.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    match humantime::parse_duration(text).ok().or_else(seconds) {
-        Some(time) if time <= LONGEST => Ok(time),
-        Some(_) => Err("at most ten years".to_owned()),
-        None => {
-            Err("expected a time with a unit, such as 500ms, 90s or 1m30s, or a number of seconds".to_owned())
-        }
-    }
-}
-
 fn at_least_once(text: &str) -> Result<u32, String> {
     let most = 100_000;
     match text.parse() {
@@ -645,6 +640,7 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Scripts(options) => Command::Scripts(options),
         Sub::Ps(options) => Command::Ps(options),
         Sub::Logs(options) => Command::Logs(options),
+        Sub::Ctl(words) => Command::Ctl(words.into()),
         Sub::Sweep(options) => Command::Sweep(options),
         Sub::Doctor(options) => Command::Doctor(options),
         Sub::Api(options) => Command::Api(options),
@@ -879,34 +875,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_need_no_unit_but_take_one() {
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
-        for bad in ["", "x", "-1", "5 parsecs", "nan", "1e99", "18446744073709551615s", "11y", "999999999999"]
-        {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn no_text_makes_the_reader_of_times_panic() {
-        crate::fuzz::for_a_while("time", |random| {
-            let text = match random.below(2) {
-                0 => random.text(12),
-                _ => format!(
-                    "{}{}{}",
-                    random.below(1 << 40),
-                    random.pick(&["", "s", "ms", "y", "e99", ".5"]),
-                    random.text(3)
-                ),
-            };
-            assert!(
-                duration(&text).is_ok_and(|time| time <= LONGEST) || duration(&text).is_err(),
-                "{text:?}"
-            );
-        });
     }
 }

@@ -9,6 +9,7 @@
 use crate::pending::Board;
 use crate::sys::clock;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -64,6 +65,14 @@ pub enum Event {
         job: String,
         status: String,
         expected: bool,
+    },
+    /// Somebody outside of the script wants this of it.
+    Asked {
+        job: String,
+        what: &'static str,
+        /// Who, as far as that can be told.
+        program: Option<String>,
+        pid: Option<i32>,
     },
     /// It has printed a line that means failure.
     JobFailed {
@@ -401,7 +410,7 @@ fn size(event: &Event) -> usize {
 }
 
 /// Why a run failed, as plain data; `report` words it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Failure {
     pub code: i32,
     /// The first cause: what failed, in one line, or a few.
@@ -417,7 +426,7 @@ pub struct Failure {
 }
 
 /// A place in a script, with the line as it stands there; or, without a line, an option as it was typed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Place {
     pub file: String,
     pub line: usize,
@@ -437,7 +446,7 @@ impl std::fmt::Display for Place {
 }
 
 /// The end of a log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Tail {
     pub title: String,
     pub lines: Vec<String>,

@@ -14,6 +14,8 @@
 //! logs     `bgjobs logs`: what the jobs of a run have printed
 //! sweep    `bgjobs ps` and `bgjobs sweep`
 //! up       `bgjobs up`: which file is to be started
+//! ctl      `bgjobs ctl`: asks a run that goes on
+//! ask      what it asks, and what the run answers, as plain data
 //! envfile  the file that `bgjobs up --env-file` writes
 //! doctor   `bgjobs doctor`: what this machine offers
 //! starter  `bgjobs new` and `bgjobs skill`: what users begin with
@@ -46,8 +48,10 @@
 compile_error!("bgjobs needs Linux 5.4 or newer: it relies on pidfds, subreapers and parent-death signals");
 
 mod api;
+mod ask;
 mod builtin;
 mod cli;
+mod ctl;
 mod doctor;
 mod envfile;
 mod event;
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),
         Ok(cli::Command::Ps(options)) => sweep::ps(&options),
         Ok(cli::Command::Logs(options)) => logs::logs(&options),
+        Ok(cli::Command::Ctl(options)) => ctl::ctl(&options),
         Ok(cli::Command::Sweep(options)) => sweep::sweep(&options),
         Ok(cli::Command::Doctor(options)) => doctor::doctor(&options),
         Ok(cli::Command::Api(options)) => run::api(&options),

@@ -137,6 +137,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     let run_name = rundir::name(&host.run_dir);
     let (dir, cgroup) = (host.run_dir.clone(), host.cgroup);
     let jobs = Jobs::new(Arc::clone(&control), Arc::clone(&bus), dir, run_name, cgroup);
+    jobs.ctl.answered_by(host::answer, host::STACK);
     let suite: Arc<Suite> = Arc::default();
     let session = Session {
         jobs: Arc::clone(&jobs),
@@ -554,6 +555,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         && !loss.any();
     let (keep, kept) = what_stays(&ending.run_dir, code != exit::OK && !usual, options);
     // Before the verdict, which names what does not go.
+    ending.jobs.ctl.close();
     let stays = match keep {
         Keep::All => Vec::new(),
         Keep::Logs | Keep::Nothing => rundir::clear(&ending.run_dir, &mut jobs::ask_for_patience),

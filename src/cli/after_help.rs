@@ -181,3 +181,24 @@ container, under the service manager that your runs have: the answers differ.
 Exit codes:
   0    the basic promise holds here
   1    it does not: one of the first six lines says no";
+
+pub const CTL: &str = "\
+What a run starts finds its socket in BGJOBS_CTL, so that tests that a script runs need no --run. From another
+terminal the only run of yours that goes on is meant; where there are several, --run says which: `bgjobs ps` names
+them. It does what the script could do, and no more. The ends of jobs that it brings about are expected.
+`restart` is that of a script: same port, same log; it returns when the job is ready again.
+
+Exit codes:
+  0     it was done
+  2     wrong arguments; there is no such run or job, or it has no port
+  124   the job was not ready in time
+  125   the job has died, the run has ended or is being stopped
+
+Examples:
+  bgjobs ctl restart db          # in a test: what happens when the database goes away?
+  bgjobs ctl stop cache; bgjobs ctl restart cache
+  bgjobs ctl wait api --timeout 10s
+  psql \"$(bgjobs ctl url db)\"
+  eval \"$(bgjobs ctl env)\"      # DB_URL, DB_PORT, DB_HOST ...
+  bgjobs ctl logs api -n 50
+  bgjobs ctl jobs --json";

@@ -328,13 +328,13 @@ const HABITS: &[Habit] = &[
     },
     Habit {
         words: &["stop", "kill", "killall", "down", "quit", "term", "signal"],
-        does: Does::Say("bgjobs ps   (kill the GUARD of a run to stop it; in the script: job.stop())"),
-        note: "jobs end with their run; `bgjobs sweep` ends what runs have left that were killed",
+        does: Does::Say("bgjobs ctl stop NAME   (one job; in the script: job.stop())"),
+        note: "jobs end with their run: kill its GUARD, which `bgjobs ps` shows; `bgjobs sweep` ends what runs have left that were killed",
     },
     Habit {
         words: &["restart", "reload", "pause", "resume", "send"],
         does: Does::Say(
-            "job.restart(), job.signal(\"HUP\"), job.pause(), job.send(\"text\")   (in the script)",
+            "bgjobs ctl restart NAME   (or pause, resume; in the script: job.restart(), job.send(\"text\"))",
         ),
         note: "jobs belong to the script that has started them",
     },

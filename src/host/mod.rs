@@ -9,16 +9,19 @@
 //! functions   one namespace a file
 //! engine      the registry: which namespaces there are, limits, reserved words
 //! pages       a page of the reference for each function
+//! ctl         what `bgjobs ctl` asks for, done in the run
 //! reference   the documentation of all functions
 //! script      load, check, run, `on_exit`
 //! ```
 //!
-//! Imports point one way: `value ← source ← explain ← { check, run } ← functions ← engine ← reference ← pages ← script`.
+//! Imports point one way: `value ← source ← explain ← { check, run } ← functions ← engine ← { reference, ctl } ← pages ←
+//! script`.
 //!
 //! A function that can block checks [`run::runtime::Runtime::checkpoint`] and waits on the bell, never on a plain
 //! sleep, so that an interrupt gets through.
 
 mod check;
+mod ctl;
 mod engine;
 mod explain;
 mod functions;
@@ -29,6 +32,7 @@ mod script;
 mod source;
 mod value;
 
+pub use ctl::answer;
 pub use functions::parallel::STACK;
 pub use pages::brief;
 pub use pages::entries_as_json;

@@ -4,6 +4,7 @@
 
 use crate::event::{Bus, Event};
 use crate::jobs::cgroup::Cgroup;
+use crate::jobs::ctl::Ctl;
 use crate::jobs::job::{Job, JobId, Kind, State, View};
 use crate::jobs::log::finish;
 use crate::jobs::log::follow::Follower;
@@ -40,6 +41,7 @@ pub struct Jobs {
     pub(super) table: Mutex<Table>,
     pub control: Arc<Control>,
     pub(super) bus: Arc<Bus>,
+    pub ctl: Ctl,
     pub(super) run_dir: PathBuf,
     pub(super) run: String,
     /// Or why there is none.

@@ -143,11 +143,14 @@ impl Jobs {
 
     /// Why this job counts as dead, if the script has not been told yet; from now on it has.
     pub fn take_death(&self, id: JobId) -> Option<Death> {
-        self.look_for_failures_to_the_end();
-        let mut table = lock(&self.table);
-        let entry = table.entry_mut(id)?;
-        let death = entry.death()?;
-        entry.reported = true;
+        let death = self.death_of(id)?;
+        self.mark_reported(id);
         Some(death)
+    }
+
+    /// The same, and the script is still to be told.
+    pub fn death_of(&self, id: JobId) -> Option<Death> {
+        self.look_for_failures_to_the_end();
+        lock(&self.table).entry(id)?.death()
     }
 }

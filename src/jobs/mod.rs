@@ -17,6 +17,7 @@
 //! failures  who has died or failed, and whether the script knows
 //! stdin     what is sent to a job
 //! launch    starts jobs and commands
+//! ctl       the socket by which processes of the run can ask it for something
 //! stop/     how jobs are stopped, and the final sweep
 //! restart   starts jobs again that end by themselves
 //! slow      which starts the run has waited for
@@ -33,6 +34,7 @@
 
 mod all;
 pub mod cgroup;
+pub mod ctl;
 pub mod evict;
 pub mod fail;
 mod failures;

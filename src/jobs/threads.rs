@@ -3,6 +3,7 @@
 use crate::event::{Bus, Event};
 use crate::jobs::all::{Jobs, Request};
 use crate::jobs::cgroup::Cgroup;
+use crate::jobs::ctl::Ctl;
 use crate::jobs::job::{Kind, State};
 use crate::jobs::launch::explain;
 use crate::jobs::log::follow::Follower;
@@ -42,6 +43,7 @@ impl Jobs {
             table: Mutex::new(Table::new(run.clone())),
             control,
             bus,
+            ctl: Ctl::default(),
             run_dir,
             run,
             cgroup,
@@ -125,9 +127,19 @@ impl Jobs {
     ///
     /// It looks at most half of the time. A chain of processes that fork and exit as fast as they can would
     /// else keep it looking without end, and whoever reads /proc holds up whoever exits.
+    ///
+    /// It also sees when somebody connects to the run's socket for the first time; from then on others do.
     fn reap(&self, children: &nix::sys::signalfd::SignalFd) {
+        let mut ctl = self.ctl.listener();
         loop {
-            fd::wait_readable(&[children.as_fd()], None);
+            let watched: Vec<_> = [children.as_fd()].into_iter().chain(ctl.map(AsFd::as_fd)).collect();
+            let ready = fd::wait_readable(&watched, None);
+            if ready.get(1) == Some(&true) && self.ctl.serve() {
+                ctl = None;
+            }
+            if !ready[0] {
+                continue;
+            }
             // In this order, so that an end is to be seen at any time, by the signal or by this.
             self.looking.store(true, SeqCst);
             while matches!(children.read_signal(), Ok(Some(_))) {}

@@ -156,6 +156,9 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
         Event::JobEnded { job, status, expected: false } => {
             ("job_died", json!({"job": job, "status": status}))
         }
+        Event::Asked { job, what, program, pid } => {
+            ("asked", json!({"job": job, "what": what, "program": program, "pid": pid}))
+        }
         Event::JobFailed { job, line } => ("job_failed", json!({"job": job, "line": line})),
         Event::JobStopped { job, after, status, killed } => (
             "job_stopped",

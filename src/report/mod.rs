@@ -22,9 +22,11 @@
 //! pager      long texts on a terminal
 //! doctor     what `bgjobs doctor` says
 //! manual     what a script says about itself
+//! ctl        what `bgjobs ctl` says
 //! runs       what `bgjobs ps` and `bgjobs sweep` say
 //! ```
 
+mod ctl;
 mod doctor;
 mod events;
 mod failure;
@@ -48,6 +50,7 @@ mod verdict;
 pub mod views;
 mod words;
 
+pub use ctl::answer as ctl;
 pub use doctor::{Check, Diagnosis, descriptors, doctor, run_directory};
 pub use events::{Events, SCHEMA, at as events_at, open as open_events, refused as events_refused};
 pub use failure::failure;

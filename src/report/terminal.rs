@@ -63,6 +63,11 @@ impl Terminal {
             Event::JobReady { job, what, after } => format!("{job} ready: {what} ({})", duration(*after)),
             Event::JobEnded { job, status, expected: true } => format!("{job} ended ({status})"),
             Event::JobEnded { job, status, expected: false } => style.bad(&format!("{job} died ({status})")),
+            Event::Asked { job, what, program, pid } => {
+                let pid = pid.map_or_else(String::new, |pid| format!(", pid {pid}"));
+                let who = program.as_deref().map(|program| format!(" (asked for by {program}{pid})"));
+                format!("ctl: {what} {job}{}", who.unwrap_or_default())
+            }
             Event::JobFailed { job, line } => {
                 style.bad(&format!("{job} failed: {} (fail_on)", shorten(line)))
             }

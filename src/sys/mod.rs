@@ -10,6 +10,7 @@
 //! ipc      shared memory that does not end with its processes
 //! kernel   files of /proc and /sys
 //! link     messages between guard and host
+//! local    Unix sockets that have a path, and who is at the other end
 //! namespace  a fork behind walls: PID, network and user namespaces
 //! open     open a file past links that others have planted
 //! page     the memory that guard and host share
@@ -38,6 +39,7 @@ pub mod hole;
 pub mod ipc;
 pub mod kernel;
 pub mod link;
+pub mod local;
 pub mod namespace;
 pub mod open;
 pub mod page;

@@ -83,10 +83,10 @@ fn what_other_tools_have_is_told_what_does_it_here() {
     for (word, part) in [
         ("tail", "try: bgjobs logs -f   (in the script: job.tail(20)"),
         ("log", "a run that fails keeps the logs of its jobs"),
-        ("stop", "try: bgjobs ps "),
-        ("kill", "in the script: job.stop()"),
+        ("stop", "try: bgjobs ctl stop NAME "),
+        ("kill", "kill its GUARD, which `bgjobs ps` shows"),
         ("list", "try: bgjobs ps "),
-        ("restart", "try: job.restart()"),
+        ("restart", "try: bgjobs ctl restart NAME "),
     ] {
         let said = told(dir.path(), &[word]);
         assert!(said.contains(&format!("there is no command `{word}`")) && said.contains(part), "{said}");

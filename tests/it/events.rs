@@ -245,3 +245,19 @@ fn an_older_file_is_replaced() {
     }
     assert_eq!(names(&events(&dir.path().join("out.jsonl"))), ["run_started", "log", "run_ended"]);
 }
+
+#[test]
+fn what_is_asked_for_from_outside_of_the_script_is_recorded() {
+    let dir = dir();
+    let code = r#"
+        start("api", "echo up; exec sleep 300", #{ready: #{log: "up"}});
+        run("\"$BGJOBS\" ctl restart api");"#;
+    let script = Script::code(code).option("--events=out.jsonl").cwd(dir.path());
+    let ran = script.env("BGJOBS", &bgjobs().display().to_string()).run().code(0);
+    let events = events(&dir.path().join("out.jsonl"));
+    are_as_described(&events);
+    let names = names(&events);
+    let at = names.iter().position(|name| *name == "asked").unwrap_or_else(|| panic!("{}", ran.stderr));
+    assert_eq!(names[at..at + 4], ["asked", "job_stopped", "job_started", "job_ready"], "{names:?}");
+    assert_eq!((&events[at]["job"], &events[at]["what"]), (&"api".into(), &"restart".into()));
+}

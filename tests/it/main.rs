@@ -8,6 +8,7 @@ mod cgroup;
 mod check;
 mod cli;
 mod clock;
+mod ctl;
 mod doctor;
 mod error;
 mod events;

@@ -43,6 +43,8 @@ fn a_script_that_starts_nothing_has_no_threads_that_keep_processes() {
     for name in idle.iter().chain(&["spawner", "reaper", "logs"]) {
         assert_eq!(busy.iter().filter(|thread| *thread == name).count(), 1, "{name}: {busy:?}");
     }
+    // Nobody has asked for anything.
+    assert!(!busy.contains(&"ctl"), "{busy:?}");
 }
 
 #[test]
@@ -61,7 +63,7 @@ fn an_empty_script_makes_few_system_calls() {
     println!("{} system calls", counted.len());
     assert!(counted.len() > 100 && counted.len() <= MOST, "{} system calls:\n{trace:#?}", counted.len());
     // What was never made is not torn down.
-    for needless in ["/children\"", "setpriority(", "/proc/self/autogroup"] {
+    for needless in ["/children\"", "setpriority(", "/proc/self/autogroup", "/ctl\""] {
         assert!(!counted.iter().any(|line| line.contains(needless)), "{needless}: {trace:#?}");
     }
 }

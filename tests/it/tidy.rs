@@ -37,7 +37,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "main",
         &[
-            "cli", "guard", "host", "mock", "recorded", "report", "run", "runner", "starter", "sweep", "sys", "logs",
+            "cli", "ctl", "guard", "host", "logs", "mock", "recorded", "report", "run", "runner", "starter",
+            "sweep", "sys",
             "doctor", "up",
         ],
     ),
@@ -46,7 +47,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runner", &["cli", "event", "exit", "guard", "report", "sys", "words"]),
     ("recorded", &["cli", "event", "exit", "jobs", "report"]),
     ("envfile", &["words"]),
-    ("cli", &["builtin", "exit", "isolate", "words"]),
+    ("cli", &["ask", "builtin", "exit", "isolate", "words"]),
+    ("ask", &["event"]),
+    ("ctl", &["ask", "cli", "event", "exit", "jobs", "report", "rundir", "runs", "sys", "words"]),
     ("api", &["words", "builtin", "lock"]),
     ("builtin", &[]),
     ("manual", &[]),
@@ -61,12 +64,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("isolate", &["sys"]),
     ("mock", &["exit", "lock", "probe", "words"]),
     ("issuer", &[]),
-    ("report", &["cli", "event", "exit", "isolate", "jobs", "manual", "pending", "secret", "sys", "words"]),
+    (
+        "report",
+        &[
+            "ask", "cli", "event", "exit", "isolate", "jobs", "manual", "pending", "secret", "sys", "words",
+        ],
+    ),
     (
         "host",
         &[
-            "api", "builtin", "cli", "envfile", "event", "exit", "issuer", "jobs", "lock", "manual", "mock",
-            "pending", "probe", "rundir", "secret", "suite", "words",
+            "api", "ask", "builtin", "cli", "envfile", "event", "exit", "issuer", "jobs", "lock", "manual",
+            "mock", "pending", "probe", "rundir", "secret", "suite", "words",
         ],
     ),
     ("probe", &["jobs", "lock", "pending"]),
@@ -230,7 +238,7 @@ const HOST: &[&[&str]] = &[
     &["check", "run"],
     &["functions"],
     &["engine"],
-    &["reference"],
+    &["reference", "ctl"],
     &["pages"],
     &["script"],
 ];

@@ -327,7 +327,7 @@ function! {
     /// assert(job.running);
     /// ```
     RESTART = "restart" -> () {
-        (job: Job) => |ctx| restart(ctx, &job);
+        (job: Job) => |ctx| restart(ctx, &job, &Common::default());
     }
 }
 

@@ -48,11 +48,13 @@ pub struct Common {
     pub message: Option<String>,
     /// How long it must hold without a break.
     pub stable: Option<Duration>,
+    /// What goes wrong is told to whoever waits, who is not the script.
+    pub aside: bool,
 }
 
 impl Common {
     pub fn of(telling: Telling, timeout: Option<Duration>) -> Self {
-        Self { timeout, interval: telling.interval, message: telling.message, stable: None }
+        Self { timeout, interval: telling.interval, message: telling.message, ..Self::default() }
     }
 }
 

@@ -481,6 +481,12 @@ pub fn all_urls() -> Vec<(String, String)> {
     jobs.filter_map(url).collect()
 }
 
+/// Where a job is, as those know it that need it.
+pub fn url_of(job: &Job) -> Option<String> {
+    let all = addresses_of(&job.0.spec.name, job, port_of(job)?);
+    all.into_iter().next().map(|(_, url)| url)
+}
+
 /// Where a job is.
 fn addresses_of(name: &str, job: &Job, port: u16) -> Vec<(String, String)> {
     let named: Vec<(String, u16)> =

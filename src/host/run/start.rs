@@ -15,24 +15,70 @@ use crate::host::value::handle::Job;
 use crate::host::value::{self, Opts};
 use crate::jobs::spec::{Command, Spec};
 use crate::jobs::{Ask, JobId, Kind, port};
+use crate::lock::lock;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Mutex;
+use std::thread::{self, ThreadId};
 
-pub fn restart(ctx: &NativeCallContext, job: &Job) -> Fallible<()> {
+/// Those that are being restarted, each by one thread.
+static RESTARTING: Mutex<BTreeMap<JobId, ThreadId>> = Mutex::new(BTreeMap::new());
+
+/// A job that nobody else restarts meanwhile: else two of it would run, with one handle. None within its own restart, by a
+/// closure in its `ready`.
+struct Alone(Option<JobId>);
+
+impl Alone {
+    /// Waits for whoever restarts it already.
+    fn with(id: JobId) -> Fallible<Self> {
+        let (rt, me) = (rt(), thread::current().id());
+        loop {
+            let rings = rt.control().bell.rings();
+            rt.checkpoint()?;
+            match lock(&RESTARTING).entry(id) {
+                Entry::Vacant(free) => {
+                    free.insert(me);
+                    return Ok(Self(Some(id)));
+                }
+                Entry::Occupied(by) if *by.get() == me => return Ok(Self(None)),
+                Entry::Occupied(_) => {}
+            }
+            rt.control().bell.wait(rings, None);
+        }
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        if let Some(id) = self.0 {
+            lock(&RESTARTING).remove(&id);
+            rt().control().bell.ring();
+        }
+    }
+}
+
+pub fn restart(ctx: &NativeCallContext, job: &Job, common: &Common) -> Fallible<()> {
+    let _alone = Alone::with(job.0.id)?;
     stop_one(job, Ask::default())?;
     let rt = rt();
     // Of its new self nobody could tell any more that its old one had failed, or died before it was stopped.
-    if let Some(death) = rt.jobs.take_death(job.0.id) {
+    let death = if common.aside { rt.jobs.death_of(job.0.id) } else { rt.jobs.take_death(job.0.id) };
+    if let Some(death) = death {
         return Err(death::death(&job.0, &death, None).into());
     }
     let readiness = readiness::of_job(job);
     readiness.restart_at(job.0.log_size());
-    rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None))?;
-    if readiness.is_awaited() {
-        starting::wait(ctx, "restart", std::slice::from_ref(job), &Common::default())
-    } else {
-        Ok(())
-    }
+    // From its first moment on.
+    rt.jobs.forgive(job.0.id, common.aside);
+    let result = rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None).into());
+    let result = result.and_then(|()| match readiness.is_awaited() {
+        true => starting::wait(ctx, "restart", std::slice::from_ref(job), common),
+        false => Ok(()),
+    });
+    rt.jobs.forgive(job.0.id, false);
+    result
 }
 
 /// The two-argument forms: `(cmd, opts)` or `(name, cmd)`.

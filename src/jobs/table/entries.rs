@@ -239,6 +239,7 @@ impl Table {
             // It keeps its place in the order of the end: who relied on it still does.
             (entry.started_as, entry.shown_ready) = (old.started_as, old.shown_ready);
             (entry.first_started, entry.first_ready) = (old.first_started, old.first_ready);
+            entry.forgiven = old.forgiven;
             entry.restarts = old.restarts + usize::from(old.returns);
             if old.returns {
                 entry.expect = old.expect.clone();

@@ -41,6 +41,8 @@ pub struct Readiness {
     elsewhere: AtomicU16,
     /// It was taken for ready after so many milliseconds of life, without a port; 0 when something has shown it.
     guessed: AtomicU64,
+    /// How many find out whether it is.
+    watchers: AtomicUsize,
 }
 
 /// What stands beside `ready` and is meant for what is in it.
@@ -151,6 +153,24 @@ impl Readiness {
             _ => None,
         });
         self.guessed.store(life.unwrap_or(0), SeqCst);
+    }
+
+    /// Somebody finds out from now on whether it is ready, or does so no longer.
+    pub fn watch(&self, on: bool) {
+        if on {
+            self.watchers.fetch_add(1, SeqCst)
+        } else {
+            self.watchers.fetch_sub(1, SeqCst)
+        };
+    }
+
+    pub fn is_watched(&self) -> bool {
+        self.watchers.load(SeqCst) > 0
+    }
+
+    /// Whether it was seen to be ready since it was started last, be that by its `restart`.
+    pub fn holds(&self, view: &View) -> bool {
+        self.has_held() && self.restarts.load(SeqCst) == view.restarts
     }
 
     pub fn has_held(&self) -> bool {

@@ -37,6 +37,8 @@ pub struct Starting {
     /// What it waits for, for the report; which of the conditions that is.
     pending: Pending,
     told: Option<usize>,
+    /// Nobody else hears of its end before.
+    aside: bool,
 }
 
 /// Where the look at the conditions of one job is.
@@ -178,8 +180,10 @@ impl Starting {
             ready: false,
             pending: rt().pending(Doing::Waiting, job.0.spec.name.clone(), Some(timeout)),
             told: None,
+            aside: common.aside,
         };
-        rt().jobs.forgive(job.0.id, starting.may_crash());
+        starting.readiness.watch(true);
+        rt().jobs.forgive(job.0.id, starting.may_crash() || starting.aside);
         starting
     }
 
@@ -212,7 +216,7 @@ impl Starting {
         let look = if ended.is_some() { Look::Poll } else { look };
         // While it may crash, nobody else hears of what it prints.
         if self.again_at.is_none()
-            && self.may_crash()
+            && (self.may_crash() || self.aside)
             && !self.job.0.spec.fail_on.is_empty()
             && let Some(found) = rt().jobs.take_fail_line(self.job.0.id)
         {
@@ -236,7 +240,7 @@ impl Starting {
         }
         self.seen.last().inspect(|seen| self.pending.saw(seen));
         // A task that has ended and does not hold has died. Whoever watches all jobs tells that, unless it may crash.
-        let watched = matches!(condition, Condition::Ended) && self.readiness.tries == 1;
+        let watched = matches!(condition, Condition::Ended) && self.readiness.tries == 1 && !self.aside;
         if let Some(status) = ended.filter(|_| !watched) {
             if let Some(found) = rt().jobs.take_fail_line(self.job.0.id) {
                 return self.crashed(&Death::Line(found), &what);
@@ -331,7 +335,7 @@ impl Starting {
         self.readiness.restart_at(job.log_size());
         rt.jobs.respawn(job).map_err(|e| spawn_error::spawn_error("start", &e, None))?;
         self.started += 1;
-        rt.jobs.forgive(job.id, self.may_crash());
+        rt.jobs.forgive(job.id, self.may_crash() || self.aside);
         self.rounds = Rounds::new(self.readiness.conditions.len());
         Ok(())
     }
@@ -374,6 +378,7 @@ impl Starting {
 
 impl Drop for Starting {
     fn drop(&mut self) {
+        self.readiness.watch(false);
         rt().jobs.forgive(self.job.0.id, false);
     }
 }

@@ -368,7 +368,7 @@ enum Wall {
 #[derive(Parser)]
 #[command(
     name = "bgjobs",
-    version,
+    version = env!("BGJOBS_VERSION"),
     max_term_width = WIDEST,
     subcommand_required = true,
     arg_required_else_help = true

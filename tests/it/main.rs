@@ -24,6 +24,7 @@ mod output;
 mod ports;
 mod readme;
 mod ready;
+mod release;
 mod remains;
 mod reports;
 mod restart;

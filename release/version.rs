@@ -1,0 +1,52 @@
+//! The version that `bgjobs --version` tells: that of Cargo.toml, in a release build with the commit that it is built from.
+//!
+//! The commit is what `BGJOBS_COMMIT` says, what git says of this directory, or what `cargo package` has noted; where none
+//! of them knows one, there is none. A debug build has none either: it would be built anew after each commit.
+
+use std::path::Path;
+use std::process::Command;
+
+/// How many characters of a commit are told.
+const SHORT: usize = 9;
+
+fn main() {
+    println!("cargo::rerun-if-changed=release/version.rs");
+    println!("cargo::rerun-if-env-changed=BGJOBS_COMMIT");
+    let version = env("CARGO_PKG_VERSION");
+    let given = Some(env("BGJOBS_COMMIT")).filter(|commit| !commit.is_empty());
+    let found = || (env("PROFILE") == "release").then(|| of_git().or_else(of_package)).flatten();
+    let version = match given.or_else(found) {
+        Some(commit) => format!("{version} ({})", commit.get(..SHORT).unwrap_or(&commit)),
+        None => version,
+    };
+    println!("cargo::rustc-env=BGJOBS_VERSION={version}");
+}
+
+fn env(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
+}
+
+/// Only where this directory is the top of a work tree: a source archive may have been unpacked within another project's.
+fn of_git() -> Option<String> {
+    let git = |args: &[&str]| {
+        let output = Command::new("git").arg("rev-parse").args(args).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
+    };
+    if !git(&["--show-prefix"])?.is_empty() {
+        return None;
+    }
+    // Every commit and every checkout adds a line to it.
+    let moved = git(&["--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists());
+    if let Some(path) = moved.or_else(|| git(&["--git-path", "HEAD"])) {
+        println!("cargo::rerun-if-changed={path}");
+    }
+    git(&["HEAD"])
+}
+
+/// `{"git": {"sha1": "…"}, …}`, in a package of a registry.
+fn of_package() -> Option<String> {
+    let text = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    let (_, rest) = text.split_once("\"sha1\"")?;
+    let commit = rest.split('"').nth(1)?;
+    commit.chars().all(|c| c.is_ascii_hexdigit()).then(|| commit.to_owned())
+}

@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod flow;
 mod fuzz;
+mod html;
 mod http;
 mod isolate;
 mod job_logs;

@@ -88,6 +88,8 @@ pub enum What {
         job: String,
         status: Option<String>,
         killed: bool,
+        #[serde(default)]
+        took_ms: f64,
     },
     CommandStarted {
         command: String,

@@ -27,7 +27,7 @@ mod read;
 mod shards;
 mod tap;
 #[cfg(test)]
-mod testing;
+pub mod testing;
 mod trace;
 
 pub use outputs::{Outputs, write_one};

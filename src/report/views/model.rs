@@ -166,6 +166,8 @@ pub struct JobEnd {
     pub how: JobEnding,
     /// `exit 3`, where that is known.
     pub status: Option<String>,
+    /// How long it took to stop.
+    pub took_ms: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

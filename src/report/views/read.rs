@@ -255,11 +255,11 @@ impl Try {
                     job.failed = Some(line);
                 }
             }
-            What::JobEnded { job, status } => self.job_over(&job, ms, JobEnding::Ended, Some(status)),
-            What::JobDied { job, status } => self.job_over(&job, ms, JobEnding::Died, Some(status)),
-            What::JobStopped { job, status, killed } => {
+            What::JobEnded { job, status } => self.job_over(&job, ms, JobEnding::Ended, Some(status), 0.0),
+            What::JobDied { job, status } => self.job_over(&job, ms, JobEnding::Died, Some(status), 0.0),
+            What::JobStopped { job, status, killed, took_ms } => {
                 let how = if killed { JobEnding::Killed } else { JobEnding::Stopped };
-                self.job_over(&job, ms, how, status);
+                self.job_over(&job, ms, how, status, took_ms);
             }
             What::CommandStarted { command } => {
                 self.commands.push(Command { command, status: None, ok: false, at_ms: ms, took_ms: 0.0 });
@@ -314,10 +314,10 @@ impl Try {
         self.jobs.iter_mut().rev().find(|job| job.name == name)
     }
 
-    fn job_over(&mut self, name: &str, at_ms: f64, how: JobEnding, status: Option<String>) {
+    fn job_over(&mut self, name: &str, at_ms: f64, how: JobEnding, status: Option<String>, took_ms: f64) {
         // One that has died may be stopped yet, with what it has left; its death is what is told.
         if let Some(job) = self.job(name).filter(|job| job.end.is_none()) {
-            job.end = Some(JobEnd { at_ms, how, status });
+            job.end = Some(JobEnd { at_ms, how, status, took_ms });
         }
     }
 }

@@ -3,6 +3,9 @@
 //! The commit is what `BGJOBS_COMMIT` says, what git says of this directory, or what `cargo package` has noted; where none
 //! of them knows one, there is none. A debug build has none either: it would be built anew after each commit.
 
+#![allow(clippy::print_stdout, reason = "it is how a build script speaks to cargo")]
+#![allow(clippy::disallowed_methods, reason = "no reaper runs in a build")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -169,7 +169,7 @@ mod tests {
         for way in [Way::AtOnce, Way::LittleByLittle] {
             let lane = Lane { way, within_line: true, ..Lane::default() };
             let (all, lane) = through_a_pipe(lane, &pieces);
-            assert!(all == expected && lane.len() == 0 && !lane.within_line, "{way:?}: {} bytes", all.len());
+            assert!(all == expected && lane.is_empty() && !lane.within_line, "{way:?}: {} bytes", all.len());
         }
         let many: Vec<Bytes> = (0..200_000u32).map(|i| Bytes::from(format!("{i}\n"))).collect();
         let (all, _) = through_a_pipe(Lane { way: Way::AtOnce, ..Lane::default() }, &many);

@@ -38,8 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "main",
         &[
             "cli", "ctl", "guard", "host", "logs", "mock", "recorded", "report", "run", "runner", "starter",
-            "sweep", "sys",
-            "doctor", "up",
+            "sweep", "sys", "doctor", "up",
         ],
     ),
     ("starter", &["builtin", "cli", "event", "exit", "host", "report", "words"]),
@@ -66,9 +65,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("issuer", &[]),
     (
         "report",
-        &[
-            "ask", "cli", "event", "exit", "isolate", "jobs", "manual", "pending", "secret", "sys", "words",
-        ],
+        &["ask", "cli", "event", "exit", "isolate", "jobs", "manual", "pending", "secret", "sys", "words"],
     ),
     (
         "host",

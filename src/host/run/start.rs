@@ -72,7 +72,7 @@ pub fn restart(ctx: &NativeCallContext, job: &Job, common: &Common) -> Fallible<
     readiness.restart_at(job.0.log_size());
     // From its first moment on.
     rt.jobs.forgive(job.0.id, common.aside);
-    let result = rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None).into());
+    let result = rt.jobs.respawn(&job.0).map_err(|e| spawn_error("restart", &e, None));
     let result = result.and_then(|()| match readiness.is_awaited() {
         true => starting::wait(ctx, "restart", std::slice::from_ref(job), common),
         false => Ok(()),

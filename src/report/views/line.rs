@@ -50,7 +50,6 @@ pub enum What {
     },
     TestsEnded {
         code: i32,
-        cause: Option<String>,
     },
     RunStarted {
         bgjobs: String,
@@ -127,7 +126,6 @@ pub enum What {
     LogTail {
         title: String,
         lines: Vec<String>,
-        path: Option<String>,
         test: Option<String>,
     },
     Log {

@@ -62,8 +62,6 @@ pub struct Shard {
 #[derive(Clone, Debug)]
 pub struct End {
     pub code: i32,
-    /// In words, when something else than the scripts has ended it.
-    pub cause: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -256,7 +254,6 @@ pub enum NoteKind {
 pub struct Tail {
     pub title: String,
     pub lines: Vec<String>,
-    pub path: Option<String>,
     /// The test that has failed; none when it was the script.
     pub test: Option<String>,
 }

@@ -165,8 +165,8 @@ fn begun(line: Line, file: &str) -> Run {
 impl Run {
     fn add(&mut self, line: Line) {
         self.took_ms = self.took_ms.max(line.ms);
-        if let What::TestsEnded { code, cause } = line.what {
-            self.end = Some(End { code, cause });
+        if let What::TestsEnded { code } = line.what {
+            self.end = Some(End { code });
             return;
         }
         let of = line.script_of_many().map(|(name, number)| (name.to_owned(), number));
@@ -236,10 +236,10 @@ impl Try {
                     _ => Outcome::Failed,
                 };
                 (self.code, self.took_ms) = (Some(code), (ms - self.at_ms).max(0.0));
-                (self.cause, self.failure) = (cause.clone(), failure.map(Into::into));
+                (self.cause, self.failure) = (cause, failure.map(Into::into));
                 (self.jobs_stopped, self.leaked, self.kept) = (jobs_stopped, leaked, kept);
                 self.whole = true;
-                return Some(End { code, cause });
+                return Some(End { code });
             }
             What::JobStarted { job: name, command, pid } => {
                 let job = Job { name, command, pid, at_ms: ms, ready: None, end: None, failed: None };
@@ -292,8 +292,8 @@ impl Try {
                 };
                 self.tests.push(Test { name, outcome, at_ms: ms - took_ms, took_ms });
             }
-            What::LogTail { title, lines, path, test } => {
-                self.tails.push(Tail { title, lines, path, test });
+            What::LogTail { title, lines, test } => {
+                self.tails.push(Tail { title, lines, test });
             }
             What::Log { text } => self.notes.push(Note { kind: NoteKind::Log, text, at_ms: ms }),
             What::Warning { text } => self.notes.push(Note { kind: NoteKind::Warning, text, at_ms: ms }),

@@ -162,7 +162,7 @@ mod tests {
             let scripts = paths.iter().map(|path| script(path, vec![passing(&[])])).collect();
             let mut run = recorded(scripts).runs.remove(0);
             run.file = (*file).to_owned();
-            run.end = Some(End { code: *index as i32 - 1, cause: None });
+            run.end = Some(End { code: *index as i32 - 1 });
             let paths = paths.iter().map(|path| (*path).to_owned()).collect();
             let shard = Some(Shard { index: *index, total: *total });
             run.whole = Some(Whole { hash: hash(list), count: list.len(), shard, paths, repeat: 1 });

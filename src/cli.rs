@@ -5,6 +5,7 @@ mod complete;
 mod ctl;
 mod meant;
 mod report;
+mod select;
 mod shard;
 mod time;
 
@@ -13,10 +14,12 @@ pub use shard::{Selection, Shard};
 
 use crate::exit;
 use crate::isolate::Isolation;
+use crate::select::Select;
 use crate::words::{columns, folded, is_order};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use regex::Regex;
+use select::{SelectArgs, regex};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -73,6 +76,10 @@ pub struct Options {
     pub events: Option<Recording>,
     /// What is made of it at the end.
     pub reports: Vec<Wanted>,
+    /// Which of its tests run.
+    pub select: Select,
+    /// Its snapshots are written anew.
+    pub update: bool,
     /// What is done beyond running the script; none with `bgjobs script`.
     pub task: Option<Task>,
 }
@@ -476,6 +483,11 @@ struct ScriptArgs {
     #[command(flatten)]
     recorded: report::Recorded,
     #[command(flatten)]
+    select: SelectArgs,
+    /// Write the snapshots of assert_snapshot anew, and remove those that nothing asks for
+    #[arg(long)]
+    update: bool,
+    #[command(flatten)]
     run: RunArgs,
 }
 
@@ -513,6 +525,11 @@ struct TestArgs {
     shards: shard::ShardArgs,
     #[command(flatten)]
     recorded: report::Recorded,
+    #[command(flatten)]
+    select: SelectArgs,
+    /// Write the snapshots of assert_snapshot anew, and remove those that nothing asks for
+    #[arg(long)]
+    update: bool,
     #[command(flatten)]
     run: RunArgs,
     /// What each script gets from args() and param(name)
@@ -584,15 +601,6 @@ fn at_least_once(text: &str) -> Result<u32, String> {
         Ok(number) if (1..=most).contains(&number) => Ok(number),
         _ => Err(format!("expected a number from 1 to {most}")),
     }
-}
-
-fn regex(text: &str) -> Result<Regex, String> {
-    // The library draws the pattern with a mark below it; its last line says what is wrong.
-    let why = |error: &regex::Error| {
-        let text = error.to_string();
-        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
-    };
-    Regex::new(text).map_err(|error| why(&error))
 }
 
 /// Reads the command line. `Err` is the exit code after a usage error has been printed.
@@ -775,7 +783,14 @@ impl From<ScriptArgs> for Options {
             only.retain(|name| !name.is_empty());
             Follow { stream: Stream::Stderr, only }
         });
-        Self { plan: given.plan, events, follow, ..given.run.options(source, args) }
+        Self {
+            plan: given.plan,
+            events,
+            follow,
+            update: given.update,
+            select: given.select.into(),
+            ..given.run.options(source, args)
+        }
     }
 }
 
@@ -794,7 +809,11 @@ impl From<TestArgs> for Test {
             selection: given.shards.into(),
             events: given.recorded.events,
             reports: Vec::new(),
-            options: given.run.options(Source::File(PathBuf::new()), given.args),
+            options: Options {
+                select: given.select.into(),
+                update: given.update,
+                ..given.run.options(Source::File(PathBuf::new()), given.args)
+            },
         }
     }
 }
@@ -832,6 +851,8 @@ impl New {
             events: None,
             reports: Vec::new(),
             follow: None,
+            select: Select::default(),
+            update: false,
             task: Some(Task::NewFrom(target)),
         }
     }
@@ -863,6 +884,8 @@ impl RunArgs {
             events: None,
             reports: Vec::new(),
             follow: None,
+            select: Select::default(),
+            update: false,
             task: None,
         }
     }

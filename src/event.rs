@@ -137,6 +137,13 @@ pub enum Event {
     },
     /// A test of the script is over.
     Test(Tested),
+    /// It has failed, and is run again, by its `retries`.
+    TestAgain {
+        name: String,
+        next: usize,
+        tries: usize,
+        failure: Box<Failure>,
+    },
     /// A wait of the script is over; only where events are recorded.
     Waited {
         what: String,
@@ -178,9 +185,21 @@ pub enum Event {
 /// A test that is over.
 #[derive(Clone, Debug)]
 pub struct Tested {
+    /// With the groups that it is in: `cart › is empty`.
     pub name: String,
     pub outcome: Outcome,
+    /// All tries together.
     pub after: Duration,
+    /// How often it was run; not at all when it was not to be.
+    pub tries: usize,
+    pub tags: Vec<String>,
+}
+
+impl Tested {
+    /// Whether it has failed before it passed.
+    pub fn is_flaky(&self) -> bool {
+        self.tries > 1 && matches!(self.outcome, Outcome::Passed)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -189,6 +208,8 @@ pub enum Outcome {
     Failed(Box<Failure>),
     /// For this reason.
     Skipped(String),
+    /// Others were asked for; the reason says by what. It counts as skipped, but is hardly worth a line.
+    Deselected(String),
 }
 
 /// How a run has ended.
@@ -204,6 +225,8 @@ pub struct Over {
     pub slow_start: Vec<(String, Duration)>,
     /// What is kept.
     pub kept: Vec<PathBuf>,
+    /// A test has the option `only`.
+    pub only: bool,
 }
 
 /// A job that SIGKILL had to end.

@@ -29,6 +29,8 @@
 //! builtin  the modules and scenario scripts that are built in, as text
 //! event    what happened, as plain data
 //! pending  what is being waited for at this moment, as plain data
+//! select   which tests of scripts are asked for
+//! snapshot the file of the snapshots of a script
 //! suite    the tests of the script, and how they ended
 //! lock     taking a lock, even after a panic elsewhere
 //! words    words for people and for shells: the nearest of several, quoted
@@ -76,6 +78,8 @@ mod rundir;
 mod runner;
 mod runs;
 mod secret;
+mod select;
+mod snapshot;
 mod starter;
 mod suite;
 mod sweep;

@@ -24,7 +24,7 @@
 //! reads.
 
 use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task, Verbosity};
-use crate::event::{Bus, Event, Failure, Over as RunOver};
+use crate::event::{Bus, Event, Failure, Over as RunOver, Tested};
 use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
@@ -35,6 +35,7 @@ use crate::report::views::Outputs;
 use crate::report::{self, Events, Haste, Live, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
 use crate::rundir::{self, Keep};
 use crate::runs;
+use crate::select::Known;
 use crate::suite::Suite;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
@@ -149,6 +150,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
             include: options.include.clone(),
             grace: options.grace,
             follow: options.follow.clone(),
+            select: options.select.clone(),
+            update: options.update,
             started,
         },
     };
@@ -537,6 +540,13 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         code = if code == exit::OK { death.code } else { code };
         failure = Some(death);
     }
+    if code == exit::OK
+        && matches!(reason, None | Some(Halt::Exit(0)))
+        && let Some(wrong) = nothing_selected(options, &ending.suite)
+    {
+        code = wrong.code;
+        failure = Some(wrong);
+    }
     if code == exit::OK && (!ending.left.is_empty() || loss.any()) {
         code = exit::INFRASTRUCTURE;
     }
@@ -573,6 +583,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
             leaked: ending.left.count(),
             slow_start: slow_start.clone(),
             kept: kept.clone(),
+            only: ending.suite.has_only(),
         }))
     });
     if !ending.write_reports(options, reporter) && code == exit::OK {
@@ -588,6 +599,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         elapsed: clock::now().saturating_sub(ending.started),
         tests: &ending.suite.all(),
         slow_start: if options.verbosity == Verbosity::Quiet { &[] } else { &slow_start },
+        only: ending.suite.has_only(),
         stopped: ending.jobs.stopped_count(),
         stop_ends: &stop_ends,
         restarted: &ending.jobs.restarted(),
@@ -638,6 +650,19 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
         runs::tidy(&ending.run_dir, keep);
     }
     code
+}
+
+/// What is wrong when tests were asked for and the script has none of them.
+fn nothing_selected(options: &Options, suite: &Suite) -> Option<Failure> {
+    // One of many scripts, whose events are kept by whoever runs them, and judges them together.
+    let one_of_many = matches!(options.events, Some(Recording::Part { .. }));
+    if options.select.is_all() || one_of_many {
+        return None;
+    }
+    let script = options.source.to_string();
+    let known = |test: Tested| Known { script: script.clone(), test: test.name, tags: test.tags };
+    let known: Vec<Known> = suite.all().into_iter().map(known).collect();
+    (!known.iter().any(|test| options.select.takes(test))).then(|| options.select.nothing(&known))
 }
 
 /// What is kept of the run's directory, and where that is.

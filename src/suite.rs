@@ -1,18 +1,31 @@
 //! What `test(…)` recorded, in order. Plain data.
 
 use crate::event::{Outcome, Tested};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Default)]
-pub struct Suite(Mutex<Vec<Tested>>);
+pub struct Suite {
+    tests: Mutex<Vec<Tested>>,
+    /// One of them has the option `only`.
+    only: AtomicBool,
+}
 
 impl Suite {
     pub fn record(&self, tested: Tested) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tested);
+        self.tests.lock().unwrap_or_else(PoisonError::into_inner).push(tested);
     }
 
     pub fn all(&self) -> Vec<Tested> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set_only(&self, only: bool) {
+        self.only.store(only, Relaxed);
+    }
+
+    pub fn has_only(&self) -> bool {
+        self.only.load(Relaxed)
     }
 
     pub fn any_failed(&self) -> bool {

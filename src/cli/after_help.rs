@@ -41,6 +41,7 @@ Examples:
   bgjobs test e2e --jobs 4 --retries 1
   bgjobs test 'e2e/**/*api*.rhai' --fail-fast
   bgjobs test --filter 'login|cart' --repeat 50
+  bgjobs test -E 'cart › adds' -v           # one test, by its name; --tag quick: by a tag
   bgjobs test --report junit=report.xml --report html=report.html
   bgjobs test --events all.jsonl            # then: bgjobs test --rerun-failed all.jsonl
   bgjobs test --shard 2/5 --events 2.jsonl  # then: bgjobs report merge DIR

@@ -41,7 +41,7 @@ pub const NAMESPACES: &[Namespace] = &[
     ("HTTP", &[http::register], &[http::FUNCTIONS, load::FUNCTIONS], &[http::PROPERTIES]),
     ("Mocks", &[], &[mock::FUNCTIONS], &[]),
     ("Assertions", &[], &[assert::FUNCTIONS], &[]),
-    ("Tests", &[], &[test::FUNCTIONS], &[]),
+    ("Tests", &[], &[test::FUNCTIONS, test::GROUPS], &[]),
     ("Ports", &[], &[port::FUNCTIONS], &[]),
     ("Files", &[], &[fs::FUNCTIONS], &[]),
     ("JSON, YAML, TOML", &[data::register], &[data::FUNCTIONS], &[]),

@@ -1,15 +1,15 @@
 //! Load, check, run, `on_exit`.
 
-use super::check as checks;
+use super::check::{self as checks, Facts};
 use super::engine::engine;
 use crate::builtin;
 use crate::cli::{Source, Staying};
 use crate::envfile::EnvFile;
-use crate::event::{Event, Failure};
+use crate::event::{Event, Failure, Outcome};
 use crate::exit;
 use crate::host::check::{plan as plans, warnings};
 use crate::host::explain::failure;
-use crate::host::functions::{command, param};
+use crate::host::functions::{assert, command, param};
 use crate::host::run::job::view;
 use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{self, Runtime, Session};
@@ -28,6 +28,7 @@ use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,7 +65,14 @@ impl Script {
     /// What went wrong, unless the script was stopped from outside: that the caller knows.
     pub fn run(&mut self, source: &Source) -> Result<(), Failure> {
         let result = self.evaluate(source)?;
-        self.judged(&source.to_string(), result)
+        let name = source.to_string();
+        self.judged(&name, result)?;
+        // Where one was skipped or has failed, nobody knows what it would have asked for.
+        let all_passed = self.rt.suite.all().iter().all(|test| matches!(test.outcome, Outcome::Passed));
+        if all_passed && let Err(error) = assert::finish_snapshots(self.rt) {
+            return self.judged(&name, Err(error));
+        }
+        Ok(())
     }
 
     /// `bgjobs up`: starts the services of a file, or runs a script that starts them; then stays, or runs a command.
@@ -140,8 +148,11 @@ impl Script {
         let loaded = load(source, "script")?;
         if let Some(dir) = &loaded.dir {
             dir.clone_into(&mut lock(&self.rt.script_dir));
+            *lock(&self.rt.script_file) = Some(PathBuf::from(&loaded.name));
         }
-        let ast = compile(&self.engine, &loaded)?;
+        let (ast, facts) = compile(&self.engine, &loaded)?;
+        self.rt.only.store(facts.only, Relaxed);
+        self.rt.suite.set_only(facts.only);
         param::declare(params::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
         Ok(self.engine.run_ast_with_scope(&mut Scope::new(), &ast))
@@ -170,18 +181,13 @@ impl Script {
     }
 
     /// Runs the `on_exit` closures, the last one first. One that fails is reported; the others still run.
-    #[expect(
-        deprecated,
-        reason = "rhai marks what it considers volatile as deprecated; there is no other way"
-    )]
     pub fn on_exit(&mut self) {
         loop {
             let Some(hook) = lock(&self.rt.hooks).pop() else {
                 // What it names is about to go.
                 return drop(lock(&self.env_file).take());
             };
-            let context = hook.context.create_context(&self.engine);
-            if let Err(error) = hook.closure.call_within_context::<Dynamic>(&context, ())
+            if let Err(error) = hook.call(&self.engine)
                 && !self.rt.control().halted()
             {
                 let failure = failure::describe(&error, "");
@@ -357,10 +363,10 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
     }
 }
 
-fn compile(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
+fn compile(engine: &Engine, loaded: &Loaded) -> Result<(AST, Facts), Failure> {
     let ast = parse(engine, loaded)?;
-    checks::check(engine, &ast, &loaded.name)?;
-    Ok(ast)
+    let facts = checks::check(engine, &ast, &loaded.name)?;
+    Ok((ast, facts))
 }
 
 fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
@@ -376,14 +382,14 @@ fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
 /// Compiles and checks, runs nothing; what is not wrong, but is better done otherwise.
 pub fn check(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failure> {
     let loaded = load(source, "check")?;
-    let ast = compile(&engine(include), &loaded)?;
+    let (ast, _) = compile(&engine(include), &loaded)?;
     Ok(warnings::warnings(&ast, &loaded.name, &loaded.text))
 }
 
 /// Compiles and checks, and tells what it would do; runs nothing.
 pub fn plan(source: &Source, include: &[PathBuf]) -> Result<Vec<crate::manual::Step>, Failure> {
     let loaded = load(source, "script")?;
-    Ok(plans::plan(&compile(&engine(include), &loaded)?))
+    Ok(plans::plan(&compile(&engine(include), &loaded)?.0))
 }
 
 /// As [`check`], every finding for itself: what is wrong, or else what is better done otherwise.

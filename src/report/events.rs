@@ -180,6 +180,10 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
             ("assertion", json!({"function": function, "ok": ok, "place": place.as_ref().map(place_of)}))
         }
         Event::Test(tested) => ("test", test(tested)),
+        Event::TestAgain { name, next, tries, failure } => (
+            "test_again",
+            json!({"name": name, "number": next, "most": tries, "failure": failure_of(failure)}),
+        ),
         Event::Log(text) => ("log", json!({"text": text})),
         Event::Warning(text) => ("warning", json!({"text": text})),
         Event::Interrupted(text) => ("interrupted", json!({"text": text})),
@@ -224,10 +228,11 @@ fn test(tested: &Tested) -> Value {
     let (outcome, reason, failure) = match &tested.outcome {
         Outcome::Passed => ("passed", None, None),
         Outcome::Failed(failure) => ("failed", None, Some(failure_of(failure))),
-        Outcome::Skipped(reason) => ("skipped", Some(reason), None),
+        Outcome::Skipped(reason) | Outcome::Deselected(reason) => ("skipped", Some(reason), None),
     };
     json!({
         "name": tested.name, "outcome": outcome, "took_ms": ms(tested.after), "reason": reason, "failure": failure,
+        "tries": tested.tries, "tags": tested.tags, "selected": !matches!(tested.outcome, Outcome::Deselected(_)),
     })
 }
 
@@ -237,7 +242,7 @@ fn ended(over: &Over) -> Value {
     let kept: Vec<String> = over.kept.iter().map(|path| path.display().to_string()).collect();
     json!({
         "code": over.code, "cause": over.cause, "failure": over.failure.as_ref().map(failure_of),
-        "jobs_stopped": over.stopped, "leaked": over.leaked, "slow_start": slow, "kept": kept,
+        "jobs_stopped": over.stopped, "leaked": over.leaked, "slow_start": slow, "kept": kept, "only": over.only,
     })
 }
 

@@ -34,6 +34,7 @@ impl Terminal {
         let least = match event {
             Event::Text(text) | Event::Verdict(text) => return Some(text.clone()),
             Event::Test(Tested { outcome: Outcome::Failed(_), .. }) => Verbosity::Quiet,
+            Event::Test(Tested { outcome: Outcome::Deselected(_), .. }) => Verbosity::Verbose,
             Event::PortFreed { .. } | Event::LogDropped { .. } | Event::DiskFull { .. } => Verbosity::Quiet,
             Event::Warning(_) | Event::Log(_) | Event::Interrupted(_) => Verbosity::Quiet,
             Event::JobEnded { expected: false, .. }
@@ -108,6 +109,10 @@ impl Terminal {
                 path.display()
             )),
             Event::Test(tested) => self.tested(tested),
+            Event::TestAgain { name, next, tries, failure } => {
+                let (failed, name) = (style.bad("FAILED"), shorten(name));
+                format!("{failed} {name}: try {next} of {tries} follows\n{}", report(failure, style))
+            }
             Event::Log(text) => text.clone(),
             Event::Warning(text) => style.note(&format!("warning: {text}")),
             Event::Staying { jobs, urls } => staying(*jobs, urls),
@@ -134,11 +139,14 @@ impl Terminal {
     fn tested(&self, tested: &Tested) -> String {
         let (style, name, after) = (self.style, shorten(&tested.name), duration(tested.after));
         match &tested.outcome {
+            Outcome::Passed if tested.is_flaky() => {
+                format!("{} {name} (passed at try {}, {after})", style.note("flaky"), tested.tries)
+            }
             Outcome::Passed => format!("{} {name} ({after})", style.good("ok")),
             Outcome::Failed(failure) => {
                 format!("{} {name} ({after})\n{}", style.bad("FAILED"), report(failure, style))
             }
-            Outcome::Skipped(reason) => {
+            Outcome::Skipped(reason) | Outcome::Deselected(reason) => {
                 format!("{} {name}: {}", style.note("skipped"), shorten(reason))
             }
         }

@@ -30,6 +30,8 @@ pub enum End {
     },
     /// It was stopped, as all were.
     Stopped,
+    /// It has come to its end, but has none of the tests that were asked for.
+    Unselected,
 }
 
 /// `exit 1`, `killed by SIGKILL`.
@@ -46,6 +48,10 @@ pub struct Tally {
     pub failed: usize,
     pub stopped: usize,
     pub not_run: usize,
+    /// Those that have none of the tests that were asked for.
+    pub skipped: usize,
+    /// Those with a test that has the option `only`.
+    pub only: usize,
 }
 
 /// Who says it, on stderr.
@@ -89,6 +95,8 @@ impl Teller<'_> {
         let (style, after, how) = (self.style, duration(after), jobs::describe(status));
         let line = match end {
             End::Passed { .. } if self.verbosity == Verbosity::Quiet => return,
+            End::Unselected if self.verbosity != Verbosity::Verbose => return,
+            End::Unselected => format!("{} {name} (no test selected, {after})", style.note("skipped")),
             End::Passed { at: 1 } => format!("{} {name} ({after})", style.good("ok")),
             End::Passed { at } => format!("{} {name} (passed at try {at}, {after})", style.note("flaky")),
             End::Failed => format!("{} {name} ({how}, {after})", style.bad("FAILED")),
@@ -146,6 +154,10 @@ impl Teller<'_> {
     pub fn stopped(&self, name: &str) -> String {
         format!("{} {name}", self.style.note("stopped"))
     }
+
+    pub fn only(&self, name: &str) -> String {
+        format!("{} {name}: `only` is set in it: its other tests were skipped", self.style.note("note:"))
+    }
 }
 
 /// There is nothing to do, and that is well.
@@ -188,10 +200,18 @@ pub(super) fn counts(tally: &Tally) -> String {
     if tally.flaky > 0 {
         let _ = write!(text, " ({} flaky)", tally.flaky);
     }
-    for (count, word) in [(tally.failed, "failed"), (tally.stopped, "stopped"), (tally.not_run, "not run")] {
+    for (count, word) in [
+        (tally.failed, "failed"),
+        (tally.stopped, "stopped"),
+        (tally.not_run, "not run"),
+        (tally.skipped, "without a selected test"),
+    ] {
         if count > 0 {
             let _ = write!(text, ", {count} {word}");
         }
+    }
+    if tally.only > 0 {
+        let _ = write!(text, " (`only` is set in {})", scripts(tally.only));
     }
     text
 }
@@ -205,7 +225,8 @@ mod tests {
         let passed = Tally { passed: 2, ..Tally::default() };
         assert_eq!(counts(&passed), "2 scripts passed");
         assert_eq!(counts(&Tally { passed: 1, flaky: 1, ..passed }), "1 script passed (1 flaky)");
-        let all = Tally { passed: 0, flaky: 0, failed: 1, stopped: 2, not_run: 3 };
-        assert_eq!(counts(&all), "0 scripts passed, 1 failed, 2 stopped, 3 not run");
+        let all = Tally { failed: 1, stopped: 2, not_run: 3, skipped: 4, only: 1, ..Tally::default() };
+        let said = "0 scripts passed, 1 failed, 2 stopped, 3 not run, 4 without a selected test (`only` is set in 1 script)";
+        assert_eq!(counts(&all), said);
     }
 }

@@ -43,6 +43,8 @@ pub struct Verdict<'a> {
     pub tests: &'a [Tested],
     /// The jobs whose starts took long, one after the other.
     pub slow_start: &'a [(String, Duration)],
+    /// One of them has the option `only`.
+    pub only: bool,
     pub stopped: usize,
     /// How jobs have ended at their stop, where that is worth a word.
     pub stop_ends: &'a [(String, ExitStatus)],
@@ -78,7 +80,7 @@ pub fn verdict(verdict: &Verdict, style: Style) -> String {
         kept(&mut text, verdict.kept);
         String::new()
     };
-    let tests = tally(verdict.tests);
+    let tests = tally(verdict.tests, verdict.only);
     let (elapsed, jobs) = (seconds(verdict.elapsed), count(verdict.stopped));
     let _ = writeln!(
         text,
@@ -162,7 +164,7 @@ fn restarted(jobs: &[(String, usize)]) -> String {
 }
 
 /// `3 tests passed, 1 failed, 1 skipped; `; nothing where there are none.
-fn tally(tests: &[Tested]) -> String {
+fn tally(tests: &[Tested], only: bool) -> String {
     if tests.is_empty() {
         return String::new();
     }
@@ -171,14 +173,21 @@ fn tally(tests: &[Tested]) -> String {
         match tested.outcome {
             Outcome::Passed => passed += 1,
             Outcome::Failed(_) => failed += 1,
-            Outcome::Skipped(_) => skipped += 1,
+            Outcome::Skipped(_) | Outcome::Deselected(_) => skipped += 1,
         }
     }
     let mut text = format!("{passed} {} passed", if passed == 1 { "test" } else { "tests" });
+    let flaky = tests.iter().filter(|tested| tested.is_flaky()).count();
+    if flaky > 0 {
+        let _ = write!(text, " ({flaky} flaky)");
+    }
     for (number, what) in [(failed, "failed"), (skipped, "skipped")] {
         if number > 0 {
             let _ = write!(text, ", {number} {what}");
         }
+    }
+    if only {
+        text.push_str(" (`only` is set)");
     }
     text + "; "
 }
@@ -360,15 +369,23 @@ mod tests {
 
     #[test]
     fn tests_are_counted_by_how_they_ended() {
-        let tested = |outcome| Tested { name: "a".to_owned(), outcome, after: Duration::ZERO };
+        let tested = |outcome| Tested {
+            name: "a".to_owned(),
+            outcome,
+            after: Duration::ZERO,
+            tries: 1,
+            tags: Vec::new(),
+        };
+        let flaky = || Tested { tries: 2, ..tested(Outcome::Passed) };
         let skipped = || tested(Outcome::Skipped(String::new()));
-        assert_eq!(tally(&[]), "");
-        assert_eq!(tally(&[tested(Outcome::Passed)]), "1 test passed; ");
+        assert_eq!(tally(&[], false), "");
+        assert_eq!(tally(&[tested(Outcome::Passed)], false), "1 test passed; ");
+        assert_eq!(tally(&[flaky()], true), "1 test passed (1 flaky) (`only` is set); ");
         assert_eq!(
-            tally(&[tested(Outcome::Passed), tested(Outcome::Passed), skipped()]),
+            tally(&[tested(Outcome::Passed), tested(Outcome::Passed), skipped()], false),
             "2 tests passed, 1 skipped; "
         );
-        assert_eq!(tally(&[tested(Outcome::Failed(Box::default()))]), "0 tests passed, 1 failed; ");
+        assert_eq!(tally(&[tested(Outcome::Failed(Box::default()))], false), "0 tests passed, 1 failed; ");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! shard    which part of them is to run here
 //! selected  what was asked for, found before, and of this part
 //! attempt  one run of one script, in a process of its own
+//! seen     the tests that the scripts have had
 //! signals  what this process was sent, passed on to the runs
 //! turns    which script runs when, and what comes of it
 //! ```
@@ -17,6 +18,7 @@
 mod attempt;
 mod find;
 mod rerun;
+mod seen;
 mod selected;
 mod shard;
 mod signals;

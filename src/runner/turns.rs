@@ -6,6 +6,7 @@ use crate::exit;
 use crate::report::views::Outputs;
 use crate::report::{self, Recorder, ReportStyle, ScriptEnd, Tally, Teller, TryEnd};
 use crate::runner::attempt::Attempt;
+use crate::runner::seen::Seen;
 use crate::runner::selected::{Selected, selected};
 use crate::runner::signals::Signals;
 use crate::sys::wait::ExitStatus;
@@ -33,6 +34,16 @@ pub fn run(options: &Test) -> i32 {
         Ok(selected) => selected,
         Err(failure) => return refuse(failure),
     };
+    if options.list && !options.options.select.is_all() {
+        let failure = Failure {
+            code: exit::USAGE,
+            message: "--list lists scripts: which tests they have is known only when they run".to_owned(),
+            hint: Some("bgjobs test --list --filter REGEX   (scripts whose path matches)".to_owned()),
+            ..Failure::default()
+        };
+        report::print_failure(&failure, ReportStyle::choose(options.options.color));
+        return failure.code;
+    }
     if options.list {
         let lines: String = selected.scripts.iter().map(|path| format!("{}\n", path.display())).collect();
         return report::print(&lines);
@@ -71,7 +82,8 @@ fn run_all(
     let temporary =
         || tempfile::tempfile().context("cannot keep what scripts say in the directory for temporary files");
     let events = match events {
-        None if !outputs.is_empty() => Some(temporary()?),
+        // Also what is said of the tests is read from it.
+        None => Some(temporary()?),
         events => events,
     };
     let started = clock::now();
@@ -92,6 +104,7 @@ fn run_all(
         bad: Vec::new(),
         outputs,
         recorder,
+        seen: Seen::default(),
         stopped_by: None,
         heard: clock::now(),
     };
@@ -152,6 +165,8 @@ struct All<'a> {
     outputs: Outputs,
     /// Who records what they tell of.
     recorder: Option<Recorder>,
+    /// The tests that there were.
+    seen: Seen,
     stopped_by: Option<StoppedBy>,
     /// When something was said last.
     heard: Duration,
@@ -269,8 +284,16 @@ impl All<'_> {
         // A guard dies of what has stopped it.
         let was_stopped =
             (self.signals.first().is_some() || self.stopped_by.is_some()) && status.code() >= 128;
+        let (has_selected, only) = self
+            .recorder
+            .as_ref()
+            .map_or((true, false), |recorder| self.seen.of(&recorder.file, &turn.name, turn.tries));
+        let only = only && turn.failed_with.is_none();
         let of = self.options.retries + 1;
         let end = match () {
+            () if status.success() && !has_selected && !self.options.options.select.is_all() => {
+                ScriptEnd::Unselected
+            }
             () if status.success() => ScriptEnd::Passed { at: turn.tries },
             () if was_stopped => ScriptEnd::Stopped,
             () if turn.tries < of && self.stopped_by.is_none() => {
@@ -283,7 +306,7 @@ impl All<'_> {
                 name: &turn.name,
                 number: turn.tries,
                 outcome: match end {
-                    ScriptEnd::Passed { .. } => "passed",
+                    ScriptEnd::Passed { .. } | ScriptEnd::Unselected => "passed",
                     ScriptEnd::Failed | ScriptEnd::Again { .. } => "failed",
                     ScriptEnd::Stopped => "stopped",
                 },
@@ -296,7 +319,12 @@ impl All<'_> {
         }
         self.teller.ended(&turn.name, status, after, end);
         let how = report::described(status);
+        if only {
+            self.tally.only += 1;
+            self.bad.push(self.teller.only(&turn.name));
+        }
         match end {
+            ScriptEnd::Unselected => self.tally.skipped += 1,
             ScriptEnd::Passed { at } => {
                 self.tally.passed += 1;
                 if let Some(first) = turn.failed_with {
@@ -371,6 +399,9 @@ impl All<'_> {
             }
             _ => (self.worst, None),
         };
+        let select = &self.options.options.select;
+        let wrong = self.seen.wrong(select).filter(|_| code == exit::OK);
+        let code = wrong.as_ref().map_or(code, |wrong| wrong.code);
         let code = match self.write_reports(code, cause.as_deref()) {
             true => code,
             false => code.max(exit::INFRASTRUCTURE),
@@ -378,6 +409,9 @@ impl All<'_> {
         // Nothing to do about it when it cannot be read: the lines have said who has failed.
         if self.failures.rewind().is_ok() {
             self.teller.said(&self.failures);
+        }
+        if let Some(wrong) = &wrong {
+            report::print_failure(wrong, self.teller.style);
         }
         let elapsed = clock::now().saturating_sub(self.started);
         self.teller.verdict(code, cause.as_deref(), elapsed, &self.tally, &self.bad);

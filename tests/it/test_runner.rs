@@ -1,5 +1,7 @@
 //! `bgjobs test`: which scripts run, what is said of them, how it ends, and who is alive afterwards.
 
+mod select;
+
 use crate::support::{Script, bgjobs, gone, lives};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;

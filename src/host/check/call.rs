@@ -51,7 +51,7 @@ impl Walk<'_> {
             self.arguments(name, call, usize::from(receiver.is_some()));
         }
         let stored = match receiver {
-            None if name == "on_exit" => Some(None),
+            None if matches!(name, "on_exit" | "before_each" | "after_each") => Some(None),
             None if matches!(name, "push" | "insert" | "append") => {
                 call.args.first().and_then(root).map(Some)
             }

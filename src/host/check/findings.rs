@@ -9,12 +9,19 @@ use crate::host::explain::signature::{CallAdvice, Names};
 use crate::host::source::text;
 use rhai::{AST, Engine, Position};
 
+/// What of a script must be known before it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// One of its tests has the option `only`.
+    pub only: bool,
+}
+
 /// All that is wrong with a script and with what it imports.
 fn findings(
     engine: &Engine,
     ast: &AST,
     source: &str,
-) -> Result<Vec<(String, Position, CallAdvice)>, Failure> {
+) -> Result<(Vec<(String, Position, CallAdvice)>, Facts), Failure> {
     let names = Names::of(engine);
     let mut project = Project { main: source.to_owned(), ..Project::default() };
     project.add(engine, ast, source, &mut Vec::new())?;
@@ -28,13 +35,13 @@ fn findings(
     // The script itself first, then its modules; each from top to bottom.
     found.sort_by_key(|(name, position, _)| (name.as_str() != source, name.to_owned(), *position));
     found.dedup_by(|a, b| a.0 == b.0 && a.1 == b.1);
-    Ok(found)
+    Ok((found, Facts { only: project.only }))
 }
 
 /// Checks a compiled script and what it imports.
-pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<(), Failure> {
-    let found = findings(engine, ast, source)?;
-    let Some((name, position, advice)) = found.first() else { return Ok(()) };
+pub fn check(engine: &Engine, ast: &AST, source: &str) -> Result<Facts, Failure> {
+    let (found, facts) = findings(engine, ast, source)?;
+    let Some((name, position, advice)) = found.first() else { return Ok(facts) };
     let mut failure = Failure {
         code: exit::USAGE,
         message: advice.message.clone(),
@@ -70,7 +77,7 @@ pub fn each(engine: &Engine, ast: &AST, source: &str) -> Vec<Failure> {
         ..Failure::default()
     };
     match findings(engine, ast, source) {
-        Ok(found) => found.into_iter().map(failure).collect(),
+        Ok((found, _)) => found.into_iter().map(failure).collect(),
         Err(failure) => vec![failure],
     }
 }

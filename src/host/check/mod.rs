@@ -30,4 +30,4 @@ mod tree;
 mod walk;
 pub mod warnings;
 
-pub use findings::{check, each};
+pub use findings::{Facts, check, each};

@@ -6,7 +6,7 @@ use crate::exit;
 use crate::host::explain::failure;
 use crate::host::source::functions::Functions;
 use crate::host::source::text;
-use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnPtr, Position, Stmt};
+use rhai::{AST, ASTNode, Engine, EvalAltResult, Expr, FnAccess, FnCallExpr, FnPtr, Position, Stmt};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A script or a module.
@@ -63,6 +63,8 @@ pub(super) struct Project {
     pub(super) dynamic: bool,
     /// Files of variables are read, of which nothing is known here.
     pub(super) loads_env: bool,
+    /// A test has `only: true`.
+    pub(super) only: bool,
 }
 
 impl Project {
@@ -160,6 +162,7 @@ impl Project {
         let mut assigned = BTreeSet::new();
         let mut dynamic = self.dynamic;
         let mut loads_env = false;
+        let mut only = false;
         for file in self.files.values() {
             let mut own = BTreeMap::new();
             file.ast.walk(&mut |path: &[ASTNode]| {
@@ -197,6 +200,7 @@ impl Project {
                     Some(ASTNode::Expr(Expr::FnCall(call, _)) | ASTNode::Stmt(Stmt::FnCall(call, _))) => {
                         dynamic |= call.name == "eval";
                         loads_env |= call.name == "load_env";
+                        only |= has_only(call);
                     }
                     _ => {}
                 }
@@ -211,7 +215,17 @@ impl Project {
         self.assigned = assigned;
         self.dynamic = dynamic;
         self.loads_env = loads_env;
+        self.only = only;
     }
+}
+
+/// `test(…, #{only: true}, …)`.
+fn has_only(call: &FnCallExpr) -> bool {
+    let set = |(key, value): &(rhai::Ident, Expr)| {
+        key.name == "only" && matches!(value, Expr::BoolConstant(true, _))
+    };
+    call.name == "test"
+        && call.args.iter().any(|arg| matches!(arg, Expr::Map(map, _) if map.0.iter().any(set)))
 }
 
 fn circle(chain: &[String], target: &str, importer: &str, position: Position) -> Failure {

@@ -6,7 +6,6 @@ use crate::exit;
 use crate::host::run::caught::{caught, change, not_yet, passes_through};
 use crate::host::run::death;
 use crate::host::run::runtime::{Hook, rt};
-use crate::host::source::captured;
 use crate::host::value;
 use crate::host::value::describe::function;
 use crate::host::value::described::{self, Entry};
@@ -239,16 +238,9 @@ fn leave(code: i64) -> Fallible<()> {
     Err(terminated())
 }
 
-#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
 fn at_end(ctx: &NativeCallContext, closure: FnPtr) -> Fallible<()> {
     rt().checkpoint()?;
-    if let Some(params) = captured::parameters(&closure).filter(|params| *params > 0) {
-        let plural = if params == 1 { "a parameter" } else { "parameters" };
-        return Err(ScriptError::usage(format!("on_exit: its closure takes {plural}, but gets none"))
-            .hint("on_exit(|| …)")
-            .into());
-    }
-    let hook = Hook { closure, context: ctx.store_data() };
+    let hook = Hook::new("on_exit", ctx, closure)?;
     crate::lock::lock(&rt().hooks).push(hook);
     rt().control().expect_hooks();
     Ok(())

@@ -20,7 +20,7 @@
 //! position     errors that point into a file that a script reads
 //! sample       what only the tests have
 //! stay         staying until the run is interrupted
-//! test         `test("name", …)`
+//! test/        tests, groups of them, and what is done around each
 //! text         strings and arrays
 //! tls          certificates, which `std/tls` gives out
 //! wait         waiting for something

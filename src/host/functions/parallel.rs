@@ -4,6 +4,7 @@
 //! `catch` in there gets past that. Around it the script goes on with an error that can be caught.
 
 use crate::exit;
+use crate::host::run::alarm;
 use crate::host::run::beside::{self, Programs};
 use crate::host::run::runtime::rt;
 use crate::host::source::captured;
@@ -19,7 +20,6 @@ use crate::jobs::strand::{self, Strand, Turn};
 use crate::lock::lock;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext};
 use std::ops::{Range, RangeInclusive};
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -290,76 +290,12 @@ impl Work {
     }
 }
 
-/// What ends a strand when its time is up, unless it is done before.
-struct Alarm {
-    strand: Arc<Strand>,
-    /// Either the time was up or the closure done: whoever comes first.
-    over: AtomicBool,
-}
-
-impl Alarm {
-    /// Whether this came first.
-    fn claim(&self) -> bool {
-        !self.over.swap(true, SeqCst)
-    }
-
-    fn watch(&self, deadline: Duration) {
-        let control = rt().control();
-        loop {
-            let rings = control.bell.rings();
-            if self.over.load(SeqCst) {
-                return;
-            }
-            if jobs::now() >= deadline {
-                if self.claim() {
-                    self.strand.end();
-                    control.bell.ring();
-                }
-                return;
-            }
-            control.bell.wait(rings, Some(deadline));
-        }
-    }
-}
-
-/// Lets the watcher go, also when the closure panics.
-struct Done<'a>(&'a Alarm, bool);
-
-impl Done<'_> {
-    /// Whether the closure was done in time.
-    fn in_time(&mut self) -> bool {
-        let in_time = self.0.claim();
-        self.1 = true;
-        rt().control().bell.ring();
-        in_time
-    }
-}
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        if !self.1 {
-            self.in_time();
-        }
-    }
-}
-
 fn within(ctx: &NativeCallContext, time: Duration, closure: &FnPtr) -> Fallible<Dynamic> {
     let rt = rt();
     rt.checkpoint()?;
-    let alarm = Alarm { strand: Strand::inside(), over: AtomicBool::new(false) };
-    let deadline = jobs::now() + time;
-    let (result, in_time) = thread::scope(|scope| {
-        let watch = || alarm.watch(deadline);
-        if let Err(error) = thread::Builder::new().name("timeout".into()).spawn_scoped(scope, watch) {
-            return (Err(no_thread(error).into()), true);
-        }
-        let mut done = Done(&alarm, false);
-        let result = {
-            let _strand = alarm.strand.enter();
-            closure.call_within_context::<Dynamic>(ctx, ())
-        };
-        (result, done.in_time())
-    });
+    let strand = Strand::inside();
+    let call = || closure.call_within_context::<Dynamic>(ctx, ());
+    let (result, in_time) = alarm::within(&strand, Some(time), call).map_err(no_thread)?;
     if in_time || rt.control().halted() {
         return result;
     }
@@ -369,8 +305,7 @@ fn within(ctx: &NativeCallContext, time: Duration, closure: &FnPtr) -> Fallible<
 }
 
 fn no_thread(error: std::io::Error) -> ScriptError {
-    let why = jobs::why(error);
-    ScriptError::io(format!("timeout: cannot start a thread: {why}")).exit(exit::INFRASTRUCTURE)
+    alarm::no_thread("timeout", error)
 }
 
 /// `timeout("5m")`: a thread that stops the run, unless a later call has taken its place.

@@ -31,7 +31,9 @@ pub fn brief() -> String {
     }
     for (object, properties) in objects {
         let shown: Vec<&str> = properties.iter().map(|item| item.name).filter(|name| *name != "[]").collect();
-        let _ = writeln!(text, "{object}: {}", shown.join(", "));
+        if !shown.is_empty() {
+            let _ = writeln!(text, "{object}: {}", shown.join(", "));
+        }
     }
     text.push_str("\n## Errors: e.kind, and the exit code when nobody catches it\n");
     for kind in Kind::ALL {
@@ -42,7 +44,10 @@ pub fn brief() -> String {
         let _ = writeln!(text, "{}: {}", module.short_name(), module.names().join(", "));
     }
     text.push_str("\n## Built into Rhai\n");
-    for (group, functions) in rhai::functions() {
+    // Nobody asks a range or a closure for anything.
+    for (group, functions) in
+        rhai::functions().into_iter().filter(|(of, _)| !matches!(*of, "closures" | "ranges"))
+    {
         // What is a property can be called as well.
         let names: BTreeSet<&str> = functions.keys().map(|name| name.trim_start_matches('.')).collect();
         let names: Vec<&str> = names.into_iter().filter(|name| !is_rare(name)).collect();
@@ -85,6 +90,23 @@ fn is_rare(name: &str) -> bool {
         "exp",
         "ln",
         "is_infinite",
+        "is_finite",
+        "is_nan",
+        "fraction",
+        "to_binary",
+        "to_octal",
+        "to_chars",
+        "split_rev",
+        "chop",
+        "is_even",
+        "is_odd",
+        "is_zero",
+        "sign",
+        "to_hex",
+        "splice",
+        "crop",
+        "get",
+        "set",
     ];
     RARE.contains(&name)
 }

@@ -55,13 +55,15 @@ impl Lists for Short {
 }
 
 /// `timeout: dur = 30s`, each with what an option map in it has; of those that are in this one in turn only what they are
-/// called. That a flag is off and a delay is none, unless it is told, goes without saying.
+/// called, as where all are strings. That a flag is off, a delay or a number none, unless it is told, goes without saying.
 pub fn in_few_words(options: &[&'static Opt]) -> Vec<String> {
     options.iter().map(|opt| few_words(opt, true)).collect()
 }
 
 fn few_words(opt: &Opt, outer: bool) -> String {
     let inner = opt.kind.options().map(|options| {
+        let is_string = |opt: &'static Opt| opt.kind.name() == "string" && opt.default.is_empty();
+        let outer = outer && !options.all().all(is_string);
         let inner: Vec<String> = options
             .all()
             .map(|opt| if outer { few_words(opt, false) } else { opt.name.to_owned() })
@@ -76,7 +78,7 @@ fn few_words(opt: &Opt, outer: bool) -> String {
     });
     // One in words is told by `bgjobs api`.
     let default = match opt.default {
-        "" | "false" | "\"0s\"" => String::new(),
+        "" | "false" | "0" | "\"0s\"" => String::new(),
         default if default.len() > 12 => String::new(),
         default => format!(" = {default}"),
     };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! access       a file that a job was told of and could not read
+//! alarm        a piece of the script with an end of its own
 //! beside       how the lines of commands beside each other are told apart
 //! caught       errors that something in the script catches
 //! death        jobs that have died: what is thrown, and which the script has not noticed
@@ -23,6 +24,7 @@
 //! ```
 
 pub mod access;
+pub mod alarm;
 pub mod beside;
 pub mod caught;
 pub mod death;

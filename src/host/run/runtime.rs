@@ -3,7 +3,8 @@
 use crate::cli::Follow;
 use crate::event::{Bus, Event};
 use crate::host::explain::called;
-use crate::host::value::error::{Fallible, terminated};
+use crate::host::source::captured;
+use crate::host::value::error::{Fallible, ScriptError, terminated};
 use crate::issuer::Authority;
 use crate::jobs::Jobs;
 use crate::jobs::control::Control;
@@ -11,14 +12,16 @@ use crate::jobs::port::{self, FreePorts};
 use crate::jobs::strand::{self, Strand};
 use crate::lock::lock;
 use crate::pending::{Doing, Pending};
+use crate::select::Select;
+use crate::snapshot::Snapshots;
 use crate::suite::Suite;
-use rhai::FnPtr;
+use rhai::{Dynamic, Engine, FnPtr, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -38,17 +41,44 @@ pub struct Options {
     pub args: Vec<String>,
     pub include: Vec<PathBuf>,
     pub grace: Duration,
+    /// Which tests run.
+    pub select: Select,
+    /// Snapshots are written anew.
+    pub update: bool,
     /// What jobs print is shown, whether or not they have the option `echo`.
     pub follow: Option<Follow>,
     /// When the run started, on the run's clock.
     pub started: Duration,
 }
 
-/// A closure to run at the end, with what it needs to be called.
+/// A closure to run later, with what it needs to be called.
 #[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+#[derive(Clone, Debug)]
 pub struct Hook {
     pub closure: FnPtr,
     pub context: rhai::NativeCallContextStore,
+    /// The file in which it was handed over.
+    pub source: String,
+}
+
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+impl Hook {
+    /// # Errors
+    /// The closure has parameters, but would get nothing. `function`: what has been given it.
+    pub fn new(function: &str, ctx: &NativeCallContext, closure: FnPtr) -> Fallible<Self> {
+        if let Some(params) = captured::parameters(&closure).filter(|params| *params > 0) {
+            let plural = if params == 1 { "a parameter" } else { "parameters" };
+            let wrong = format!("{function}: its closure takes {plural}, but gets none");
+            return Err(ScriptError::usage(wrong).hint(format!("{function}(|| …)")).into());
+        }
+        let source = ctx.call_source().unwrap_or_default().to_owned();
+        Ok(Self { closure, context: ctx.store_data(), source })
+    }
+
+    pub fn call(&self, engine: &Engine) -> Fallible<()> {
+        let context = self.context.create_context(engine);
+        self.closure.call_within_context::<Dynamic>(&context, ()).map(drop)
+    }
 }
 
 pub struct Runtime {
@@ -61,6 +91,14 @@ pub struct Runtime {
     pub env: Mutex<BTreeMap<OsString, OsString>>,
     pub cwd: Mutex<PathBuf>,
     pub hooks: Mutex<Vec<Hook>>,
+    /// What is done around the tests of the whole script.
+    pub tests: Arc<Group>,
+    /// A test of the script has the option `only`.
+    pub only: AtomicBool,
+    /// The file of the main script, if it has one.
+    pub script_file: Mutex<Option<PathBuf>>,
+    /// Its snapshots, once they were asked for.
+    pub snapshots: Mutex<Option<Snapshots>>,
     /// The directory of the main script.
     pub script_dir: Mutex<PathBuf>,
     /// The parameters that the script has asked for.
@@ -81,11 +119,13 @@ pub struct Place {
     /// A condition is being tried.
     pub condition: bool,
     /// The test that it is part of.
-    pub test: Option<Arc<crate::host::run::runtime::Running>>,
+    pub test: Option<Arc<Running>>,
+    /// The innermost group that it is part of.
+    pub group: Option<Arc<Group>>,
 }
 
 thread_local! {
-    static PLACE: RefCell<Place> = const { RefCell::new(Place { condition: false, test: None }) };
+    static PLACE: RefCell<Place> = const { RefCell::new(Place { condition: false, test: None, group: None }) };
 }
 
 /// Sets back where the thread was before.
@@ -124,6 +164,10 @@ pub fn install(session: Session) -> &'static Runtime {
         env: Mutex::new(std::env::vars_os().collect()),
         cwd: Mutex::new(cwd.clone()),
         hooks: Mutex::default(),
+        tests: Arc::default(),
+        only: AtomicBool::new(false),
+        script_file: Mutex::default(),
+        snapshots: Mutex::default(),
         script_dir: Mutex::new(cwd),
         asked: Mutex::default(),
         answered: Mutex::default(),
@@ -163,6 +207,11 @@ impl Runtime {
     /// Has the calling thread be there, until the guard goes.
     pub fn at(&self, place: Place) -> RestorePlace {
         RestorePlace(PLACE.replace(place))
+    }
+
+    /// The innermost group of tests around what the calling thread evaluates.
+    pub fn group(&self) -> Arc<Group> {
+        self.place().group.unwrap_or_else(|| Arc::clone(&self.tests))
     }
 
     /// A path as the script means it: relative to `cwd()`.
@@ -227,4 +276,33 @@ pub struct Running {
     pub name: String,
     pub strand: Arc<Strand>,
     pub skipped: Mutex<Option<String>>,
+    /// It has been called; what is done after it is under way.
+    pub over: AtomicBool,
+}
+
+/// A group of tests; the outermost, without a name, is the script.
+#[derive(Debug, Default)]
+pub struct Group {
+    pub name: String,
+    pub outer: Option<Arc<Self>>,
+    /// What is done before and after each of its tests.
+    pub before: Mutex<Vec<Hook>>,
+    pub after: Mutex<Vec<Hook>>,
+}
+
+impl Group {
+    /// The groups around a test, the outermost first.
+    pub fn chain(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        let mut chain: Vec<Arc<Self>> =
+            std::iter::successors(Some(Arc::clone(self)), |group| group.outer.clone()).collect();
+        chain.reverse();
+        chain
+    }
+
+    /// The name of a test of it: `cart › empty › has no total`.
+    pub fn named(self: &Arc<Self>, test: &str) -> String {
+        let groups = self.chain();
+        let names = groups.iter().map(|group| group.name.as_str()).filter(|name| !name.is_empty());
+        names.chain([test]).collect::<Vec<_>>().join(" › ")
+    }
 }

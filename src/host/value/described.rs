@@ -171,9 +171,17 @@ fn meant(entry: &Entry, values: &[Dynamic]) -> Option<Call> {
     let called = entry.about.forms.iter().zip(entry.calls);
     let called = || called.clone().filter_map(|(form, call)| Some((form, (*call)?)));
     let fits = |index: usize, kind: Type| kinds::literal(kind, &values[index], entry.about.name).is_ok();
-    let (form, fitting) = Form::best(called().map(|(form, _)| form), values.len(), fits)?;
-    if form.params.get(fitting).is_some_and(|param| !kinds::is_of_type(param.kind, &values[fitting])) {
-        return None;
+    let (mut form, fitting) = Form::best(called().map(|(form, _)| form), values.len(), fits)?;
+    let is_of_types = |form: &Form| {
+        form.params.get(fitting).is_none_or(|param| kinds::is_of_type(param.kind, &values[fitting]))
+    };
+    if !is_of_types(form) {
+        // Another one that fits as far, for which the next value is only wrong in itself: a map with an unknown key.
+        let as_far = |other: &&Form| {
+            let mut params = other.params.iter().take(fitting).enumerate();
+            other.takes(values.len()) && params.all(|(at, param)| fits(at, param.kind)) && is_of_types(other)
+        };
+        form = called().map(|(form, _)| form).find(as_far)?;
     }
     called().find(|(other, _)| std::ptr::eq(*other, form)).map(|(_, call)| call)
 }

@@ -9,6 +9,7 @@
 //! checks       what must be true of values
 //! closures     what must be true of closures
 //! namespace    the functions
+//! snapshot     values as they were when somebody has looked at them
 //! ```
 
 mod checks;
@@ -18,5 +19,7 @@ mod equal;
 mod failure;
 mod namespace;
 mod show;
+mod snapshot;
 
 pub use namespace::FUNCTIONS;
+pub use snapshot::finish as finish_snapshots;

@@ -1,5 +1,6 @@
 //! The functions `assert`, `assert_eq` and the others, as scripts see them.
 
+use super::snapshot::{SnapshotOptions, snapshot};
 use super::{checks, closures, failure};
 use crate::event::Event;
 use crate::host::functions::assert::closures::eventually;
@@ -21,6 +22,7 @@ pub const FUNCTIONS: &[Entry] = &[
     ASSERT_STATUS,
     ASSERT_JSON,
     ASSERT_THROWS,
+    ASSERT_SNAPSHOT,
     FAIL,
 ];
 
@@ -209,6 +211,23 @@ function! {
 }
 
 function! {
+    /// Fails when a value is another than its snapshot, which is kept beside the script, in
+    /// `__snapshots__/SCRIPT.snap`, by the name of the test and this name, and shows what differs. One that is not there
+    /// is written; in CI (the variable `CI` is set) that is a failure. `--update` (of `bgjobs script` and `bgjobs test`)
+    /// writes them anew, and removes those that nothing asks for. A string is kept as it is, another value as JSON;
+    /// secrets are masked, trailing newlines do not count.
+    ///
+    /// ```rhai
+    /// fn looks_as_ever(page) {
+    ///     assert_snapshot("page", page, #{mask: #{"\\d+ ms": "[time]"}});
+    /// }
+    /// ```
+    ASSERT_SNAPSHOT = "assert_snapshot" -> () {
+        (name: String, value: Dynamic; SnapshotOptions) => kept;
+    }
+}
+
+function! {
     /// Fails with this message.
     ///
     /// ```rhai
@@ -231,6 +250,10 @@ fn recorded<T>(ctx: &NativeCallContext, result: Fallible<T>) -> Fallible<T> {
         rt.bus.record(made);
     }
     result
+}
+
+fn kept(ctx: &NativeCallContext, name: String, value: Dynamic, opts: SnapshotOptions) -> Fallible<()> {
+    recorded(ctx, snapshot(&name, &value, opts))
 }
 
 fn fail(_: &NativeCallContext, msg: Dynamic) -> Fallible<()> {

@@ -57,7 +57,7 @@ impl Seen {
 
     /// What is wrong when tests were asked for and there was none of them.
     pub fn wrong(&self, select: &Select) -> Option<Failure> {
-        let any = self.known.iter().any(|test| select.takes(test));
-        (!select.is_all() && !any).then(|| select.nothing(&self.known))
+        let any = || self.known.iter().any(|test| select.takes(test));
+        (!select.is_all() && self.selected.is_empty() && !any()).then(|| select.nothing(&self.known))
     }
 }

@@ -107,6 +107,9 @@ pub fn no_page(name: &str, cli: &Command) -> Advice {
     Advice { message: format!("there is no command `{name}`"), note, hint }
 }
 
+/// What scripts ask for so often that it is not a mistyped option of bgjobs, however near to one it is.
+const OF_SCRIPTS: [&str; 2] = ["--port", "--ports"];
+
 /// `bgjobs script WORDS…` whose first word is not an option of `bgjobs script`: one that is mistyped, or one of the script,
 /// which stands behind it.
 pub fn before_the_script(words: &[String], script: &Command) -> Option<Advice> {
@@ -117,6 +120,7 @@ pub fn before_the_script(words: &[String], script: &Command) -> Option<Advice> {
     let known: Vec<String> =
         script.get_arguments().filter_map(|arg| arg.get_long().map(|long| format!("--{long}"))).collect();
     if unknown.starts_with("--")
+        && !OF_SCRIPTS.contains(&name)
         && let Some(near) = nearest(name, known.iter().map(String::as_str))
     {
         let right = unknown.replacen(name, near, 1);

@@ -4,7 +4,9 @@ use crate::cli::Test;
 use crate::event::Failure;
 use crate::report::views::model::Whole;
 use crate::report::views::{self, hash};
-use crate::runner::{find, rerun, shard};
+use crate::runner::find;
+use crate::runner::rerun;
+use crate::runner::shard;
 use std::path::PathBuf;
 
 pub struct Selected {

@@ -623,7 +623,7 @@ fn a_report_for_ci_has_each_test_with_its_outcome() {
         "<skipped message=\"no engine\"",
         "<failure message=\"exit 3\">bye\n",
         "<flakyFailure time=",
-        "message=\"&lt;not yet&gt;\">error: &lt;not yet&gt;\n",
+        "message=\"&lt;not yet&gt;\" type=\"failed\">error: &lt;not yet&gt;\n",
         "<rerunFailure time=",
         "classname=\"a.rhai\"",
         "file=\"a.rhai\" line=\"2\"",

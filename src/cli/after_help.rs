@@ -50,10 +50,10 @@ INT, TERM and HUP stop all runs gracefully; a second one half a second later, or
 once.";
 
 pub const REPORT: &str = "\
-Each line of such a file is one JSON object: what happened (`event`), when (`ms` since the start of the
-run, `time`), and what belongs to it; in a file of `bgjobs test` also the `script` and the `try`. A run
-that is killed leaves all lines up to then. Secrets are masked. All reports are made of such a file, then
-or later.
+Each line of such a file is one JSON object: what happened (`event`), when (`ms` since the start
+of the run, `time`), and what belongs to it; in a file of `bgjobs test` also the `script` and the
+`try`. A run that is killed leaves all lines up to then. Secrets are masked. All reports are made
+of such a file, then or later.
 
 Exit codes of merge: the worst of the shards; 2 when one is missing, twice, or of another list.
 

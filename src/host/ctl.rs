@@ -113,7 +113,7 @@ impl Asked<'_> {
             Request::Restart { job: name } => {
                 let job = self.change(name)?;
                 let common = Common { aside: true, ..Common::default() };
-                with_context(self.rt, |ctx| restart(ctx, &job, &common))?;
+                with_context(self.rt, &job, |ctx| restart(ctx, &job, &common))?;
                 (name, Done::Restarted)
             }
             Request::Stop { job: name } => {
@@ -223,7 +223,7 @@ impl Asked<'_> {
             if !readiness.is_watched() {
                 let common = Common { timeout: Some(left), ..Common::default() };
                 let jobs = std::slice::from_ref(job);
-                return with_context(self.rt, |ctx| starting::wait(ctx, "ctl wait", jobs, &common));
+                return with_context(self.rt, job, |ctx| starting::wait(ctx, "ctl wait", jobs, &common));
             }
             if left.is_zero() {
                 let what = format!("`{}` is not ready after {}", job.0.spec.name, show_duration(timeout));
@@ -282,11 +282,28 @@ fn no_port(name: &str) -> ScriptError {
         .hint("port: \"free\"   (in its options in the script; the job finds the number in PORT)")
 }
 
-/// What a condition of `ready` is called with that is a closure of the script: an engine of our own, since the script's may
-/// be at work.
-fn with_context<T>(rt: &Runtime, work: impl FnOnce(&NativeCallContext) -> T) -> T {
+/// Waits for what a job's `ready` says, or does what does so. Its closures are called by an engine of our own, since that of
+/// the script may be at work, but from where the script has called them: there they find their functions.
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+fn with_context(
+    rt: &Runtime,
+    job: &Job,
+    work: impl FnOnce(&NativeCallContext) -> Fallible<()>,
+) -> Fallible<()> {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| engine(&rt.options.include));
-    let global = engine.new_global_runtime_state();
-    work(&NativeCallContext::new_with_all_fields(engine, "ctl", None, &global, Position::NONE))
+    let readiness = readiness::of_job(job);
+    match readiness.home() {
+        Some(home) => work(&home.create_context(engine)),
+        None if readiness.has_closure() => {
+            let name = &job.0.spec.name;
+            let wrong =
+                format!("the `ready` of job `{name}` is a closure that the script has not called yet");
+            Err(ScriptError::usage(wrong).hint(format!("wait_ready({name})   (in the script)")).into())
+        }
+        None => {
+            let global = engine.new_global_runtime_state();
+            work(&NativeCallContext::new_with_all_fields(engine, "ctl", None, &global, Position::NONE))
+        }
+    }
 }

@@ -75,8 +75,8 @@ impl Jobs {
         spec.env.insert(spec::MARK.into(), self.run.clone().into());
         spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
         let account = spec.user.as_deref().map(spec::account).transpose()?;
-        let me = nix::unistd::geteuid().as_raw();
-        let is_own = account.as_ref().is_none_or(|account| account.credentials.uid == me);
+        let is_us = |user: &spec::Account| user.credentials.uid == nix::unistd::geteuid().as_raw();
+        let is_own = account.as_ref().is_none_or(is_us);
         self.ctl.tell(&self.run_dir, &mut spec, is_own);
         if let Some(account) = &account {
             let home = account.home.clone().into_os_string();

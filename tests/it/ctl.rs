@@ -161,7 +161,7 @@ fn each_command_does_what_it_says() {
     let dir = place();
     let test = r#"
         set -e
-        state() { bgjobs ctl jobs --json | tr -d '\n ' | sed 's/.*"state":"\([a-z]*\)".*/\1/'; }
+        state() { bgjobs ctl jobs --json | tr -d '\n ' | sed 's/.*"state":"\([a-z]*\)".*/\1/'; echo; }
         bgjobs ctl wait api >wait
         bgjobs ctl port api >port
         bgjobs ctl url api >url

@@ -15,7 +15,7 @@ use crate::jobs::spec::Command;
 use crate::jobs::{JobId, View};
 use crate::lock::lock;
 use crate::probe::http::Url;
-use rhai::{Array, Dynamic, FnPtr};
+use rhai::{Array, Dynamic, FnPtr, NativeCallContext};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize};
@@ -43,7 +43,12 @@ pub struct Readiness {
     guessed: AtomicU64,
     /// How many find out whether it is.
     watchers: AtomicUsize,
+    /// Where the closures of its conditions are called from, once the script has come there: they find their functions by it.
+    home: Mutex<Option<Home>>,
 }
+
+#[expect(deprecated, reason = "rhai marks what it considers volatile as deprecated; there is no other way")]
+pub type Home = rhai::NativeCallContextStore;
 
 /// What stands beside `ready` and is meant for what is in it.
 #[derive(Default)]
@@ -153,6 +158,24 @@ impl Readiness {
             _ => None,
         });
         self.guessed.store(life.unwrap_or(0), SeqCst);
+    }
+
+    #[expect(
+        deprecated,
+        reason = "rhai marks what it considers volatile as deprecated; there is no other way"
+    )]
+    pub fn called_from(&self, ctx: &NativeCallContext) {
+        if self.has_closure() {
+            lock(&self.home).get_or_insert_with(|| ctx.store_data());
+        }
+    }
+
+    pub fn home(&self) -> Option<Home> {
+        lock(&self.home).clone()
+    }
+
+    pub fn has_closure(&self) -> bool {
+        self.conditions.iter().any(|one| matches!(one, Condition::Closure(_)))
     }
 
     /// Somebody finds out from now on whether it is ready, or does so no longer.

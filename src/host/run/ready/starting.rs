@@ -200,6 +200,7 @@ impl Starting {
         if self.ready {
             return Attempt::Ready(());
         }
+        self.readiness.called_from(ctx);
         if let Err(error) = self.start_again() {
             return Attempt::Never(error);
         }

@@ -117,6 +117,19 @@ pub fn before_the_script(words: &[String], script: &Command) -> Option<Advice> {
     let unknown = rest.first().filter(|word| word.starts_with('-') && word.len() > 1)?;
     let message = format!("unexpected argument `{unknown}` before the script");
     let name = unknown.split('=').next().unwrap_or(unknown);
+    // `-f=api`
+    if let Some((short, value)) = unknown.strip_prefix('-').and_then(|word| word.split_once('='))
+        && let Some(long) = script
+            .get_arguments()
+            .find(|arg| {
+                arg.is_require_equals_set() && arg.get_short().map(String::from).as_deref() == Some(short)
+            })
+            .and_then(Arg::get_long)
+    {
+        let right = format!("--{long}={value}");
+        let line: Vec<String> = own.iter().cloned().chain([right]).chain(rest[1..].iter().cloned()).collect();
+        return Some(Advice { message, note: None, hint: script_line(&[], &line) });
+    }
     let known: Vec<String> =
         script.get_arguments().filter_map(|arg| arg.get_long().map(|long| format!("--{long}"))).collect();
     if unknown.starts_with("--")
@@ -213,7 +226,8 @@ fn own_option<'c>(words: &[String], script: &'c Command) -> Option<(&'c Arg, usi
         let first = letters.next()?;
         let arg = script.get_arguments().find(|arg| arg.get_short() == Some(first))?;
         let inline = letters.next().is_some();
-        if inline && !takes_value(arg) {
+        // One whose value stands behind a `=` has that only in its long form.
+        if inline && (!takes_value(arg) || arg.is_require_equals_set()) {
             return None;
         }
         (arg, inline)

@@ -127,6 +127,7 @@ fn what_stands_on_the_wrong_side_of_the_script_is_moved() {
         ),
         (&["script", "--port", "80", "p.rhai"], "bgjobs script p.rhai --port 80".to_owned()),
         (&["script", "--timeuot", "5s", "p.rhai"], "bgjobs script --timeout 5s p.rhai".to_owned()),
+        (&["script", "-q", "-f=api,db", "p.rhai"], "bgjobs script -q --follow=api,db p.rhai".to_owned()),
     ] {
         let said = told(dir.path(), words);
         assert!(said.ends_with(&format!("\ntry: {line}\n")), "{words:?}: {said}");

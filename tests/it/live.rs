@@ -144,7 +144,7 @@ fn on_a_terminal_what_is_waited_for_stands_in_one_line_that_goes_without_a_trace
 fn the_line_gives_way_to_what_is_printed_and_comes_back() {
     let code = r#"spawn("api", "while ! test -e go; do sleep 0.05; done; echo said; exec sleep 600");
         wait_file("done", "100s")"#;
-    let run = OnTerminal::start(80, Script::code(code).option("-f").option("--color=never"));
+    let run = OnTerminal::start(200, Script::code(code).option("-f").option("--color=never"));
     run.until(0, "waiting for the file ");
     run.make("go");
     let said = run.until(0, "api | said\r\n");
@@ -174,7 +174,7 @@ fn of_several_waits_the_oldest_is_shown() {
         )
     };
     let code = format!("start([{}, {}])", service("db"), service("cache"));
-    let run = OnTerminal::start(100, Script::code(&code));
+    let run = OnTerminal::start(200, Script::code(&code));
     run.until(0, "waiting for db: a log line matching /up/  ");
     run.until(0, "  +1 more");
     run.make("go");
@@ -188,7 +188,7 @@ fn a_long_command_and_a_slow_stop_are_shown() {
         let deaf = spawn("deaf", "trap '' TERM; echo up; while ! test -e on; do sleep 0.05; done", #{grace: "100s"});
         deaf.wait_log("up");
         deaf.stop()"#;
-    let run = OnTerminal::start(80, Script::code(code));
+    let run = OnTerminal::start(200, Script::code(code));
     run.until(0, "running while ! test -e go; do sleep 0.05; done  ");
     run.make("go");
     run.until(0, "stopping deaf  ");

@@ -58,8 +58,9 @@ fn waiting(table: &mut Table) {
 
 fn idle_jobs(table: &mut Table) {
     let jobs = table.pick(1000, 200);
-    let mut child =
-        start(&format!("for i in 0..{jobs} {{ spawn([\"sleep\", \"1000\"]); }} print(\"up\"); sleep(1000);"));
+    let mut child = start(&format!(
+        "for i in 0..{jobs} {{ spawn([\"sleep\", \"1000\"]); }} print(\"up\"); sleep(\"1000s\");"
+    ));
     let mut line = String::new();
     let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     stdout.read_line(&mut line).expect("a line");

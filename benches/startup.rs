@@ -28,7 +28,7 @@ pub fn measure(table: &mut Table) {
 /// A script as people write them, only longer.
 fn hundred_lines() -> String {
     let mut text = "// A server, a worker and their test.\n".to_owned();
-    for i in 0..9 {
+    for i in 0..10 {
         text += &format!(
             "let port{i} = free_port();\n\
              let server{i} = start(\"server{i}\", `python3 -m http.server ${{port{i}}}`, #{{\n    \

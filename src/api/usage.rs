@@ -14,12 +14,16 @@ fn found(function: &str) -> Option<(&'static Module, &str)> {
 
 /// Of the options that a function takes those that its module describes. Others are handed on between modules.
 pub fn shown<'a>(function: &str, known: &[&'a str]) -> Vec<&'a str> {
-    match found(function) {
-        Some((module, name)) => {
-            known.iter().copied().filter(|option| module.option(name, option).is_some()).collect()
+    let found = found(function);
+    let mut shown: Vec<&'a str> = Vec::new();
+    for option in known {
+        // Defaults that are laid over others name some of them twice.
+        let is_shown = found.is_none_or(|(module, name)| module.option(name, option).is_some());
+        if is_shown && !shown.contains(option) {
+            shown.push(*option);
         }
-        None => known.to_vec(),
     }
+    shown
 }
 
 /// Other functions of the same module that describe an option: `redis::cluster` for `nodes`.

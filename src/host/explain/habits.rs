@@ -81,6 +81,10 @@ pub(super) fn habit(word: &str, here: &Here) -> Option<Advice> {
         }
         "del" | "delete" => Advice::new(format!("there is no `{word}`")).hint("`map.remove(\"key\")`"),
         "self" => is_written("this"),
+        "print" | "debug" | "eval" | "type_of" if here.after(word).trim_start().starts_with(':') => {
+            Advice::new(format!("`{word}` is a function: as a key it stands in quotes"))
+                .hint(format!("`\"{word}\": …`"))
+        }
         "print" | "debug" | "eval" | "type_of" => {
             Advice::new(format!("`{word}` is a function and needs parentheses"))
                 .hint(format!("`{word}({})`", here.after(word).trim().trim_end_matches(';')))

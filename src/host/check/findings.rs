@@ -16,12 +16,11 @@ pub struct Facts {
     pub only: bool,
 }
 
+/// What is wrong, with the file and the place there.
+type Found = Vec<(String, Position, CallAdvice)>;
+
 /// All that is wrong with a script and with what it imports.
-fn findings(
-    engine: &Engine,
-    ast: &AST,
-    source: &str,
-) -> Result<(Vec<(String, Position, CallAdvice)>, Facts), Failure> {
+fn findings(engine: &Engine, ast: &AST, source: &str) -> Result<(Found, Facts), Failure> {
     let names = Names::of(engine);
     let mut project = Project { main: source.to_owned(), ..Project::default() };
     project.add(engine, ast, source, &mut Vec::new())?;

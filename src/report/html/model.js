@@ -66,7 +66,7 @@ function describe(event) {
     : "";
   switch (event.event) {
     case "run_started":
-      return `${text(event.script)} started by bgjobs ${text(event.bgjobs)}, pid ${text(event.pid)}`;
+      return `${text(event.script)} started by bgjobs ${text(event.bgjobs)}`;
     case "job_started":
       return `${text(event.job)} started: ${text(event.command)} (pid ${text(event.pid)})`;
     case "job_ready":

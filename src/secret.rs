@@ -13,6 +13,7 @@
 //! byte knows the longest end of what came that a form begins with. That much is held back, and no more.
 
 use crate::sys::vault;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,6 +35,16 @@ pub fn register(value: &str) -> Result<(), Full> {
     let _one_at_a_time = MASK.lock().unwrap_or_else(PoisonError::into_inner);
     let known = vault.entries().iter().any(|secret| secret == value.as_bytes());
     if known || vault.add(value.as_bytes()) { Ok(()) } else { Err(Full) }
+}
+
+/// JSON with the secrets in its strings masked, at every depth.
+pub fn mask_all(value: Value) -> Value {
+    match value {
+        Value::String(text) => mask(&text).into_owned().into(),
+        Value::Array(list) => list.into_iter().map(mask_all).collect(),
+        Value::Object(map) => map.into_iter().map(|(key, value)| (key, mask_all(value))).collect(),
+        other => other,
+    }
 }
 
 /// A text of ours, masked.
@@ -287,7 +298,7 @@ impl Mask {
 fn written(text: &str) -> Vec<Vec<u8>> {
     let debug = format!("{text:?}");
     let json = |text: &str| {
-        let quoted = serde_json::Value::from(text).to_string();
+        let quoted = Value::from(text).to_string();
         quoted[1..quoted.len() - 1].to_owned()
     };
     let visible = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
@@ -348,7 +359,7 @@ mod tests {
     #[test]
     fn a_secret_is_masked_however_it_is_written() {
         let secret = "pa\"ss'w\\ord\u{1b}";
-        let json = serde_json::Value::from(secret).to_string();
+        let json = Value::from(secret).to_string();
         let shell = format!("'{}'", secret.replace('\'', r"'\''"));
         for text in [secret, &json, &shell, &format!("{secret:?}"), "pa\"ss'w\\ord\u{fffd}"] {
             let shown = hidden(&[secret], &format!("<{text}>"));

@@ -27,7 +27,6 @@ use crate::probe::DEFAULT_TIMEOUT;
 use crate::secret;
 use crate::words::{nearest, quote};
 use rhai::{Engine, NativeCallContext, Position};
-use serde_json::Value;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -49,7 +48,7 @@ pub fn answer(heard: Heard) -> Vec<u8> {
         Heard::TooLong => refused("what is asked for is too long".to_owned()),
         Heard::TooSlow => refused("nothing was asked for in time".to_owned()),
     };
-    let value = serde_json::to_value(&answer).map(masked).unwrap_or_default();
+    let value = serde_json::to_value(&answer).map(secret::mask_all).unwrap_or_default();
     format!("{value}\n").into_bytes()
 }
 
@@ -63,15 +62,6 @@ impl Answer {
             failure.notes.push(note.to_owned());
         }
         self
-    }
-}
-
-fn masked(value: Value) -> Value {
-    match value {
-        Value::String(text) => secret::mask(&text).into_owned().into(),
-        Value::Array(list) => list.into_iter().map(masked).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, masked(value))).collect(),
-        other => other,
     }
 }
 

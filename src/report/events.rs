@@ -75,7 +75,7 @@ impl Lines {
     pub(super) fn write(&mut self, at: Duration, name: &str, value: Value) -> std::io::Result<()> {
         let since = at.saturating_sub(self.started);
         let time = humantime::format_rfc3339_millis(self.wall + since).to_string();
-        let mut value = masked(value);
+        let mut value = secret::mask_all(value);
         let of = self.of.as_ref().map_or_else(String::new, |(script, number)| {
             // It is the same one.
             value.as_object_mut().and_then(|it| it.remove("script"));
@@ -124,15 +124,6 @@ impl Events {
 pub(super) fn ms(time: Duration) -> Value {
     let ms = time.as_micros() as f64 / 1000.0;
     ms.into()
-}
-
-fn masked(value: Value) -> Value {
-    match value {
-        Value::String(text) => secret::mask(&text).into_owned().into(),
-        Value::Array(list) => list.into_iter().map(masked).collect(),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, masked(value))).collect(),
-        other => other,
-    }
 }
 
 /// The name of an event, and what belongs to it; none for what is only said, or printed.

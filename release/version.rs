@@ -1,4 +1,5 @@
-//! The version that `bgjobs --version` tells: that of Cargo.toml, in a release build with the commit that it is built from.
+//! The version that `bgjobs --version` tells: that of Cargo.toml, in a release build with the commit that it is built from;
+//! and how the program is linked.
 //!
 //! The commit is what `BGJOBS_COMMIT` says, what git says of this directory, or what `cargo package` has noted; where none
 //! of them knows one, there is none. A debug build has none either: it would be built anew after each commit.
@@ -23,6 +24,16 @@ fn main() {
         None => version,
     };
     println!("cargo::rustc-env=BGJOBS_VERSION={version}");
+    link();
+}
+
+/// At a fixed address where the C library is glibc, unless it is static, which says for itself where it lies: to move the
+/// program to where it is loaded took longer than all that an empty script does. The libraries lie anywhere, as ever.
+fn link() {
+    let is_static = env("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static");
+    if env("CARGO_CFG_TARGET_ENV") == "gnu" && !is_static {
+        println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
 }
 
 fn env(name: &str) -> String {

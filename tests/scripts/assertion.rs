@@ -11,13 +11,17 @@
 //!                              script is skipped, in CI that is a failure
 //! ```
 //!
-//! `cargo test --test scripts fs/read` runs only those whose path has this in it.
+//! `cargo test --test scripts fs/read` runs only those whose path has this in it. With `BGJOBS_PLAIN_SCRIPTS=FILE` those that
+//! have nothing in their header but `needs` are not run but noted in FILE, a path a line: `.ci/run` gives them to `bgjobs test`.
 
 use crate::support::{Script, repo, search_path, skip, which};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 
 /// A script that hangs ends after this; on a busy machine servers take a minute to start.
 pub const LONGEST: &str = "5m";
+
 #[derive(Default)]
 struct Expected {
     exit: i32,
@@ -46,6 +50,12 @@ impl Expected {
         }
         Ok(expected)
     }
+
+    /// Whether `bgjobs test` alone can judge it.
+    fn is_plain(&self) -> bool {
+        let Self { exit, stdout, stderr, args, options, needs: _ } = self;
+        *exit == 0 && [stdout, stderr, args, options].iter().all(|list| list.is_empty())
+    }
 }
 
 fn has_python_module(name: &str) -> bool {
@@ -69,6 +79,11 @@ pub fn passes(path: &Path) -> datatest_stable::Result<()> {
         }
         skip(&format!("{} needs `{missing}`, which is not there", shown.display()));
         return Ok(());
+    }
+    if let Some(list) = std::env::var_os("BGJOBS_PLAIN_SCRIPTS").filter(|_| expected.is_plain()) {
+        // One write a line: several tests run at the same time.
+        let mut list = OpenOptions::new().append(true).open(list)?;
+        return Ok(list.write_all(format!("{}\n", shown.display()).as_bytes())?);
     }
     let script = Script::file(shown).env("PATH", &search_path());
     let has_time = expected.options.iter().any(|option| option == "--timeout");

@@ -21,6 +21,7 @@ mod job_logs;
 mod kill;
 mod live;
 mod logs;
+mod many;
 mod output;
 mod ports;
 mod readme;

@@ -61,7 +61,7 @@ impl Place {
     }
 }
 
-const KINDS: [&str; 6] = ["junit", "ctrf", "tap", "github", "html", "trace"];
+pub const KINDS: [&str; 6] = ["junit", "ctrf", "tap", "github", "html", "trace"];
 
 /// Tests that pass, fail and are skipped; one that is flaky; a script that fails without a test, and a job that dies.
 fn mixed() -> Place {

@@ -2,6 +2,7 @@
 
 mod after_help;
 mod complete;
+mod config;
 mod ctl;
 mod meant;
 mod report;
@@ -9,9 +10,11 @@ mod select;
 mod shard;
 mod time;
 
+pub use config::Config;
 pub use report::{Report, ReportKind, Wanted, on_github};
 pub use shard::{Selection, Shard};
 
+use crate::event::Failure;
 use crate::exit;
 use crate::isolate::Isolation;
 use crate::select::Select;
@@ -32,6 +35,8 @@ pub use ctl::Ctl;
 pub enum Command {
     Script(Options),
     Test(Test),
+    /// Something is wrong with a file that belongs to the command line.
+    Refused(Failure),
     Up(Up),
     Check(Check),
     Scripts(Scripts),
@@ -165,6 +170,8 @@ pub struct Test {
     pub events: Option<PathBuf>,
     /// What is made of it at the end.
     pub reports: Vec<Wanted>,
+    /// What of it all came from `bgjobs.toml`.
+    pub config: Option<Config>,
     /// How each is run; the source is that of nobody.
     pub options: Options,
 }
@@ -493,8 +500,8 @@ struct ScriptArgs {
 
 #[derive(Args)]
 struct TestArgs {
-    /// Scripts, directories with scripts, or patterns such as 'e2e/**/*.rhai'; without any tests/**/*.rhai. In directories
-    /// and patterns, names that begin with _ are left out
+    /// Scripts, directories with scripts, or patterns such as 'e2e/**/*.rhai'; without any those of bgjobs.toml, or
+    /// tests/**/*.rhai. In directories and patterns, names that begin with _ are left out
     #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
     /// Only scripts whose path this matches
@@ -530,6 +537,12 @@ struct TestArgs {
     /// Write the snapshots of assert_snapshot anew, and remove those that nothing asks for
     #[arg(long)]
     update: bool,
+    /// Take the defaults of these options from FILE, instead of the nearest bgjobs.toml, here or above
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    config: Option<PathBuf>,
+    /// Take no defaults from a file
+    #[arg(long, conflicts_with = "config")]
+    no_config: bool,
     #[command(flatten)]
     run: RunArgs,
     /// What each script gets from args() and param(name)
@@ -605,13 +618,15 @@ fn at_least_once(text: &str) -> Result<u32, String> {
 
 /// Reads the command line. `Err` is the exit code after a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
-    let parsed = fitting(Cli::command()).try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    let parsed = fitting(Cli::command())
+        .try_get_matches()
+        .and_then(|found| Ok((Cli::from_arg_matches(&found)?, found)));
     if let Err(asked) = &parsed
         && !asked.use_stderr()
     {
         return Ok(Command::Help(help(asked)));
     }
-    let cli = parsed.map_err(|e| {
+    let (cli, found) = parsed.map_err(|e| {
         use clap::error::ErrorKind::{InvalidSubcommand, UnknownArgument};
         let advice = match e.kind() {
             InvalidSubcommand | UnknownArgument => {
@@ -636,10 +651,13 @@ pub fn parse() -> Result<Command, i32> {
             let reports = args.recorded.wanted().map_err(refuse)?;
             Command::Script(Options { reports, ..args.into() })
         }
-        Sub::Test(args) => {
-            let reports = args.recorded.wanted().map_err(refuse)?;
-            Command::Test(Test { reports, ..args.into() })
-        }
+        Sub::Test(args) => match with_defaults(args, &found) {
+            Ok((args, config)) => {
+                let reports = args.recorded.wanted().map_err(refuse)?;
+                Command::Test(Test { reports, config, ..args.into() })
+            }
+            Err(failure) => Command::Refused(failure),
+        },
         Sub::Up(args) => Command::Up(args.into()),
         Sub::Check { files, code, include, json } => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
@@ -660,6 +678,35 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Params { script } => Command::Params(source(script.into())),
         Sub::Mock { port } => Command::Mock { port },
     })
+}
+
+/// What `bgjobs test` was given, with what `bgjobs.toml` says where the command line does not.
+fn with_defaults(args: TestArgs, found: &clap::ArgMatches) -> Result<(TestArgs, Option<Config>), Failure> {
+    use clap::parser::ValueSource::CommandLine;
+    let asked = match &args.config {
+        _ if args.no_config => return Ok((args, None)),
+        Some(path) => config::Asked::This(path),
+        None => config::Asked::Nearest,
+    };
+    let given = found.subcommand_matches("test");
+    let is_given = |id: &str| given.is_some_and(|given| given.value_source(id) == Some(CommandLine));
+    let Some((words, config)) = config::defaults(&asked, &Cli::command(), &is_given)? else {
+        return Ok((args, None));
+    };
+    let line = ["bgjobs".into(), "test".into()].into_iter().chain(words).chain(std::env::args_os().skip(2));
+    // Each was tried by itself.
+    let both = Cli::command().try_get_matches_from(line).and_then(|both| Cli::from_arg_matches(&both));
+    match both.map(|both| both.command) {
+        Ok(Sub::Test(both)) => Ok((both, Some(config))),
+        Ok(_) => Ok((args, None)),
+        Err(error) => Err(Failure {
+            code: exit::USAGE,
+            message: format!("{} and the command line do not go together", config.path),
+            notes: error.to_string().lines().take(1).map(str::to_owned).collect(),
+            hint: Some("bgjobs test --no-config   (without the defaults of a file)".to_owned()),
+            ..Failure::default()
+        }),
+    }
 }
 
 /// The help or the version that was asked for, with colours where stdout is to have them.
@@ -809,6 +856,7 @@ impl From<TestArgs> for Test {
             selection: given.shards.into(),
             events: given.recorded.events,
             reports: Vec::new(),
+            config: None,
             options: Options {
                 select: given.select.into(),
                 update: given.update,

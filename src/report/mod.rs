@@ -61,7 +61,7 @@ pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use pager::page;
 pub use print::erase_status;
 pub use print::{
-    findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning,
+    findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning, refused,
 };
 pub use recorder::{Recorder, TryEnd};
 pub use runs::{

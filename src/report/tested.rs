@@ -74,6 +74,13 @@ impl Teller<'_> {
         }
     }
 
+    /// What was taken from a file of defaults.
+    pub fn config(&self, path: &str, taken: &[String]) {
+        if self.verbosity == Verbosity::Verbose && !taken.is_empty() {
+            self.line(&self.style.note(&said(&format!("from {path}: {}", taken.join(", ")))));
+        }
+    }
+
     /// What is said of reports.
     pub fn made(&self, made: &Made) {
         print_made(made, self.hurry);

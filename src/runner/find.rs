@@ -15,7 +15,9 @@ const USUAL: &str = "tests";
 pub fn scripts(options: &Test, only: Option<&[PathBuf]>) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in &options.paths {
-        found.extend(meant_by(path)?);
+        // Whoever has typed none wonders where it came from.
+        let place = options.config.as_ref().and_then(|config| config.paths.clone());
+        found.extend(meant_by(path).map_err(|failure| Failure { place, ..failure })?);
     }
     if let Some(only) = only {
         match options.paths.is_empty() {

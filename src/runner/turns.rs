@@ -77,6 +77,9 @@ fn run_all(
     let hurry = || signals.look();
     let style = ReportStyle::choose(options.options.color);
     let teller = Teller { style, verbosity: options.options.verbosity, hurry: &hurry };
+    if let Some(config) = &options.config {
+        teller.config(&config.path, &config.taken);
+    }
     selected.notes.iter().for_each(|note| teller.note(note));
     selected.warnings.iter().for_each(|warning| teller.always(warning));
     let temporary =

@@ -1,5 +1,6 @@
 //! `bgjobs test`: which scripts run, what is said of them, how it ends, and who is alive afterwards.
 
+mod config;
 mod select;
 
 use crate::support::{Script, bgjobs, gone, lives};

@@ -46,7 +46,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("runner", &["cli", "event", "exit", "guard", "report", "select", "sys", "words"]),
     ("recorded", &["cli", "event", "exit", "jobs", "report"]),
     ("envfile", &["words"]),
-    ("cli", &["ask", "builtin", "exit", "isolate", "select", "words"]),
+    ("cli", &["ask", "builtin", "event", "exit", "isolate", "select", "words"]),
     ("select", &["event", "exit", "words"]),
     ("ask", &["event"]),
     ("ctl", &["ask", "cli", "event", "exit", "jobs", "report", "rundir", "runs", "sys", "words"]),

@@ -16,6 +16,7 @@ pub use shard::{Selection, Shard};
 
 use crate::event::Failure;
 use crate::exit;
+use crate::handed::Handed;
 use crate::isolate::Isolation;
 use crate::select::Select;
 use crate::words::{columns, folded, is_order};
@@ -24,6 +25,7 @@ use clap_complete::Shell;
 use regex::Regex;
 use select::{SelectArgs, regex};
 use std::fs::File;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +89,8 @@ pub struct Options {
     pub update: bool,
     /// What is done beyond running the script; none with `bgjobs script`.
     pub task: Option<Task>,
+    /// What the `_setup.rhai`s above it have handed on, the outermost first.
+    pub handed: Vec<Handed>,
 }
 
 /// Where what happens in a run is recorded.
@@ -110,6 +114,8 @@ pub enum Task {
     Up(Staying),
     /// Writes a script that starts what the source, which is a file of services, lists.
     NewFrom(PathBuf),
+    /// A `_setup.rhai`: hands on here, and stays until it is told to end.
+    Setup(Arc<UnixStream>),
 }
 
 /// Whose output is shown as it comes, and where.
@@ -902,6 +908,7 @@ impl New {
             select: Select::default(),
             update: false,
             task: Some(Task::NewFrom(target)),
+            handed: Vec::new(),
         }
     }
 }
@@ -935,6 +942,7 @@ impl RunArgs {
             select: Select::default(),
             update: false,
             task: None,
+            handed: Vec::new(),
         }
     }
 }

@@ -30,6 +30,7 @@
 //! event    what happened, as plain data
 //! pending  what is being waited for at this moment, as plain data
 //! select   which tests of scripts are asked for
+//! handed   what a `_setup.rhai` hands on, as plain data
 //! snapshot the file of the snapshots of a script
 //! suite    the tests of the script, and how they ended
 //! lock     taking a lock, even after a panic elsewhere
@@ -61,6 +62,7 @@ mod exit;
 #[cfg(test)]
 mod fuzz;
 mod guard;
+mod handed;
 mod host;
 mod isolate;
 mod issuer;

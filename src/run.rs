@@ -148,6 +148,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
             source: options.source.to_string(),
             args: options.args.clone(),
             include: options.include.clone(),
+            handed: options.handed.clone(),
             grace: options.grace,
             follow: options.follow.clone(),
             select: options.select.clone(),
@@ -299,6 +300,7 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Rec
         let failure = match &task {
             Some(Task::Up(staying)) => script.up(&source, staying).err(),
             Some(Task::NewFrom(target)) => script.write_from(&source, target).err(),
+            Some(Task::Setup(link)) => script.setup(&source, link).err(),
             None => script.run(&source).err(),
         };
         let _ = sender.send(Progress::Closing(failure));

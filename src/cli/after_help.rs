@@ -46,6 +46,7 @@ Examples:
   bgjobs test --events all.jsonl            # then: bgjobs test --rerun-failed all.jsonl
   bgjobs test --shard 2/5 --events 2.jsonl  # then: bgjobs report merge DIR
 
+A file _setup.rhai starts what all scripts beside it and below it share, and hands it on to them.
 A file bgjobs.toml, here or above, has defaults, as in `[test]`, `paths = [\"e2e\"]`, `jobs = 4`: the
 keys are named as the options, and the command line wins.
 

@@ -13,7 +13,7 @@ use crate::host::functions::{assert, command, param};
 use crate::host::run::job::view;
 use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{self, Runtime, Session};
-use crate::host::run::{logs, services, waiting};
+use crate::host::run::{handing, logs, services, waiting};
 use crate::host::source::import::without_shebang;
 use crate::host::source::{captured, params, text};
 use crate::host::value::error::{Fallible, ScriptError};
@@ -27,6 +27,7 @@ use crate::words::{self, quote};
 use rhai::{AST, Dynamic, Engine, Scope};
 use std::io::Read;
 use std::mem::ManuallyDrop;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,7 @@ impl Script {
     pub fn new(session: Session) -> Self {
         let include = session.options.include.clone();
         let rt = runtime::install(session);
+        handing::receive(rt, &rt.options.handed);
         Self { engine: ManuallyDrop::new(engine(&include)), rt, env_file: Arc::default() }
     }
 
@@ -64,7 +66,7 @@ impl Script {
     /// # Errors
     /// What went wrong, unless the script was stopped from outside: that the caller knows.
     pub fn run(&mut self, source: &Source) -> Result<(), Failure> {
-        let result = self.evaluate(source)?;
+        let result = self.evaluate(source, &mut Scope::new())?;
         let name = source.to_string();
         self.judged(&name, result)?;
         // Where one was skipped or has failed, nobody knows what it would have asked for.
@@ -81,9 +83,9 @@ impl Script {
     /// As [`Self::run`].
     pub fn up(&mut self, source: &Source, staying: &Staying) -> Result<(), Failure> {
         if staying.services.is_none() {
-            let result = self.evaluate(source)?;
+            let result = self.evaluate(source, &mut Scope::new())?;
             if result.is_err() {
-                return self.judged(&source.to_string(), result);
+                return self.judged(&source.to_string(), result).map(drop);
             }
         }
         let text = |text: &Option<String>| text.clone().map_or(Dynamic::UNIT, Dynamic::from);
@@ -111,6 +113,22 @@ impl Script {
             }
             without_own_place(failure)
         })
+    }
+
+    /// A `_setup.rhai`: hands on what it has made, unless one of its tests has failed, and stays until nobody needs it.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn setup(&mut self, source: &Source, link: &Arc<UnixStream>) -> Result<(), Failure> {
+        let mut scope = Scope::new();
+        let result = self.evaluate(source, &mut scope)?;
+        let name = source.to_string();
+        let ast = self.judged(&name, result)?;
+        if self.rt.suite.any_failed() {
+            return Ok(());
+        }
+        let path = std::fs::canonicalize(&name).unwrap_or_else(|_| PathBuf::from(&name));
+        self.judged(&name, handing::hand_on(&path, &ast, &scope, link))
     }
 
     /// `bgjobs new --from`: writes a script that starts what a file of services lists.
@@ -144,7 +162,7 @@ impl Script {
     }
 
     /// Evaluates it. The outer error says why that could not begin.
-    fn evaluate(&mut self, source: &Source) -> Result<Fallible<()>, Failure> {
+    fn evaluate(&mut self, source: &Source, scope: &mut Scope) -> Result<Fallible<AST>, Failure> {
         let loaded = load(source, "script")?;
         if let Some(dir) = &loaded.dir {
             dir.clone_into(&mut lock(&self.rt.script_dir));
@@ -155,7 +173,7 @@ impl Script {
         self.rt.suite.set_only(facts.only);
         param::declare(params::declared(&ast), &self.rt.options.args)
             .map_err(|error| failure::from_error(&error))?;
-        Ok(self.engine.run_ast_with_scope(&mut Scope::new(), &ast))
+        Ok(self.engine.run_ast_with_scope(scope, &ast).map(|()| ast))
     }
 
     /// What is said of how it ended.

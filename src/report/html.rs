@@ -168,7 +168,12 @@ fn verdict(tries: &[Tried]) -> (String, String) {
             };
             (verdict, only.script.name.clone())
         }
-        _ if bad == 0 => (format!("{} scripts passed", tries.len()), String::new()),
+        _ if bad == 0 => {
+            let scripts = tries.iter().filter(|one| !one.script.setup).count();
+            let passed =
+                if scripts == 1 { "1 script passed".to_owned() } else { format!("{scripts} scripts passed") };
+            (passed, String::new())
+        }
         _ => (format!("{bad} of {} scripts did not pass", tries.len()), String::new()),
     }
 }

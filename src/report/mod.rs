@@ -70,7 +70,8 @@ pub use runs::{
 pub use style::Style as ReportStyle;
 pub use terminal::Terminal;
 pub use tested::{
-    End as ScriptEnd, Tally, Teller, damaged, described, made, merged, nothing_to_run, print_made,
+    End as ScriptEnd, Tally, Teller, damaged, described, failed_above, made, merged, nothing_to_run,
+    print_made,
 };
 pub use verdict::{
     GuardVerdict, HOST_HUNG, HOST_LINGERS, Verdict, guard_verdict, host_died, late_survivors, loss, verdict,

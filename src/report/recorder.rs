@@ -34,7 +34,7 @@ pub struct TryEnd<'a> {
     pub status: String,
     pub after: Duration,
     /// All that it has said.
-    pub said: &'a File,
+    pub said: Option<&'a File>,
 }
 
 impl Recorder {
@@ -50,12 +50,15 @@ impl Recorder {
         Ok(recorder)
     }
 
-    pub fn script_started(&mut self, name: &str, path: &str, number: u32) {
-        self.write("script_started", json!({"script": name, "try": number, "path": path}));
+    /// `setup`: it is no test, but what tests share.
+    pub fn script_started(&mut self, name: &str, path: &str, number: u32, setup: bool) {
+        let value = json!({"script": name, "try": number, "path": path, "setup": setup});
+        self.write("script_started", value);
     }
 
     pub fn script_ended(&mut self, end: &TryEnd) {
-        let said = (end.outcome != "passed").then(|| tail(end.said).unwrap_or_default());
+        let said = end.said.filter(|_| end.outcome != "passed");
+        let said = said.map(|said| tail(said).unwrap_or_default());
         let value = json!({
             "script": end.name, "try": end.number, "tries": end.number, "outcome": end.outcome, "again": end.again,
             "code": end.code, "status": end.status, "took_ms": ms(end.after), "said": said,
@@ -67,7 +70,7 @@ impl Recorder {
         let took = clock::now().saturating_sub(self.started);
         let value = json!({
             "code": code, "cause": cause, "passed": tally.passed, "flaky": tally.flaky, "failed": tally.failed,
-            "stopped": tally.stopped, "not_run": tally.not_run, "took_ms": ms(took),
+            "stopped": tally.stopped, "not_run": tally.not_run, "setups_failed": tally.setups, "took_ms": ms(took),
         });
         self.write("tests_ended", value);
     }

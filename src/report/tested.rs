@@ -52,6 +52,8 @@ pub struct Tally {
     pub skipped: usize,
     /// Those with a test that has the option `only`.
     pub only: usize,
+    /// The `_setup.rhai`s that have failed, which are no scripts here.
+    pub setups: usize,
 }
 
 /// Who says it, on stderr.
@@ -63,7 +65,8 @@ pub struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn line(&self, text: &str) {
+    /// One as it is.
+    pub fn line(&self, text: &str) {
         print_error_unless(&format!("{text}\n"), self.hurry);
     }
 
@@ -113,6 +116,20 @@ impl Teller<'_> {
             End::Stopped => format!("{} {name} ({after})", style.note("stopped")),
         };
         self.line(&line);
+    }
+
+    /// What scripts share is there.
+    pub fn setup_up(&self, name: &str, after: Duration) {
+        self.note(&format!("setup {name} (up after {})", duration(after)));
+    }
+
+    /// And is gone again.
+    pub fn setup_over(&self, name: &str, after: Duration) {
+        self.note(&format!("setup {name} (torn down after {})", duration(after)));
+    }
+
+    pub fn setup_failed(&self, name: &str, how: &str, after: Duration) {
+        self.line(&format!("{} {name} ({how}, {})", self.style.bad("FAILED"), duration(after)));
     }
 
     /// All that a run has said.
@@ -167,6 +184,11 @@ impl Teller<'_> {
     }
 }
 
+/// How a script has ended whose setup has failed.
+pub fn failed_above(setup: &str) -> String {
+    format!("{setup} failed")
+}
+
 /// There is nothing to do, and that is well.
 pub fn nothing_to_run(why: &str) -> i32 {
     print_error_unless(&format!("bgjobs: {why}: nothing to run\n"), &|| false);
@@ -216,6 +238,11 @@ pub(super) fn counts(tally: &Tally) -> String {
         if count > 0 {
             let _ = write!(text, ", {count} {word}");
         }
+    }
+    match tally.setups {
+        0 => {}
+        1 => text.push_str(", 1 setup failed"),
+        count => drop(write!(text, ", {count} setups failed")),
     }
     if tally.only > 0 {
         let _ = write!(text, " (`only` is set in {})", scripts(tally.only));

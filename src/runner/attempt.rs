@@ -4,9 +4,10 @@
 //! parent-death signal, which follows the one thread that there is), and a guard that gets it stops its run as always. A
 //! guard that is killed at the same instant is mourned by its host, which does the same.
 
-use crate::cli::{Color, Options, Recording, Source};
+use crate::cli::{Color, Options, Recording, Source, Task};
 use crate::exit;
 use crate::guard;
+use crate::handed::Handed;
 use crate::runner::signals::Signals;
 use crate::sys::fork::{self, Forked};
 use crate::sys::wait::{self, Change, ExitStatus};
@@ -14,9 +15,19 @@ use crate::sys::{clock, signal};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::fs::File;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+/// What a script is run for.
+pub enum As {
+    /// Itself: it is a test.
+    Test,
+    /// What it hands on here.
+    Setup(Arc<UnixStream>),
+}
 
 pub struct Attempt {
     guard: i32,
@@ -27,10 +38,11 @@ pub struct Attempt {
 
 impl Attempt {
     /// Starts it. The run has what it says in colour if `color` says so, since it does not see where that is shown.
-    /// `events`: where what happens in it is recorded.
+    /// `events`: where what happens in it is recorded. `handed`: what it has from those above it.
     pub fn start(
         script: &Path,
         template: &Options,
+        (role, handed): (As, Vec<Handed>),
         (color, events): (bool, Option<Recording>),
         signals: &Signals,
     ) -> anyhow::Result<Self> {
@@ -38,19 +50,30 @@ impl Attempt {
         // Without a name, so that nothing of it is left however this process ends.
         let said = tempfile::tempfile()
             .context("cannot keep what scripts say in the directory for temporary files")?;
-        let options = Options { source: Source::File(script.to_owned()), color, events, ..template.clone() };
+        let is_setup = matches!(role, As::Setup(_));
+        let task = match role {
+            As::Test => None,
+            As::Setup(link) => Some(Task::Setup(link)),
+        };
+        let source = Source::File(script.to_owned());
+        let options = Options { source, color, events, task, handed, ..template.clone() };
         let nothing = File::open("/dev/null").context("cannot open /dev/null")?;
         let parent = std::process::id();
         let since = clock::now();
         match fork::fork_single_threaded().context("cannot fork")? {
             Forked::Child => {
+                if is_setup {
+                    // The keys of a terminal are not for it: it ends when the scripts have.
+                    let _ =
+                        nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0));
+                }
                 let run = || Self::guard(&options, &said, &nothing, parent);
                 let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit::INFRASTRUCTURE);
                 // What it has inherited is not its own to clean up.
                 fork::leave(code)
             }
             Forked::Parent(guard) => {
-                signals.add(guard);
+                signals.add(guard, is_setup);
                 Ok(Self { guard, since, said })
             }
         }
@@ -79,6 +102,11 @@ impl Attempt {
 
     pub fn age(&self) -> Duration {
         clock::now().saturating_sub(self.since)
+    }
+
+    /// As a signal to it would.
+    pub fn stop(&self, signals: &Signals) {
+        signals.stop(self.guard);
     }
 
     /// What it has said.

@@ -3,6 +3,7 @@
 use crate::cli::Test;
 use crate::event::Failure;
 use crate::exit;
+use crate::runner::setups::is_setup;
 use crate::words::{nearest, quote};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -70,6 +71,7 @@ fn meant_by(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     let is_pattern = text.contains(['*', '?', '[']) && !path.exists();
     let found = match () {
         () if path.is_dir() => below(path),
+        () if is_setup(path) && path.exists() => return Err(not_a_test(path)),
         () if path.exists() => vec![path.to_owned()],
         () if is_pattern => matching(&text)?,
         () => return Err(missing(path)),
@@ -82,6 +84,19 @@ fn meant_by(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         });
     }
     Ok(found)
+}
+
+/// What scripts share is none of them.
+fn not_a_test(path: &Path) -> Failure {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Failure {
+        notes: vec![
+            "it runs before the first script beside or below it, and hands on to them what it has started"
+                .to_owned(),
+        ],
+        hint: Some(format!("bgjobs test {}", quote(&dir.display().to_string()))),
+        ..usage(format!("`{}` is not a test: it is what tests share", path.display()))
+    }
 }
 
 fn nothing_usual() -> Failure {
@@ -156,7 +171,7 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, Failure> {
     for path in paths.flatten().filter(may_be) {
         if path.is_dir() {
             found.extend(below(&path));
-        } else if has_ending(&path) {
+        } else if has_ending(&path) && !is_setup(&path) {
             found.push(plain(&path).to_owned());
         }
     }

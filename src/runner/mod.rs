@@ -10,17 +10,23 @@
 //! shard    which part of them is to run here
 //! selected  what was asked for, found before, and of this part
 //! attempt  one run of one script, in a process of its own
+//! setups   what the scripts of a directory share, as a run of its own
 //! seen     the tests that the scripts have had
 //! signals  what this process was sent, passed on to the runs
-//! turns    which script runs when, and what comes of it
+//! turns    which script runs when
+//! sharing  what of that is because of the setups above them
+//! ends     what comes of each, and of all
 //! ```
 
 mod attempt;
+mod ends;
 mod find;
 mod rerun;
 mod seen;
 mod selected;
+mod setups;
 mod shard;
+mod sharing;
 mod signals;
 mod turns;
 

@@ -18,7 +18,8 @@ pub struct Earlier {
 pub fn failed(file: &Path) -> Result<Earlier, Failure> {
     let recorded = views::read(&[file.to_owned()])?;
     let mut earlier = Earlier { failed: Vec::new(), not_run: 0 };
-    for script in recorded.runs.iter().flat_map(|run| &run.scripts) {
+    let scripts = recorded.runs.iter().flat_map(|run| &run.scripts);
+    for script in scripts.filter(|script| !script.setup) {
         let path = PathBuf::from(&script.path);
         match script.last().map(|last| last.outcome) {
             None => earlier.not_run += 1,

@@ -2,6 +2,7 @@
 //! whether one has the option `only`. Runs nothing.
 
 use crate::event::Failure;
+use crate::handed::SETUP;
 use crate::select::{Known, Select};
 use serde_json::Value;
 use std::fs::File;
@@ -40,6 +41,9 @@ impl Seen {
             let Ok(event) = serde_json::from_slice::<Value>(line) else { continue };
             let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
             let of = || (text("script"), event["try"].as_u64().unwrap_or_default());
+            if std::path::Path::new(&text("script")).ends_with(SETUP) {
+                continue;
+            }
             match event["event"].as_str() {
                 Some("test") => {
                     if event["selected"] == true {

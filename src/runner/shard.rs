@@ -294,6 +294,7 @@ mod tests {
         let script = |(path, took_ms): &(&str, f64)| Script {
             name: (*path).to_owned(),
             path: (*path).to_owned(),
+            setup: false,
             tries: vec![Try { outcome: Outcome::Passed, took_ms: *took_ms, ..Try::default() }],
         };
         let run = |times: &[(&str, f64)]| Run {

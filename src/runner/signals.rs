@@ -15,8 +15,16 @@ const SI_KERNEL: i32 = 0x80;
 pub struct Signals {
     source: SignalFd,
     first: Cell<Option<(Signal, Duration)>>,
-    /// The guards of the runs, and whether one was forked since nothing more was to be read.
-    guards: RefCell<Vec<(i32, bool)>>,
+    guards: RefCell<Vec<Guard>>,
+}
+
+/// The guard of a run.
+struct Guard {
+    pid: i32,
+    /// It was forked since nothing more was to be read.
+    fresh: bool,
+    /// Of what others need: it is in a process group of its own, and ends when they have.
+    last: bool,
 }
 
 impl Signals {
@@ -34,12 +42,13 @@ impl Signals {
         self.source.as_fd()
     }
 
-    pub fn add(&self, guard: i32) {
-        self.guards.borrow_mut().push((guard, true));
+    /// `last`: others need it.
+    pub fn add(&self, guard: i32, last: bool) {
+        self.guards.borrow_mut().push(Guard { pid: guard, fresh: true, last });
     }
 
     pub fn remove(&self, guard: i32) {
-        self.guards.borrow_mut().retain(|(one, _)| *one != guard);
+        self.guards.borrow_mut().retain(|one| one.pid != guard);
     }
 
     /// What has asked for the end of it all.
@@ -56,7 +65,7 @@ impl Signals {
                 Some(signal) => self.pass_on(signal, info.ssi_code == SI_KERNEL),
             }
         }
-        self.guards.borrow_mut().iter_mut().for_each(|(_, fresh)| *fresh = false);
+        self.guards.borrow_mut().iter_mut().for_each(|guard| guard.fresh = false);
         self.first.get().is_some()
     }
 
@@ -68,21 +77,31 @@ impl Signals {
             None => false,
             Some((_, first)) => signal != Signal::SIGQUIT && now.saturating_sub(first) < SECOND_SIGNAL,
         };
+        // What others need ends when they have, unless somebody cannot wait for that.
+        let is_first = self.first.get().is_none() && signal != Signal::SIGQUIT;
         self.first.set(self.first.get().or(Some((signal, now))));
         if !again {
-            self.send(signal, |fresh| fresh || !by_terminal);
+            self.send(signal, |guard| match guard.last {
+                true => !is_first,
+                false => guard.fresh || !by_terminal,
+            });
         }
     }
 
-    /// Stops all runs as a signal to each would.
+    /// Stops all scripts as a signal to each would; what they need ends after them.
     pub fn stop_all(&self) {
-        self.send(Signal::SIGTERM, |_| true);
+        self.send(Signal::SIGTERM, |guard| !guard.last);
     }
 
-    fn send(&self, signal: Signal, is_meant: impl Fn(bool) -> bool) {
-        for (guard, _) in self.guards.borrow().iter().filter(|(_, fresh)| is_meant(*fresh)) {
+    /// Stops one.
+    pub fn stop(&self, pid: i32) {
+        self.send(Signal::SIGTERM, |guard| guard.pid == pid);
+    }
+
+    fn send(&self, signal: Signal, is_meant: impl Fn(&Guard) -> bool) {
+        for guard in self.guards.borrow().iter().filter(|guard| is_meant(guard)) {
             // It is our child and has not been reaped: the number is its own.
-            let _ = signal::kill(*guard, signal as i32);
+            let _ = signal::kill(guard.pid, signal as i32);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod select;
+mod setups;
 
 use crate::support::{Script, bgjobs, gone, lives};
 use nix::sys::signal::{Signal, kill, killpg};

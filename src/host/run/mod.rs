@@ -7,6 +7,7 @@
 //! caught       errors that something in the script catches
 //! death        jobs that have died: what is thrown, and which the script has not noticed
 //! files        reading files, and why one could not be read or written
+//! handing      what a `_setup.rhai` hands on
 //! job          what is asked about jobs, and stopping them
 //! launch       from options to the spec of a process
 //! logs         the ends of the logs that have grown
@@ -29,6 +30,7 @@ pub mod beside;
 pub mod caught;
 pub mod death;
 pub mod files;
+pub mod handing;
 pub mod job;
 pub mod launch;
 pub mod logs;

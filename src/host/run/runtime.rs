@@ -2,6 +2,7 @@
 
 use crate::cli::Follow;
 use crate::event::{Bus, Event};
+use crate::handed::Handed;
 use crate::host::explain::called;
 use crate::host::source::captured;
 use crate::host::value::error::{Fallible, ScriptError, terminated};
@@ -40,6 +41,8 @@ pub struct Options {
     pub source: String,
     pub args: Vec<String>,
     pub include: Vec<PathBuf>,
+    /// What was handed on to this run.
+    pub handed: Vec<Handed>,
     pub grace: Duration,
     /// Which tests run.
     pub select: Select,

@@ -13,12 +13,12 @@ use crate::jobs::control::Control;
 use crate::jobs::strand;
 use crate::lock::lock;
 use rhai::{
-    AST, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Module, ModuleResolver, Position,
-    Scope, Shared,
+    AST, Dynamic, Engine, EvalAltResult, FnNamespace, FuncRegistration, Map, Module, ModuleResolver,
+    Position, Scope, Shared, Stmt,
 };
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, ThreadId};
 
 pub struct Resolver {
@@ -61,6 +61,30 @@ impl Loading {
         }
         stuck.contains(&thread)
     }
+}
+
+/// What was handed on by scripts, in whose place it stands.
+static GIVEN: OnceLock<Vec<(PathBuf, Map)>> = OnceLock::new();
+
+/// From now on an import of one of these files gives these values, and does not run it again.
+pub fn give(all: Vec<(PathBuf, Map)>) {
+    let _ = GIVEN.set(all);
+}
+
+/// What stands for a module; none where that is to be run.
+fn given(name: &str) -> Option<&'static Map> {
+    let mut all = GIVEN.get()?.iter();
+    all.find(|(path, _)| text::display_path(path) == name).map(|(_, values)| values)
+}
+
+/// Without what it does: only its functions, and what they import.
+fn functions_alone(ast: &AST) -> AST {
+    let imports = ast.statements().iter().filter(|statement| matches!(statement, Stmt::Import(..))).cloned();
+    let mut alone = AST::new(imports, ast.shared_lib().clone());
+    if let Some(source) = ast.source() {
+        alone.set_source(source);
+    }
+    alone
 }
 
 /// A module's name, and its text.
@@ -237,9 +261,14 @@ impl ModuleResolver for Resolver {
             return Ok(module);
         }
         let ast = separated(engine, ast, &name);
+        let given = given(&name);
+        let ast = if given.is_some() { functions_alone(&ast) } else { ast };
         let module = Module::eval_ast_as_new(Scope::new(), &ast, engine)
             .map_err(|error| in_module(&name, error, pos))
             .map(|mut module| {
+                for (name, value) in given.into_iter().flatten() {
+                    module.set_var(name.as_str(), value.clone());
+                }
                 share_closures(&mut module, &ast);
                 Shared::new(module)
             });

@@ -1,5 +1,5 @@
 //! What is counted: each test of a script, and a script itself, when it has no tests or when something has failed outside
-//! of them. All reports of tests tell of these, so that none counts otherwise than another.
+//! of them; what scripts share, when it has failed. All reports of tests tell of these, so that none counts otherwise than another.
 
 use super::model::{Failure, Outcome, Recorded, Run, Script, Test, TestOutcome, Try};
 use crate::report::said::sanitize;
@@ -104,11 +104,17 @@ pub fn cases(recorded: &Recorded) -> Vec<Case<'_>> {
     let mut names = Names::default();
     let mut all = Vec::new();
     for run in &recorded.runs {
-        for script in &run.scripts {
+        for script in run.scripts.iter().filter(|script| is_counted(script)) {
             add(run, script, &mut names, &mut all);
         }
     }
     all
+}
+
+/// What scripts share is worth a word when it is the cause of what they are.
+fn is_counted(script: &Script) -> bool {
+    let failed = |last: &Try| matches!(last.outcome, Outcome::Failed | Outcome::Unfinished);
+    !script.setup || script.last().is_some_and(failed)
 }
 
 /// The names that have been given, each once.

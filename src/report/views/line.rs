@@ -39,6 +39,8 @@ pub enum What {
     },
     ScriptStarted {
         path: String,
+        #[serde(default)]
+        setup: bool,
     },
     ScriptEnded {
         outcome: Ended,

@@ -69,6 +69,8 @@ pub struct Script {
     /// Its path, and which of several runs it is.
     pub name: String,
     pub path: String,
+    /// It is no test, but a `_setup.rhai`, which tests share.
+    pub setup: bool,
     /// All that were made; the last is the one that counts.
     pub tries: Vec<Try>,
 }

@@ -136,7 +136,8 @@ fn begun(line: Line, file: &str) -> Run {
         end: None,
         damaged: 0,
     };
-    let script = |name: String, path: &str| Script { name, path: path.to_owned(), tries: Vec::new() };
+    let script =
+        |name: String, path: &str| Script { name, path: path.to_owned(), setup: false, tries: Vec::new() };
     match line.what {
         What::TestsStarted { bgjobs, scripts: paths, repeat, list, shard } => {
             run.bgjobs = bgjobs;
@@ -185,11 +186,11 @@ impl Run {
         let index = match self.scripts.iter().position(|script| script.name == name) {
             Some(index) => index,
             None => {
-                let path = match &line.what {
-                    What::ScriptStarted { path } => path.clone(),
-                    _ => name.clone(),
+                let (path, setup) = match &line.what {
+                    What::ScriptStarted { path, setup } => (path.clone(), *setup),
+                    _ => (name.clone(), false),
                 };
-                self.scripts.push(Script { name, path, tries: Vec::new() });
+                self.scripts.push(Script { name, path, setup, tries: Vec::new() });
                 self.scripts.len() - 1
             }
         };

@@ -134,6 +134,11 @@ fn count(script: &Script, tally: &mut Tally) -> Option<(&'static str, String)> {
         return None;
     };
     let how = || last.status.clone().unwrap_or_else(|| "killed".to_owned());
+    if script.setup {
+        let failed = matches!(last.outcome, Outcome::Failed | Outcome::Unfinished);
+        tally.setups += usize::from(failed);
+        return failed.then(|| ("FAILED", how()));
+    }
     match last.outcome {
         Outcome::Passed => {
             tally.passed += 1;

@@ -19,7 +19,7 @@ pub fn recorded(scripts: Vec<Script>) -> Recorded {
 }
 
 pub fn script(path: &str, tries: Vec<Try>) -> Script {
-    Script { name: path.to_owned(), path: path.to_owned(), tries }
+    Script { name: path.to_owned(), path: path.to_owned(), setup: false, tries }
 }
 
 fn test(name: &str, outcome: TestOutcome) -> Test {

@@ -38,7 +38,10 @@ pub enum Command {
     Script(Options),
     Test(Test),
     /// Something is wrong with a file that belongs to the command line.
-    Refused(Failure),
+    Refused {
+        failure: Failure,
+        json: bool,
+    },
     Up(Up),
     Check(Check),
     Scripts(Scripts),
@@ -158,6 +161,8 @@ pub struct Test {
     pub filter: Option<Regex>,
     /// Only say which they are.
     pub list: bool,
+    /// What has come of it is one object on stdout.
+    pub json: bool,
     /// How many run at the same time.
     pub jobs: usize,
     /// After one that has failed no other is started.
@@ -516,6 +521,10 @@ struct TestArgs {
     /// Print their paths, a line each; run nothing
     #[arg(long)]
     list: bool,
+    /// Print what has come of it as one JSON object on stdout: `code`, `verdict`, how many `passed`, `failed` and so on,
+    /// `failures` with their places, `scripts`; with --list `scripts`, and of what keeps it from running an `error`
+    #[arg(long)]
+    json: bool,
     /// How many run at the same time
     #[arg(short, long, value_parser = at_least_once, value_name = "N", default_value = "1")]
     jobs: u32,
@@ -657,13 +666,16 @@ pub fn parse() -> Result<Command, i32> {
             let reports = args.recorded.wanted().map_err(refuse)?;
             Command::Script(Options { reports, ..args.into() })
         }
-        Sub::Test(args) => match with_defaults(args, &found) {
-            Ok((args, config)) => {
-                let reports = args.recorded.wanted().map_err(refuse)?;
-                Command::Test(Test { reports, config, ..args.into() })
+        Sub::Test(args) => {
+            let json = args.json;
+            match with_defaults(args, &found) {
+                Ok((args, config)) => {
+                    let reports = args.recorded.wanted().map_err(refuse)?;
+                    Command::Test(Test { reports, config, ..args.into() })
+                }
+                Err(failure) => Command::Refused { failure, json },
             }
-            Err(failure) => Command::Refused(failure),
-        },
+        }
         Sub::Up(args) => Command::Up(args.into()),
         Sub::Check { files, code, include, json } => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
@@ -853,6 +865,7 @@ impl From<TestArgs> for Test {
             paths: given.paths,
             filter: given.filter,
             list: given.list,
+            json: given.json,
             jobs: given.jobs as usize,
             fail_fast: given.fail_fast,
             retries: given.retries,

@@ -98,7 +98,9 @@ fn main() -> ExitCode {
             run::help(&options).or_else(|| run::plan(&options)).unwrap_or_else(|| guard::run(&options))
         }
         Ok(cli::Command::Test(options)) => runner::run(&options),
-        Ok(cli::Command::Refused(failure)) => report::refused(&failure),
+        Ok(cli::Command::Refused { failure, json }) => {
+            report::not_begun(&failure, json, report::ReportStyle::choose(cli::Color::Auto))
+        }
         Ok(cli::Command::Up(up)) => up::prepare(up).map_or_else(|code| code, |options| guard::run(&options)),
         Ok(cli::Command::Check(all)) => run::check(&all),
         Ok(cli::Command::Scripts(options)) => run::scripts(&options),

@@ -61,7 +61,7 @@ pub use out::{Haste, Loss, Reporter, StdoutEnd, start};
 pub use pager::page;
 pub use print::erase_status;
 pub use print::{
-    findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning, refused,
+    findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning,
 };
 pub use recorder::{Recorder, TryEnd};
 pub use runs::{
@@ -70,8 +70,8 @@ pub use runs::{
 pub use style::Style as ReportStyle;
 pub use terminal::Terminal;
 pub use tested::{
-    End as ScriptEnd, Tally, Teller, damaged, described, failed_above, made, merged, nothing_to_run,
-    print_made,
+    End as ScriptEnd, Tally, Teller, damaged, described, failed_above, made, merged, not_begun,
+    nothing_to_run, print_made,
 };
 pub use verdict::{
     GuardVerdict, HOST_HUNG, HOST_LINGERS, Verdict, guard_verdict, host_died, late_survivors, loss, verdict,

@@ -32,12 +32,6 @@ pub fn print_failure(what: &Failure, style: Style) {
     print_error(&failure(what, style));
 }
 
-/// The same of what keeps anything from being done; the exit code.
-pub fn refused(what: &Failure) -> i32 {
-    print_failure(what, Style::choose(crate::cli::Color::Auto));
-    what.code
-}
-
 /// What is not wrong, but is better done otherwise.
 pub fn print_warning(what: &Failure, style: Style) {
     print_error(&failure_headed(&style.warning("warning:"), what, style));

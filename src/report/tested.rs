@@ -6,10 +6,12 @@ use super::style::Style;
 use super::views::model::{Made, Recorded};
 use super::words::{duration, seconds};
 use crate::cli::Verbosity;
+use crate::event::Failure;
 use crate::exit;
 use crate::jobs;
 use crate::sys::fd;
 use crate::sys::wait::ExitStatus;
+use serde_json::json;
 use std::fmt::Write;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -60,6 +62,8 @@ pub struct Tally {
 pub struct Teller<'a> {
     pub style: Style,
     pub verbosity: Verbosity,
+    /// Stdout is for one object alone.
+    pub json: bool,
     /// Whether somebody wants the end of it all: then nobody waits for a reader that does not read.
     pub hurry: &'a dyn Fn() -> bool,
 }
@@ -143,7 +147,15 @@ impl Teller<'_> {
     }
 
     /// The last line, and before it who has failed. `cause`: why not all have come to their end.
-    pub fn verdict(&self, code: i32, cause: Option<&str>, elapsed: Duration, tally: &Tally, bad: &[String]) {
+    /// Gives back that line.
+    pub fn verdict(
+        &self,
+        code: i32,
+        cause: Option<&str>,
+        elapsed: Duration,
+        tally: &Tally,
+        bad: &[String],
+    ) -> String {
         const MOST: usize = 50;
         let mut text = String::new();
         for line in bad.iter().take(MOST) {
@@ -161,9 +173,15 @@ impl Teller<'_> {
         print_error_unless(&format!("{text}{}", last(self.style)), self.hurry);
         // Who only sees the end of a pipe must not take its last line for all.
         let (out, err) = (std::io::stdout(), std::io::stderr());
-        if code != exit::OK && fd::is_pipe(out.as_fd()) && !fd::same_file(out.as_fd(), err.as_fd()) {
-            let _ = super::print::print(&last(Style::never()));
+        let plain = last(Style::never());
+        if code != exit::OK
+            && !self.json
+            && fd::is_pipe(out.as_fd())
+            && !fd::same_file(out.as_fd(), err.as_fd())
+        {
+            let _ = super::print::print(&plain);
         }
+        plain.trim_end().to_owned()
     }
 
     /// A line for the list above the verdict.
@@ -190,9 +208,27 @@ pub fn failed_above(setup: &str) -> String {
 }
 
 /// There is nothing to do, and that is well.
-pub fn nothing_to_run(why: &str) -> i32 {
-    print_error_unless(&format!("bgjobs: {why}: nothing to run\n"), &|| false);
+pub fn nothing_to_run(why: &str, json: bool) -> i32 {
+    let line = format!("bgjobs: {why}: nothing to run");
+    print_error_unless(&format!("{line}\n"), &|| false);
+    if json {
+        let object = json!({"code": exit::OK, "cause": null, "verdict": line, "failures": [], "scripts": []});
+        return super::print::print_json(&object);
+    }
     exit::OK
+}
+
+/// Why nothing was run, as people and, where that is wanted, programs read it.
+pub fn not_begun(failure: &Failure, json: bool, style: Style) -> i32 {
+    super::print::print_failure(failure, style);
+    if json {
+        let place =
+            failure.place.as_ref().map(|at| json!({"file": at.file, "line": at.line, "column": at.column}));
+        let error =
+            json!({"message": failure.message, "place": place, "notes": failure.notes, "hint": failure.hint});
+        let _ = super::print::print_json(&json!({"code": failure.code, "error": error}));
+    }
+    failure.code
 }
 
 /// What is said of reports: lines for the log of a CI, and what could not be written.

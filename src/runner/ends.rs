@@ -2,7 +2,7 @@
 
 use crate::cli::Verbosity;
 use crate::exit;
-use crate::report::{self, ScriptEnd, TryEnd};
+use crate::report::{self, ScriptEnd, TryEnd, views};
 use crate::runner::turns::{All, StoppedBy, Turn};
 use crate::sys::wait::ExitStatus;
 use crate::sys::{clock, fork, signal};
@@ -156,7 +156,16 @@ impl All<'_> {
             report::print_failure(wrong, self.teller.style);
         }
         let elapsed = clock::now().saturating_sub(self.started);
-        self.teller.verdict(code, cause.as_deref(), elapsed, &self.tally, &self.bad);
+        let verdict = self.teller.verdict(code, cause.as_deref(), elapsed, &self.tally, &self.bad);
+        let mut code = code;
+        if self.options.json
+            && let Some(recorder) = &self.recorder
+        {
+            let told = views::summary(&recorder.file, code, cause.as_deref(), &verdict, &self.tally);
+            let printed = report::print_json(&told);
+            // Who has not got it must not take that for success.
+            code = if code == exit::OK { printed } else { code };
+        }
         if let Some(signal) = first {
             fork::no_core_dump();
             signal::die_of(signal);

@@ -26,10 +26,7 @@ const QUIET: Duration = Duration::from_secs(60);
 pub fn run(options: &Test) -> i32 {
     fd::open_standard();
     let style = ReportStyle::choose(options.options.color);
-    let refuse = |failure: Failure| {
-        report::print_failure(&failure, style);
-        failure.code
-    };
+    let refuse = |failure: Failure| report::not_begun(&failure, options.json, style);
     let selected = match selected(options) {
         Ok(selected) => selected,
         Err(failure) => return refuse(failure),
@@ -41,15 +38,18 @@ pub fn run(options: &Test) -> i32 {
             hint: Some("bgjobs test --list --filter REGEX   (scripts whose path matches)".to_owned()),
             ..Failure::default()
         };
-        report::print_failure(&failure, ReportStyle::choose(options.options.color));
-        return failure.code;
+        return refuse(failure);
+    }
+    if options.list && options.json {
+        let paths: Vec<String> = selected.scripts.iter().map(|path| path.display().to_string()).collect();
+        return report::print_json(&serde_json::json!({"scripts": paths}));
     }
     if options.list {
         let lines: String = selected.scripts.iter().map(|path| format!("{}\n", path.display())).collect();
         return report::print(&lines);
     }
     if let Some(nothing) = &selected.nothing {
-        return report::nothing_to_run(nothing);
+        return report::nothing_to_run(nothing, options.json);
     }
     let mut setups = Setups::default();
     for script in &selected.scripts {
@@ -84,7 +84,7 @@ fn run_all(
     let signals = Signals::catch().context("cannot catch signals")?;
     let hurry = || signals.look();
     let style = ReportStyle::choose(options.options.color);
-    let teller = Teller { style, verbosity: options.options.verbosity, hurry: &hurry };
+    let teller = Teller { style, verbosity: options.options.verbosity, json: options.json, hurry: &hurry };
     if let Some(config) = &options.config {
         teller.config(&config.path, &config.taken);
     }

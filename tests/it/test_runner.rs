@@ -1,6 +1,7 @@
 //! `bgjobs test`: which scripts run, what is said of them, how it ends, and who is alive afterwards.
 
 mod config;
+mod formats;
 mod select;
 mod setups;
 

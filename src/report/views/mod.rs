@@ -11,6 +11,7 @@
 //! tap      TAP
 //! github   the summary and the annotations of GitHub Actions
 //! trace    trace events for Perfetto
+//! summary  what `bgjobs test --json` prints
 //! outputs  where reports go; which view belongs to which kind
 //! shards   whether several runs are all of one list
 //! testing  recorded runs, for the tests
@@ -25,6 +26,7 @@ pub mod model;
 mod outputs;
 mod read;
 mod shards;
+mod summary;
 mod tap;
 #[cfg(test)]
 pub mod testing;
@@ -33,3 +35,4 @@ mod trace;
 pub use outputs::{Outputs, write_one};
 pub use read::read;
 pub use shards::{hash, merged};
+pub use summary::summary;

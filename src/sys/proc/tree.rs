@@ -10,6 +10,19 @@ pub fn children(pid: i32) -> Vec<i32> {
     children_of(pid).unwrap_or_default()
 }
 
+/// The children of a process with so many threads: most have one, which has the number of the process, so that there is
+/// no list of them to be read.
+fn children_below(pid: i32, threads: i64) -> Result<Vec<i32>, Blind> {
+    if threads != 1 {
+        return children_of(pid);
+    }
+    match kernel::text(format!("/proc/{pid}/task/{pid}/children")) {
+        Ok(text) => Ok(text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()),
+        Err(error) if blind(&error) => Err(Blind),
+        Err(_) => children_of(pid),
+    }
+}
+
 fn children_of(pid: i32) -> Result<Vec<i32>, Blind> {
     let tasks = match fs::read_dir(format!("/proc/{pid}/task")) {
         Ok(tasks) => tasks,
@@ -47,13 +60,15 @@ pub fn descendants(root: i32) -> Vec<Stat> {
 pub fn tree(root: i32) -> Option<Vec<Stat>> {
     let mut found: Vec<Stat> = Vec::new();
     let mut seen = std::collections::HashSet::from([root]);
-    let mut queue = vec![root];
+    let mut queue = vec![(root, 0)];
     // Our own zombies are told by a system call each: there may be thousands that nobody had the time to reap.
     let ours = root.cast_unsigned() == std::process::id();
     let is_zombie = |parent, pid| ours && parent == root && matches!(wait::peek(pid), wait::Peek::Ended(..));
     let mut again = ours;
-    while let Some(parent) = queue.pop().or_else(|| std::mem::take(&mut again).then_some(root)) {
-        for pid in children_of(parent).ok()? {
+    while let Some((parent, threads)) =
+        queue.pop().or_else(|| std::mem::take(&mut again).then_some((root, 0)))
+    {
+        for pid in children_below(parent, threads).ok()? {
             if seen.insert(pid)
                 && !is_zombie(parent, pid)
                 && let Some(stat) = stat_of(pid).ok()?
@@ -61,7 +76,7 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
                 found.push(stat);
                 // Who has ended has no children any more.
                 if stat.alive() {
-                    queue.push(pid);
+                    queue.push((pid, stat.threads));
                 }
             }
         }
@@ -86,14 +101,14 @@ pub fn forest(named: impl IntoIterator<Item = i32>) -> Option<Vec<Stat>> {
             {
                 found.push(stat);
                 if stat.alive() {
-                    queue.push(pid);
+                    queue.push((pid, stat.threads));
                 }
             }
         }
         let next = queue.pop();
         ours = next.is_none();
         children = match next {
-            Some(parent) => children_of(parent).ok()?,
+            Some((parent, threads)) => children_below(parent, threads).ok()?,
             None if std::mem::take(&mut again) => adopted()?,
             None => return Some(found),
         };

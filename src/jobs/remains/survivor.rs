@@ -17,7 +17,8 @@ pub struct Survivor {
 /// Every living descendant of this process; none where /proc speaks of others (the guard of a run with a PID namespace
 /// needs none of its own).
 pub fn survivors() -> Vec<Survivor> {
-    if !proc::available() {
+    // Who descends from us descends from a child of ours, or is one, since orphans become ours.
+    if matches!(wait::peek_any(), wait::Peek::NoChild) || !proc::available() {
         return Vec::new();
     }
     let me = nix::unistd::getpid().as_raw();

@@ -19,7 +19,7 @@ use crate::jobs::slow::{self, Start};
 use crate::jobs::spec::{Expect, SpawnError};
 use crate::jobs::stop::end::StopEnd;
 use crate::jobs::stop::step::Stage;
-use crate::jobs::table::{Change, Entry, Table};
+use crate::jobs::table::{Change, Entry, Look, Table};
 use crate::jobs::wait::control::Control;
 use crate::jobs::wait::files::{Files, Watching};
 use crate::lock::lock;
@@ -86,11 +86,11 @@ pub(super) struct KnownPorts {
 }
 
 impl Jobs {
-    /// Brings the table up to date, announces what changed, wakes whoever waits.
-    pub(super) fn look(&self) {
+    /// Brings the table up to date, announces what changed, wakes whoever waits. Whether that was cheap.
+    pub(super) fn look(&self) -> bool {
         testing::may_panic();
         let mut table = lock(&self.table);
-        let changes = table.look(clock::now());
+        let Look { changes, cheap } = table.look(clock::now());
         let commands_only =
             !changes.is_empty() && changes.iter().all(|change| change.job.kind == Kind::Command);
         let commands: Vec<JobId> =
@@ -115,12 +115,14 @@ impl Jobs {
             }
         }
         drop(table);
-        over.iter().for_each(|job| job.let_go_of_log());
         if commands_only {
             self.control.bell.ring_for(commands);
         } else {
             self.control.bell.ring();
         }
+        // Nobody waits for that.
+        over.iter().for_each(|job| job.let_go_of_log());
+        cheap
     }
 
     /// Whether somebody has ended whom nobody has looked at yet.

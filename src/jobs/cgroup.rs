@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::libc::SIGKILL;
 use nix::sys::statfs::CGROUP2_SUPER_MAGIC;
 use nix::unistd::{AccessFlags, access};
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -34,6 +35,8 @@ use std::time::{Duration, SystemTime};
 const PREFIX: &str = "bgjobs-";
 /// The one below a run's that all join.
 const JOBS: &str = "jobs";
+/// Its processes.
+const PROCS: &str = "cgroup.procs";
 /// Below OWN: where guard and host go when controllers have to be enabled in OWN.
 const SELF: &str = ".self";
 /// Between the making of a cgroup and its lock there is a moment in which nobody may take it for a dead run's.
@@ -71,7 +74,7 @@ pub fn probe() -> Result<Place, String> {
     // Both are needed: to make one there, and to move processes between it and ours.
     for (path, right) in [
         (place.dir.path.clone(), AccessFlags::W_OK | AccessFlags::X_OK),
-        (place.dir.path.join("cgroup.procs"), AccessFlags::W_OK),
+        (place.dir.path.join(PROCS), AccessFlags::W_OK),
     ] {
         access(&path, right).map_err(|errno| match errno {
             Errno::EROFS => format!("{shown} is read-only"),
@@ -255,7 +258,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 
 /// The processes of one cgroup, without those below. 0 stands for one that our PID namespace does not show.
 fn members(path: &Path) -> Vec<i32> {
-    let text = kernel::text(path.join("cgroup.procs")).unwrap_or_default();
+    let text = kernel::text(path.join(PROCS)).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
@@ -388,6 +391,11 @@ impl Cgroup {
         Join { cgroup: Arc::clone(&self.jobs), must: false }
     }
 
+    /// Who is in `jobs`, to be asked again and again.
+    pub fn members(&self) -> Members {
+        Members { path: self.dir.child(JOBS).path.join(PROCS), file: OnceCell::new() }
+    }
+
     /// SIGKILL to every job and command, and to all that they have started.
     pub fn kill(&self) {
         self.dir.kill();
@@ -497,7 +505,7 @@ impl Cgroup {
     fn move_aside(&self) -> bool {
         let (ours, inside) = (self.our_processes(), members(&self.place.dir.path));
         let alone = inside.iter().all(|pid| ours.contains(pid));
-        let procs = self.aside().join("cgroup.procs");
+        let procs = self.aside().join(PROCS);
         alone
             && fs::create_dir(self.aside()).is_ok()
             && inside.iter().all(|pid| write(&procs, &pid.to_string()).is_ok())
@@ -514,7 +522,7 @@ impl Cgroup {
             let _ = write(&dir.join("cgroup.subtree_control"), &format!("-{controller}"));
         }
         for pid in members(&aside) {
-            let _ = write(&dir.join("cgroup.procs"), &pid.to_string());
+            let _ = write(&dir.join(PROCS), &pid.to_string());
         }
         let _ = fs::remove_dir(aside);
     }
@@ -522,6 +530,36 @@ impl Cgroup {
 
 fn cannot_enable(controller: &str, dir: &Path, error: &io::Error) -> String {
     format!("the controller `{controller}` cannot be enabled in {}: {error}", dir.display())
+}
+
+/// The processes of one cgroup, as one list that the kernel keeps, whoever has started whom.
+pub struct Members {
+    path: PathBuf,
+    /// Opened when it is first read, and kept.
+    file: OnceCell<File>,
+}
+
+impl Members {
+    /// Those that live: one that has ended is no member any more. None when that cannot be read.
+    pub fn now(&self) -> Option<Vec<i32>> {
+        if self.file.get().is_none() {
+            let _ = self.file.set(File::open(&self.path).ok()?);
+        }
+        let mut bytes = vec![0; 4096];
+        let mut filled = 0;
+        loop {
+            let count = self.file.get()?.read_at(&mut bytes[filled..], u64::try_from(filled).ok()?).ok()?;
+            if count == 0 {
+                break;
+            }
+            filled += count;
+            if filled == bytes.len() {
+                bytes.resize(filled * 2, 0);
+            }
+        }
+        let text = std::str::from_utf8(&bytes[..filled]).ok()?;
+        text.lines().map(|line| line.parse().ok()).collect()
+    }
 }
 
 /// Why a cgroup does not have this controller.

@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
-/// How long the reaper rests after a look that took long.
+/// How long the reaper rests after a look that was costly.
 const LONGEST_BREATH: Duration = Duration::from_millis(5);
 
 impl Jobs {
@@ -40,7 +40,7 @@ impl Jobs {
         let run_dir = table::canonical(&run_dir);
         let bus_of_logs = Arc::clone(&bus);
         let jobs = Arc::new_cyclic(|me| Self {
-            table: Mutex::new(Table::new(run.clone())),
+            table: Mutex::new(Table::new(run.clone(), cgroup.as_ref().ok().map(Cgroup::members))),
             control,
             bus,
             ctl: Ctl::default(),
@@ -125,7 +125,7 @@ impl Jobs {
 
     /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.
     ///
-    /// It looks at most half of the time. A chain of processes that fork and exit as fast as they can would
+    /// What has cost much is done at most half of the time. A chain of processes that fork and exit as fast as they can would
     /// else keep it looking without end, and whoever reads /proc holds up whoever exits.
     ///
     /// It also sees when somebody connects to the run's socket for the first time; from then on others do.
@@ -145,9 +145,12 @@ impl Jobs {
             while matches!(children.read_signal(), Ok(Some(_))) {}
             let start = clock::now();
             testing::may_hang("reaper");
-            self.look();
+            self.wait_for_many();
+            let cheap = self.look();
             self.looking.store(false, SeqCst);
-            std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
+            if !cheap {
+                std::thread::sleep(clock::now().saturating_sub(start).min(LONGEST_BREATH));
+            }
         }
     }
 }

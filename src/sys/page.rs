@@ -212,13 +212,13 @@ impl Page {
     }
 
     /// Copies a part of the page to the file.
-    fn show<T>(&self, part: &T) {
-        let at = std::ptr::from_ref(part).addr() - std::ptr::from_ref(self).addr();
+    fn show<T: ?Sized>(&self, part: &T) {
+        let at = std::ptr::from_ref(part).cast::<u8>().addr() - std::ptr::from_ref(self).addr();
         if let (Some(file), Ok(at)) = (FILE.get(), nix::libc::off_t::try_from(at)) {
             // SAFETY: `part` is a part of the page, which is never unmapped and has no padding; it is the kernel that
             // reads it, whoever writes to it meanwhile.
             unsafe {
-                nix::libc::pwrite(file.as_raw_fd(), std::ptr::from_ref(part).cast(), size_of::<T>(), at)
+                nix::libc::pwrite(file.as_raw_fd(), std::ptr::from_ref(part).cast(), size_of_val(part), at)
             };
         }
     }
@@ -315,17 +315,26 @@ impl Page {
         Some(index)
     }
 
-    /// A job is asked to stop now, on the run's clock.
+    /// A job is asked to stop now, on the run's clock. Guard and host know; others once it is shown.
     pub fn note_asked(&self, slot: usize, now: Duration) {
-        let slot = &self.slots[slot];
-        slot.asked_ns.store(u64::try_from(now.as_nanos()).unwrap_or(1), SeqCst);
-        self.show(&slot.asked_ns);
+        self.slots[slot].asked_ns.store(u64::try_from(now.as_nanos()).unwrap_or(1), SeqCst);
     }
 
+    /// A job is over. Guard and host know; others once it is shown.
     pub fn withdraw(&self, slot: usize) {
-        let slot = &self.slots[slot];
-        slot.pid.store(0, SeqCst);
-        self.show(&slot.pid);
+        self.slots[slot].pid.store(0, SeqCst);
+    }
+
+    /// Shows what has changed in these slots to others, who may see it a moment late: they go by the start time, too.
+    /// Many jobs are stopped at once, and have slots beside each other.
+    pub fn show_slots(&self, changed: &[usize]) {
+        let (first, last) = (changed.iter().min(), changed.iter().max());
+        let (Some(&first), Some(&last)) = (first, last) else { return };
+        if last - first < changed.len() * 4 {
+            self.show(&self.slots[first..=last]);
+        } else {
+            changed.iter().for_each(|slot| self.show(&self.slots[*slot]));
+        }
     }
 
     /// Notes a listening socket of a job, once.

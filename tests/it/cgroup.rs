@@ -352,6 +352,27 @@ fn what_a_job_has_moved_out_of_the_cgroup_is_found_all_the_same() {
 }
 
 #[test]
+fn who_has_left_the_cgroup_and_the_group_is_asked_to_end_all_the_same() {
+    let Some(root) = root() else { return };
+    let out = format!(
+        "setsid sh -c 'echo 0 >{}/cgroup.procs; trap \"echo >$TMPDIR/asked; exit\" TERM; echo >$TMPDIR/up
+         while :; do sleep 0.01; done' &",
+        root.display()
+    );
+    // Its parent ends at once, and leaves it to us, or waits for it.
+    for parent in ["wait", "trap : TERM; while kill -0 $!; do wait; done"] {
+        let code = format!(
+            "write_file(env(\"TMPDIR\") + \"/job\", `{out} {parent}`);
+             spawn(\"api\", \"sh $TMPDIR/job\", #{{grace: \"5m\"}}); wait_file(env(\"TMPDIR\") + \"/up\"); kill_all();"
+        );
+        let mut run = Run::start(&root, &code, "");
+        assert!(run.wait().success(), "{parent}: {}", run.read("stderr"));
+        assert!(run.dir.path().join("asked").exists(), "{parent}: {}", run.read("stderr"));
+        run.assert_nothing_left();
+    }
+}
+
+#[test]
 fn the_empty_cgroup_of_a_dead_run_is_removed_by_the_next_one_and_that_of_a_living_one_stays() {
     let Some(root) = root() else { return };
     let dead = root.join(format!("bgjobs-test-{}-dead", std::process::id()));

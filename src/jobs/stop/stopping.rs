@@ -13,8 +13,9 @@ use crate::jobs::wait::control::Halt;
 use crate::lock::lock;
 use crate::pending::Doing;
 use crate::sys::wait::{self, ExitStatus, Peek};
-use crate::sys::{clock, page, proc, signal, testing};
+use crate::sys::{clock, fd, page, proc, signal, testing};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl Jobs {
                 let by_command = entry.job.spec.stop_cmd.is_some() && ask.signal.is_none() && has_time;
                 // Only once: one that looked gone has had its command.
                 let by_command = by_command && entry.stage == Stage::Running;
-                entry.asked_at(now, grace);
+                let slot = entry.asked_at(now, grace);
                 let (number, to) = addressed(entry, ask, has_time);
                 entry.by = number;
                 if by_command {
@@ -71,11 +72,12 @@ impl Jobs {
                 }
                 let signals = if by_command { Vec::new() } else { vec![number] };
                 orders.push(Order { id, signals, to });
+                table.changed.extend(slot);
                 // CONT, since a stopped process would only see the signal, or its command's request, after it.
                 orders.push(Order::tree(id, &[SIGCONT]));
             }
         }
-        table.signal(&orders);
+        table.ask(&orders, now);
         drop(table);
         commands.into_iter().for_each(|id| self.start_stop_command(id));
     }
@@ -182,6 +184,15 @@ impl Jobs {
                                 FollowUp::Signal => overdue.push((id, status)),
                             }
                         }
+                        match entry.rest_due.take() {
+                            Some((at, signals)) if now >= at => {
+                                follow.push(Order { id, signals, to: To::Others });
+                            }
+                            later => {
+                                next = [next, later.as_ref().map(|(at, _)| *at)].into_iter().flatten().min();
+                                entry.rest_due = later;
+                            }
+                        }
                         wake = [wake, next].into_iter().flatten().min();
                     }
                     Action::Kill => {
@@ -225,6 +236,16 @@ impl Jobs {
                 wake = [wake, self.bus.show_pending(now)].into_iter().flatten().min();
                 self.control.bell.wait(seen, wake);
             }
+        }
+    }
+
+    /// When several jobs have just been told to end, waits for a moment until the last of them has: a look at many ends costs
+    /// little more than one at the first of them.
+    pub fn wait_for_many(&self) {
+        let many = lock(&self.table).take_told();
+        if let Some((last, many)) = many {
+            let moment = Duration::from_millis(1) + Duration::from_micros(50) * many;
+            fd::wait_readable(&[last.as_fd()], Some(moment.min(Duration::from_millis(20))));
         }
     }
 

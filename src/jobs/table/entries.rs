@@ -6,6 +6,7 @@
 //!
 //! The files beside this one add what is done with the table: look, attribute, signal, stop.
 
+use crate::jobs::cgroup::Members;
 use crate::jobs::fail::Death;
 use crate::jobs::job::{Job, JobId, Kind, State};
 use crate::jobs::spec::{Expect, KillMode};
@@ -71,10 +72,16 @@ pub(crate) struct Table {
     pub(super) groups: HashMap<i32, Option<JobId>>,
     /// When all descendants may be looked at again.
     pub(super) sight_due: Duration,
+    /// Who is in the run's cgroup, if it has one.
+    pub(super) members: Option<Members>,
+    /// Places in the record that have changed and are to be shown.
+    pub changed: Vec<usize>,
+    /// The last of several that have just been told to end, and how many they are.
+    pub(super) told: Option<(i32, u32)>,
 }
 
 impl Table {
-    pub fn new(run: String) -> Self {
+    pub fn new(run: String, members: Option<Members>) -> Self {
         let me = nix::unistd::getpid().as_raw();
         Self {
             phase: Phase::Open,
@@ -94,6 +101,9 @@ impl Table {
             seen: HashMap::new(),
             groups: HashMap::new(),
             sight_due: Duration::ZERO,
+            members,
+            changed: Vec::new(),
+            told: None,
         }
     }
 
@@ -215,6 +225,7 @@ impl Table {
             first_started: now,
             first_ready: None,
             partly: None,
+            rest_due: None,
             first: Vec::new(),
             by: spec.stop_signal,
             said: false,
@@ -279,6 +290,13 @@ impl Table {
                     ids.retain(|other| *other != id);
                 }
             }
+        }
+    }
+
+    /// Shows what has changed in the record.
+    pub(super) fn show_changes(&mut self) {
+        if let Some(page) = page::get() {
+            page.show_slots(&std::mem::take(&mut self.changed));
         }
     }
 

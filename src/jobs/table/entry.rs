@@ -49,6 +49,8 @@ pub(crate) struct Entry {
     pub first_ready: Option<Duration>,
     /// Its stop signal has gone to some of its processes only, and how that goes on.
     pub partly: Option<Partly>,
+    /// Its stop signals have gone to its group, since nobody else was seen; when whoever was missed gets them.
+    pub rest_due: Option<(Duration, Vec<i32>)>,
     /// Those, unless it was its first process alone.
     pub(super) first: Vec<Stat>,
     /// The signal that has asked it to stop.
@@ -95,12 +97,12 @@ impl Entry {
         self.pid == pid && !matches!(self.leader, Leader::Reaped(_))
     }
 
-    /// Its leader has been reaped: the number may be anybody's from now on.
-    pub(super) fn let_go(&mut self, status: ExitStatus) {
+    /// Its leader has been reaped: the number may be anybody's from now on. Its place in the record, which is to be shown.
+    pub(super) fn let_go(&mut self, status: ExitStatus) -> Option<usize> {
         self.leader = Leader::Reaped(status);
-        if let (Some(slot), Some(page)) = (self.slot.take(), page::get()) {
-            page.withdraw(slot);
-        }
+        let slot = self.slot.take()?;
+        page::get()?.withdraw(slot);
+        Some(slot)
     }
 
     /// Whether anyone lives to whom the stop signal has gone, when not to all.
@@ -115,13 +117,12 @@ impl Entry {
         self.job.kind == Kind::Command && self.leader == Leader::Running
     }
 
-    /// It is asked to stop now.
-    pub fn asked_at(&mut self, now: Duration, grace: Duration) {
+    /// It is asked to stop now. Its place in the record, which is to be shown.
+    pub fn asked_at(&mut self, now: Duration, grace: Duration) -> Option<usize> {
         self.stage = Stage::Asked { since: now, grace };
         self.ran_when_asked = self.leader == Leader::Running;
-        if let (Some(slot), Some(page)) = (self.slot, page::get()) {
-            page.note_asked(slot, now);
-        }
+        page::get()?.note_asked(self.slot?, now);
+        self.slot
     }
 
     /// How its first process has ended after it was asked to stop, and by which signal it was asked.

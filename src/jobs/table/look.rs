@@ -25,8 +25,17 @@ pub(crate) struct Change {
 /// A look at all descendants costs as much as there are; so many times what the last one has taken they are left alone.
 const SELDOM: u32 = 20;
 
-/// So many ends in one look are taken one by one.
-const FEW: usize = 16;
+/// So many ends in one look, and one more for so many jobs that live, are taken one by one; then all first processes are
+/// asked at once, which costs a system call for each of them.
+const FEW: usize = 2;
+const SHARE: usize = 16;
+
+/// What a look has found.
+pub(crate) struct Look {
+    pub changes: Vec<Change>,
+    /// It has cost the same as it would have beside any number of jobs.
+    pub cheap: bool,
+}
 
 impl Table {
     /// Whether any descendant lives, known or not.
@@ -36,32 +45,57 @@ impl Table {
 
     /// Looks at every child: notes the leaders that ended, reaps orphans, counts who still lives, lets go of
     /// the leaders whose group is empty. Returns what has changed.
-    pub fn look(&mut self, now: Duration) -> Vec<Change> {
+    pub fn look(&mut self, now: Duration) -> Look {
         let mut changes = Vec::new();
-        if now >= self.sight_due || !self.look_at_ends(now, &mut changes) {
+        let cheap = self.in_sight(now) && self.look_at_ends(now, &mut changes);
+        if !cheap {
             self.look_at_all(now, &mut changes);
         }
         self.forget();
-        changes
+        self.show_changes();
+        Look { changes, cheap }
+    }
+
+    /// Whether it is known who descends from whom: all were looked at not long ago, or there is nobody besides the first
+    /// processes.
+    fn in_sight(&mut self, now: Duration) -> bool {
+        if now < self.sight_due {
+            return true;
+        }
+        let start = clock::now();
+        let alone = self.leaders_are_alone();
+        if alone {
+            self.sighted(start);
+        }
+        alone
+    }
+
+    fn sighted(&mut self, start: Duration) {
+        let end = clock::now();
+        self.sight_due = end + end.saturating_sub(start) * SELDOM;
     }
 
     /// The usual case, which costs the same however many jobs there are: leaders have ended and have left nobody, nor has
     /// anyone before them. Whether that was all.
     fn look_at_ends(&mut self, now: Duration, changes: &mut Vec<Change>) -> bool {
-        for _ in 0..FEW {
+        let mut singly = FEW + self.live.len() / SHARE;
+        loop {
             let Peek::Ended(pid, status) = wait::peek_any() else { return self.lingering.is_empty() };
             let Some(id) = self.leader(pid).filter(|id| !self.lingering.contains(id)) else { return false };
-            // Only now, when its end has been seen: then those whom it has left had become ours before.
+            let ended = if singly == 0 { self.ended_leaders() } else { vec![(id, status)] };
+            singly = singly.saturating_sub(1);
+            // Only now, when their ends have been seen: then those whom they have left had become ours before.
             if !proc::adopted().is_some_and(|adopted| adopted.is_empty()) {
                 return false;
             }
-            self.note_end(id, status);
-            if let Some(entry) = self.entry_mut(id) {
-                entry.members = 0;
+            for (id, status) in ended {
+                self.note_end(id, status);
+                if let Some(entry) = self.entry_mut(id) {
+                    entry.members = 0;
+                }
+                changes.extend(self.release(id, now));
             }
-            changes.extend(self.release(id, now));
         }
-        false
     }
 
     fn look_at_all(&mut self, now: Duration, changes: &mut Vec<Change>) {
@@ -73,8 +107,7 @@ impl Table {
         let Some(tree) = self.tree(whole) else { return };
         self.count(&tree, whole);
         if whole {
-            let end = clock::now();
-            self.sight_due = end + end.saturating_sub(start) * SELDOM;
+            self.sighted(start);
         }
         // A process that forked while the tree was read may be missing from it, so before anyone is declared
         // gone the tree is read again.
@@ -89,6 +122,13 @@ impl Table {
 
     /// Notes the leaders that have ended.
     fn note_leaders(&mut self) {
+        for (id, status) in self.ended_leaders() {
+            self.note_end(id, status);
+        }
+    }
+
+    /// The leaders whose end has not been noted yet.
+    fn ended_leaders(&self) -> Vec<(JobId, ExitStatus)> {
         let ended = |entry: &Entry| match entry.leader {
             Leader::Running => match wait::peek(entry.pid) {
                 Peek::Ended(_, status) => Some((entry.job.id, status)),
@@ -96,10 +136,7 @@ impl Table {
             },
             Leader::Zombie(_) | Leader::Reaped(_) => None,
         };
-        let ended: Vec<_> = self.live().filter_map(ended).collect();
-        for (id, status) in ended {
-            self.note_end(id, status);
-        }
+        self.live().filter_map(ended).collect()
     }
 
     fn note_end(&mut self, id: JobId, status: ExitStatus) {
@@ -165,7 +202,7 @@ impl Table {
             && entry.members == 0
         {
             entry.cost = wait::reap_with_cost(entry.pid);
-            entry.let_go(status);
+            self.changed.extend(entry.let_go(status));
         }
         let state = entry.state();
         if matches!(state, State::Ended(_)) && entry.ended.is_none() {

@@ -20,6 +20,6 @@ mod signals;
 
 pub(super) use entries::{Phase, Table, canonical};
 pub(super) use entry::{Entry, StopCommand};
-pub(super) use look::Change;
+pub(super) use look::{Change, Look};
 pub(super) use signals::{Order, To};
 pub use signals::{REAPED_AT_ONCE, kill_children, signal_process};

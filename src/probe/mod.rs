@@ -7,6 +7,7 @@
 //! http        one request
 //! target      does a URL answer as wanted
 //! background  an attempt that may block, on a thread of its own
+//! door        is there anybody who listens, asked at the price of a look-up
 //! load        the same request again and again
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 pub mod background;
 pub mod cmd;
+pub mod door;
 pub mod http;
 pub mod load;
 pub mod log;
@@ -122,6 +124,8 @@ pub struct Wait<'a> {
     pub eager: bool,
     /// An event tells whenever there is something to see; polls only make up for one that was missed.
     pub signalled: bool,
+    /// Nothing but somebody who listens can satisfy it: while nobody does, polls only make up for what a look-up cannot tell.
+    pub by_door: bool,
     /// Deaths end the wait.
     pub watch_deaths: bool,
     /// Where what the attempts see is noted.
@@ -153,6 +157,7 @@ impl<'a> Wait<'a> {
             needs_jobs: false,
             eager: false,
             signalled: false,
+            by_door: false,
             // In `on_exit` there may well be a death: it must not keep the clean-up from its work.
             watch_deaths: !jobs.control.closing(),
             pending: None,
@@ -174,6 +179,7 @@ impl<'a> Wait<'a> {
     ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
     pub fn run_looking<T, E>(&self, mut attempt: impl FnMut(Look) -> Attempt<T, E>) -> Result<T, Failed<E>> {
         let listener = self.command.map(|id| self.control().bell.listen(id));
+        let doors = door::Doors::begin();
         let start = jobs::now();
         let deadline = self.timeout.map(|time| start.saturating_add(time));
         let mut next_try = start;
@@ -191,6 +197,9 @@ impl<'a> Wait<'a> {
             let mut wake = next_try;
             if poll || busy || self.eager {
                 busy = false;
+                if poll {
+                    doors.forget();
+                }
                 match attempt(if poll { Look::Poll } else { Look::Event }) {
                     Attempt::Ready(value) => {
                         self.jobs.waited();
@@ -204,7 +213,7 @@ impl<'a> Wait<'a> {
                     Attempt::Busy => busy = true,
                 }
                 if now >= next_try {
-                    let usual = || match self.signalled {
+                    let usual = || match self.signalled || self.by_door && !doors.are_none() {
                         true => TOLD_POLL,
                         false => poll_interval(now.saturating_sub(start)),
                     };
@@ -234,7 +243,17 @@ impl<'a> Wait<'a> {
             let wake = Some(wake);
             match &listener {
                 Some(listener) => listener.wait(rings, wake),
-                None => self.control().bell.wait(rings, wake),
+                None if doors.are_none() => self.control().bell.wait(rings, wake),
+                None => {
+                    let mut opened = false;
+                    self.control().bell.wait_watching(rings, wake, &mut || {
+                        opened = doors.is_one_open();
+                        (!opened).then(|| door::pause(jobs::now().saturating_sub(start)))
+                    });
+                    if opened {
+                        next_try = now;
+                    }
+                }
             }
         }
     }

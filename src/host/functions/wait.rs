@@ -417,6 +417,7 @@ fn drive(ctx: &NativeCallContext, mut prober: Prober<'static>, watch: &Watch) ->
     wait.needs_jobs = condition.needs_jobs() && !prober.external();
     wait.eager = condition.is_eventful();
     wait.signalled = prober.is_signalled() && common.stable.is_none();
+    wait.by_door = condition.local_port().is_some();
     let what = condition.describe();
     let pending = rt.pending(Doing::Waiting, what.clone(), wait.timeout);
     wait.pending = Some(&pending);

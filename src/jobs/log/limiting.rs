@@ -41,8 +41,9 @@ struct Looked {
 /// When to look again.
 enum Next {
     After(Duration),
-    /// When one of these logs is written to, which nobody does at present; or after this time where that is not told.
-    Written(Vec<Arc<Job>>, Duration),
+    /// When one of these logs is written to, which nobody does at present: after `rest` where that is not told, and after
+    /// `most` at the latest.
+    Written { logs: Vec<Arc<Job>>, rest: Duration, most: Duration },
     /// When there is a job.
     NewJob,
 }
@@ -54,7 +55,7 @@ impl Jobs {
         loop {
             match self.look_at_logs(&mut looked) {
                 Next::After(rest) => std::thread::sleep(rest),
-                Next::Written(jobs, rest) => wait_for_write(&jobs, rest, woken),
+                Next::Written { logs, rest, most } => wait_for_write(&logs, rest, most, woken),
                 Next::NewJob => drop(fd::wait_readable(&[woken.as_fd()], None)),
             }
             // A job that comes from here on is seen by the next look.
@@ -67,7 +68,7 @@ impl Jobs {
         let start = clock::now();
         let running = self.running();
         let Some(newest) = running.iter().map(|job| job.id).max() else { return Next::NewJob };
-        let settled = shared::note_sometimes(looked.last.is_none_or(|(_, last)| last != newest));
+        let shared = shared::note_sometimes(looked.last.is_none_or(|(_, last)| last != newest));
         let mut rest = LONGEST;
         let mut rooms = 0u64;
         for job in &running {
@@ -100,7 +101,10 @@ impl Jobs {
         // However many there are, this takes at most a fifth of a processor.
         let cost = clock::now().saturating_sub(start);
         let rest = rest.max(SHORTEST).max(cost * 4);
-        if quiet && settled { Next::Written(running, rest) } else { Next::After(rest) }
+        match quiet {
+            true => Next::Written { logs: running, rest, most: shared.map_or(ASLEEP, |time| time.max(rest)) },
+            false => Next::After(rest),
+        }
     }
 
     fn running(&self) -> Vec<Arc<Job>> {
@@ -124,9 +128,9 @@ impl Jobs {
     }
 }
 
-/// Sleeps until one of these logs is written to or there is a new job; where the kernel tells of no writes, and at least,
-/// for as long as after any look.
-fn wait_for_write(jobs: &[Arc<Job>], rest: Duration, woken: &OwnedFd) {
+/// Sleeps until one of these logs is written to or there is a new job, at most so long; where the kernel tells of no writes,
+/// and at least after one, for as long as after any look.
+fn wait_for_write(jobs: &[Arc<Job>], rest: Duration, most: Duration, woken: &OwnedFd) {
     let logs = || jobs.iter().filter_map(|job| job.log.as_deref());
     let size = || logs().filter_map(|log| log.symlink_metadata().ok()).map(|meta| meta.size()).sum::<u64>();
     let before = size();
@@ -135,7 +139,10 @@ fn wait_for_write(jobs: &[Arc<Job>], rest: Duration, woken: &OwnedFd) {
     if let Some(watch) = watch
         && size() == before
     {
-        fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(ASLEEP));
+        let woken = fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(most));
+        if !woken.contains(&true) {
+            return;
+        }
     }
     std::thread::sleep(rest);
 }

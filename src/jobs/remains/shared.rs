@@ -26,7 +26,9 @@ pub struct Memory {
 
 /// How long nobody needs to be asked again.
 const REST: Duration = Duration::from_millis(100);
-/// The same once no job is new: a server makes what it shares when it starts.
+/// It is more the longer nothing was new, by this part of that time: a server makes what it shares when it starts.
+const PART: u32 = 2;
+/// And no more than that.
 const LONG_REST: Duration = Duration::from_millis(1000);
 /// So long a job is new, and so long something new is followed by more.
 const NEW: Duration = Duration::from_secs(5);
@@ -59,9 +61,9 @@ fn record() -> Option<&'static Page> {
     page::get().filter(|page| page.ipc_namespace() == ipc::namespace())
 }
 
-/// As [`note`], but not more often than is good. `new_job`: one has come since this was called before. Whether nothing new
-/// is expected any more.
-pub fn note_sometimes(new_job: bool) -> bool {
+/// As [`note`], but not more often than is good. `new_job`: one has come since this was called before. How long it need not be
+/// called again; none when nothing new is expected any more.
+pub fn note_sometimes(new_job: bool) -> Option<Duration> {
     let mut seen = lock(&SEEN);
     let seen = seen.get_or_insert_default();
     let now = clock::raw();
@@ -73,9 +75,10 @@ pub fn note_sometimes(new_job: bool) -> bool {
         if look(seen) {
             seen.expected = now + NEW;
         }
-        seen.next = now + if now < seen.expected { REST } else { LONG_REST };
+        let quiet = (now + NEW).saturating_sub(seen.expected);
+        seen.next = now + (quiet / PART).clamp(REST, LONG_REST);
     }
-    now >= seen.expected
+    (now < seen.expected).then(|| seen.next.saturating_sub(now))
 }
 
 /// Notes what the processes of this run share just now.

@@ -68,6 +68,26 @@ impl Bell {
         strand::aside(|| self.wait_now(None, &self.condvar, seen, deadline));
     }
 
+    /// As [`Bell::wait`], for what nobody rings for: `watch` is asked again and again. It says how long it is left alone
+    /// then, or that there is something to see, which ends the wait as a ring does.
+    pub fn wait_watching(
+        &self,
+        seen: u64,
+        deadline: Option<Duration>,
+        watch: &mut dyn FnMut() -> Option<Duration>,
+    ) {
+        strand::aside(|| {
+            while let Some(pause) = watch() {
+                let pause = clock::now() + pause;
+                let until = deadline.map_or(pause, |deadline| pause.min(deadline));
+                self.wait_now(None, &self.condvar, seen, Some(until));
+                if self.rings() != seen || deadline.is_some_and(|deadline| clock::now() >= deadline) {
+                    return;
+                }
+            }
+        });
+    }
+
     /// For whoever waits for a command: the rings for everybody, and those for this one.
     pub fn listen(&self, command: JobId) -> Listener<'_> {
         let condvar = Arc::new(Condvar::new());

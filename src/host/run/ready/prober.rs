@@ -16,7 +16,7 @@ use crate::probe::cmd::CommandProbe;
 use crate::probe::http::{Flight, Reason, Request};
 use crate::probe::log::{Found, LogProbe};
 use crate::probe::target::{self, Answer, Miss, Target};
-use crate::probe::{Attempt, Look, poll_interval, tcp};
+use crate::probe::{Attempt, Look, door, poll_interval, tcp};
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
@@ -195,10 +195,15 @@ impl Prober<'static> {
                     Some(addresses) => {
                         let now = jobs::now();
                         if now < *even_so && jobs::port::all_closed(&addresses) {
+                            door::leave(&addresses);
                             return (Attempt::NotYet(tcp::REFUSED.to_owned()), None);
                         }
                         *even_so = now + self::even_so(now.saturating_sub(self.since));
-                        Some(tcp::connect(&addresses).map(Some))
+                        let result = tcp::connect(&addresses);
+                        if result.is_err() && jobs::port::all_closed(&addresses) {
+                            door::leave(&addresses);
+                        }
+                        Some(result.map(Some))
                     }
                     None => {
                         let (host, port) = (host.clone(), *port);
@@ -397,6 +402,10 @@ impl Requests {
                 Ok(answer) => Attempt::Ready(answer),
                 Err(miss) => {
                     self.learn(&miss, now, waited);
+                    if miss.reason == Reason::Refused && unreachable(target).is_some() {
+                        // Whether there is anybody by now is asked more cheaply.
+                        self.next = now;
+                    }
                     Attempt::NotYet(miss.what)
                 }
             };
@@ -483,7 +492,11 @@ fn unreachable(target: &Target) -> Option<String> {
         return (!path.exists()).then(|| "there is no such Unix socket".to_owned());
     }
     let addresses = target.request.url.addresses()?;
-    jobs::port::all_closed(&addresses).then(|| tcp::REFUSED.to_owned())
+    if !jobs::port::all_closed(&addresses) {
+        return None;
+    }
+    door::leave(&addresses);
+    Some(tcp::REFUSED.to_owned())
 }
 
 /// One look at a log.

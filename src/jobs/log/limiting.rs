@@ -43,7 +43,11 @@ enum Next {
     After(Duration),
     /// When one of these logs is written to, which nobody does at present: after `rest` where that is not told, and after
     /// `most` at the latest.
-    Written { logs: Vec<Arc<Job>>, rest: Duration, most: Duration },
+    Written {
+        logs: Vec<Arc<Job>>,
+        rest: Duration,
+        most: Duration,
+    },
     /// When there is a job.
     NewJob,
 }

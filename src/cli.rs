@@ -36,7 +36,7 @@ pub use ctl::Ctl;
 /// What to do, without a trace of how it was said.
 pub enum Command {
     Script(Options),
-    Test(Test),
+    Test(Box<Test>),
     /// Something is wrong with a file that belongs to the command line.
     Refused {
         failure: Failure,
@@ -671,7 +671,7 @@ pub fn parse() -> Result<Command, i32> {
             match with_defaults(args, &found) {
                 Ok((args, config)) => {
                     let reports = args.recorded.wanted().map_err(refuse)?;
-                    Command::Test(Test { reports, config, ..args.into() })
+                    Command::Test(Box::new(Test { reports, config, ..args.into() }))
                 }
                 Err(failure) => Command::Refused { failure, json },
             }

@@ -104,8 +104,8 @@ fn scenario(index: usize, random: &mut Random) -> Scenario {
             draft.test("is up", How::Passed, "assert(api.running);");
         }
         6 | 7 => {
-            draft.test(random.pick(&names), How::Failed, "assert_eq(1 + 1, 3);");
-            draft.test(random.pick(&names), How::Passed, "");
+            draft.test(random.pick::<&str>(&names), How::Failed, "assert_eq(1 + 1, 3);");
+            draft.test(random.pick::<&str>(&names), How::Passed, "");
         }
         8 => {
             let exit = 2 + random.below(8) as i32;
@@ -134,7 +134,7 @@ fn scenario(index: usize, random: &mut Random) -> Scenario {
         ),
         _ => {
             for _ in 0..=random.below(4) {
-                draft.test(random.pick(&names), How::Passed, "assert(true);");
+                draft.test(random.pick::<&str>(&names), How::Passed, "assert(true);");
             }
         }
     }

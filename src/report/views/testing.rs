@@ -6,7 +6,7 @@ use super::model::{Failure, Outcome, Place, Recorded, Run, Script, Test, TestOut
 pub fn recorded(scripts: Vec<Script>) -> Recorded {
     let run = Run {
         file: "out.jsonl".to_owned(),
-        bgjobs: "0.1.0".to_owned(),
+        bgjobs: "0.2.0".to_owned(),
         began: "2026-11-28T09:00:00.000Z".to_owned(),
         began_ms: 1_795_856_400_000.0,
         took_ms: 2000.0,

@@ -23,6 +23,7 @@ mod live;
 mod logs;
 mod many;
 mod output;
+mod packages;
 mod ports;
 mod readme;
 mod ready;

@@ -120,34 +120,38 @@ fn packages_have_files_that_there_are() {
     }
 }
 
+/// What stands in a workflow or an action behind `run: |`, indented, or behind `run: ` in its line.
+pub fn steps(text: &str) -> Vec<String> {
+    let mut lines = text.lines().peekable();
+    let mut steps = Vec::new();
+    while let Some(line) = lines.next() {
+        let indent = line.len() - line.trim_start().len();
+        let Some(rest) = line.trim_start().trim_start_matches("- ").strip_prefix("run: ") else {
+            continue;
+        };
+        let mut step = rest.trim_start_matches('|').to_owned();
+        let inside = |line: &&str| line.trim().is_empty() || line.len() - line.trim_start().len() > indent;
+        while let Some(line) = lines.next_if(inside) {
+            step += &format!("{line}\n");
+        }
+        steps.push(step);
+    }
+    steps
+}
+
 #[test]
 fn its_shell_is_shell() {
-    let checked = Command::new("bash").arg("-n").arg(repo("release/build")).status().expect("bash starts");
-    assert!(checked.success());
-    // What stands in a workflow behind `run: |`, indented.
-    for file in ["action.yml", ".github/workflows/release.yml"] {
-        let text = read(file);
-        let mut lines = text.lines().peekable();
-        let mut scripts = 0;
-        while let Some(line) = lines.next() {
-            let indent = line.len() - line.trim_start().len();
-            let Some(rest) = line.trim_start().trim_start_matches("- ").strip_prefix("run: ") else {
-                continue;
-            };
-            let mut script = rest.trim_start_matches('|').to_owned();
-            let inside =
-                |line: &&str| line.trim().is_empty() || line.len() - line.trim_start().len() > indent;
-            while let Some(line) = lines.next_if(inside) {
-                script += &format!("{line}\n");
-            }
-            scripts += 1;
-            let checked = Command::new("bash").args(["-n", "-c", &script]).output().expect("bash starts");
-            assert!(
-                checked.status.success(),
-                "{file}:\n{script}\n{}",
-                String::from_utf8_lossy(&checked.stderr)
-            );
+    for script in ["release/build", "release/check", "release/reproduce", ".ci/run"] {
+        let checked = Command::new("bash").arg("-n").arg(repo(script)).status().expect("bash starts");
+        assert!(checked.success(), "{script}");
+    }
+    for file in ["action.yml", ".github/workflows/release.yml", ".github/workflows/ci.yml"] {
+        let steps = steps(&read(file));
+        assert!(!steps.is_empty(), "{file}");
+        for step in steps {
+            let checked = Command::new("bash").args(["-n", "-c", &step]).output().expect("bash starts");
+            let said = String::from_utf8_lossy(&checked.stderr);
+            assert!(checked.status.success(), "{file}:\n{step}\n{said}");
         }
-        assert!(scripts > 0, "{file}");
     }
 }

@@ -278,7 +278,9 @@ pub(super) fn counts(tally: &Tally) -> String {
     match tally.setups {
         0 => {}
         1 => text.push_str(", 1 setup failed"),
-        count => drop(write!(text, ", {count} setups failed")),
+        count => {
+            let _ = write!(text, ", {count} setups failed");
+        }
     }
     if tally.only > 0 {
         let _ = write!(text, " (`only` is set in {})", scripts(tally.only));

@@ -14,6 +14,7 @@ use crate::sys::wait::{self, Change, ExitStatus};
 use crate::sys::{clock, signal};
 use anyhow::Context;
 use nix::sys::signal::Signal;
+use nix::unistd::{Pid, setpgid};
 use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,8 +65,7 @@ impl Attempt {
             Forked::Child => {
                 if is_setup {
                     // The keys of a terminal are not for it: it ends when the scripts have.
-                    let _ =
-                        nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0));
+                    let _ = setpgid(Pid::this(), Pid::from_raw(0));
                 }
                 let run = || Self::guard(&options, &said, &nothing, parent);
                 let code = catch_unwind(AssertUnwindSafe(run)).unwrap_or(exit::INFRASTRUCTURE);

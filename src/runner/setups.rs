@@ -180,7 +180,8 @@ impl Setups {
         let mut ended = Vec::new();
         for (index, setup) in self.0.iter_mut().enumerate() {
             let over = setup.attempt.as_ref().and_then(|attempt| attempt.ended(signals));
-            let (Some((status, after)), Some(attempt)) = (over, setup.attempt.take()) else { continue };
+            let Some((status, after)) = over else { continue };
+            let Some(attempt) = setup.attempt.take() else { continue };
             let phase = setup.phase;
             let is_fine = phase == Phase::Ending && (status.success() || setup.handed.is_none());
             setup.phase = if is_fine { Phase::Over } else { Phase::Failed };
@@ -282,7 +283,7 @@ pub fn is_setup(path: &Path) -> bool {
 
 /// Those above a script, the outermost first, up to the root of its project: where `bgjobs.toml` or `.git` is, or else the
 /// working directory.
-fn files_above(script: &Path) -> Vec<PathBuf> {
+pub fn files_above(script: &Path) -> Vec<PathBuf> {
     let dir = script.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(dir) = std::fs::canonicalize(dir) else { return Vec::new() };
     let here = std::env::current_dir().and_then(std::fs::canonicalize).unwrap_or_default();

@@ -670,6 +670,9 @@ pub fn parse() -> Result<Command, i32> {
             let json = args.json;
             match with_defaults(args, &found) {
                 Ok((args, config)) => {
+                    if let Some(advice) = args.shards.incomplete() {
+                        return Err(refuse(advice));
+                    }
                     let reports = args.recorded.wanted().map_err(refuse)?;
                     Command::Test(Box::new(Test { reports, config, ..args.into() }))
                 }

@@ -1,5 +1,7 @@
 //! Which part of a list of scripts is to run: `--shard`.
 
+use super::meant::Advice;
+use crate::words::quote;
 use std::path::PathBuf;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +29,28 @@ pub struct ShardArgs {
     #[arg(long, value_name = "I/N", value_parser = shard)]
     shard: Option<Shard>,
     /// Make the parts equally long by how long each script took in this file of events; may be given several times
-    #[arg(long, value_name = "EVENTS", requires = "shard", value_hint = clap::ValueHint::FilePath)]
+    #[arg(long, value_name = "EVENTS", value_hint = clap::ValueHint::FilePath)]
     shard_by: Vec<PathBuf>,
     /// Run only the scripts that have failed in this file of events
     #[arg(long, value_name = "EVENTS", value_hint = clap::ValueHint::FilePath)]
     rerun_failed: Option<PathBuf>,
+}
+
+impl ShardArgs {
+    /// What is missing.
+    pub(super) fn incomplete(&self) -> Option<Advice> {
+        let file = self.shard_by.first().filter(|_| self.shard.is_none())?;
+        let shown = quote(&file.display().to_string());
+        Some(Advice {
+            message: format!(
+                "--shard-by {shown}: no part is asked for that it could make as long as the others"
+            ),
+            note: Some(
+                "it divides scripts by how long they took; --shard says which part runs here".to_owned(),
+            ),
+            hint: format!("bgjobs test --shard 1/2 --shard-by {shown}   (or --shard auto, in a CI)"),
+        })
+    }
 }
 
 impl From<ShardArgs> for Selection {

@@ -12,6 +12,7 @@ pub struct Case<'a> {
     pub script: &'a Script,
     /// None where the case is the script itself.
     pub test: Option<&'a str>,
+    pub tags: &'a [String],
     pub status: Status,
     /// In milliseconds since 1970; 0 of what did not run.
     pub at_ms: f64,
@@ -137,7 +138,17 @@ fn add<'a>(run: &'a Run, script: &'a Script, names: &mut Names, all: &mut Vec<Ca
     let Some((last, before)) = script.tries.split_last() else {
         let name = names.unique(script.name.clone());
         let (status, earlier) = (Status::NotRun, Vec::new());
-        all.push(Case { name, run, script, test: None, status, at_ms: 0.0, took_ms: 0.0, earlier });
+        all.push(Case {
+            name,
+            run,
+            script,
+            test: None,
+            tags: &[],
+            status,
+            at_ms: 0.0,
+            took_ms: 0.0,
+            earlier,
+        });
         return;
     };
     for (at, test) in last.tests.iter().enumerate() {
@@ -154,15 +165,22 @@ fn add<'a>(run: &'a Run, script: &'a Script, names: &mut Names, all: &mut Vec<Ca
                 TestOutcome::Passed | TestOutcome::Skipped(_) => None,
             }
         });
+        // By its own option: how long each took is not told.
+        let own = (1..).zip(&test.before).map(|(number, failure)| Earlier {
+            number,
+            problem: Problem::of(failure),
+            took_ms: 0.0,
+        });
         all.push(Case {
             name: names.unique(sanitize(&format!("{} › {}", script.name, test.name))),
             run,
             script,
             test: Some(&test.name),
+            tags: &test.tags,
             status: status_of_test(test),
             at_ms: run.began_ms + test.at_ms,
             took_ms: test.took_ms,
-            earlier: earlier.collect(),
+            earlier: earlier.chain(own).collect(),
         });
     }
     let earlier: Vec<Earlier> = before.iter().filter_map(earlier_of_script).collect();
@@ -175,6 +193,7 @@ fn add<'a>(run: &'a Run, script: &'a Script, names: &mut Names, all: &mut Vec<Ca
             run,
             script,
             test: None,
+            tags: &[],
             status: status_of_script(last),
             at_ms: run.began_ms + last.at_ms,
             took_ms: last.took_ms,

@@ -51,6 +51,9 @@ fn test(case: &Case) -> Value {
     }
     set("suite", json!([case.script.name]));
     set("filePath", json!(case.file()));
+    if !case.tags.is_empty() {
+        set("tags", json!(case.tags));
+    }
     match &case.status {
         Status::Failed(problem) => {
             set("message", json!(problem.message));

@@ -47,6 +47,9 @@ fn written(case: &Case) -> TestCase {
     let mut written = TestCase::new(plain(&case.name), status);
     written.set_classname(plain(&case.script.path)).set_time(time(case.took_ms));
     written.extra.insert("file".into(), plain(case.file()));
+    for tag in case.tags {
+        written.add_property((plain("tag"), plain(tag)));
+    }
     if let Status::Failed(Problem { line: Some(line), .. }) = &case.status {
         written.extra.insert("line".into(), line.to_string().into());
     }

@@ -124,6 +124,12 @@ pub enum What {
         took_ms: f64,
         reason: Option<String>,
         failure: Option<Failed>,
+        #[serde(default)]
+        tags: Vec<String>,
+    },
+    TestAgain {
+        name: String,
+        failure: Failed,
     },
     LogTail {
         title: String,

@@ -98,6 +98,8 @@ pub struct Try {
     pub commands: Vec<Command>,
     pub requests: Vec<Request>,
     pub tests: Vec<Test>,
+    /// Tests that have failed and are run again, by their names.
+    pub again: Vec<(String, Failure)>,
     pub assertions: Vec<Assertion>,
     pub notes: Vec<Note>,
     pub tails: Vec<Tail>,
@@ -215,6 +217,9 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub struct Test {
     pub name: String,
+    pub tags: Vec<String>,
+    /// How it has failed before, when it was run again by its own option.
+    pub before: Vec<Failure>,
     pub outcome: TestOutcome,
     pub at_ms: f64,
     pub took_ms: f64,

@@ -284,14 +284,17 @@ impl Try {
             What::Assertion { function, ok, place } => {
                 self.assertions.push(Assertion { function, ok, place: place.map(Into::into), at_ms: ms });
             }
-            What::Test { name, outcome, took_ms, reason, failure } => {
+            What::TestAgain { name, failure } => self.again.push((name, failure.into())),
+            What::Test { name, outcome, took_ms, reason, failure, tags } => {
                 let outcome = match (outcome, failure) {
                     (Tested::Passed, _) => TestOutcome::Passed,
                     (Tested::Skipped, _) => TestOutcome::Skipped(reason.unwrap_or_default()),
                     (Tested::Failed, Some(failure)) => TestOutcome::Failed(failure.into()),
                     (Tested::Failed, None) => TestOutcome::Failed(unknown()),
                 };
-                self.tests.push(Test { name, outcome, at_ms: ms - took_ms, took_ms });
+                let mine = self.again.extract_if(.., |(other, _)| *other == name);
+                let before = mine.map(|(_, failure)| failure).collect();
+                self.tests.push(Test { name, tags, before, outcome, at_ms: ms - took_ms, took_ms });
             }
             What::LogTail { title, lines, test } => {
                 self.tails.push(Tail { title, lines, test });

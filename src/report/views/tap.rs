@@ -28,6 +28,9 @@ fn line(text: &mut String, number: usize, case: &Case) {
     let _ = writeln!(text, "{ok} {number} - {}{directive}", described(&case.name));
     let _ = writeln!(text, "  ---");
     let _ = writeln!(text, "  duration_ms: {:.3}", case.took_ms);
+    if !case.tags.is_empty() {
+        let _ = writeln!(text, "  tags: {}", json!(case.tags));
+    }
     if let Some(problem) = problem {
         let _ = writeln!(text, "  message: {}", json!(problem.message));
         let _ = writeln!(text, "  severity: fail");

@@ -77,3 +77,38 @@ fn the_exit_code_is_the_same_in_each_format() {
         }
     }
 }
+
+#[test]
+fn reports_know_tags_and_that_a_test_was_run_again_by_its_own_option() {
+    let wobbly = "let n = 0;\ntest(\"wobbles\", #{retries: 2, tags: [\"quick\", \"db\"]}, || { n += 1; assert_eq(n, 2); });";
+    let place = Place::with(&[("a.rhai", wobbly)]);
+    let reports = ["--report", "junit=a.xml", "--report", "ctrf=a.json", "--report", "tap=a.tap"];
+    let _ = place.test(&[&["a.rhai"], &reports[..]].concat()).code(0);
+    let junit = place.read("a.xml");
+    for text in [
+        "<property name=\"tag\" value=\"db\"/>",
+        "<flakyFailure ",
+        "message=\"assertion failed: `n` is 1, expected 2",
+    ] {
+        assert!(junit.contains(text), "{text}: {junit}");
+    }
+    let test = &object(&place.read("a.json"))["results"]["tests"][0];
+    assert_eq!(
+        (&test["flaky"], &test["tags"], &test["retries"]),
+        (&json!(true), &json!(["quick", "db"]), &json!(1))
+    );
+    assert!(
+        place.read("a.tap").contains("  tags: [\"quick\",\"db\"]\n  flaky: true\n"),
+        "{}",
+        place.read("a.tap")
+    );
+}
+
+#[test]
+fn parts_by_time_need_a_part() {
+    let _ = mixed().test(&[".", "--shard-by", "all.jsonl"]).code(2).stderr(
+        "error: --shard-by all.jsonl: no part is asked for that it could make as long as the others\n  \
+         = it divides scripts by how long they took; --shard says which part runs here\n\
+         try: bgjobs test --shard 1/2 --shard-by all.jsonl   (or --shard auto, in a CI)\n",
+    );
+}

@@ -155,6 +155,7 @@ pub enum Stream {
 }
 
 /// Which scripts to run, each as a run of its own, and how.
+#[derive(Clone)]
 pub struct Test {
     /// Files, directories and patterns; none for the usual place.
     pub paths: Vec<PathBuf>,
@@ -163,6 +164,8 @@ pub struct Test {
     pub list: bool,
     /// What has come of it is one object on stdout.
     pub json: bool,
+    /// They run again when they change, until somebody has had enough.
+    pub watch: bool,
     /// How many run at the same time.
     pub jobs: usize,
     /// After one that has failed no other is started.
@@ -179,6 +182,8 @@ pub struct Test {
     pub selection: Selection,
     /// Where what happens is recorded.
     pub events: Option<PathBuf>,
+    /// Where it is recorded when nobody wants the file.
+    pub record: Option<Arc<File>>,
     /// What is made of it at the end.
     pub reports: Vec<Wanted>,
     /// What of it all came from `bgjobs.toml`.
@@ -525,6 +530,10 @@ struct TestArgs {
     /// `failures` with their places, `scripts`; with --list `scripts`, and of what keeps it from running an `error`
     #[arg(long)]
     json: bool,
+    /// Stay, and run again what a change concerns; keys run all, those that have failed, or the last ones again. On a
+    /// terminal
+    #[arg(long, conflicts_with_all = ["json", "list", "shard", "rerun_failed"])]
+    watch: bool,
     /// How many run at the same time
     #[arg(short, long, value_parser = at_least_once, value_name = "N", default_value = "1")]
     jobs: u32,
@@ -869,6 +878,7 @@ impl From<TestArgs> for Test {
             filter: given.filter,
             list: given.list,
             json: given.json,
+            watch: given.watch,
             jobs: given.jobs as usize,
             fail_fast: given.fail_fast,
             retries: given.retries,
@@ -877,6 +887,7 @@ impl From<TestArgs> for Test {
             timeout_all: given.timeout_all,
             selection: given.shards.into(),
             events: given.recorded.events,
+            record: None,
             reports: Vec::new(),
             config: None,
             options: Options {

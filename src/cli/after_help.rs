@@ -44,6 +44,7 @@ Examples:
   bgjobs test -E 'cart › adds' -v           # one test, by its name; --tag quick: by a tag
   bgjobs test --report junit=report.xml --report html=report.html
   bgjobs test --events all.jsonl            # then: bgjobs test --rerun-failed all.jsonl
+  bgjobs test --watch                       # again with each change; keys: a all, f failed, q quit
   bgjobs test -q --json | jq .failures[0]   # the first cause, for programs
   bgjobs test --shard 2/5 --events 2.jsonl  # then: bgjobs report merge DIR
 

@@ -16,6 +16,7 @@
 //! verdict    the last line of a run, and what is left
 //! isolation  why a run cannot have what `--isolate` asks for
 //! tested     what `bgjobs test` says
+//! watching   what it says with --watch
 //! views/     reports for other programs, made from files of events
 //! html       the page of them
 //! table      rows of cells → lines with aligned columns
@@ -48,6 +49,7 @@ mod terminal;
 mod tested;
 mod verdict;
 pub mod views;
+mod watching;
 mod words;
 
 pub use ctl::answer as ctl;
@@ -76,4 +78,5 @@ pub use tested::{
 pub use verdict::{
     GuardVerdict, HOST_HUNG, HOST_LINGERS, Verdict, guard_verdict, host_died, late_survivors, loss, verdict,
 };
+pub use watching::{changed, nothing_failed, watching};
 pub use words::duration;

@@ -48,6 +48,22 @@ pub fn scripts(options: &Test, only: Option<&[PathBuf]>) -> Result<Vec<PathBuf>,
     Ok(matching)
 }
 
+/// Where scripts may come and go: directories that were named, those of scripts, and those where patterns begin.
+pub fn places(options: &Test) -> Vec<PathBuf> {
+    if options.paths.is_empty() {
+        return vec![USUAL.into()];
+    }
+    let place = |path: &PathBuf| -> PathBuf {
+        let plain = |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+        let mut start: PathBuf = path.components().take_while(plain).collect();
+        if !start.is_dir() {
+            start.pop();
+        }
+        if start.as_os_str().is_empty() { ".".into() } else { start }
+    };
+    options.paths.iter().map(place).collect()
+}
+
 fn usage(message: String) -> Failure {
     Failure { code: exit::USAGE, message, ..Failure::default() }
 }

@@ -12,6 +12,8 @@
 //! attempt  one run of one script, in a process of its own
 //! setups   what the scripts of a directory share, as a run of its own
 //! seen     the tests that the scripts have had
+//! watch    rounds of all of that, when a file changes or a key is typed
+//! uses     which files a script is made of
 //! signals  what this process was sent, passed on to the runs
 //! turns    which script runs when
 //! sharing  what of that is because of the setups above them
@@ -29,5 +31,12 @@ mod shard;
 mod sharing;
 mod signals;
 mod turns;
+mod uses;
+mod watch;
 
-pub use turns::run;
+use crate::cli::Test;
+
+/// Runs the scripts, once or with each change; the exit code, unless it dies of the signal that has ended them.
+pub fn run(options: &Test) -> i32 {
+    if options.watch { watch::watch(options, turns::run) } else { turns::run(options) }
+}

@@ -94,7 +94,10 @@ fn run_all(
         || tempfile::tempfile().context("cannot keep what scripts say in the directory for temporary files");
     let events = match events {
         // Also what is said of the tests is read from it.
-        None => Some(temporary()?),
+        None => Some(match &options.record {
+            Some(file) => file.try_clone().context("cannot duplicate a descriptor")?,
+            None => temporary()?,
+        }),
         events => events,
     };
     let started = clock::now();

@@ -2,7 +2,9 @@
 //! whether it is ours to hand on.
 
 use nix::libc;
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    LocalFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcgetattr, tcsetattr,
+};
 use nix::unistd::{getpgrp, tcgetpgrp};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -61,6 +63,15 @@ impl Modes {
         if tcsetattr(std::io::stdin().as_fd(), SetArg::TCSANOW, &modes).is_ok() {
             RAW.store(true, SeqCst);
         }
+    }
+
+    /// Hands each key on as it is typed, and does not show it; Ctrl-C and the like stay what they are.
+    pub fn hand_on_keys(&self) {
+        let Some(mut modes) = self.0.clone() else { return };
+        modes.local_flags.remove(LocalFlags::ICANON | LocalFlags::ECHO);
+        modes.control_chars[SpecialCharacterIndices::VMIN as usize] = 1;
+        modes.control_chars[SpecialCharacterIndices::VTIME as usize] = 0;
+        let _ = tcsetattr(std::io::stdin().as_fd(), SetArg::TCSANOW, &modes);
     }
 
     /// Puts the modes back if they differ. Needs TTOU ignored: we may be in the background by now.

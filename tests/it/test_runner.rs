@@ -4,6 +4,7 @@ mod config;
 mod formats;
 mod select;
 mod setups;
+mod watch;
 
 use crate::support::{Script, bgjobs, gone, lives};
 use nix::sys::signal::{Signal, kill, killpg};

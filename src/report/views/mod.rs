@@ -33,6 +33,6 @@ pub mod testing;
 mod trace;
 
 pub use outputs::{Outputs, write_one};
-pub use read::read;
+pub use read::{read, read_one};
 pub use shards::{hash, merged};
 pub use summary::summary;

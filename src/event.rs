@@ -143,6 +143,8 @@ pub enum Event {
         next: usize,
         tries: usize,
         failure: Box<Failure>,
+        /// The id of the span of the try that has failed.
+        span: Option<String>,
     },
     /// A wait of the script is over; only where events are recorded.
     Waited {
@@ -193,6 +195,8 @@ pub struct Tested {
     /// How often it was run; not at all when it was not to be.
     pub tries: usize,
     pub tags: Vec<String>,
+    /// The id of its span, in its last try.
+    pub span: Option<String>,
 }
 
 impl Tested {

@@ -34,6 +34,7 @@
 //! snapshot the file of the snapshots of a script
 //! suite    the tests of the script, and how they ended
 //! lock     taking a lock, even after a panic elsewhere
+//! spans    which trace a run belongs to, and the spans in it: ids that are handed on
 //! words    words for people and for shells: the nearest of several, quoted
 //! manual   what a script says about itself: its header and its parameters, as plain data
 //! fuzz     random input, for the tests
@@ -82,6 +83,7 @@ mod runs;
 mod secret;
 mod select;
 mod snapshot;
+mod spans;
 mod starter;
 mod suite;
 mod sweep;

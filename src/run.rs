@@ -36,6 +36,7 @@ use crate::report::{self, Events, Haste, Live, Loss, ReportStyle, Reporter, Stdo
 use crate::rundir::{self, Keep};
 use crate::runs;
 use crate::select::Known;
+use crate::spans::Trace;
 use crate::suite::Suite;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
@@ -105,7 +106,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     fd::raise_limit();
 
     let started = clock::now();
-    let (events, recorded) = match record(options, started) {
+    let trace = Trace::of_environment().map(Arc::new);
+    let (events, recorded) = match record(options, started, trace.as_deref()) {
         Ok(recorded) => recorded.unzip(),
         Err(failure) => {
             host.link.report(Report::Outcome { code: failure.code, keep: false, left: false });
@@ -144,6 +146,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         jobs: Arc::clone(&jobs),
         bus: Arc::clone(&bus),
         suite: Arc::clone(&suite),
+        trace,
         options: host::Options {
             source: options.source.to_string(),
             args: options.args.clone(),
@@ -173,7 +176,11 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
 }
 
 /// Who records events, if that is wanted, and the file for whoever reads them at the end.
-fn record(options: &Options, started: Duration) -> Result<Option<(Events, File)>, Failure> {
+fn record(
+    options: &Options,
+    started: Duration,
+    trace: Option<&Trace>,
+) -> Result<Option<(Events, File)>, Failure> {
     let duplicate = |file: &File| file.try_clone().map_err(jobs::why);
     let (file, began, of) = match &options.events {
         None => return Ok(None),
@@ -186,7 +193,7 @@ fn record(options: &Options, started: Duration) -> Result<Option<(Events, File)>
     let name = options.source.to_string();
     let begin = |file: File| {
         let kept = duplicate(&file)?;
-        Ok((Events::begin(file, began, &name, of).map_err(jobs::why)?, kept))
+        Ok((Events::begin(file, began, &name, of, trace).map_err(jobs::why)?, kept))
     };
     file.and_then(begin).map(Some).map_err(|why| report::events_refused(&events_name(options), &why))
 }

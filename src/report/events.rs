@@ -7,6 +7,7 @@ use crate::event::{Event, Failure, Outcome, Over, Place, Tail, Tested};
 use crate::exit;
 use crate::jobs;
 use crate::secret;
+use crate::spans::Trace;
 use crate::sys::clock;
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -99,10 +100,16 @@ impl Events {
         started: Duration,
         script: &str,
         of: Option<(String, u32)>,
+        trace: Option<&Trace>,
     ) -> std::io::Result<Self> {
         let mut lines = Lines::new(file, started, of);
+        let (trace, span, parent) =
+            trace.map(Trace::ids).map_or((None, None, None), |(trace, span, parent)| {
+                (Some(trace), Some(span.to_string()), parent.map(|span| span.to_string()))
+            });
         let first = json!({
             "version": VERSION, "bgjobs": env!("CARGO_PKG_VERSION"), "script": script, "pid": std::process::id(),
+            "trace_id": trace, "span_id": span, "parent_span_id": parent,
         });
         lines.write(clock::now(), "run_started", first)?;
         Ok(Self(lines))
@@ -171,9 +178,11 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
             ("assertion", json!({"function": function, "ok": ok, "place": place.as_ref().map(place_of)}))
         }
         Event::Test(tested) => ("test", test(tested)),
-        Event::TestAgain { name, next, tries, failure } => (
+        Event::TestAgain { name, next, tries, failure, span } => (
             "test_again",
-            json!({"name": name, "number": next, "most": tries, "failure": failure_of(failure)}),
+            json!({
+                "name": name, "number": next, "most": tries, "failure": failure_of(failure), "span_id": span,
+            }),
         ),
         Event::Log(text) => ("log", json!({"text": text})),
         Event::Warning(text) => ("warning", json!({"text": text})),
@@ -223,7 +232,7 @@ fn test(tested: &Tested) -> Value {
     };
     json!({
         "name": tested.name, "outcome": outcome, "took_ms": ms(tested.after), "reason": reason, "failure": failure,
-        "tries": tested.tries, "tags": tested.tags, "selected": !matches!(tested.outcome, Outcome::Deselected(_)),
+        "tries": tested.tries, "tags": tested.tags, "span_id": tested.span, "selected": !matches!(tested.outcome, Outcome::Deselected(_)),
     })
 }
 

@@ -109,7 +109,7 @@ impl Terminal {
                 path.display()
             )),
             Event::Test(tested) => self.tested(tested),
-            Event::TestAgain { name, next, tries, failure } => {
+            Event::TestAgain { name, next, tries, failure, .. } => {
                 let (failed, name) = (style.bad("FAILED"), shorten(name));
                 format!("{failed} {name}: try {next} of {tries} follows\n{}", report(failure, style))
             }

@@ -44,5 +44,6 @@ mod sweep;
 mod test_runner;
 mod tidy;
 mod torture;
+mod traces;
 mod trust;
 mod up;

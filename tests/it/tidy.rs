@@ -56,7 +56,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("manual", &[]),
     ("words", &["sys"]),
     ("guard", &["cli", "event", "exit", "isolate", "jobs", "report", "run", "rundir", "runs", "sys"]),
-    ("run", &["cli", "event", "exit", "host", "jobs", "report", "rundir", "runs", "select", "suite", "sys"]),
+    (
+        "run",
+        &[
+            "cli", "event", "exit", "host", "jobs", "report", "rundir", "runs", "select", "spans", "suite",
+            "sys",
+        ],
+    ),
     ("doctor", &["cli", "exit", "isolate", "jobs", "report", "rundir", "sys"]),
     ("logs", &["cli", "event", "exit", "jobs", "report", "rundir", "runs", "sys", "words"]),
     ("sweep", &["cli", "exit", "jobs", "report", "rundir", "runs", "sys"]),
@@ -67,13 +73,17 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("issuer", &[]),
     (
         "report",
-        &["ask", "cli", "event", "exit", "isolate", "jobs", "manual", "pending", "secret", "sys", "words"],
+        &[
+            "ask", "cli", "event", "exit", "isolate", "jobs", "manual", "pending", "secret", "spans", "sys",
+            "words",
+        ],
     ),
     (
         "host",
         &[
             "api", "ask", "builtin", "cli", "envfile", "event", "exit", "handed", "issuer", "jobs", "lock",
-            "manual", "mock", "pending", "probe", "rundir", "secret", "select", "snapshot", "suite", "words",
+            "manual", "mock", "pending", "probe", "rundir", "secret", "select", "snapshot", "spans", "suite",
+            "words",
         ],
     ),
     ("probe", &["jobs", "lock", "pending"]),
@@ -86,6 +96,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Only for the tests, in which every room may use it.
     ("fuzz", &["cli", "exit", "fuzz", "host", "report"]),
     ("exit", &[]),
+    ("spans", &["sys"]),
     ("lock", &[]),
     ("sys", &[]),
 ];

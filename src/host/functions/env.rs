@@ -12,6 +12,7 @@ use crate::host::value::{self, dotenv};
 use crate::jobs::spec;
 use crate::lock::lock;
 use crate::secret;
+use crate::spans;
 use rhai::{Array, Dynamic, Map, NativeCallContext};
 use std::ffi::{OsStr, OsString};
 
@@ -220,7 +221,8 @@ fn check_variable_name(function: &str, name: &str) -> Fallible<()> {
 
 fn variable(name: &str, default: &Dynamic) -> Fallible<Dynamic> {
     check_variable_name("env", name)?;
-    let Some(value) = lock(&rt().env).get(OsStr::new(name)).cloned() else {
+    let traced = (name == spans::PARENT).then(|| rt().traceparent()).flatten().map(OsString::from);
+    let Some(value) = traced.or_else(|| lock(&rt().env).get(OsStr::new(name)).cloned()) else {
         return Ok(default.clone());
     };
     let text = value.into_string().map_err(|_| {

@@ -20,10 +20,13 @@ use crate::host::value::response::{Answered, Headers, Response};
 use crate::host::value::response::{header, json, lossy, one_line};
 use crate::jobs::fail::Death;
 use crate::jobs::{self, State};
+use crate::lock::lock;
 use crate::probe::background::Background;
 use crate::probe::http::{self, Reason, Request, Url};
+use crate::spans;
 use rhai::plugin::*;
 use rhai::{Array, Blob, Dynamic, Engine};
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +48,8 @@ pub const FUNCTIONS: &[Entry] = &[
 
 function! {
     /// Sends a GET request and returns the `Response`. A 4xx or 5xx does not throw; a refused or timed-out
-    /// request throws an error of kind `http`.
+    /// request throws an error of kind `http`. A server of this machine gets the header `traceparent` of the test, or of
+    /// the run, unless the script sets one.
     /// ```rhai
     /// let web = mock(#{"GET /health": #{json: #{status: "ok"}}});
     /// let answer = http_get(`${web.url}/health`);
@@ -359,7 +363,25 @@ pub fn request(
     let socket = asking.unix_socket.as_deref();
     let mut request = prepared(function, method, url, given, asking.sending, socket)?;
     request.redirects = u32::try_from(asking.redirects.0).unwrap_or(u32::MAX);
+    trace(&mut request);
     perform(request)
+}
+
+/// Has what a server of this machine traces of a request belong to the test, unless the script says otherwise. Elsewhere
+/// nobody expects a header that was not written.
+fn trace(request: &mut Request) {
+    const HEADER: &str = "traceparent";
+    let is_here = request.url.local_port().is_some() || request.unix_socket.is_some();
+    if !is_here || request.headers.contains_key(HEADER) {
+        return;
+    }
+    let Some(parent) = rt().traceparent() else { return };
+    // Ids are valid; a state that is not could not be handed on.
+    let _ = request.header(HEADER, &parent);
+    let state = lock(&rt().env).get(OsStr::new(spans::STATE)).map(|it| it.to_string_lossy().into_owned());
+    if let Some(state) = state.filter(|_| !request.headers.contains_key("tracestate")) {
+        let _ = request.header("tracestate", &state);
+    }
 }
 
 /// Sends a request, listening to the bell.

@@ -15,11 +15,12 @@ use crate::lock::lock;
 use crate::pending::{Doing, Pending};
 use crate::select::Select;
 use crate::snapshot::Snapshots;
+use crate::spans::{self, Span, Trace};
 use crate::suite::Suite;
 use rhai::{Dynamic, Engine, FnPtr, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -32,6 +33,8 @@ pub struct Session {
     pub jobs: Arc<Jobs>,
     pub bus: Arc<Bus>,
     pub suite: Arc<Suite>,
+    /// None where nothing is to be traced.
+    pub trace: Option<Arc<Trace>>,
     pub options: Options,
 }
 
@@ -88,6 +91,7 @@ pub struct Runtime {
     pub jobs: Arc<Jobs>,
     pub bus: Arc<Bus>,
     pub suite: Arc<Suite>,
+    trace: Option<Arc<Trace>>,
     pub options: Options,
     pub ports: FreePorts,
     /// The environment of what is started from now on.
@@ -158,13 +162,21 @@ pub fn running() -> Option<&'static Runtime> {
 pub fn install(session: Session) -> &'static Runtime {
     called::remember(&session.options.source, &session.options.args);
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    let mut env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    if let Some(trace) = &session.trace {
+        env.insert(spans::PARENT.into(), trace.mark());
+        if !trace.continues() {
+            env.remove(OsStr::new(spans::STATE));
+        }
+    }
     RUNTIME.get_or_init(|| Runtime {
         jobs: session.jobs,
         bus: session.bus,
         suite: session.suite,
+        trace: session.trace,
         options: session.options,
         ports: FreePorts::default(),
-        env: Mutex::new(std::env::vars_os().collect()),
+        env: Mutex::new(env),
         cwd: Mutex::new(cwd.clone()),
         hooks: Mutex::default(),
         tests: Arc::default(),
@@ -226,8 +238,42 @@ impl Runtime {
         lock(&self.cwd).clone()
     }
 
+    /// The environment of what is started now, in the span of the run: a job may outlive the test that starts it.
     pub fn env(&self) -> BTreeMap<OsString, OsString> {
-        lock(&self.env).clone()
+        let mut env = lock(&self.env).clone();
+        if let Some(trace) = self.traced(&env) {
+            env.insert(spans::PARENT.into(), trace.parent(None).into());
+        }
+        env
+    }
+
+    /// The trace, unless the script has set another one, or none, in this environment.
+    fn traced(&self, env: &BTreeMap<OsString, OsString>) -> Option<&Trace> {
+        let set = env.get(OsStr::new(spans::PARENT))?;
+        self.trace.as_deref().filter(|trace| *set == trace.mark())
+    }
+
+    /// A span for a try of a test, where there is a trace for it.
+    pub fn span(&self) -> Option<Span> {
+        self.traced(&lock(&self.env)).map(|_| Span::draw())
+    }
+
+    /// What a command or a request is handed here: in a test its span, else that of the run.
+    pub fn traceparent(&self) -> Option<String> {
+        let span = self.place().test.and_then(|test| test.span);
+        self.traced(&lock(&self.env)).map(|trace| trace.parent(span))
+    }
+
+    /// Has a command that is started in a test belong to its span. What was set on purpose stays.
+    pub fn into_test(&self, env: &mut BTreeMap<OsString, OsString>) {
+        let (Some(trace), Some(span)) = (&self.trace, self.place().test.and_then(|test| test.span)) else {
+            return;
+        };
+        if let Some(set) = env.get_mut(OsStr::new(spans::PARENT))
+            && *set == *trace.parent(None)
+        {
+            *set = trace.parent(Some(span)).into();
+        }
     }
 
     /// A server of this machine has answered there.
@@ -277,6 +323,8 @@ impl Runtime {
 #[derive(Debug)]
 pub struct Running {
     pub name: String,
+    /// Of this try of it.
+    pub span: Option<Span>,
     pub strand: Arc<Strand>,
     pub skipped: Mutex<Option<String>>,
     /// It has been called; what is done after it is under way.

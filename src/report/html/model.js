@@ -66,7 +66,7 @@ function describe(event) {
     : "";
   switch (event.event) {
     case "run_started":
-      return `${text(event.script)} started by bgjobs ${text(event.bgjobs)}`;
+      return `${text(event.script)} started by bgjobs ${text(event.bgjobs)}${event.trace_id ? `, trace ${text(event.trace_id)}` : ""}`;
     case "job_started":
       return `${text(event.job)} started: ${text(event.command)} (pid ${text(event.pid)})`;
     case "job_ready":
@@ -90,7 +90,7 @@ function describe(event) {
     case "assertion":
       return `${text(event.function)}${event.ok === false ? " does not hold" : ""}${place}`;
     case "test":
-      return `${text(event.name)}: ${text(event.outcome)}${event.reason ? `, ${text(event.reason)}` : ""}${took}`;
+      return `${text(event.name)}: ${text(event.outcome)}${event.reason ? `, ${text(event.reason)}` : ""}${took}${event.span_id ? `, span ${text(event.span_id)}` : ""}`;
     case "request": {
       const came = event.error ? text(event.error) : text(event.status);
       return `${text(event.method)} ${text(event.url)}: ${came}${took}`;
@@ -133,7 +133,7 @@ function readEvent(run, event, at) {
   switch (event.event) {
     case "run_started":
       run.script = run.script || text(event.script);
-      Object.assign(run, { time: text(event.time), version: text(event.bgjobs) });
+      Object.assign(run, { time: text(event.time), version: text(event.bgjobs), trace: text(event.trace_id) });
       break;
     case "job_started":
       if (span && span.to === null) span.to = at;
@@ -230,6 +230,7 @@ function modelOf(source, index) {
     number: 1,
     time: "",
     version: "",
+    trace: "",
     requests: [],
     said: "",
     status: "",

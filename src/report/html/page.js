@@ -156,6 +156,9 @@ function showFailures(run) {
         ...jobs.map((name) =>
           h("button", { "data-job": name, onclick: () => openJob(run, name) }, `Log of ${name}`),
         ),
+        run.trace && failure.event && failure.event.span_id
+          ? h("small", null, `trace ${run.trace}, span ${text(failure.event.span_id)}`)
+          : null,
       ),
     );
     parts.push(failure.element);

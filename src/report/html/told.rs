@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 pub fn of(script: &Script, one: &Try, began: &str, version: &str) -> Vec<Value> {
     let mut events = vec![json!({
         "event": "run_started", "ms": one.at_ms, "time": began, "bgjobs": version, "script": script.name,
-        "try": one.number,
+        "try": one.number, "trace_id": one.trace.as_ref().map(|trace| &trace.id),
     })];
     let mut rest: Vec<Value> = Vec::new();
     one.jobs.iter().for_each(|it| job(it, &mut rest));
@@ -43,7 +43,7 @@ pub fn of(script: &Script, one: &Try, began: &str, version: &str) -> Vec<Value> 
         };
         json!({
             "event": "test", "ms": it.at_ms + it.took_ms, "name": it.name, "outcome": outcome, "reason": reason,
-            "failure": why, "took_ms": it.took_ms,
+            "failure": why, "took_ms": it.took_ms, "span_id": it.span,
         })
     }));
     rest.extend(one.notes.iter().map(|it| {

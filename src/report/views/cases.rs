@@ -19,6 +19,8 @@ pub struct Case<'a> {
     pub took_ms: f64,
     /// How it has failed before, when it was tried again.
     pub earlier: Vec<Earlier>,
+    /// The trace that it is in, and its span there.
+    pub trace: Option<(&'a str, &'a str)>,
 }
 
 pub enum Status {
@@ -148,6 +150,7 @@ fn add<'a>(run: &'a Run, script: &'a Script, names: &mut Names, all: &mut Vec<Ca
             at_ms: 0.0,
             took_ms: 0.0,
             earlier,
+            trace: None,
         });
         return;
     };
@@ -181,6 +184,11 @@ fn add<'a>(run: &'a Run, script: &'a Script, names: &mut Names, all: &mut Vec<Ca
             at_ms: run.began_ms + test.at_ms,
             took_ms: test.took_ms,
             earlier: earlier.chain(own).collect(),
+            trace: last
+                .trace
+                .as_ref()
+                .zip(test.span.as_deref())
+                .map(|(trace, span)| (trace.id.as_str(), span)),
         });
     }
     let earlier: Vec<Earlier> = before.iter().filter_map(earlier_of_script).collect();
@@ -198,6 +206,7 @@ fn add<'a>(run: &'a Run, script: &'a Script, names: &mut Names, all: &mut Vec<Ca
             at_ms: run.began_ms + last.at_ms,
             took_ms: last.took_ms,
             earlier,
+            trace: last.trace.as_ref().map(|trace| (trace.id.as_str(), trace.span.as_str())),
         });
     }
 }

@@ -72,6 +72,9 @@ fn test(case: &Case) -> Value {
     if !case.earlier.is_empty() {
         set("retryAttempts", case.earlier.iter().map(attempt).collect());
     }
+    if let Some((trace, span)) = case.trace {
+        set("extra", json!({"traceId": trace, "spanId": span}));
+    }
     Value::Object(it)
 }
 

@@ -1,6 +1,6 @@
 //! One line of a file of events, as it is written there; what its keys mean is told by the schema.
 
-use super::model::{Failure, Place};
+use super::model::{Failure, Place, Trace};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -55,6 +55,8 @@ pub enum What {
     },
     RunStarted {
         bgjobs: String,
+        #[serde(flatten)]
+        ids: Ids,
     },
     RunEnded {
         code: i32,
@@ -126,6 +128,8 @@ pub enum What {
         failure: Option<Failed>,
         #[serde(default)]
         tags: Vec<String>,
+        #[serde(default)]
+        span_id: Option<String>,
     },
     TestAgain {
         name: String,
@@ -152,6 +156,17 @@ pub enum What {
 
 fn once() -> u32 {
     1
+}
+
+/// The trace context of a run.
+#[derive(Deserialize)]
+pub struct Ids {
+    #[serde(default)]
+    pub trace_id: Option<String>,
+    #[serde(default)]
+    pub span_id: Option<String>,
+    #[serde(default)]
+    pub parent_span_id: Option<String>,
 }
 
 /// All scripts, of which there may be several shards.
@@ -199,6 +214,12 @@ pub struct At {
     file: String,
     line: u64,
     column: u64,
+}
+
+impl From<Ids> for Option<Trace> {
+    fn from(it: Ids) -> Self {
+        Some(Trace { id: it.trace_id?, span: it.span_id?, parent: it.parent_span_id })
+    }
 }
 
 impl From<At> for Place {

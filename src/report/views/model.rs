@@ -80,6 +80,8 @@ pub struct Script {
 pub struct Try {
     /// The first is 1.
     pub number: u32,
+    /// None where nothing is traced.
+    pub trace: Option<Trace>,
     /// Since the beginning of the whole.
     pub at_ms: f64,
     pub took_ms: f64,
@@ -109,6 +111,16 @@ pub struct Try {
     pub kept: Vec<String>,
     /// It has told its own end.
     pub whole: bool,
+}
+
+/// The trace that services of a run add their spans to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    pub id: String,
+    /// The span of the run.
+    pub span: String,
+    /// The one around it, where others have begun the trace.
+    pub parent: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,6 +232,8 @@ pub struct Test {
     pub tags: Vec<String>,
     /// How it has failed before, when it was run again by its own option.
     pub before: Vec<Failure>,
+    /// The id of its span, where there is a trace.
+    pub span: Option<String>,
     pub outcome: TestOutcome,
     pub at_ms: f64,
     pub took_ms: f64,

@@ -4,7 +4,7 @@
 use super::line::{Ended, First, Line, Tested, What};
 use super::model::{
     Assertion, Command, End, Job, JobEnd, JobEnding, Note, NoteKind, Outcome, Ready, Recorded, Request, Run,
-    Script, Shard, Tail, Test, TestOutcome, Try, Wait, Whole,
+    Script, Shard, Tail, Test, TestOutcome, Trace, Try, Wait, Whole,
 };
 use crate::event::Failure;
 use crate::exit;
@@ -151,11 +151,11 @@ fn begun(line: Line, file: &str) -> Run {
             let shard = shard.map(|it| Shard { index: it.index, total: it.total });
             run.whole = Some(Whole { hash: list.hash, count: list.count, shard, paths, repeat });
         }
-        What::RunStarted { bgjobs } => {
+        What::RunStarted { bgjobs, ids } => {
             run.bgjobs = bgjobs;
             let path = line.script.unwrap_or_default();
             let mut one = script(path.clone(), &path);
-            one.tries.push(Try { number: 1, at_ms: line.ms, ..Try::default() });
+            one.tries.push(Try { number: 1, trace: ids.into(), at_ms: line.ms, ..Try::default() });
             run.scripts.push(one);
         }
         _ => {}
@@ -285,7 +285,7 @@ impl Try {
                 self.assertions.push(Assertion { function, ok, place: place.map(Into::into), at_ms: ms });
             }
             What::TestAgain { name, failure } => self.again.push((name, failure.into())),
-            What::Test { name, outcome, took_ms, reason, failure, tags } => {
+            What::Test { name, outcome, took_ms, reason, failure, tags, span_id: span } => {
                 let outcome = match (outcome, failure) {
                     (Tested::Passed, _) => TestOutcome::Passed,
                     (Tested::Skipped, _) => TestOutcome::Skipped(reason.unwrap_or_default()),
@@ -294,7 +294,7 @@ impl Try {
                 };
                 let mine = self.again.extract_if(.., |(other, _)| *other == name);
                 let before = mine.map(|(_, failure)| failure).collect();
-                self.tests.push(Test { name, tags, before, outcome, at_ms: ms - took_ms, took_ms });
+                self.tests.push(Test { name, span, tags, before, outcome, at_ms: ms - took_ms, took_ms });
             }
             What::LogTail { title, lines, test } => {
                 self.tails.push(Tail { title, lines, test });
@@ -304,10 +304,11 @@ impl Try {
             What::Interrupted { text } => {
                 self.notes.push(Note { kind: NoteKind::Interrupted, text, at_ms: ms });
             }
+            // Of a script among many.
+            What::RunStarted { ids, .. } => self.trace = ids.into(),
             What::TestsStarted { .. }
             | What::TestsEnded { .. }
             | What::ScriptStarted { .. }
-            | What::RunStarted { .. }
             | What::Other => {}
         }
         None

@@ -24,7 +24,7 @@ pub fn script(path: &str, tries: Vec<Try>) -> Script {
 
 fn test(name: &str, outcome: TestOutcome) -> Test {
     let (tags, before) = (Vec::new(), Vec::new());
-    Test { name: name.to_owned(), tags, before, outcome, at_ms: 10.0, took_ms: 5.0 }
+    Test { name: name.to_owned(), span: None, tags, before, outcome, at_ms: 10.0, took_ms: 5.0 }
 }
 
 fn one(outcome: Outcome, tests: Vec<Test>) -> Try {

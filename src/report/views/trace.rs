@@ -61,7 +61,12 @@ impl Tracks {
             Outcome::Stopped => "stopped",
             Outcome::Unfinished => "without an end",
         };
-        let whole = slice("script", one.at_ms, one.took_ms, json!({"outcome": how, "code": one.code}));
+        let ids = one.trace.as_ref();
+        let details = json!({
+            "outcome": how, "code": one.code, "trace_id": ids.map(|it| &it.id), "span_id": ids.map(|it| &it.span),
+            "parent_span_id": ids.and_then(|it| it.parent.as_ref()),
+        });
+        let whole = slice("script", one.at_ms, one.took_ms, details);
         self.kind("script", vec![whole]);
         let script = self.next - 1;
         for note in &one.notes {
@@ -73,11 +78,12 @@ impl Tracks {
             self.instant(script, kind, note.at_ms, json!({"text": note.text}));
         }
         let tests = one.tests.iter().map(|test| {
-            let details = match &test.outcome {
+            let mut details = match &test.outcome {
                 TestOutcome::Passed => json!({"outcome": "passed"}),
                 TestOutcome::Skipped(reason) => json!({"outcome": "skipped", "reason": reason}),
                 TestOutcome::Failed(failure) => json!({"outcome": "failed", "message": failure.message}),
             };
+            details["span_id"] = json!(test.span);
             slice(&test.name, test.at_ms, test.took_ms, details)
         });
         self.kind("tests", tests.collect());

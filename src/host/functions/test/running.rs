@@ -20,6 +20,7 @@ use crate::jobs::control::Halt;
 use crate::jobs::strand::Strand;
 use crate::lock::lock;
 use crate::select::Known;
+use crate::spans::Span;
 use rhai::{Dynamic, FnPtr, NativeCallContext};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -91,11 +92,16 @@ struct Tried {
     outcome: Outcome,
     /// A job has died in it.
     died: bool,
+    span: Option<Span>,
 }
 
 impl Tried {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, died: false, span: None }
+    }
+
     fn failed(failure: Failure, died: bool) -> Self {
-        Self { outcome: Outcome::Failed(Box::new(failure)), died }
+        Self { died, ..Self::of(Outcome::Failed(Box::new(failure))) }
     }
 }
 
@@ -120,8 +126,14 @@ fn test(ctx: &NativeCallContext, name: &str, opts: &TestOptions, closure: &FnPtr
     }
     let group = rt.group();
     let name = group.named(name);
-    let tested =
-        |outcome, after, tries| Tested { name: name.clone(), outcome, after, tries, tags: opts.tags() };
+    let tested = |outcome, after, tries| Tested {
+        name: name.clone(),
+        outcome,
+        after,
+        tries,
+        tags: opts.tags(),
+        span: None,
+    };
     let options = &rt.options;
     let known = Known { script: options.source.clone(), test: name.clone(), tags: opts.tags() };
     let not_run = if !options.select.takes(&known) {
@@ -143,18 +155,20 @@ fn test(ctx: &NativeCallContext, name: &str, opts: &TestOptions, closure: &FnPtr
     let started = jobs::now();
     let most = opts.retries.count() + 1;
     let mut tries = 0;
-    let Tried { outcome, died } = loop {
+    let Tried { outcome, died, span } = loop {
         tries += 1;
         let tried = attempt(ctx, &name, &group, opts.timeout, closure)?;
+        let span = tried.span.map(|span| span.to_string());
         match tried.outcome {
             Outcome::Failed(failure) if tries < most && !tried.died => {
-                rt.emit(Event::TestAgain { name: name.clone(), next: tries + 1, tries: most, failure });
+                rt.emit(Event::TestAgain { name: name.clone(), next: tries + 1, tries: most, failure, span });
             }
             _ => break tried,
         }
     };
     let passed = matches!(outcome, Outcome::Passed);
-    record(tested(outcome, jobs::now().saturating_sub(started), tries));
+    let span = span.map(|span| span.to_string());
+    record(Tested { span, ..tested(outcome, jobs::now().saturating_sub(started), tries) });
     if died {
         // What follows would only fail because of it.
         rt.warn(format!("a job died in the test {}: the run ends here", value::show(&name.into())));
@@ -180,8 +194,10 @@ fn attempt(
 ) -> Fallible<Tried> {
     let rt = rt();
     let logs = logs::logs();
+    let span = rt.span();
     let running = Arc::new(Running {
         name: name.to_owned(),
+        span,
         strand: Strand::inside(),
         skipped: Mutex::default(),
         over: AtomicBool::new(false),
@@ -218,7 +234,7 @@ fn attempt(
         failure
     };
     let mut tried = match (skipped, result) {
-        (Some(reason), _) => Tried { outcome: Outcome::Skipped(reason), died: false },
+        (Some(reason), _) => Tried::of(Outcome::Skipped(reason)),
         (None, result) if !in_time => {
             let mut failure = result.err().map_or_else(Failure::default, |error| described(&error));
             if failure.place.is_none() {
@@ -238,7 +254,7 @@ fn attempt(
                 failure.place = text::place(ctx.call_source().unwrap_or_default(), ctx.call_position());
                 Tried::failed(failure, true)
             }
-            None => Tried { outcome: Outcome::Passed, died: false },
+            None => Tried::of(Outcome::Passed),
         },
         (None, Err(error)) => {
             let mut failure = described(&error);
@@ -251,7 +267,7 @@ fn attempt(
         }
     };
     after(ctx, group, timeout, &mut tried)?;
-    Ok(tried)
+    Ok(Tried { span, ..tried })
 }
 
 /// What is done after a try, whatever came of it: all of it, also when a part fails.

@@ -167,6 +167,8 @@ pub enum Event {
         ok: bool,
         place: Option<Place>,
     },
+    /// What jobs use at this moment; only where events are recorded.
+    Usage(Vec<Used>),
     /// The run is over; only where events are recorded.
     Over(Box<Over>),
     /// `log(…)` in the script.
@@ -214,6 +216,16 @@ pub enum Outcome {
     Skipped(String),
     /// Others were asked for; the reason says by what. It counts as skipped, but is hardly worth a line.
     Deselected(String),
+}
+
+/// What a job uses of the machine, with all its processes.
+#[derive(Clone, Debug)]
+pub struct Used {
+    pub job: String,
+    /// Processor time since its start.
+    pub cpu: Duration,
+    /// Memory that is resident, in bytes.
+    pub rss: u64,
 }
 
 /// How a run has ended.
@@ -310,9 +322,13 @@ impl Bus {
         self.recorded.store(true, Relaxed);
     }
 
+    pub fn is_recorded(&self) -> bool {
+        self.recorded.load(Relaxed)
+    }
+
     /// Emits what is only recorded; without a recorder it is not even made.
     pub fn record(&self, event: impl FnOnce() -> Event) {
-        if self.recorded.load(Relaxed) {
+        if self.is_recorded() {
             self.emit(event());
         }
     }

@@ -67,6 +67,8 @@ pub struct Jobs {
     pub(super) restarting: Mutex<()>,
     /// The thread that does so runs.
     pub(super) restarts: Mutex<bool>,
+    /// The thread that tells what jobs use runs.
+    pub(super) usage_told: AtomicBool,
     pub(super) me: Weak<Jobs>,
     /// The reaper knows that somebody has ended, and has not looked yet.
     pub(super) looking: AtomicBool,

@@ -131,6 +131,7 @@ impl Jobs {
             self.start_restarting()?;
         }
         if kind == Kind::Job {
+            self.start_telling_usage();
             self.watch_for_failure(&job, log_from);
             self.follower.follow(&job, log_from);
             self.logs.get().inspect(|thread| thread.wake());

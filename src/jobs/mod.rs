@@ -22,12 +22,13 @@
 //! restart   starts jobs again that end by themselves
 //! slow      which starts the run has waited for
 //! evict     frees a port
+//! usage     what jobs use, told while they run
 //! threads   the threads that live as long as the process
 //! ```
 //!
 //! Three threads start with the first process and live as long as ours: the *spawner*, because the kernel's parent-death
 //! signal follows the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which
-//! keeps them short. A fourth, *restarts*, runs once a job has a `restart`. Children are only
+//! keeps them short. A fourth, *restarts*, runs once a job has a `restart`, and *usage* where events are recorded. Children are only
 //! reaped under the table's lock, which is a leaf: no other lock is taken under it, but that of the event stream, which
 //! nobody holds for longer than a moment: what is announced under the lock is announced in the order in which it
 //! happened. The spawner holds it until an exec has succeeded or failed, and /proc is read under it.
@@ -53,6 +54,7 @@ mod stdin;
 pub mod stop;
 mod table;
 mod threads;
+mod usage;
 mod wait;
 
 pub use crate::sys::clock::now;

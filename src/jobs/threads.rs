@@ -60,6 +60,7 @@ impl Jobs {
             logs: OnceLock::new(),
             restarting: Mutex::default(),
             restarts: Mutex::default(),
+            usage_told: AtomicBool::new(false),
             me: Weak::clone(me),
             looking: AtomicBool::new(false),
         });

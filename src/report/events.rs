@@ -3,7 +3,7 @@
 
 use super::failure::failure as report;
 use super::style::Style;
-use crate::event::{Event, Failure, Outcome, Over, Place, Tail, Tested};
+use crate::event::{Event, Failure, Outcome, Over, Place, Tail, Tested, Used};
 use crate::exit;
 use crate::jobs;
 use crate::secret;
@@ -184,6 +184,10 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
                 "name": name, "number": next, "most": tries, "failure": failure_of(failure), "span_id": span,
             }),
         ),
+        Event::Usage(used) => {
+            let of = |it: &Used| json!({"job": it.job, "cpu_ms": ms(it.cpu), "rss": it.rss});
+            ("usage", json!({"jobs": used.iter().map(of).collect::<Vec<_>>()}))
+        }
         Event::Log(text) => ("log", json!({"text": text})),
         Event::Warning(text) => ("warning", json!({"text": text})),
         Event::Interrupted(text) => ("interrupted", json!({"text": text})),

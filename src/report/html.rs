@@ -24,6 +24,7 @@ const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = concat!(
     include_str!("html/model.js"),
     include_str!("html/view.js"),
+    include_str!("html/usage.js"),
     include_str!("html/timeline.js"),
     include_str!("html/job.js"),
     include_str!("html/search.js"),
@@ -77,7 +78,8 @@ pub fn html(recorded: &Recorded) -> String {
             logs.push(inert(&Value::String(log.text)));
         }
         let events = told::of(script, one, &run.began, &run.bgjobs);
-        data[index] = json!({"events": events, "logs": about, "logs_note": read.note});
+        let usage = told::usage(one);
+        data[index] = json!({"events": events, "usage": usage, "logs": about, "logs_note": read.note});
     }
     let damaged: usize = recorded.runs.iter().map(|run| run.damaged).sum();
     let scripts = recorded.runs.iter().flat_map(|run| &run.scripts);

@@ -118,9 +118,11 @@ impl Terminal {
             Event::Staying { jobs, urls } => staying(*jobs, urls),
             Event::Interrupted(text) => style.note(text),
             Event::JobsToShow(_) | Event::JobOutput { .. } => return None,
-            Event::Waited { .. } | Event::Requested { .. } | Event::Asserted { .. } | Event::Over(_) => {
-                return None;
-            }
+            Event::Waited { .. }
+            | Event::Requested { .. }
+            | Event::Asserted { .. }
+            | Event::Usage(_)
+            | Event::Over(_) => return None,
             Event::Stdout(_) | Event::Stderr(_) | Event::OutputEnd | Event::Text(_) | Event::Verdict(_) => {
                 return None;
             }

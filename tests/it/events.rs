@@ -14,9 +14,16 @@ fn dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
-/// The lines of a file of events.
+/// The lines of a file of events, but for what jobs use, which is told at any time.
 #[track_caller]
 pub fn events(path: &Path) -> Vec<Value> {
+    let mut events = all_events(path);
+    events.retain(|event| event["event"] != "usage");
+    events
+}
+
+#[track_caller]
+fn all_events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("a file");
     assert!(text.ends_with('\n'), "{text}");
     text.lines()
@@ -260,4 +267,40 @@ fn what_is_asked_for_from_outside_of_the_script_is_recorded() {
     let at = names.iter().position(|name| *name == "asked").unwrap_or_else(|| panic!("{}", ran.stderr));
     assert_eq!(names[at..at + 4], ["asked", "job_stopped", "job_started", "job_ready"], "{names:?}");
     assert_eq!((&events[at]["job"], &events[at]["what"]), (&"api".into(), &"restart".into()));
+}
+
+#[test]
+fn what_jobs_use_is_recorded_while_they_run() {
+    let dir = dir();
+    let code = r#"
+        spawn("busy", ["sh", "-c", "while :; do :; done"]);
+        spawn("idle", ["sleep", "300"]);
+        let looks = || read_file("out.jsonl").split("\"event\":\"usage\"").len() - 1;
+        wait_until(|| looks.call() > 3, "5m");"#;
+    let _ = Script::code(code).option("--events=out.jsonl").cwd(dir.path()).run().code(0);
+    let events = all_events(&dir.path().join("out.jsonl"));
+    are_as_described(&events);
+    assert_eq!(names(&events).last(), Some(&"run_ended"));
+    let looks = events.iter().filter(|event| event["event"] == "usage");
+    let looks: Vec<&Vec<Value>> = looks.map(|look| look["jobs"].as_array().expect("a list")).collect();
+    let of = |name: &str, key: &str| -> Vec<f64> {
+        let used = looks.iter().flat_map(|jobs| jobs.iter()).filter(|job| job["job"] == name);
+        used.map(|job| job[key].as_f64().expect("a number")).collect()
+    };
+    for name in ["busy", "idle"] {
+        assert!(of(name, "rss").iter().any(|rss| *rss > 10_000.0), "{looks:?}");
+        assert!(of(name, "cpu_ms").is_sorted(), "{looks:?}");
+    }
+    assert!(of("busy", "cpu_ms").last() > of("idle", "cpu_ms").last(), "{looks:?}");
+
+    let report =
+        Command::new(bgjobs()).args(["report", "trace", "out.jsonl"]).current_dir(dir.path()).output();
+    let report: Value = serde_json::from_slice(&report.expect("bgjobs starts").stdout).expect("JSON");
+    let all = report["traceEvents"].as_array().expect("a list");
+    let counters: Vec<&Value> = all.iter().filter(|it| it["ph"] == "C").collect();
+    let memory: Vec<&Value> = counters.iter().filter(|it| it["name"] == "memory of idle").copied().collect();
+    assert_eq!(memory.len(), of("idle", "rss").len() + 1, "{counters:?}");
+    assert!(memory[0]["args"]["MiB"].as_f64() > Some(0.0), "{counters:?}");
+    // It ends with its job.
+    assert_eq!(memory.last().expect("the last")["args"]["MiB"], 0, "{counters:?}");
 }

@@ -45,6 +45,9 @@ fn a_script_that_starts_nothing_has_no_threads_that_keep_processes() {
     }
     // Nobody has asked for anything.
     assert!(!busy.contains(&"ctl"), "{busy:?}");
+    let job = trace("spawn([\"sleep\", \"600\"])");
+    // And nobody records what it uses.
+    assert!(!threads(&job).contains(&"usage"), "{job:#?}");
 }
 
 #[test]

@@ -77,6 +77,7 @@ function factsOf(run, job) {
     facts.push(`stopped in ${duration(last.to - last.stop)}${last.status ? `: ${last.status}` : ""}`);
   else if (last.to !== null) facts.push(`ended ${moment(last.to)}: ${last.status}`);
   else facts.push("its end was not recorded");
+  if (job.usage.length) facts.push(describeUsage(job.usage));
   return facts;
 }
 

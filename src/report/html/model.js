@@ -118,7 +118,7 @@ function tailsOf(failure) {
 
 function jobOf(run, name) {
   if (!run.jobs.has(name))
-    run.jobs.set(name, { name, command: "", spans: [], marks: [], tail: null, log: null });
+    run.jobs.set(name, { name, command: "", spans: [], marks: [], tail: null, log: null, usage: [] });
   return run.jobs.get(name);
 }
 
@@ -276,6 +276,10 @@ function modelOf(source, index) {
       const job = run.jobs.get(name);
       if (job && !job.tail) job.tail = lines;
     }
+  }
+  for (const [name, looks] of Object.entries(source.usage || {})) {
+    const job = jobOf(run, name);
+    job.usage = usageOf(looks, begin, job.spans.length ? job.spans[0].from : 0);
   }
   for (const log of source.logs || []) jobOf(run, text(log.job)).log = log;
   run.logsNote = text(source.logs_note);

@@ -73,10 +73,12 @@ function showTimeline(run) {
   Object.assign(timeline, { run, lanes: lanesOf(run), from: 0, to: end, end });
   const root = $("lanes");
   root.replaceChildren();
+  $("usage-keys").hidden = !timeline.lanes.some((lane) => lane.job && lane.job.usage.length);
   for (const lane of timeline.lanes) {
     lane.track = h("div", { class: "track" });
-    lane.track.style.height = `${lane.rows * 20}px`;
     const job = lane.job;
+    lane.plot = job && job.usage.length ? plotOf(job) : null;
+    lane.track.style.height = `${lane.rows * 20 + (lane.plot ? 26 : 0)}px`;
     const label = job
       ? h(
           "button",
@@ -158,7 +160,8 @@ function drawTimeline() {
       drawn.push(placed(bar, left));
       timeline.items.push(item);
     }
-    lane.track.replaceChildren(...drawn);
+    if (lane.plot) lane.plot.setAttribute("viewBox", `${from} 0 ${span} 100`);
+    lane.track.replaceChildren(...drawn, ...(lane.plot ? [lane.plot] : []));
   }
   $("range").textContent = span < timeline.end ? `${moment(from)} to ${moment(to)}` : "";
   $("fit").disabled = span >= timeline.end;
@@ -202,16 +205,25 @@ function itemAt(target) {
   return bar ? timeline.items[bar.dataset.item] : null;
 }
 
+// The job whose plot this is.
+function plottedAt(target) {
+  const plot = target instanceof Element && target.closest("[data-plot]");
+  return plot ? timeline.run.jobs.get(plot.dataset.plot) : null;
+}
+
 function showTip(event) {
   const share = shareAt(event.clientX);
   const item = itemAt(event.target);
+  const plotted = plottedAt(event.target);
   const cursor = $("cursor");
   cursor.hidden = false;
   cursor.style.left = `${share * 100}%`;
   const at = timeline.from + (timeline.to - timeline.from) * share;
   const what = item
     ? `${item.label}\n${moment(item.from)}${item.to > item.from ? `, ${duration(item.to - item.from)}` : ""}`
-    : moment(at);
+    : plotted
+      ? `${plotted.name}: ${usageAt(plotted.usage, at)}\n${moment(at)}`
+      : moment(at);
   const tip = $("tip");
   tip.textContent = what;
   tip.hidden = false;
@@ -257,7 +269,9 @@ function listenToTimeline() {
   root.addEventListener("pointerleave", hideTip);
   root.addEventListener("click", (event) => {
     const item = moved ? null : itemAt(event.target);
-    if (item && item.job) openJob(timeline.run, item.job);
+    const plotted = moved ? null : plottedAt(event.target);
+    if (plotted) openJob(timeline.run, plotted.name);
+    else if (item && item.job) openJob(timeline.run, item.job);
     else if (item) goToEvent(item.event);
   });
   root.addEventListener("dblclick", (event) => zoom(0.4, shareAt(event.clientX)));

@@ -5,6 +5,7 @@ use crate::report::views::model::{
     Failure, Job, JobEnding, NoteKind, Outcome, Place, Script, Tail, TestOutcome, Try,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 pub fn of(script: &Script, one: &Try, began: &str, version: &str) -> Vec<Value> {
     let mut events = vec![json!({
@@ -59,6 +60,17 @@ pub fn of(script: &Script, one: &Try, began: &str, version: &str) -> Vec<Value> 
     events.append(&mut rest);
     events.extend(end(one));
     events
+}
+
+/// What each job used: lists of the time, the processor time so far, the memory.
+pub fn usage(one: &Try) -> Value {
+    let mut by_job: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for look in &one.usage {
+        for used in &look.jobs {
+            by_job.entry(&used.job).or_default().push(json!([look.at_ms, used.cpu_ms, used.rss]));
+        }
+    }
+    json!(by_job)
 }
 
 fn at(event: &Value) -> f64 {

@@ -1,6 +1,6 @@
 //! One line of a file of events, as it is written there; what its keys mean is told by the schema.
 
-use super::model::{Failure, Place, Trace};
+use super::model::{Failure, Place, Trace, Used};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -114,6 +114,9 @@ pub enum What {
         status: Option<u16>,
         error: Option<String>,
         took_ms: f64,
+    },
+    Usage {
+        jobs: Vec<Used>,
     },
     Assertion {
         function: String,

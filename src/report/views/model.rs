@@ -1,6 +1,8 @@
 //! What files of events tell, as plain data: runs → scripts → tries → jobs, waits, commands, requests, tests, failures.
 //! Times are in milliseconds. Reads and words nothing.
 
+use serde::Deserialize;
+
 /// What came of making reports.
 #[derive(Debug, Default)]
 pub struct Made {
@@ -103,6 +105,7 @@ pub struct Try {
     /// Tests that have failed and are run again, by their names.
     pub again: Vec<(String, Failure)>,
     pub assertions: Vec<Assertion>,
+    pub usage: Vec<Usage>,
     pub notes: Vec<Note>,
     pub tails: Vec<Tail>,
     pub jobs_stopped: usize,
@@ -245,6 +248,22 @@ pub enum TestOutcome {
     /// For this reason.
     Skipped(String),
     Failed(Failure),
+}
+
+/// What jobs used at one moment.
+#[derive(Clone, Debug)]
+pub struct Usage {
+    pub at_ms: f64,
+    pub jobs: Vec<Used>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Used {
+    pub job: String,
+    /// Since its start.
+    pub cpu_ms: f64,
+    /// In bytes.
+    pub rss: u64,
 }
 
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 use super::line::{Ended, First, Line, Tested, What};
 use super::model::{
     Assertion, Command, End, Job, JobEnd, JobEnding, Note, NoteKind, Outcome, Ready, Recorded, Request, Run,
-    Script, Shard, Tail, Test, TestOutcome, Trace, Try, Wait, Whole,
+    Script, Shard, Tail, Test, TestOutcome, Try, Usage, Wait, Whole,
 };
 use crate::event::Failure;
 use crate::exit;
@@ -281,6 +281,7 @@ impl Try {
             What::Request { method, url, status, error, took_ms } => {
                 self.requests.push(Request { method, url, status, error, at_ms: ms - took_ms, took_ms });
             }
+            What::Usage { jobs } => self.usage.push(Usage { at_ms: ms, jobs }),
             What::Assertion { function, ok, place } => {
                 self.assertions.push(Assertion { function, ok, place: place.map(Into::into), at_ms: ms });
             }

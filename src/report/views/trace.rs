@@ -1,9 +1,10 @@
 //! Trace events, which Perfetto (ui.perfetto.dev) and `chrome://tracing` show: a process for each run of a script, in it a
-//! track for each job, and for tests, waits, commands and requests. Those of a kind that overlap get tracks of their own,
+//! track for each job, and for tests, waits, commands and requests, and counters of what jobs use. Those of a kind that overlap get tracks of their own,
 //! since slices of a track may only nest.
 
 use super::model::{JobEnding, NoteKind, Outcome, Recorded, TestOutcome, Try};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// The report.
 pub fn trace(recorded: &Recorded) -> String {
@@ -100,6 +101,35 @@ impl Tracks {
         });
         self.kind("requests", requests.collect());
         self.jobs(one);
+        self.usage(one);
+    }
+
+    /// Counters of each job: its memory, and how busy it was since the look before. They end with it.
+    fn usage(&mut self, one: &Try) {
+        let mut before: HashMap<&str, (f64, f64)> = HashMap::new();
+        for look in &one.usage {
+            for used in &look.jobs {
+                let (memory, processor) = counters(&used.job);
+                self.counter(&memory, look.at_ms, json!({"MiB": used.rss as f64 / f64::from(1 << 20)}));
+                if let Some((at, cpu)) = before.insert(&used.job, (look.at_ms, used.cpu_ms)) {
+                    let share = (used.cpu_ms - cpu).max(0.0) / (look.at_ms - at).max(1.0);
+                    self.counter(&processor, look.at_ms, json!({"%": (share * 100.0).round()}));
+                }
+            }
+        }
+        for job in one.jobs.iter().filter(|job| before.contains_key(job.name.as_str())) {
+            if let Some(end) = &job.end {
+                let (memory, processor) = counters(&job.name);
+                self.counter(&memory, end.at_ms, json!({"MiB": 0}));
+                self.counter(&processor, end.at_ms, json!({"%": 0}));
+            }
+        }
+    }
+
+    fn counter(&mut self, name: &str, at_ms: f64, value: Value) {
+        self.events.push(json!({
+            "ph": "C", "name": name, "pid": self.process, "ts": self.micros(at_ms), "args": value,
+        }));
     }
 
     /// One that is started again goes on on its track.
@@ -184,6 +214,10 @@ impl Tracks {
     fn micros(&self, at_ms: f64) -> i64 {
         micros(self.offset + at_ms.max(0.0))
     }
+}
+
+fn counters(job: &str) -> (String, String) {
+    (format!("memory of {job}"), format!("processor of {job}"))
 }
 
 fn slice(name: &str, at_ms: f64, took_ms: f64, details: Value) -> Slice {

@@ -1,7 +1,8 @@
 //! A page about recorded runs: one file that works alone, from a disk as from a server, and loads nothing.
 //!
 //! It is made of what was recorded, and of the logs that runs have kept, as far as these can be read now. What
-//! happened is worked out in the page (`html/model.js`), so that a page of many runs is soon made. Nothing in it
+//! happened is worked out in the page (`html/model.js`), so that a page of many runs is soon made; and of a run only when
+//! somebody looks at it, so that it is soon opened: logs stand behind the script, which does not wait for them. Nothing in it
 //! becomes markup or code: data stands in blocks that are not executed, the script writes text only, and the policy
 //! in the page's head forbids every other script and request.
 
@@ -44,7 +45,10 @@ struct Page {
     style_hash: String,
     script: String,
     script_hash: String,
+    /// What is known of all runs at once.
     data: String,
+    /// The rest, of each.
+    runs: Vec<String>,
     logs: Vec<String>,
 }
 
@@ -61,7 +65,7 @@ pub fn html(recorded: &Recorded) -> String {
     let more = failures.len().saturating_sub(WITHOUT_SCRIPT);
     failures.truncate(WITHOUT_SCRIPT);
     let (verdict, name) = verdict(&tries);
-    let (mut data, mut logs) = (vec![Value::Null; tries.len()], Vec::new());
+    let (mut runs, mut logs) = (vec![String::new(); tries.len()], Vec::new());
     let mut room = logs::MOST_OF_ALL;
     // What has failed is what somebody wants to read about, should there not be room for all.
     let mut order: Vec<usize> = (0..tries.len()).collect();
@@ -79,7 +83,7 @@ pub fn html(recorded: &Recorded) -> String {
         }
         let events = told::of(script, one, &run.began, &run.bgjobs);
         let usage = told::usage(one);
-        data[index] = json!({"events": events, "usage": usage, "logs": about, "logs_note": read.note});
+        runs[index] = inert(&json!({"events": events, "usage": usage, "logs": about, "logs_note": read.note}));
     }
     let damaged: usize = recorded.runs.iter().map(|run| run.damaged).sum();
     let scripts = recorded.runs.iter().flat_map(|run| &run.scripts);
@@ -95,7 +99,10 @@ pub fn html(recorded: &Recorded) -> String {
         style,
         script_hash: hash(&script),
         script,
-        data: inert(&json!({"runs": data, "damaged": damaged, "not_run": not_run})),
+        data: inert(&json!({
+            "runs": tries.iter().map(Tried::summary).collect::<Vec<_>>(), "damaged": damaged, "not_run": not_run,
+        })),
+        runs,
         logs,
     };
     // Into memory, where a template cannot fail.
@@ -143,6 +150,27 @@ impl Tried<'_> {
             }
         }
         names
+    }
+
+    /// What stands in the list of all.
+    fn summary(&self) -> Value {
+        let one = self.one;
+        let state = match one.outcome {
+            Outcome::Passed => "passed",
+            Outcome::Unfinished => "cut",
+            Outcome::Failed | Outcome::Stopped if one.cause.is_some() => "stopped",
+            Outcome::Failed | Outcome::Stopped => "failed",
+        };
+        let count = |is: fn(&TestOutcome) -> bool| one.tests.iter().filter(|test| is(&test.outcome)).count();
+        json!({
+            "script": self.script.name, "number": one.number, "time": self.run.began, "state": state,
+            "code": one.code, "cause": one.cause, "status": one.status, "end": one.took_ms,
+            "counts": {
+                "failed": count(|it| matches!(it, TestOutcome::Failed(_))),
+                "passed": count(|it| matches!(it, TestOutcome::Passed)),
+                "skipped": count(|it| matches!(it, TestOutcome::Skipped(_))),
+            },
+        })
     }
 
     fn failures(&self) -> Vec<Told> {
@@ -200,8 +228,8 @@ mod tests {
         one.cause = Some(evil.to_owned());
         let page = html(&recorded(vec![script(evil, vec![one])]));
         assert!(!page.contains("<script>alert") && !page.contains("<!--"), "{page}");
-        // Its own, that of the data, and no other.
-        assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (2, 2));
+        // Its own, those of the data, and no other.
+        assert_eq!((page.matches("<script").count(), page.matches("</script").count()), (3, 3));
         assert!(page.contains("<title>failed: "), "{page}");
     }
 

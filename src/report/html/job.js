@@ -2,6 +2,10 @@
 
 const panel = { run: null, job: null, lines: [], marks: new Map(), hits: [], hit: -1, go: null, opener: null };
 
+// Logs stand at the end of the page, which is shown before they are there.
+const isLoading = () => document.readyState === "loading";
+const loaded = new Promise((go) => (isLoading() ? document.addEventListener("DOMContentLoaded", go) : go()));
+
 // The log as far as it is in the page: read when it is wanted.
 function logText(log) {
   if (log.text === undefined) log.text = JSON.parse($(`log-${log.id}`).textContent);
@@ -12,7 +16,8 @@ const linesOf = (string) => (string === "" ? [] : string.replace(/\n$/, "").spli
 
 // The lines of a job that the page has, which may be only those that a failure shows.
 function linesOfJob(job) {
-  return job.log ? linesOf(logText(job.log)) : job.tail || [];
+  if (job.log) return isLoading() ? [] : linesOf(logText(job.log));
+  return job.tail || [];
 }
 
 // After which line the log stood when something failed: behind the last of those that the failure shows.
@@ -87,6 +92,7 @@ function noteOfLog(run, job) {
     const why = run.logsNote || "its log was not there when this page was made";
     return job.tail ? `Only the end of its log, as the failure shows it: ${why}.` : `No log: ${why}.`;
   }
+  if (isLoading()) return `${log.path}: the page still loads.`;
   if (log.left_out) {
     return `${log.path}: the first ${bytes(log.head)} and the last ${bytes(log.tail)} of ${bytes(log.size)}; ${bytes(log.left_out)} between them are left out.`;
   }
@@ -97,6 +103,7 @@ function openJob(run, name, line = null) {
   const job = run.jobs.get(name);
   if (!job) return;
   const lines = linesOfJob(job);
+  if (job.log && isLoading()) loaded.then(() => panel.job === job && openJob(run, name, line));
   const opener = $("job").hidden ? document.activeElement : panel.opener;
   Object.assign(panel, { run, job, lines, marks: marksOf(run, job, lines), opener });
   const died = job.spans.some((span) => span.died);
@@ -152,7 +159,7 @@ function drawLog(pattern) {
   });
   if (!panel.lines.length)
     $("log").replaceChildren(
-      h("p", { class: "dim" }, panel.job.log ? "It has printed nothing." : "Nothing of it is in this page."),
+      h("p", { class: "dim" }, panel.job.log ? (isLoading() ? "It comes when the page is loaded." : "It has printed nothing.") : "Nothing of it is in this page."),
     );
 }
 

@@ -295,6 +295,17 @@ function modelOf(source, index) {
   return run;
 }
 
+// What is known of a run from the beginning; the rest is read when it is wanted.
+const summaryOf = (source, index) => ({ ...source, index, whole: false });
+
+function whole(run) {
+  if (!run.whole) {
+    const source = JSON.parse($(`run-${run.index}`).textContent);
+    Object.assign(run, modelOf(source, run.index), { whole: true });
+  }
+  return run;
+}
+
 const isFine = (run) => run.state === "passed";
 
 function verdictOf(run) {
@@ -311,9 +322,10 @@ function verdictOf(run) {
   }
 }
 
-// 3 passed, 1 failed, 1 skipped.
-function countsOf(tests) {
-  const count = (outcome) => tests.filter((test) => test.outcome === outcome).length;
+// How many tests of these runs there are: 1 failed, 3 passed, 1 skipped.
+function countsOf(runs) {
+  const count = (word) => runs.reduce((sum, run) => sum + run.counts[word], 0);
   const parts = ["failed", "passed", "skipped"].map((word) => [count(word), word]).filter(([many]) => many);
-  return parts.map(([many, word]) => `${many} ${word}`).join(", ");
+  const all = parts.reduce((sum, [many]) => sum + many, 0);
+  return { all, words: parts.map(([many, word]) => `${many} ${word}`).join(", ") };
 }

@@ -20,10 +20,10 @@ function showVerdict() {
     : bad.length
       ? `${bad.length} of ${runs.length} scripts did not pass`
       : `${plural(runs.length, "script")} passed`;
-  const tests = runs.flatMap((run) => run.tests);
+  const tests = countsOf(runs);
   const parts = one ? [one.script, duration(one.end)] : [duration(runs.reduce((sum, run) => sum + run.end, 0))];
-  if (tests.length) parts.push(`${plural(tests.length, "test")}: ${countsOf(tests)}`);
-  if (one) parts.push(plural(one.jobs.size, "job"));
+  if (tests.all) parts.push(`${plural(tests.all, "test")}: ${tests.words}`);
+  if (one) parts.push(plural(whole(one).jobs.size, "job"));
   if (data.not_run) parts.push(`${plural(data.not_run, "script")} not run`);
   if (runs.length && runs[0].time) parts.push(runs[0].time.replace("T", " ").replace(/\.\d+Z$/, " UTC"));
   $("summary").textContent = parts.join(" · ");
@@ -78,6 +78,7 @@ function drawScripts() {
 function showRun(run) {
   if (page.run === run) return;
   closeJob();
+  whole(run);
   page.run = run;
   document.querySelectorAll("[data-run]").forEach((row) => {
     if (Number(row.dataset.run) === run.index) row.setAttribute("aria-current", "true");
@@ -192,7 +193,7 @@ const SIGNS = { passed: "✓", failed: "✕", skipped: "–" };
 
 function showTests(run) {
   $("tests").hidden = !run.tests.length;
-  $("tests-title").replaceChildren("Tests", h("small", null, countsOf(run.tests)));
+  $("tests-title").replaceChildren("Tests", h("small", null, countsOf([run]).words));
   page.goToTest = lazyRows($("test-list"), run.tests.length, 26, (index) => {
     const test = run.tests[index];
     const go = () => (test.bad ? goToTest(run, test) : goToEvent(test.event));
@@ -325,7 +326,7 @@ function listenToKeys() {
 }
 
 const data = JSON.parse($("data").textContent);
-page.runs = data.runs.map(modelOf);
+page.runs = data.runs.map(summaryOf);
 document.body.classList.remove("without-script");
 listenToTheme();
 listenToKeys();

@@ -82,9 +82,10 @@ async function search(query) {
     return turn === found.turn;
   };
   for (const run of runs) {
-    add(run, thingsOf(run));
+    add(run, thingsOf(whole(run)));
     if (!(await breathe())) return;
   }
+  await loaded;
   for (const run of runs) {
     for (const job of run.jobs.values()) {
       add(run, linesWith(run, job, pattern));

@@ -83,7 +83,8 @@ pub fn html(recorded: &Recorded) -> String {
         }
         let events = told::of(script, one, &run.began, &run.bgjobs);
         let usage = told::usage(one);
-        runs[index] = inert(&json!({"events": events, "usage": usage, "logs": about, "logs_note": read.note}));
+        runs[index] =
+            inert(&json!({"events": events, "usage": usage, "logs": about, "logs_note": read.note}));
     }
     let damaged: usize = recorded.runs.iter().map(|run| run.damaged).sum();
     let scripts = recorded.runs.iter().flat_map(|run| &run.scripts);

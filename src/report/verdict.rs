@@ -375,6 +375,7 @@ mod tests {
             after: Duration::ZERO,
             tries: 1,
             tags: Vec::new(),
+            span: None,
         };
         let flaky = || Tested { tries: 2, ..tested(Outcome::Passed) };
         let skipped = || tested(Outcome::Skipped(String::new()));

@@ -85,7 +85,7 @@ impl Launch {
 
     /// A foreground command, with the signal that always ends it.
     pub fn command_spec(mut self, interrupt: Option<i32>) -> Spec {
-        rt().into_test(&mut self.env);
+        rt().belong_to_test(&mut self.env);
         Spec {
             env: self.env,
             user: self.user,

@@ -265,7 +265,7 @@ impl Runtime {
     }
 
     /// Has a command that is started in a test belong to its span. What was set on purpose stays.
-    pub fn into_test(&self, env: &mut BTreeMap<OsString, OsString>) {
+    pub fn belong_to_test(&self, env: &mut BTreeMap<OsString, OsString>) {
         let (Some(trace), Some(span)) = (&self.trace, self.place().test.and_then(|test| test.span)) else {
             return;
         };

@@ -10,6 +10,7 @@ use crate::jobs::remains::shared::{self, Memory};
 use crate::jobs::remains::survivor::{Survivor, survivor, survivors};
 use crate::jobs::spec::MARK;
 use crate::sys::proc::{self, Births};
+use crate::sys::wait::{self, Peek};
 use crate::sys::{clock, page, socket};
 use std::time::Duration;
 
@@ -54,6 +55,10 @@ impl Left {
 
 /// Notes what this process's descendants listen on and share, so that it can be missed when all has been stopped.
 pub fn note_ports() {
+    // Who has no child has no descendant: then nobody is there to be asked.
+    if matches!(wait::peek_any(), Peek::NoChild) {
+        return;
+    }
     shared::note();
     let tree = proc::descendants(nix::unistd::getpid().as_raw());
     Listeners::now().of(&tree.iter().map(|stat| stat.pid).collect::<Vec<_>>());

@@ -3,8 +3,13 @@
 use super::files::views;
 use super::memory;
 use super::tree::pids;
-use crate::sys::kernel;
+use crate::sys::{kernel, pidfd};
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use std::collections::VecDeque;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,19 +86,42 @@ pub fn is_new(pid: i32, from: Births, to: Births, highest: u64) -> bool {
     if from.last <= to.last { from.last < pid && pid <= to.last } else { from.last < pid || pid <= to.last }
 }
 
+/// So many numbers are asked for one by one: to list all processes costs more than that on most machines.
+const FEW: i32 = 2000;
+
+/// The numbers that were given out between two moments, if they are few.
+fn numbers_between(from: Births, to: Births, highest: u64) -> Option<RangeInclusive<i32>> {
+    let few = from.last <= to.last && to.last - from.last <= FEW;
+    let started = to.count.saturating_sub(from.count);
+    (few && started <= highest / 2).then(|| from.last + 1..=to.last)
+}
+
+/// Whether this is the number of a process, living or not reaped yet. A thread has a number, too, of which no pidfd is to
+/// be had.
+fn is_process(pid: i32) -> bool {
+    let there = kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH);
+    there && !matches!(pidfd::open(pid), Err(Errno::ESRCH | Errno::EINVAL | Errno::ENOENT))
+}
+
 /// The processes that were started with this entry (`NAME=value`) in their environment, as far as it may be read, and
 /// those that do not answer or could not be asked within `bound`. Those that were there before `since` are not asked: that
 /// would be most of a machine, 30 µs each.
 pub fn carriers(entry: &str, since: Option<Births>, bound: Duration) -> (Vec<i32>, Vec<i32>) {
     let highest = kernel::text("/proc/sys/kernel/pid_max").ok().and_then(|text| text.trim().parse().ok());
     let window = since.zip(births()).zip(highest);
-    let asked = |pid: &i32| window.is_none_or(|((from, to), highest)| is_new(*pid, from, to, highest));
+    let asked: VecDeque<i32> = match window {
+        Some(((from, to), highest)) => match numbers_between(from, to, highest) {
+            Some(numbers) => numbers.filter(|pid| is_process(*pid)).collect(),
+            None => pids().filter(|pid| is_new(*pid, from, to, highest)).collect(),
+        },
+        None => pids().collect(),
+    };
     let entry = entry.as_bytes().to_vec();
     let carries = move |pid| {
         let environment = kernel::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|b| *b == 0).any(|variable| variable == entry)
     };
-    let (answers, missed) = memory::each(pids().filter(asked).collect(), bound, carries);
+    let (answers, missed) = memory::each(asked, bound, carries);
     (answers.into_iter().filter(|(_, carries)| *carries).map(|(pid, _)| pid).collect(), missed)
 }
 
@@ -119,6 +147,31 @@ mod tests {
         ] {
             assert_eq!(is_new(pid, from, to, 1000), new, "{pid} from {from:?} to {to:?}");
         }
+    }
+
+    #[test]
+    fn few_numbers_are_asked_for_one_by_one() {
+        let at = |last, count| Births { last, count };
+        assert_eq!(numbers_between(at(10, 0), at(12, 2), 30_000), Some(11..=12));
+        assert!(numbers_between(at(10, 0), at(10, 0), 30_000).is_some_and(|numbers| numbers.is_empty()));
+        assert_eq!(numbers_between(at(10, 0), at(2011, 2001), 30_000), None, "they are many");
+        assert_eq!(numbers_between(at(12, 0), at(10, 9), 30_000), None, "past the highest");
+        assert_eq!(numbers_between(at(10, 0), at(12, 20_000), 30_000), None, "perhaps all the way round");
+    }
+
+    #[test]
+    fn the_number_of_a_thread_is_not_that_of_a_process() {
+        let me = std::process::id().cast_signed();
+        assert!(is_process(me));
+        let (send, receive) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let sleeper = std::thread::spawn(move || {
+            send.send(nix::unistd::gettid().as_raw()).expect("somebody waits");
+            let _ = ended.recv();
+        });
+        assert!(!is_process(receive.recv().expect("a number")));
+        drop(end);
+        sleeper.join().expect("no panic");
     }
 
     #[test]

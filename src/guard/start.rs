@@ -182,6 +182,7 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
                 timed_out: false,
                 hurried: Cell::default(),
                 lingers: false,
+                tidied: false,
             };
             let end = guard.watch();
             let code = guard.finish(end, &modes);

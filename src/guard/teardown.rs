@@ -5,6 +5,7 @@ use crate::event::Killed;
 use crate::guard::patience::means_kill;
 use crate::guard::signals::STOPPING;
 use crate::guard::watch::{End, Guard};
+use crate::jobs::cgroup::Cgroup;
 use crate::jobs::{self, Survivor, leak, stop};
 use crate::report::{self, GuardVerdict};
 use crate::rundir::{self, Keep};
@@ -23,6 +24,21 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 impl Guard<'_> {
+    /// Removes what a run that has passed leaves behind while its host still ends: that has told that nothing of the run
+    /// lives, and has nothing more to write. What cannot be removed at once waits until the host is gone.
+    pub(super) fn tidy_early(&mut self) {
+        let passed = Report::Outcome { code: exit::OK, keep: false, left: false };
+        if self.tidied || self.options.isolate.pid || self.report != Some(passed) {
+            return;
+        }
+        self.tidied = true;
+        // It could not be removed if anybody were in it.
+        if self.cgroup.as_ref().is_some_and(Cgroup::remove_empty) {
+            self.cgroup = None;
+        }
+        runs::tidy(self.run_dir.path(), Keep::Nothing);
+    }
+
     /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
     pub(super) fn finish(&mut self, end: End, modes: &tty::Modes) -> i32 {
         let signal = self.first.map(|(signal, _)| signal);
@@ -96,7 +112,9 @@ impl Guard<'_> {
         if keep != Keep::Nothing {
             jobs::log::finish_all(&self.run_dir.path().join(rundir::LOGS));
         }
-        runs::tidy(self.run_dir.path(), keep);
+        if !self.tidied {
+            runs::tidy(self.run_dir.path(), keep);
+        }
         modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {
             signal::die_of(signal);

@@ -410,12 +410,21 @@ impl Cgroup {
 
     /// Removes it, when all is over. `left`: whether processes are left that nothing could end.
     pub fn remove(&self, left: bool) {
-        // Most runs have no more than these two, and nobody is in them.
-        let _ = fs::remove_dir(self.dir.child(JOBS).path);
-        if fs::remove_dir(&self.dir.path).is_err() {
+        if !self.remove_empty() {
             self.dir.remove(if left { Duration::ZERO } else { LET_GO });
+            self.move_back();
         }
-        self.move_back();
+    }
+
+    /// Removes it if nothing lives in it and nothing else is in the way; whether it is gone.
+    pub fn remove_empty(&self) -> bool {
+        // Most runs have no more than these two.
+        let _ = fs::remove_dir(self.dir.child(JOBS).path);
+        let gone = fs::remove_dir(&self.dir.path).is_ok();
+        if gone {
+            self.move_back();
+        }
+        gone
     }
 
     /// A cgroup for one job.

@@ -156,13 +156,17 @@ impl Jobs {
         let until = clock::now() + MOMENT;
         loop {
             let behind = self.is_behind();
-            let table = lock(&self.table);
+            let mut table = lock(&self.table);
             let unasked = || ids.iter().filter_map(|id| table.entry(*id)).filter(|entry| !entry.asked);
             let ended = unasked().any(|entry| table.needs_look(entry.job.id, behind));
+            let leaders: Vec<(JobId, Stat)> =
+                unasked().filter_map(|entry| Some((entry.job.id, entry.leader_now()?))).collect();
+            // What is sent to them now is not why they end.
             let doomed: Vec<JobId> =
-                unasked().filter(|entry| entry.is_doomed()).map(|entry| entry.job.id).collect();
+                leaders.iter().filter(|(_, stat)| stat.doomed).map(|(id, _)| *id).collect();
             let in_time = clock::now() < until;
             if !in_time || !ended && doomed.is_empty() {
+                table.leaders = leaders.into_iter().map(|(_, stat)| (stat.pid, stat)).collect();
                 return (table, doomed);
             }
             drop(table);

@@ -14,6 +14,7 @@ use crate::jobs::stop::order::History;
 use crate::jobs::stop::step::Stage;
 use crate::jobs::table::entry::{Entry, Leader};
 use crate::sys::page;
+use crate::sys::proc::Stat;
 use crate::sys::wait::{self, Peek};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -74,6 +75,8 @@ pub(crate) struct Table {
     pub(super) sight_due: Duration,
     /// Who is in the run's cgroup, if it has one.
     pub(super) members: Option<Members>,
+    /// First processes as whoever holds the lock has just seen them.
+    pub leaders: HashMap<i32, Stat>,
     /// Places in the record that have changed and are to be shown.
     pub changed: Vec<usize>,
     /// The last of several that have just been told to end, and how many they are.
@@ -102,6 +105,7 @@ impl Table {
             groups: HashMap::new(),
             sight_due: Duration::ZERO,
             members,
+            leaders: HashMap::new(),
             changed: Vec::new(),
             told: None,
         }

@@ -201,9 +201,9 @@ impl Entry {
         self.leader == Leader::Running && matches!(wait::peek(self.pid), Peek::Ended(..))
     }
 
-    /// Its leader is on its way out: what is sent to it now is not why it ends.
-    pub fn is_doomed(&self) -> bool {
-        self.leader == Leader::Running && proc::is_doomed(self.pid)
+    /// Its leader as /proc shows it, unless its end has been noted.
+    pub fn leader_now(&self) -> Option<Stat> {
+        if self.leader == Leader::Running { proc::stat(self.pid) } else { None }
     }
 
     pub fn view(&self) -> View {

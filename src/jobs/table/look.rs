@@ -78,12 +78,13 @@ impl Table {
     /// The usual case, which costs the same however many jobs there are: leaders have ended and have left nobody, nor has
     /// anyone before them. Whether that was all.
     fn look_at_ends(&mut self, now: Duration, changes: &mut Vec<Change>) -> bool {
-        let mut singly = FEW + self.live.len() / SHARE;
+        let mut singly = self.few();
         loop {
             let Peek::Ended(pid, status) = wait::peek_any() else { return self.lingering.is_empty() };
             let Some(id) = self.leader(pid).filter(|id| !self.lingering.contains(id)) else { return false };
-            let ended = if singly == 0 { self.ended_leaders() } else { vec![(id, status)] };
-            singly = singly.saturating_sub(1);
+            let all = singly == 0;
+            let ended = if all { self.ended_leaders() } else { vec![(id, status)] };
+            singly = if all { self.few() } else { singly - 1 };
             // Only now, when their ends have been seen: then those whom they have left had become ours before.
             if !proc::adopted().is_some_and(|adopted| adopted.is_empty()) {
                 return false;
@@ -96,6 +97,11 @@ impl Table {
                 changes.extend(self.release(id, now));
             }
         }
+    }
+
+    /// So many ends are taken one by one.
+    fn few(&self) -> usize {
+        FEW + self.live.len() / SHARE
     }
 
     fn look_at_all(&mut self, now: Duration, changes: &mut Vec<Change>) {

@@ -23,9 +23,19 @@ impl Table {
     /// Who was seen before and still lives is looked for by number, should the kernel's lists of children, which are no
     /// snapshot, have missed it.
     pub(super) fn tree_of(&mut self, ids: &[JobId], whole: bool) -> Option<Vec<Stat>> {
+        self.tree_below(ids, whole, &HashMap::new())
+    }
+
+    /// The same, when some leaders have just been looked at.
+    pub(super) fn tree_below(
+        &mut self,
+        ids: &[JobId],
+        whole: bool,
+        known: &HashMap<i32, Stat>,
+    ) -> Option<Vec<Stat>> {
         let runs = |entry: &Entry| entry.leader == Leader::Running;
         let leaders = ids.iter().filter_map(|id| self.entry(*id)).filter(|entry| runs(entry));
-        let mut tree = proc::forest(leaders.map(|entry| entry.pid))?;
+        let mut tree = proc::forest(leaders.map(|entry| entry.pid), known)?;
         let mut found: HashSet<i32> = tree.iter().map(|stat| stat.pid).collect();
         let mut gone = Vec::new();
         for ((pid, start), owner) in &self.seen {
@@ -33,6 +43,11 @@ impl Table {
             let elsewhere =
                 || owner.and_then(|id| self.entry(id)).is_some_and(|e| runs(e) && !ids.contains(&e.job.id));
             if found.contains(pid) || !whole && elsewhere() {
+                continue;
+            }
+            // Of a leader it is known that it has ended.
+            if self.leader(*pid).and_then(|id| self.entry(id)).is_some_and(|entry| !runs(entry)) {
+                gone.push((*pid, *start));
                 continue;
             }
             match proc::stat(*pid).filter(|stat| stat.start == *start && stat.alive()) {

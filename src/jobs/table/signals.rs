@@ -20,7 +20,7 @@ const MOMENT: Duration = Duration::from_millis(20);
 pub(crate) enum To {
     /// The whole tree: the group as a group, everyone else one by one.
     Tree,
-    /// The same without the group, which has got them.
+    /// Those who had left the cgroup: of those in there only the groups were left when these got them.
     Others,
     /// Its group, as Ctrl-C at a terminal reaches it.
     Group,
@@ -53,6 +53,7 @@ impl Table {
     /// there is; should somebody have left it, a second call follows for those that do not end at once.
     pub fn ask(&mut self, orders: &[Order], now: Duration) {
         self.show_changes();
+        let known = std::mem::take(&mut self.leaders);
         let ids: Vec<JobId> = orders.iter().map(|order| order.id).collect();
         let alone = !orders.is_empty() && self.leaders_are_alone();
         if alone {
@@ -64,7 +65,7 @@ impl Table {
                 }
             }
         } else {
-            self.signal(orders);
+            self.signal_below(orders, &known);
         }
         let running = |id: &&JobId| self.entry(**id).is_some_and(|entry| entry.leader == Leader::Running);
         let told: HashSet<JobId> = ids.iter().filter(running).copied().collect();
@@ -112,12 +113,16 @@ impl Table {
 
     /// Sends signals to many jobs. /proc is read once, not once a job: hundreds of jobs must stop in the time of one.
     pub fn signal(&mut self, orders: &[Order]) {
+        self.signal_below(orders, &HashMap::new());
+    }
+
+    fn signal_below(&mut self, orders: &[Order], known: &HashMap<i32, Stat>) {
         if orders.is_empty() {
             return;
         }
         // The groups are reached even if nobody can be looked for, and who belonged to whom is not forgotten.
         let ids: Vec<JobId> = orders.iter().map(|order| order.id).collect();
-        let tree = self.tree_of(&ids, false);
+        let tree = self.tree_below(&ids, false, known);
         let owners = tree.as_ref().map(|tree| self.owners(tree, false)).unwrap_or_default();
         let tree = tree.unwrap_or_default();
         let tree: Vec<(&Stat, JobId)> = tree
@@ -135,6 +140,9 @@ impl Table {
             processes.entry(*id).or_default().push(stat);
         }
         let me = self.me;
+        let others_meant = orders.iter().any(|order| order.to == To::Others);
+        let inside =
+            self.members.as_ref().filter(|_| others_meant).and_then(Members::now).unwrap_or_default();
         for Order { id, signals, to } in orders {
             let Some(entry) = self.entry_mut(*id) else { continue };
             let (group, pinned) = (entry.pid, !matches!(entry.leader, Leader::Reaped(_)));
@@ -168,7 +176,9 @@ impl Table {
                 if pinned && *to == To::Tree {
                     let _ = signal::kill(-group, number);
                 }
-                for stat in others.iter().filter(|stat| !pinned || stat.pgrp != group) {
+                let beside = |stat: &&&Stat| !pinned || stat.pgrp != group;
+                let outside = |stat: &&&Stat| *to == To::Tree || !inside.contains(&stat.pid);
+                for stat in others.iter().filter(beside).filter(outside) {
                     signal_process(stat, me, number);
                 }
             }

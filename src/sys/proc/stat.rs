@@ -16,6 +16,8 @@ pub struct Stat {
     pub state: char,
     /// It is on its way out (PF_EXITING): whatever it still waits for, SIGKILL has reached it.
     pub exiting: bool,
+    /// It ends, or has SIGKILL ahead of it: no signal that is sent to it now changes how it ends.
+    pub doomed: bool,
     pub threads: i64,
     /// Clock ticks after boot: with the pid it names one process for ever.
     pub start: u64,
@@ -86,12 +88,6 @@ pub fn stat(pid: i32) -> Option<Stat> {
     stat_of(pid).ok().flatten()
 }
 
-/// Whether a process is ending or has SIGKILL ahead of it: no signal that is sent to it now changes how it ends.
-pub fn is_doomed(pid: i32) -> bool {
-    kernel::line(format!("/proc/{pid}/stat"))
-        .is_ok_and(|bytes| parse_doomed(&String::from_utf8_lossy(&bytes)))
-}
-
 /// Whether this is the controlling terminal of a process, and others are in its foreground.
 pub fn in_background(pid: i32, terminal: BorrowedFd) -> bool {
     let Ok(meta) = nix::sys::stat::fstat(terminal) else { return false };
@@ -110,16 +106,6 @@ fn parse_in_background(text: &str, terminal: u64) -> bool {
     u64::try_from(number(4)) == Ok(terminal) && number(5) > 0 && number(2) != number(5)
 }
 
-/// SIGKILL is pending in each thread (field 31). The first thread alone may end while others go on.
-fn parse_doomed(text: &str) -> bool {
-    const KILL: u64 = 1 << (nix::libc::SIGKILL - 1);
-    let fields = text.rfind(')').map_or("", |end| &text[end + 1..]);
-    let fields: Vec<u64> = fields.split_ascii_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
-    let number = |at: usize| fields.get(at).copied().unwrap_or(0);
-    let is_ending = number(6) & u64::from(nix::libc::PF_EXITING.cast_unsigned()) != 0;
-    is_ending && number(17) <= 1 || number(28) & KILL != 0
-}
-
 /// No descriptor was left to read with: what is not seen may be there all the same.
 pub(super) struct Blind;
 
@@ -136,11 +122,17 @@ pub(super) fn stat_of(pid: i32) -> Result<Option<Stat>, Blind> {
     }
 }
 
+const KILL: u64 = 1 << (nix::libc::SIGKILL - 1);
+
 /// The command name may hold spaces and parentheses, so the fields are counted after the *last* `)`.
 pub(super) fn parse_stat(text: &str) -> Option<Stat> {
     let pid = text.split(' ').next()?.parse().ok()?;
     let rest = &text[text.rfind(')')? + 1..];
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let exiting = fields.get(6)?.parse::<u32>().ok()? & nix::libc::PF_EXITING.cast_unsigned() != 0;
+    let threads: i64 = fields.get(17)?.parse().ok()?;
+    // SIGKILL is pending in each thread (field 31). The first thread alone may end while others go on.
+    let pending: u64 = fields.get(28).and_then(|field| field.parse().ok()).unwrap_or(0);
     Some(Stat {
         pid,
         state: fields.first()?.chars().next()?,
@@ -148,8 +140,9 @@ pub(super) fn parse_stat(text: &str) -> Option<Stat> {
         pgrp: fields.get(2)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         terminal: fields.get(4)?.parse().ok()?,
-        exiting: fields.get(6)?.parse::<u32>().ok()? & nix::libc::PF_EXITING.cast_unsigned() != 0,
-        threads: fields.get(17)?.parse().ok()?,
+        exiting,
+        doomed: exiting && threads <= 1 || pending & KILL != 0,
+        threads,
         start: fields.get(19)?.parse().ok()?,
     })
 }
@@ -164,8 +157,14 @@ mod tests {
         let stat = parse_stat(text).expect("parses");
         assert_eq!((stat.pid, stat.ppid, stat.pgrp, stat.session), (77, 5, 6, 7));
         assert_eq!((stat.state, stat.threads, stat.start, stat.exiting), ('S', 3, 9876, false));
+        assert!(!stat.doomed);
+        let killed = text.replace(" 9876 1 2 3", " 9876 1 2 3 0 0 0 0 0 256 0");
+        assert!(parse_stat(&killed).expect("parses").doomed, "SIGKILL is pending");
         let text = text.replace("4194560", "4194564");
-        assert!(parse_stat(&text).expect("parses").exiting);
+        let stat = parse_stat(&text).expect("parses");
+        assert!(stat.exiting && !stat.doomed, "other threads go on");
+        let alone = parse_stat(&text.replace(" 20 0 3 0 9876", " 20 0 1 0 9876")).expect("parses");
+        assert!(alone.doomed);
     }
 
     #[test]

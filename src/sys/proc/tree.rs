@@ -2,6 +2,7 @@
 
 use super::stat::{Blind, Stat, blind, stat, stat_of};
 use crate::sys::{kernel, wait};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 
 /// The children of every thread of a process. /proc/PID/task/TID/children exists with
@@ -59,7 +60,7 @@ pub fn descendants(root: i32) -> Vec<Stat> {
 /// that of the subreaper, which has been read. So our own list is read once more at the end.
 pub fn tree(root: i32) -> Option<Vec<Stat>> {
     let mut found: Vec<Stat> = Vec::new();
-    let mut seen = std::collections::HashSet::from([root]);
+    let mut seen = HashSet::from([root]);
     let mut queue = vec![(root, 0)];
     // Our own zombies are told by a system call each: there may be thousands that nobody had the time to reap.
     let ours = root.cast_unsigned() == std::process::id();
@@ -84,21 +85,26 @@ pub fn tree(root: i32) -> Option<Vec<Stat>> {
     Some(found)
 }
 
-/// As [`tree`], of this process, but only below those of its children that are named, and below whom it has adopted.
-pub fn forest(named: impl IntoIterator<Item = i32>) -> Option<Vec<Stat>> {
+/// As [`tree`], of this process, but only below those of its children that are named, and below whom it has adopted. Some of
+/// them may be known as they are just now.
+pub fn forest(named: impl IntoIterator<Item = i32>, known: &HashMap<i32, Stat>) -> Option<Vec<Stat>> {
     let mut found: Vec<Stat> = Vec::new();
-    let mut seen = std::collections::HashSet::from([std::process::id().cast_signed()]);
+    let mut seen = HashSet::from([std::process::id().cast_signed()]);
     let mut queue = Vec::new();
     let mut children: Vec<i32> = named.into_iter().collect();
     children.extend(adopted()?);
     let (mut ours, mut again) = (true, true);
     loop {
         for pid in children {
-            let is_zombie = || ours && matches!(wait::peek(pid), wait::Peek::Ended(..));
-            if seen.insert(pid)
-                && !is_zombie()
-                && let Some(stat) = stat_of(pid).ok()?
-            {
+            if !seen.insert(pid) {
+                continue;
+            }
+            let stat = match known.get(&pid).filter(|_| ours) {
+                Some(stat) => Some(*stat),
+                None if ours && matches!(wait::peek(pid), wait::Peek::Ended(..)) => None,
+                None => stat_of(pid).ok()?,
+            };
+            if let Some(stat) = stat {
                 found.push(stat);
                 if stat.alive() {
                     queue.push((pid, stat.threads));

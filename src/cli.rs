@@ -420,20 +420,7 @@ enum Sub {
     #[command(after_help = after_help::UP, override_usage = "bgjobs up [OPTIONS] [FILE [NAME]...] [-- ARGS...]")]
     Up(UpArgs),
     /// Check a script without running it: syntax, unknown functions, wrong options, silent mistakes
-    Check {
-        /// The scripts, or directories with scripts; `-` for standard input
-        #[arg(required_unless_present = "code", value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Check this code instead of a file
-        #[arg(short = 'e', value_name = "CODE", conflicts_with = "files")]
-        code: Option<String>,
-        /// Where else `import` looks for modules
-        #[arg(short = 'I', value_name = "DIR")]
-        include: Vec<PathBuf>,
-        /// Print JSON: an array of objects with `path`, `line`, `column`, `severity`, `message`, `notes`, `hint`
-        #[arg(long)]
-        json: bool,
-    },
+    Check(CheckArgs),
     /// List the scenario scripts that are built in, with their parameters, or print one
     #[command(after_help = after_help::SCRIPTS)]
     Scripts(Scripts),
@@ -512,6 +499,22 @@ struct ScriptArgs {
     update: bool,
     #[command(flatten)]
     run: RunArgs,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    /// The scripts, or directories with scripts; `-` for standard input
+    #[arg(required_unless_present = "code", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Check this code instead of a file
+    #[arg(short = 'e', value_name = "CODE", conflicts_with = "files")]
+    code: Option<String>,
+    /// Where else `import` looks for modules
+    #[arg(short = 'I', value_name = "DIR")]
+    include: Vec<PathBuf>,
+    /// Print JSON: an array of objects with `path`, `line`, `column`, `severity`, `message`, `notes`, `hint`
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -642,9 +645,12 @@ fn at_least_once(text: &str) -> Result<u32, String> {
 
 /// Reads the command line. `Err` is the exit code after a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
-    let parsed = fitting(Cli::command())
-        .try_get_matches()
-        .and_then(|found| Ok((Cli::from_arg_matches(&found)?, found)));
+    let whole = || {
+        fitting(Cli::command())
+            .try_get_matches()
+            .and_then(|found| Ok((Cli::from_arg_matches(&found)?, found)))
+    };
+    let parsed = alone().map_or_else(whole, |command| Ok((Cli { command }, clap::ArgMatches::default())));
     if let Err(asked) = &parsed
         && !asked.use_stderr()
     {
@@ -666,7 +672,9 @@ pub fn parse() -> Result<Command, i32> {
     })?;
     Ok(match cli.command {
         Sub::Script(args) => {
+            // What stands there in its place is looked at only then.
             if args.code.is_none()
+                && args.rest.first().is_some_and(|first| first.starts_with('-'))
                 && let Some(advice) = meant::before_the_script(&words()[1..], &script_command())
             {
                 tell(&advice);
@@ -689,7 +697,7 @@ pub fn parse() -> Result<Command, i32> {
             }
         }
         Sub::Up(args) => Command::Up(args.into()),
-        Sub::Check { files, code, include, json } => {
+        Sub::Check(CheckArgs { files, code, include, json }) => {
             let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
             Command::Check(Check { sources: sources.collect(), include, json })
         }
@@ -739,6 +747,22 @@ fn with_defaults(args: TestArgs, found: &clap::ArgMatches) -> Result<(TestArgs, 
     }
 }
 
+/// One of the commands that are to start quickly, when nothing about it is wrong or wants to be told: to describe all the
+/// others takes longer than to read its words.
+fn alone() -> Option<Sub> {
+    match std::env::args_os().nth(1)?.to_str()? {
+        "script" => read::<ScriptArgs>("script").map(Sub::Script),
+        "check" => read::<CheckArgs>("check").map(Sub::Check),
+        _ => None,
+    }
+}
+
+fn read<T: Args>(name: &'static str) -> Option<T> {
+    let command = T::augment_args(clap::Command::new(name)).no_binary_name(true);
+    let mut found = command.try_get_matches_from(std::env::args_os().skip(2)).ok()?;
+    T::from_arg_matches_mut(&mut found).ok()
+}
+
 /// The help or the version that was asked for, with colours where stdout is to have them.
 fn help(asked: &clap::Error) -> String {
     match anstream::AutoStream::choice(&std::io::stdout()) {
@@ -783,10 +807,11 @@ fn words() -> Vec<String> {
     std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect()
 }
 
+/// `bgjobs script` with its options; without what its help says besides.
 fn script_command() -> clap::Command {
-    let mut cli = Cli::command();
-    cli.build();
-    cli.find_subcommand("script").cloned().unwrap_or_default()
+    let mut script = ScriptArgs::augment_args(clap::Command::new("script"));
+    script.build();
+    script
 }
 
 /// A mistake in the command line, with the way out, as the report shows errors.
@@ -981,5 +1006,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_read_by_itself_has_the_options_that_it_has_among_all() {
+        let mut whole = Cli::command();
+        whole.build();
+        let mut check = CheckArgs::augment_args(clap::Command::new("check"));
+        check.build();
+        for alone in [script_command(), check] {
+            let among = whole.find_subcommand(alone.get_name()).expect("is there");
+            let of = |command: &clap::Command| command.get_arguments().cloned().collect::<Vec<_>>();
+            assert_eq!(format!("{:?}", of(&alone)), format!("{:?}", of(among)));
+        }
     }
 }

@@ -21,8 +21,8 @@ impl Walk<'_> {
         let catching = CATCHING.contains(&call.name.as_str())
             || call.name == "call"
             || !call.namespace.path.is_empty()
-            || (call.op_token.is_none() && !self.names.has(&call.name) && call.name != "curry")
-            || self.file.functions.contains_key(call.name.as_str());
+            || self.file.functions.contains_key(call.name.as_str())
+            || (call.op_token.is_none() && call.name != "curry" && !self.names.has(&call.name));
         self.guarded += usize::from(catching);
         call.args.iter().for_each(|arg| self.expr(arg));
         self.guarded -= usize::from(catching);
@@ -130,12 +130,13 @@ impl Walk<'_> {
         if self.project.dynamic || call.capture_parent_scope {
             return self.names.has(name);
         }
-        let mut arities: BTreeSet<usize> = self.names.params(name).iter().copied().collect();
+        let mut arities = BTreeSet::new();
         // A module may call what the script that imports it defines.
         for file in [Some(self.file), self.project.files.get(&self.project.main)].into_iter().flatten() {
             arities.extend(file.functions.get(name).into_iter().flatten().map(|(params, _)| *params));
         }
-        if arities.is_empty() {
+        let is_ours = self.names.has(name);
+        if arities.is_empty() && !is_ours {
             self.unknown_function(name, call, position);
             return false;
         }
@@ -145,10 +146,13 @@ impl Walk<'_> {
             && let Some(advice) = words_apart(name, &call.args).or_else(|| without_effect(name, &call.args))
         {
             self.report(position, advice);
-        } else if !arities.contains(&call.args.len()) && self.guarded == 0 {
+        } else if self.guarded == 0
+            && !arities.contains(&call.args.len())
+            && !self.names.takes(name, call.args.len())
+        {
             self.wrong_number(name, call.args.len(), 0, position);
         }
-        self.names.has(name)
+        is_ours
     }
 
     fn unknown_function(&mut self, name: &str, call: &FnCallExpr, position: Position) {
@@ -223,8 +227,7 @@ impl Walk<'_> {
             self.report(position, self.unknown_method(name, position));
             return false;
         }
-        let fits = self.names.params(name).contains(&(call.args.len() + 1));
-        if !fits && self.guarded == 0 {
+        if self.guarded == 0 && !self.names.takes(name, call.args.len() + 1) {
             self.wrong_number(name, call.args.len(), 1, position);
         }
         true

@@ -4,7 +4,7 @@
 use crate::event::Failure;
 use crate::host::source::text;
 use rhai::{AST, ASTNode, Expr, FnCallExpr, Position, Stmt};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 /// Functions that start something in the background, and functions that run a command.
 const STARTS: &[&str] = &["spawn", "start"];
@@ -13,6 +13,8 @@ const RUNS: &[&str] = &["run", "try_run", "output", "wait_cmd"];
 /// Patterns of commands, for whom they are, what is said, and what to write instead.
 struct Habit {
     pattern: &'static str,
+    /// One of these is in all that it matches: to make the pattern takes longer than all the rest of a check.
+    words: &'static [&'static str],
     functions: &'static [&'static [&'static str]],
     message: &'static str,
     hint: &'static str,
@@ -21,44 +23,49 @@ struct Habit {
 const HABITS: &[Habit] = &[
     Habit {
         pattern: r"(?:^|[;&|(]\s*|\bsudo\s+)(?:pkill|killall)\b",
+        words: &["pkill", "killall"],
         functions: &[STARTS, RUNS],
         message: "pkill and killall also end processes that this run did not start",
         hint: "job.stop()   (jobs end with the run by themselves; a port is freed by kill_port(8080))",
     },
     Habit {
         pattern: r"(?:^|[;&|(]\s*)kill\s+-(?:9|KILL|SIGKILL|s\s*KILL)\s+[^\x01]",
+        words: &["kill"],
         functions: &[STARTS, RUNS],
         message: "`kill -9` gives a server no time to clean up",
         hint: "job.stop()   (TERM, and SIGKILL after the grace period; job.kill() to test a crash)",
     },
     Habit {
         pattern: r"(?:^|[;&|(]\s*)nohup\b",
+        words: &["nohup"],
         functions: &[STARTS, RUNS],
         message: "nohup keeps a process from hearing that its terminal is gone; a job has none",
         hint: "spawn(\"COMMAND\")   (its output is in its log: job.output)",
     },
     Habit {
         pattern: r"[^&\\]&\s*$",
+        words: &["&"],
         functions: &[RUNS],
         message: "what a command leaves in the background is stopped when the command ends",
         hint: "start(\"NAME\", \"COMMAND\", #{ready: …}), or spawn(\"COMMAND\")",
     },
     Habit {
         pattern: r"(?:^|[;&|(]\s*)tail\s+(?:[^;&|]*\s)?(?:-f|-F|--follow)\b",
+        words: &["tail"],
         functions: &[RUNS],
         message: "`tail -f` never ends by itself",
         hint: "job.wait_log(\"REGEX\")   (or job.tail(20), job.output)",
     },
     Habit {
         pattern: r"\|\s*(?:head|tail|grep\s+-\S*q)\b",
+        words: &["|"],
         functions: &[STARTS],
         message: "a pipe hides the end of the server, and may end it when its reader has had enough",
         hint: "spawn(\"SERVER\")   (job.tail(20) and job.wait_log(\"REGEX\") read its log)",
     },
 ];
 
-static PATTERNS: LazyLock<Vec<Option<regex::Regex>>> =
-    LazyLock::new(|| HABITS.iter().map(|habit| regex::Regex::new(habit.pattern).ok()).collect());
+static PATTERNS: [OnceLock<Option<regex::Regex>>; HABITS.len()] = [const { OnceLock::new() }; HABITS.len()];
 
 /// What is to be said about a script, from top to bottom. `text`: as it is written.
 pub fn warnings(ast: &AST, name: &str, text: &str) -> Vec<Failure> {
@@ -136,7 +143,11 @@ fn texts(call: &FnCallExpr) -> impl Iterator<Item = String> {
 fn command(call: &FnCallExpr, position: Position, found: &mut Found) {
     for (habit, pattern) in HABITS.iter().zip(PATTERNS.iter()) {
         let meant = habit.functions.iter().any(|names| is_one_of(call, names));
-        let has = |text: String| pattern.as_ref().is_some_and(|pattern| pattern.is_match(&text));
+        let pattern = || pattern.get_or_init(|| regex::Regex::new(habit.pattern).ok()).as_ref();
+        let has = |text: String| {
+            habit.words.iter().any(|word| text.contains(word))
+                && pattern().is_some_and(|pattern| pattern.is_match(&text))
+        };
         if meant && texts(call).any(has) {
             found.push((position, habit.message.to_owned(), habit.hint.to_owned()));
         }

@@ -46,7 +46,7 @@ pub fn known() -> &'static Known {
 }
 
 /// The names, and how many parameters each form takes: all that a script without mistakes needs. Collected when the first
-/// is asked for.
+/// is asked for of which the description does not tell.
 pub struct Names<'a> {
     engine: &'a Engine,
     forms: OnceCell<HashMap<rhai::Identifier, Forms>>,
@@ -95,24 +95,85 @@ impl<'a> Names<'a> {
     }
 
     pub fn has(&self, name: &str) -> bool {
-        self.forms(name).is_some()
+        api::named(name).next().is_some()
+            || OFTEN_CALLED.iter().any(|it| it.0 == name)
+            || self.forms(name).is_some()
     }
 
-    pub fn params(&self, name: &str) -> &[usize] {
-        self.forms(name).map_or(&[], |forms| forms.params.as_slice())
+    /// Whether a form takes so many.
+    pub fn takes(&self, name: &str, length: usize) -> bool {
+        api::named(name).flat_map(|function| function.forms).any(|form| form.takes(length))
+            || OFTEN_CALLED.iter().any(|it| (it.0, it.1) == (name, length))
+            || self.forms(name).is_some_and(|forms| forms.params.contains(&length))
     }
 
     /// Whether Rhai itself has a function of this name that takes so many.
-    pub fn has_of_rhai(&self, name: &str, params: usize) -> bool {
-        self.forms(name).is_some_and(|forms| forms.of_rhai & (1 << params) != 0)
+    pub fn has_of_rhai(&self, name: &str, length: usize) -> bool {
+        let is_ours = api::named(name).next().is_some() && !OF_RHAI_TOO.contains(&name);
+        !is_ours && self.forms(name).is_some_and(|forms| forms.of_rhai & (1 << length) != 0)
     }
 
     /// Whether no form of it returns a value.
     pub fn returns_nothing(&self, name: &str) -> bool {
-        let described = || api::named(name).all(|function| matches!(function.returns, Type::Unit));
-        self.forms(name).is_some_and(|forms| !forms.gives) && described()
+        if !api::named(name).all(|function| matches!(function.returns, Type::Unit)) {
+            return false;
+        }
+        match OFTEN_CALLED.iter().find(|it| it.0 == name) {
+            Some((.., gives)) => !gives,
+            None => self.forms(name).is_some_and(|forms| !forms.gives),
+        }
     }
 }
+
+/// What of Rhai's own functions most scripts call, with how many arguments, and whether they return a value: with the
+/// description this is all that the check of most scripts needs. To collect what Rhai has takes several times as long as
+/// all the rest of it.
+const OFTEN_CALLED: &[(&str, usize, bool)] = &[
+    ("len", 1, true),
+    ("to_string", 1, true),
+    ("push", 2, false),
+    ("map", 2, true),
+    ("filter", 2, true),
+    ("is_empty", 1, true),
+    ("starts_with", 2, true),
+    ("ends_with", 2, true),
+    ("split", 2, true),
+    ("to_int", 1, true),
+    ("parse_int", 1, true),
+    ("pop", 1, true),
+    ("values", 1, true),
+    ("index_of", 2, true),
+    ("timestamp", 0, true),
+];
+
+/// The described functions whose names Rhai has as well.
+const OF_RHAI_TOO: &[&str] = &[
+    "all",
+    "contains",
+    "exit",
+    "for_each",
+    "keys",
+    "log",
+    "make_lower",
+    "make_upper",
+    "max",
+    "min",
+    "order",
+    "order_by",
+    "order_desc",
+    "parse_json",
+    "print",
+    "remove",
+    "replace",
+    "reverse",
+    "sleep",
+    "sort",
+    "sort_by",
+    "sort_desc",
+    "start",
+    "to_json",
+    "trim",
+];
 
 impl Known {
     /// What an engine has, with the functions of rhai itself. What is described is taken from there.
@@ -734,4 +795,37 @@ pub fn no_property(name: &str, rust_type: &str, written: bool) -> CallAdvice {
         advice.notes.push(format!("it has: {}", properties.join(", ")));
     }
     advice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_without_a_look_is_what_a_look_tells() {
+        let engine = crate::host::engine::engine(&[]);
+        let names = Names::of(&engine);
+        let mut wrong = Vec::new();
+        for function in api::functions().iter().map(|(_, function)| function) {
+            let Some(forms) = names.forms(function.name) else {
+                wrong.push(format!("{}: not there", function.name));
+                continue;
+            };
+            for length in 0..8 {
+                if function.forms.iter().any(|form| form.takes(length)) && !forms.params.contains(&length) {
+                    wrong.push(format!("{} takes {length}", function.name));
+                }
+            }
+            if forms.of_rhai != 0 && !OF_RHAI_TOO.contains(&function.name) {
+                wrong.push(format!("{} is Rhai's, too", function.name));
+            }
+        }
+        for (name, length, gives) in OFTEN_CALLED {
+            if !names.forms(name).is_some_and(|forms| forms.params.contains(length) && forms.gives == *gives)
+            {
+                wrong.push(format!("{name} {length}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! main      this file: waits for the script, then stops everything. Runs no script, never writes
 //! script    evaluates the script, then its `on_exit` closures
-//! control   orders from the guard, the guard's death, the run's deadline → `Control`
+//! control   orders from the guard, the guard's death, the run's deadline, signals → `Control`
 //! report    the only one that writes
 //! spawner, reaper, logs   from the first process on; see `jobs`
 //! ```
@@ -22,6 +22,10 @@
 //! A kill order cuts 1 to 4 short; when the guard is gone, nobody waits for anybody. None of the steps up to 6 waits for a
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
 //! reads.
+
+mod alone;
+
+pub use alone::alone;
 
 use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task, Verbosity};
 use crate::event::{Bus, Event, Failure, Over as RunOver, Tested};
@@ -93,8 +97,7 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
         fd::seal_inherited();
     }
     fork::become_subreaper().context("cannot become a subreaper")?;
-    // Until `ctrlc` catches them, signals to the host itself have to wait: they would end it.
-    let stopping = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM];
+    // All threads have them blocked: whoever wants to know of them reads them.
     signal::block_only(&[Signal::SIGCHLD, Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM])
         .context("cannot set the signal mask")?;
     signal::default(Signal::SIGTTOU);
@@ -134,7 +137,6 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     };
     let link = host.link;
     watch(options, &host.guard, &link, &control, &bus, &reporter)?;
-    signal::unblock(&stopping).context("cannot unblock signals")?;
     panics_halt_the_run(&control, &bus);
 
     let run_name = rundir::name(&host.run_dir);
@@ -214,8 +216,8 @@ fn live(options: &Options) -> Live {
     }
 }
 
-/// Follows the guard's orders, its death and the run's deadline, on a thread of its own; and `ctrlc` catches
-/// signals sent to the host itself, which all mean *stop*.
+/// Follows the guard's orders, its death, the run's deadline, and signals sent to the host itself, which all mean *stop*, on
+/// a thread of its own.
 fn watch(
     options: &Options,
     guard: &OwnedFd,
@@ -228,12 +230,17 @@ fn watch(
     let deadline = options.timeout.map(|time| clock::now() + time);
     let (link, bus, mute) = (Arc::clone(link), Arc::clone(bus), reporter.mute_switch());
     let watched = Arc::clone(control);
+    let signals = signal::descriptor(&[Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM])
+        .context("cannot catch signals")?;
     let follow = move || {
         let mut deadline = deadline;
         loop {
             testing::may_panic();
             let patience = deadline.map(|at| at.saturating_sub(clock::now()));
-            let ready = fd::wait_readable(&[link.as_fd(), guard.as_fd()], patience);
+            let ready = fd::wait_readable(&[link.as_fd(), guard.as_fd(), signals.as_fd()], patience);
+            while matches!(signals.read_signal(), Ok(Some(_))) {
+                watched.halt(Halt::Signal(Signal::SIGTERM as i32));
+            }
             while let Received::Message(order) = link.next_order() {
                 obey(order, &watched, &bus);
             }
@@ -249,15 +256,7 @@ fn watch(
         }
     };
     std::thread::Builder::new().name("control".into()).spawn(follow).context("cannot start a thread")?;
-    let control = Arc::clone(control);
-    let caught = ctrlc::set_handler(move || control.halt(Halt::Signal(Signal::SIGTERM as i32)));
-    // Its own error does not give away the cause.
-    caught
-        .map_err(|error| match error {
-            ctrlc::Error::System(cause) => cause.into(),
-            other => anyhow::Error::new(other),
-        })
-        .context("cannot catch signals")
+    Ok(())
 }
 
 fn obey(order: Order, control: &Control, bus: &Bus) {

@@ -3,7 +3,7 @@
 use crate::cli::{Options, Recording, Verbosity};
 use crate::guard::between::forward_to;
 use crate::guard::patience::Patience;
-use crate::guard::signals::handled_signals;
+use crate::guard::signals::{STOPPING, handled_signals};
 use crate::guard::watch::Guard;
 use crate::jobs::cgroup;
 use crate::report::ReportStyle;
@@ -67,10 +67,10 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     // 1. Known surroundings, before anything is opened or forked. An inherited *ignored* SIGCHLD would lose
     //    the host's status.
     fd::open_standard();
-    fd::seal_inherited();
     signal::default(Signal::SIGCHLD);
     // A limit of file sizes is to be an error of one write, not the end of guard and host (setrlimit(2)).
     signal::ignore(Signal::SIGXFSZ);
+    signal::ignore(Signal::SIGTTOU);
     signal::unblock_all().context("cannot set the signal mask")?;
     // With a PID namespace of its own the host mounts its own, and we need none: when it ends, all have ended.
     if !rundir::proc_is_there() && !options.isolate.pid {
@@ -81,6 +81,13 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     }
     let directory = std::env::current_dir()
         .context("cannot tell the current directory (was it removed? change to another)")?;
+    let handled = handled_signals();
+    signal::block(&handled).context("cannot block signals")?;
+    testing::may_hang("guard");
+    if let Some(code) = alone(options) {
+        return Ok(code);
+    }
+    fd::seal_inherited();
     // 2. Children that are not ours (`server & exec bgjobs …`), or pid 1, whose children are everybody's
     //    orphans: a process in between keeps them apart from those we kill and count.
     let stranger = std::process::id() == 1 || !matches!(wait::peek_any(), Peek::NoChild);
@@ -89,8 +96,6 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     if stranger {
         let parent = std::process::id();
         let handle = pidfd::open(parent.cast_signed()).context("cannot open a pidfd")?;
-        let handled = handled_signals();
-        signal::block(&handled).context("cannot block signals")?;
         let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
         match fork::fork_single_threaded().context("cannot fork")? {
             Forked::Parent(inner) => return Ok(forward_to(inner, &signals)),
@@ -104,15 +109,11 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
         }
     }
     // 3. Everything that both processes need, then the fork.
-    let handled = handled_signals();
-    signal::block(&handled).context("cannot block signals")?;
     let signals = signal::descriptor(&handled).context("cannot open a signalfd")?;
     let myself = pidfd::open(std::process::id().cast_signed()).context("cannot open a pidfd")?;
     let (link, theirs) = link::pair().context("cannot open a socket pair")?;
     let modes = tty::save();
-    signal::ignore(Signal::SIGTTOU);
     fork::become_subreaper().context("cannot become a subreaper")?;
-    testing::may_hang("guard");
     vault::create().context("cannot map shared memory")?;
     // Near the end and with signals blocked: else it would be left behind.
     let (run_dir, page) = make_room()?;
@@ -154,12 +155,7 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
             if let Ok(cgroup) = &cgroup {
                 cgroup.remove_dead_ones();
             }
-            if options.verbosity != Verbosity::Quiet {
-                if let Some(why) = rundir::passed_over() {
-                    report::hint(&format!("note: {why}\n"));
-                }
-                mention_leftovers();
-            }
+            mention(options);
             fork::no_core_dump(); // It may die of QUIT; its jobs may dump as their user has set it.
             let mut guard = Guard {
                 host: Some(host),
@@ -206,8 +202,24 @@ fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
     made
 }
 
-/// One line when runs that were killed have left something.
-fn mention_leftovers() {
+/// A script that needs no run is over before there is one; the exit code. What is not as it always is, a signal or a
+/// reader who does not read, is left to the run.
+fn alone(options: &Options) -> Option<i32> {
+    let verdict = run::alone(options)?;
+    mention(options);
+    let pending =
+        STOPPING.iter().chain(&[Signal::SIGQUIT, Signal::SIGTSTP]).any(|it| signal::is_pending(*it));
+    (!pending && report::said_at_once(&verdict)).then_some(exit::OK)
+}
+
+/// A line when TMPDIR is not used, and one when runs that were killed have left something.
+fn mention(options: &Options) {
+    if options.verbosity == Verbosity::Quiet {
+        return;
+    }
+    if let Some(why) = rundir::passed_over() {
+        report::hint(&format!("note: {why}\n"));
+    }
     match runs::left_behind() {
         0 => {}
         left => report::left_behind(left),

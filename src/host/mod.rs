@@ -52,4 +52,5 @@ pub use script::check;
 pub use script::findings;
 pub use script::manual;
 pub use script::plan;
+pub use script::runs_alone;
 pub use script::scripts_of;

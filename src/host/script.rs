@@ -404,6 +404,32 @@ pub fn check(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failu
     Ok(warnings::warnings(&ast, &loaded.name, &loaded.text))
 }
 
+/// Whether this is a script that calls nothing, and it has been evaluated, outside of a run, without an error. It has had
+/// little room and little time, so that whoever does it can go on with something else; it has changed nothing.
+pub fn runs_alone(source: &Source, include: &[PathBuf]) -> bool {
+    const LARGEST: u64 = 64 << 10;
+    let is_at_hand = match source {
+        Source::Code(_) => true,
+        // No FIFO, on which one would wait.
+        Source::File(path) => path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST),
+        Source::Stdin => false,
+    };
+    let loaded = is_at_hand.then(|| load(source, "script").ok()).flatten();
+    // Without a parenthesis there is neither a call nor a closure that something calls.
+    let calls_nothing = |loaded: &Loaded| !loaded.text.contains('(') && !loaded.text.contains("import");
+    let Some(loaded) = loaded.filter(calls_nothing) else { return false };
+    // As in a run it is never taken apart.
+    let mut engine = ManuallyDrop::new(engine(include));
+    engine
+        .set_max_expr_depths(32, 32)
+        .set_max_operations(1000)
+        .set_max_string_size(usize::try_from(LARGEST).unwrap_or_default())
+        .set_max_array_size(1000)
+        .set_max_map_size(1000);
+    let Ok((ast, _)) = compile(&engine, &loaded) else { return false };
+    engine.run_ast_with_scope(&mut Scope::new(), &ManuallyDrop::new(ast)).is_ok()
+}
+
 /// Compiles and checks, and tells what it would do; runs nothing.
 pub fn plan(source: &Source, include: &[PathBuf]) -> Result<Vec<crate::manual::Step>, Failure> {
     let loaded = load(source, "script")?;

@@ -64,6 +64,7 @@ pub use pager::page;
 pub use print::erase_status;
 pub use print::{
     findings, hint, plain_error, print, print_as_it_is, print_failure, print_json, print_warning,
+    said_at_once,
 };
 pub use recorder::{Recorder, TryEnd};
 pub use runs::{

@@ -119,6 +119,16 @@ pub fn hint(text: &str) {
     fd::write_some(std::io::stderr().as_fd(), said(text).as_bytes(), Duration::ZERO);
 }
 
+/// A short text on stderr, if whoever reads that takes it at once; whether that is so. Otherwise nothing is written.
+#[must_use]
+pub fn said_at_once(text: &str) -> bool {
+    let text = said(text);
+    match fd::write_some(std::io::stderr().as_fd(), text.as_bytes(), Duration::ZERO) {
+        Written::Bytes(n) => write_to(std::io::stderr().as_fd(), &text.as_bytes()[n..], &|| false).is_ok(),
+        Written::Stalled | Written::Gone | Written::Failed(_) => false,
+    }
+}
+
 /// Writes as long as somebody reads; in a `hurry` gives up on a reader that takes nothing for [`UNREAD`].
 fn write_to(target: BorrowedFd, mut bytes: &[u8], hurry: &dyn Fn() -> bool) -> Result<(), Written> {
     const LOOK: Duration = Duration::from_millis(50);

@@ -14,7 +14,7 @@ pub fn block(signals: &[Signal]) -> nix::Result<()> {
 }
 
 /// Unblocks these signals in the calling thread.
-pub fn unblock(signals: &[Signal]) -> nix::Result<()> {
+fn unblock(signals: &[Signal]) -> nix::Result<()> {
     signal::sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&set(signals)), None)
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "no reaper runs in the tests' own process")]
 #![allow(clippy::print_stdout, reason = "what was measured, with --nocapture")]
 
+mod alone;
 mod api;
 mod cgroup;
 mod check;

@@ -52,26 +52,35 @@ impl Live {
         self.expect(&[job.to_owned()]);
         let color = COLORS[self.names.iter().position(|name| name == job).unwrap_or(0) % COLORS.len()];
         let width = self.width;
-        let prefix = self.style.escaped(color, &format!("{job:width$} |"));
+        let prefix = match self.bare {
+            true => String::new(),
+            false => self.style.escaped(color, &format!("{job:width$} |")),
+        };
+        let before = if self.bare { String::new() } else { format!("{prefix} ") };
         let mut shown = String::with_capacity(bytes.len() + bytes.len() / 4);
+        // A line with its newline.
         let mut add = |line: &str| {
-            if !self.bare {
-                shown.push_str(&prefix);
-                shown.push_str(if line.is_empty() { "" } else { " " });
-            }
+            shown.push_str(if line.len() > 1 { &before } else { &prefix });
             shown.push_str(line);
-            shown.push('\n');
         };
         if missed {
-            add("… what came here was dropped before it was read (max_log) …");
+            add("… what came here was dropped before it was read (max_log) …\n");
         }
-        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         // Of much that is nothing but text each line is looked at once.
         if let Some(text) = text::plain(bytes) {
-            text.split('\n').for_each(add);
+            let mut from = 0;
+            for end in memchr::memchr_iter(b'\n', text.as_bytes()) {
+                add(&text[from..=end]);
+                from = end + 1;
+            }
+            // The last one may have none.
+            if from < text.len() || from == 0 {
+                add(&format!("{}\n", &text[from..]));
+            }
         } else {
-            for line in bytes.split(|byte| *byte == b'\n') {
-                add(&if self.style.has_color() { text::colored_line(line) } else { text::line(line) });
+            for line in bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n') {
+                let line = if self.style.has_color() { text::colored_line(line) } else { text::line(line) };
+                add(&format!("{line}\n"));
             }
         }
         let masked = match secret::mask(&shown) {

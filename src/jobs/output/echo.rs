@@ -71,16 +71,27 @@ fn prefix(word: &str, bytes: &[u8], shown: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(bytes);
     let starts_over = text.contains('\r');
     shown.reserve(text.len() + text.len() / 4);
+    if !starts_over {
+        // The last line may have no end.
+        let open = !text.is_empty() && !text.ends_with('\n');
+        let ends = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+        let mut from = 0;
+        for end in ends.chain(open.then_some(text.len())) {
+            shown.extend_from_slice(prefix.as_bytes());
+            shown.extend_from_slice(&text.as_bytes()[from..end]);
+            from = end;
+        }
+        if open {
+            shown.push(b'\n');
+        }
+        return;
+    }
     for line in text.split_inclusive('\n') {
         shown.extend_from_slice(prefix.as_bytes());
         let line = line.strip_suffix('\n').unwrap_or(line);
-        if starts_over {
-            let states = line.trim_end_matches('\r');
-            shown.extend_from_slice(states.replace('\r', &again).as_bytes());
-            shown.extend_from_slice(&line.as_bytes()[states.len()..]);
-        } else {
-            shown.extend_from_slice(line.as_bytes());
-        }
+        let states = line.trim_end_matches('\r');
+        shown.extend_from_slice(states.replace('\r', &again).as_bytes());
+        shown.extend_from_slice(&line.as_bytes()[states.len()..]);
         shown.push(b'\n');
     }
 }

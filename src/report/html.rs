@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_page_without_runs_is_small() {
         let page = html(&Recorded::default());
-        assert!(page.len() < 60 << 10, "{} bytes", page.len());
+        assert!(page.len() < 64 << 10, "{} bytes", page.len());
         assert!(page.contains("<h1 id=\"verdict\" class=\"good\">no run was recorded</h1>"), "{page}");
     }
 

@@ -339,15 +339,25 @@ impl Bus {
         self.emit(event);
     }
 
-    /// Waits until what there is has been written, but for as much as may wait, or `give_up` says so.
-    pub fn wait_for_room(&self, give_up: impl Fn() -> bool) {
+    /// Waits until what there is has been written, but for as much as may wait, or `give_up` says so; whether there is room
+    /// for more.
+    pub fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
         let mut queue = self.lock();
         if queue.unwritten() <= MOST_UNWRITTEN {
-            return;
+            return true;
         }
-        while !queue.has_room() && !give_up() {
-            queue = self.wait_for_writing(queue, Duration::from_millis(50));
+        while !queue.has_room() {
+            // Whoever is asked may take locks of its own.
+            drop(queue);
+            if give_up() {
+                return false;
+            }
+            queue = self.lock();
+            if !queue.has_room() {
+                queue = self.wait_for_writing(queue, Duration::from_millis(50));
+            }
         }
+        true
     }
 
     /// Waits at most this long until all has been written; whether it has.

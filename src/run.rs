@@ -2,11 +2,17 @@
 //!
 //! ```text
 //! main      this file: waits for the script, then stops everything. Runs no script, never writes
-//! script    evaluates the script, then its `on_exit` closures
+//! script    evaluates the script, then its `on_exit` closures. Forks what it starts, reads what its commands print, and waits
+//!           for them: no other thread has a part in a foreground command
 //! control   orders from the guard, the guard's death, the run's deadline, signals → `Control`
 //! report    the only one that writes
-//! spawner, reaper, logs   from the first process on; see `jobs`
+//! reaper    from the first process on: who has ended
+//! logs      from the first job on: keeps logs short
+//! spawner   from the first process on that is started by a thread which may end before it, such as a closure of `parallel`
 //! ```
+//!
+//! Why they are not fewer: an order to kill must not wait behind a look at all processes (reaper), nor an end behind a disk
+//! (logs), nor the teardown behind a reader (report) or a script that hears nothing (script).
 //!
 //! Shutdown:
 //! 1. The script ends, throws, panics, or is halted (a signal, the deadline, nobody reads our stdout).
@@ -298,6 +304,8 @@ fn start_script(options: &Options, session: Session) -> anyhow::Result<mpsc::Rec
     let (sender, progress) = mpsc::channel();
     let (source, task) = (options.source.clone(), options.task.clone());
     let work = move || {
+        // It forks by itself. Dropped last: then it stands still.
+        let _lasting = jobs::Lasting::begin();
         let control = Arc::clone(&session.jobs.control);
         // Dropped in this order, also when it panics: the channel's end is seen when the bell rings.
         let _ring = RingAtEnd(Arc::clone(&control));

@@ -57,12 +57,14 @@ pub struct Jobs {
     pub(super) stop_ends: Mutex<Vec<StopEnd>>,
     /// Descriptors for the teardown, which must be able to read /proc whatever the script has used up.
     pub(super) reserve: Mutex<Vec<OwnedFd>>,
-    /// Once something has been started, or why nothing can be.
+    /// It runs once something has been started, or why nothing can be.
+    pub(super) reaper: OnceLock<Result<(), SpawnError>>,
+    /// The thread that forks for those that end before the process does.
     pub(super) spawner: OnceLock<Result<mpsc::Sender<Request>, SpawnError>>,
     /// When the first process was started, for the look at the end.
     pub(super) first: OnceLock<Option<Births>>,
     /// The thread that keeps the logs short; it stands still while no job writes.
-    pub(super) logs: OnceLock<Waker>,
+    pub(super) logs: OnceLock<Result<Waker, SpawnError>>,
     /// Held from the decision that a job is started again until it has been.
     pub(super) restarting: Mutex<()>,
     /// The thread that does so runs.
@@ -77,7 +79,7 @@ pub struct Jobs {
 pub(super) struct Request {
     pub(super) exec: Exec,
     pub(super) job: Arc<Job>,
-    pub(super) reply: mpsc::Sender<Result<i32, SpawnError>>,
+    pub(super) reply: mpsc::Sender<Result<Option<OwnedFd>, SpawnError>>,
 }
 
 /// Who listens where, as of a moment ago.
@@ -178,26 +180,32 @@ impl Jobs {
         }
     }
 
-    /// Reads a command's output and passes it on to the event stream as `echo` says.
+    /// What reads a command's output, and passes it on to the event stream as `echo` says.
+    pub(super) fn pump(&self, capture: Capture, echo: Echo) -> Pump {
+        let pump = Pump::of(capture, echo, Arc::clone(&self.bus));
+        let mut pumps = lock(&self.pumps);
+        pumps.retain(|pump| !pump.is_over());
+        pumps.push(pump.clone());
+        pump
+    }
+
+    /// Has a thread of its own read a command's output.
     ///
     /// # Errors
-    /// When no thread can be started.
-    pub fn pump(&self, capture: Capture, echo: Echo) -> std::io::Result<Pump> {
-        let pump = capture.pump(echo, Arc::clone(&self.bus))?;
-        let mut pumps = lock(&self.pumps);
-        pumps.retain(|pump| !pump.is_flushed());
-        pumps.push(pump.clone());
+    /// When it cannot be started.
+    pub fn read_beside(&self, capture: Capture, echo: Echo) -> std::io::Result<Pump> {
+        let pump = self.pump(capture, echo);
+        pump.go_on_alone()?;
         Ok(pump)
     }
 
-    /// Waits at most this long until all that commands, and jobs whose output is shown, have printed has been read and passed on; whether it has. To be
-    /// called when they have ended.
+    /// Reads what commands have printed, whoever would have done so, and waits at most this long until what jobs have printed
+    /// that is shown has been passed on; whether it has. To be called when they have ended.
     pub fn wait_for_output(&self, patience: Duration) -> bool {
         let until = clock::raw() + patience;
         let pumps = lock(&self.pumps).clone();
         pumps.iter().for_each(Pump::flush);
-        pumps.iter().all(|pump| pump.wait_flushed(until.saturating_sub(clock::raw())))
-            && self.follower.finish(until)
+        self.follower.finish(until)
     }
 
     /// From now on, changes of this file wake whoever waits, until what is returned goes. None: they have to poll.

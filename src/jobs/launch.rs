@@ -1,6 +1,6 @@
 //! Starting jobs and commands: their descriptors, their cgroup, their fork.
 
-use crate::jobs::all::{Jobs, Request};
+use crate::jobs::all::Jobs;
 use crate::jobs::cgroup::{Cgroup, Limited, Limits, Refused};
 use crate::jobs::job::{Job, JobId, Kind};
 use crate::jobs::log::finish;
@@ -11,7 +11,7 @@ use crate::jobs::output::terminal::{COLUMNS, ROWS, Terminal, start_thread, type_
 use crate::jobs::refused::why;
 use crate::jobs::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
 use crate::jobs::table;
-use crate::sys::fork::{self, Exec, Join, Step};
+use crate::sys::fork::{self, Join, Step};
 use crate::sys::{fd, open, proc, pty, tty};
 use nix::fcntl::OFlag;
 use std::ffi::OsStr;
@@ -21,7 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 
 /// The descriptors of a process that is to be started, and what we keep of them.
 struct Ends {
@@ -120,7 +120,13 @@ impl Jobs {
             terminal,
             limited,
         });
-        exec.and_then(|exec| self.fork(exec, &job)).inspect_err(|_| {
+        let fork = |exec| {
+            if kind == Kind::Job {
+                self.logs()?;
+            }
+            self.fork(exec, &job)
+        };
+        let process = exec.and_then(fork).inspect_err(|_| {
             // The empty log of what never ran would only mislead; a file of the user's stays.
             if let (Some(log), false) = (job.log.as_ref().filter(|log| log.starts_with(&self.run_dir)), again)
             {
@@ -134,9 +140,9 @@ impl Jobs {
             self.start_telling_usage();
             self.watch_for_failure(&job, log_from);
             self.follower.follow(&job, log_from);
-            self.logs.get().inspect(|thread| thread.wake());
+            self.logs()?.wake();
         }
-        Ok((job, capture))
+        Ok((job, capture.map(|capture| capture.of_process(process))))
     }
 
     /// A cgroup of its own for a job that has limits.
@@ -157,14 +163,6 @@ impl Jobs {
     fn join(&self, limited: Option<&Limited>) -> Option<Join> {
         let all = || self.cgroup.as_ref().ok().map(Cgroup::join);
         limited.map(Limited::join).or_else(all)
-    }
-
-    /// Has the spawner fork it; its pid once the exec has succeeded.
-    fn fork(&self, exec: Exec, job: &Arc<Job>) -> Result<i32, SpawnError> {
-        let (reply, answer) = mpsc::channel();
-        let request = Request { exec, job: Arc::clone(job), reply };
-        self.spawner()?.send(request).map_err(|_| SpawnError::Stopping)?;
-        answer.recv().map_err(|_| SpawnError::Stopping)?
     }
 
     fn open_output(

@@ -23,15 +23,19 @@
 //! slow      which starts the run has waited for
 //! evict     frees a port
 //! usage     what jobs use, told while they run
-//! threads   the threads that live as long as the process
+//! threads   who forks, who reaps: threads that live as long as the process
 //! ```
 //!
-//! Three threads start with the first process and live as long as ours: the *spawner*, because the kernel's parent-death
-//! signal follows the forking thread, the *reaper*, which looks at all children whenever one has ended, and *logs*, which
-//! keeps them short. A fourth, *restarts*, runs once a job has a `restart`, and *usage* where events are recorded. Children are only
+//! The thread of the script forks by itself what it starts, and waits by itself for its commands (`output::attended`): the
+//! kernel's parent-death signal follows the forking thread, so it stays until the process ends. Who may end before, such as a
+//! closure of `parallel`, asks the *spawner*, which the first of them starts. The *reaper* starts with the first process,
+//! and looks at all children whenever one has ended: on a thread of its own, since what it reads in /proc takes the
+//! longer the more there is, and no order may wait behind that. *logs* starts with the first job and keeps the logs short:
+//! whoever punches holes into files waits as long as their disk does, and no end of a process may wait behind that.
+//! *restarts* runs once a job has a `restart`, and *usage* where events are recorded. Children are only
 //! reaped under the table's lock, which is a leaf: no other lock is taken under it, but that of the event stream, which
 //! nobody holds for longer than a moment: what is announced under the lock is announced in the order in which it
-//! happened. The spawner holds it until an exec has succeeded or failed, and /proc is read under it.
+//! happened. Whoever forks holds it until an exec has succeeded or failed, and /proc is read under it.
 
 mod all;
 pub mod cgroup;
@@ -71,5 +75,6 @@ pub use remains::{Left, Survivor, leak, process_name, shared, survivors, user_na
 pub use stdin::{Sent, UNREAD};
 pub use stop::{Ask, sweep};
 pub use table::{REAPED_AT_ONCE, kill_children, signal_process};
+pub use threads::Lasting;
 pub use wait::files::Watching;
 pub use wait::{control, patient, strand};

@@ -1,24 +1,27 @@
-//! The threads that live as long as the process: the spawner, the reaper, and the one that keeps the logs short.
+//! Who starts processes, who sees that they have ended, and who keeps their logs short: threads that live as long as the
+//! process, each from when it is needed.
 
 use crate::event::{Bus, Event};
 use crate::jobs::all::{Jobs, Request};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::ctl::Ctl;
-use crate::jobs::job::{Kind, State};
+use crate::jobs::job::{Job, Kind, State};
 use crate::jobs::launch::explain;
 use crate::jobs::log::follow::Follower;
 use crate::jobs::log::limit;
 use crate::jobs::log::watched::Watched;
+use crate::jobs::output::terminal::start_thread;
 use crate::jobs::refused::why;
 use crate::jobs::spec::SpawnError;
 use crate::jobs::table::{self, Table};
 use crate::jobs::wait::control::Control;
 use crate::jobs::wait::files::Files;
 use crate::lock::lock;
-use crate::sys::{clock, fd, fork, sched, signal, testing};
+use crate::sys::fork::Exec;
+use crate::sys::{clock, fd, fork, pidfd, signal, testing};
 use nix::sys::signal::Signal;
-use std::io;
-use std::os::fd::AsFd;
+use std::cell::Cell;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
@@ -26,6 +29,30 @@ use std::time::Duration;
 
 /// How long the reaper rests after a look that was costly.
 const LONGEST_BREATH: Duration = Duration::from_millis(5);
+
+thread_local! {
+    /// The calling thread ends with the process, and not before.
+    static LASTS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// For a thread that starts processes itself: the kernel's parent-death signal is that of the thread that has forked. When
+/// this goes, be it in a panic, the thread stands still for the rest of the process's life.
+pub struct Lasting(());
+
+impl Lasting {
+    pub fn begin() -> Self {
+        LASTS.set(true);
+        Self(())
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        loop {
+            std::thread::park();
+        }
+    }
+}
 
 impl Jobs {
     /// Starts nothing yet: a run pays for what keeps its processes once it has one. The caller has blocked SIGCHLD, so
@@ -55,6 +82,7 @@ impl Jobs {
             ports: Mutex::default(),
             stop_ends: Mutex::default(),
             reserve: Mutex::default(),
+            reaper: OnceLock::new(),
             spawner: OnceLock::new(),
             first: OnceLock::new(),
             logs: OnceLock::new(),
@@ -72,56 +100,84 @@ impl Jobs {
         jobs
     }
 
-    /// Whom to ask for a process. The first who asks starts the three threads; where that fails nobody gets any.
-    pub(super) fn spawner(&self) -> Result<&mpsc::Sender<Request>, SpawnError> {
-        let started = self.spawner.get_or_init(|| {
+    /// The first process starts the reaper; where that cannot be, nobody gets any process.
+    fn need_reaper(&self) -> Result<(), SpawnError> {
+        let start = || {
             let jobs = self.me.upgrade().ok_or(SpawnError::Stopping)?;
-            jobs.start_threads().map_err(|error| SpawnError::Os { what: "a thread", reason: why(error) })
-        });
-        started.as_ref().map_err(Clone::clone)
+            *lock(&self.reserve) = fd::reserve();
+            let children = signal::descriptor(&[Signal::SIGCHLD])
+                .map_err(|e| SpawnError::Os { what: "a descriptor", reason: why(e) })?;
+            start_thread("reaper", move || jobs.reap(&children))
+        };
+        self.reaper.get_or_init(start).clone()
     }
 
-    fn start_threads(self: Arc<Self>) -> io::Result<mpsc::Sender<Request>> {
-        *lock(&self.reserve) = fd::reserve();
-        let children = signal::descriptor(&[Signal::SIGCHLD])?;
-        let (waker, woken) = limit::Waker::new()?;
-        let (sender, requests) = mpsc::channel();
-        let [spawner, reaper, logs] = [&self, &self, &self].map(Arc::clone);
-        let start = |name: &str| std::thread::Builder::new().name(name.into());
-        start("spawner").spawn(move || spawner.serve(&requests))?;
-        start("reaper").spawn(move || reaper.reap(&children))?;
-        start("logs").spawn(move || logs.keep_logs_short(&woken))?;
-        let _ = self.logs.set(waker);
-        Ok(sender)
+    /// Whom to ask for a process, for a thread that may end before it. The first who asks starts it.
+    fn spawner(&self) -> Result<&mpsc::Sender<Request>, SpawnError> {
+        let start = || {
+            let jobs = self.me.upgrade().ok_or(SpawnError::Stopping)?;
+            let (sender, requests) = mpsc::channel();
+            start_thread("spawner", move || jobs.serve(&requests))?;
+            Ok(sender)
+        };
+        self.spawner.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 
-    /// The spawner's loop. The lock is held from the fork until the child is in the table, so that a stop
-    /// sees either no child or one that it knows.
+    /// Who keeps logs short, from the first job on.
+    pub(super) fn logs(&self) -> Result<&limit::Waker, SpawnError> {
+        let start = || {
+            let jobs = self.me.upgrade().ok_or(SpawnError::Stopping)?;
+            let pipe = limit::Waker::new();
+            let (waker, woken) = pipe.map_err(|e| SpawnError::Os { what: "a pipe", reason: why(e) })?;
+            start_thread("logs", move || jobs.keep_logs_short(&woken))?;
+            Ok(waker)
+        };
+        self.logs.get_or_init(start).as_ref().map_err(Clone::clone)
+    }
+
+    /// Forks it, on a thread that lasts: the calling one, or the spawner. Once the exec has succeeded: a pidfd, of a
+    /// command.
+    pub(super) fn fork(&self, exec: Exec, job: &Arc<Job>) -> Result<Option<OwnedFd>, SpawnError> {
+        self.need_reaper()?;
+        if LASTS.get() {
+            return self.fork_here(&exec, Arc::clone(job));
+        }
+        let (reply, answer) = mpsc::channel();
+        let request = Request { exec, job: Arc::clone(job), reply };
+        self.spawner()?.send(request).map_err(|_| SpawnError::Stopping)?;
+        answer.recv().map_err(|_| SpawnError::Stopping)?
+    }
+
     fn serve(&self, requests: &mpsc::Receiver<Request>) {
-        sched::usual();
         while let Ok(Request { exec, job, reply }) = requests.recv() {
-            let mut table = lock(&self.table);
-            testing::may_panic();
-            let result = if table.phase.allows(job.kind) {
-                fork::fork_exec(&exec).map_err(|failure| explain(failure, &job.spec))
-            } else {
-                Err(SpawnError::Stopping)
-            };
-            if let Ok(pid) = result {
-                let other = exec.credentials.as_ref().map(|user| user.uid);
-                let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
-                let (kind, name, command) = (job.kind, job.spec.name.clone(), job.spec.command.display());
-                let log = job.log.clone();
-                table.insert(job, pid, uid, clock::now());
-                // Told once the guard knows it, too: whoever reads that may kill us. Nobody tells its end before,
-                // since that needs the lock.
-                if kind == Kind::Job {
-                    self.bus.emit(Event::JobStarted { job: name, command, pid, log });
-                }
-            }
-            drop(table);
+            let result = self.fork_here(&exec, job);
+            drop(exec);
             let _ = reply.send(result);
         }
+    }
+
+    /// The lock is held from the fork until the child is in the table, so that a stop sees either no child or one that it
+    /// knows.
+    fn fork_here(&self, exec: &Exec, job: Arc<Job>) -> Result<Option<OwnedFd>, SpawnError> {
+        let mut table = lock(&self.table);
+        testing::may_panic();
+        if !table.phase.allows(job.kind) {
+            return Err(SpawnError::Stopping);
+        }
+        let pid = fork::fork_exec(exec).map_err(|failure| explain(failure, &job.spec))?;
+        // Nobody reaps it as long as the lock is held: its number is still its own.
+        let process = (job.kind == Kind::Command).then(|| pidfd::open(pid).ok()).flatten();
+        let other = exec.credentials.as_ref().map(|user| user.uid);
+        let uid = other.unwrap_or_else(|| nix::unistd::geteuid().as_raw());
+        let started = (job.kind == Kind::Job).then(|| {
+            let (job, command, log) = (job.spec.name.clone(), job.spec.command.display(), job.log.clone());
+            Event::JobStarted { job, command, pid, log }
+        });
+        table.insert(job, pid, uid, clock::now());
+        // Told once the guard knows it, too: whoever reads that may kill us. Nobody tells its end before, since that needs
+        // the lock.
+        started.into_iter().for_each(|event| self.bus.emit(event));
+        Ok(process)
     }
 
     /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.

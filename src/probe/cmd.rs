@@ -53,7 +53,7 @@ impl<'a> CommandProbe<'a> {
 
     fn begin(&mut self) -> Attempt<(), SpawnError> {
         match self.jobs.spawn(self.spec.clone(), Kind::Command) {
-            Ok((job, Some(capture))) => match self.jobs.pump(capture, Echo::Nothing) {
+            Ok((job, Some(capture))) => match self.jobs.read_beside(capture, Echo::Nothing) {
                 Ok(pump) => {
                     self.under_way = Some(Running { job, pump, since: jobs::now() });
                     Attempt::Busy

@@ -23,8 +23,9 @@ pub mod log;
 pub mod target;
 pub mod tcp;
 
-use crate::jobs::control::{Control, Listener};
+use crate::jobs::control::Control;
 use crate::jobs::fail::Death;
+use crate::jobs::output::Attended;
 use crate::jobs::{self, ExitStatus, Job, JobId, Jobs, State};
 use crate::pending::Pending;
 use std::sync::Arc;
@@ -117,7 +118,7 @@ pub struct Wait<'a> {
     /// The job that is waited for: its end, with any code, ends the wait.
     pub about: Option<JobId>,
     /// The command whose end is all that is waited for.
-    pub command: Option<JobId>,
+    pub attended: Option<&'a Attended<'a>>,
     /// It can only be satisfied by a job of this run: when all have ended, so has the wait.
     pub needs_jobs: bool,
     /// Try again at events, not only at every poll.
@@ -153,7 +154,7 @@ impl<'a> Wait<'a> {
             timeout: Some(DEFAULT_TIMEOUT),
             interval: None,
             about: None,
-            command: None,
+            attended: None,
             needs_jobs: false,
             eager: false,
             signalled: false,
@@ -178,7 +179,6 @@ impl<'a> Wait<'a> {
     /// 1. Note the bell. 2. Try. 3. Look for what makes waiting pointless, and then try once more: what was
     ///    waited for may have come just before. 4. Sleep until the bell, the next poll or the deadline.
     pub fn run_looking<T, E>(&self, mut attempt: impl FnMut(Look) -> Attempt<T, E>) -> Result<T, Failed<E>> {
-        let listener = self.command.map(|id| self.control().bell.listen(id));
         let doors = door::Doors::begin();
         let start = jobs::now();
         let deadline = self.timeout.map(|time| start.saturating_add(time));
@@ -187,7 +187,7 @@ impl<'a> Wait<'a> {
         let mut busy = false;
         let mut last_chance = false;
         loop {
-            let rings = listener.as_ref().map_or_else(|| self.control().bell.rings(), Listener::rings);
+            let rings = self.attended.map_or_else(|| self.control().bell.rings(), Attended::rings);
             if self.control().halted() {
                 return Err(Failed::Halted);
             }
@@ -241,8 +241,8 @@ impl<'a> Wait<'a> {
             let wake =
                 [deadline, self.jobs.show_pending(now)].into_iter().flatten().fold(wake, Duration::min);
             let wake = Some(wake);
-            match &listener {
-                Some(listener) => listener.wait(rings, wake),
+            match self.attended {
+                Some(attended) => attended.wait(rings, wake),
                 None if doors.are_none() => self.control().bell.wait(rings, wake),
                 None => {
                     let mut opened = false;

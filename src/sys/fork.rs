@@ -1,5 +1,4 @@
-//! The two forks: the guard's of its host, and the spawner thread's of a job, which is born into a cgroup where
-//! there is one.
+//! The two forks: the guard's of its host, and the host's of a job, which is born into a cgroup where there is one.
 //!
 //! Everything a job's child needs is prepared before the fork. Between fork and exec only async-signal-safe
 //! calls are made and nothing is allocated: another thread may have held the allocator's lock when we
@@ -105,7 +104,7 @@ pub struct Exec {
     pub terminal: bool,
     pub credentials: Option<Credentials>,
     pub cgroup: Option<Join>,
-    /// Sent by the kernel when the spawner dies.
+    /// Sent by the kernel when the thread that has forked it dies.
     pub death_signal: i32,
 }
 
@@ -283,6 +282,7 @@ unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
         for signal in (1..=64).filter(|signal| child.changed >> (signal - 1) & 1 == 1) {
             libc::sigaction(signal, &raw const action, std::ptr::null_mut());
         }
+        super::sched::usual();
         if let Some(limit) = &child.limit {
             libc::setrlimit(libc::RLIMIT_NOFILE, limit);
         }

@@ -22,9 +22,9 @@ pub fn prompt() {
     }
 }
 
-/// Undoes [`prompt`] for the calling thread and what it starts from now on: jobs are to have the place that our caller
-/// has with the scheduler.
-pub fn usual() {
+/// Undoes [`prompt`] for a job, which calls it before its exec: it is to have the place that our caller has with the
+/// scheduler. Async-signal-safe.
+pub(super) fn usual() {
     if let Some(attributes) = USUAL.get() {
         set(attributes);
     }

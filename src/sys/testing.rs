@@ -19,7 +19,7 @@
 //! guard      in the guard, its signals blocked, before there is a run directory or a host
 //! start      in the host's main thread, before it watches the guard, its link or a signal
 //! script     in the script's thread, at any operation: a native call that spins and hears nothing
-//! spawn      in a job's child, between fork and exec; the spawner waits for it with the table locked
+//! spawn      in a job's child, between fork and exec; who forks waits for it with the table locked
 //! teardown   in the host's main thread, with the table locked, once the stop has begun: a deadlock
 //! reaper     in the reaper, which knows that somebody has ended and has not looked
 //! verdict    in the host's main thread, when all is gone and only the report is due

@@ -304,7 +304,7 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
         (None, Echo::Yes) => capture::Echo::AsItIs,
         (Some(name), Echo::Yes) => capture::Echo::Prefixed(name.clone()),
     };
-    let (job, pump) = match start(spec, shown, &text) {
+    let (job, attended) = match start(spec, shown, &text) {
         Ok(started) => started,
         Err(SpawnError::Stopping) => return Err(error::terminated()),
         Err(
@@ -325,7 +325,7 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
 
     let _pending = rt.pending(Doing::Running, one_line(&text), timeout);
     let mut wait = Wait::new(&rt.jobs);
-    wait.command = Some(job.id);
+    wait.attended = Some(&attended);
     wait.timeout = timeout;
     wait.interval = Some(Duration::from_secs(1));
     wait.eager = true;
@@ -338,12 +338,14 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
         Ok(status) => status,
         Err(Failed::Timeout { .. }) => {
             timed_out = true;
+            attended.leave();
             interrupt(&job).unwrap_or(ExitStatus::Signal(9))
         }
         Err(failed) => {
             // It ends in its own way, whatever has ended the script: the jobs that it talks to live until then.
+            attended.leave();
             let status = interrupt(&job);
-            let captured = collect(pump);
+            let captured = collect(&attended);
             if echo == Echo::OnFail {
                 show(captured.text(None), prefix.as_deref());
             }
@@ -370,7 +372,7 @@ fn execute(function: &str, command: Command, opts: Run, at_terminal: bool) -> Fa
     };
     drop(foreground);
     let after = jobs::now().saturating_sub(started);
-    let captured = Arc::new(collect(pump));
+    let captured = Arc::new(collect(&attended));
     let outcome = outcome(status, timed_out, Arc::clone(&captured), after);
     let ok = outcome.code == 0;
     if echo == Echo::OnFail && !ok {
@@ -395,15 +397,15 @@ fn start(
     spec: jobs::spec::Spec,
     echo: capture::Echo,
     text: &str,
-) -> Result<(Arc<Inner>, capture::Pump), SpawnError> {
+) -> Result<(Arc<Inner>, capture::Attended<'static>), SpawnError> {
     let rt = rt();
     let os = |reason: String| SpawnError::Os { what: "a pipe", reason };
     let (job, pipes) = rt.jobs.spawn(spec, Kind::Command)?;
     let pipes = pipes.ok_or_else(|| os("no output".to_owned()))?;
     // Before anything that it prints is passed on.
     rt.emit(Event::CommandStarted { command: text.to_owned() });
-    match rt.jobs.pump(pipes, echo) {
-        Ok(pump) => Ok((job, pump)),
+    match rt.jobs.attend(job.id, pipes, echo) {
+        Ok(attended) => Ok((job, attended)),
         Err(e) => {
             rt.jobs.stop(&[job.id], Ask { grace: Some(Duration::ZERO), ..Ask::default() }, &in_a_hurry);
             Err(os(jobs::why(e)))
@@ -440,10 +442,10 @@ fn show(output: String, prefix: Option<&str>) {
 
 /// What a command has printed, once that has been passed on; when the script is to end, what there is after a moment: the
 /// rest is passed on without it.
-fn collect(pump: capture::Pump) -> Captured {
+fn collect(attended: &capture::Attended) -> Captured {
     const A_MOMENT: Duration = Duration::from_millis(500);
     let until = Cell::new(None);
-    pump.finish(&|| {
+    attended.finish(&|| {
         if rt().control().halted() && until.get().is_none() {
             until.set(Some(jobs::now() + A_MOMENT));
         }

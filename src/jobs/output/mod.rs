@@ -6,10 +6,12 @@
 //! captured  what a command has printed
 //! echo      what is shown of that while it runs
 //! pump      reads a command's pipes
+//! attended  a command that the calling thread waits for
 //! terminal  a terminal for a job or a command
 //! foreground  the user's terminal, handed on to a command
 //! ```
 
+mod attended;
 pub(super) mod captured;
 pub(super) mod echo;
 pub(super) mod foreground;
@@ -17,6 +19,7 @@ pub(super) mod pump;
 pub(super) mod terminal;
 pub mod text;
 
+pub use attended::Attended;
 pub use captured::{CAPTURE_LIMIT, Captured, Stream};
 pub use echo::{Echo, prefixed};
 pub use foreground::Foreground;

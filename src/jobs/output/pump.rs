@@ -1,11 +1,17 @@
-//! Reads a command's two pipes, or its terminal.
+//! Reads what a command prints, and passes it on: on the thread that waits for the command ([`Attended`]), or on one of its
+//! own.
 //!
-//! A pipe is never read to its end before a result is given: a process that the command left behind may hold
+//! Nobody waits for the end of a pipe before a result is given: a process that the command left behind may hold
 //! it open for ever. When the command has ended, what is in the pipe then belongs to it; the rest is drained
 //! until the run ends, since closing the pipe would kill the one that still holds it.
 //!
+//! What has been printed is never with one thread alone: at the end of the run whoever comes first reads the rest
+//! ([`Pump::flush`]), whatever has become of the thread that was to do so.
+//!
 //! Much output is read in large pieces, from a pipe that is made larger for it, and each piece is shared by who keeps and
 //! who shows it. A command that prints little has no part in that.
+//!
+//! [`Attended`]: crate::jobs::output::Attended
 
 use crate::event::{Bus, Event};
 use crate::jobs::output::captured::{Captured, Stream};
@@ -16,9 +22,8 @@ use crate::sys::fd::{self, Read as ReadFd};
 use crate::sys::pty::READS;
 use crate::sys::stream::{self, PIPE};
 use bytes::{Bytes, BytesMut};
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex};
 
 /// What a pipe is made to hold through which much comes: more would be of little use, and each user has a limit for all
 /// pipes together (pipe(7)).
@@ -31,11 +36,15 @@ const BUFFER: usize = 4 * LARGE_PIPE;
 const SMALL: usize = PIPE / 4;
 
 /// Our ends of a command's pipes, or of its terminal, before anybody reads them.
-pub struct Capture(Vec<Source>);
+pub struct Capture {
+    sources: Vec<Source>,
+    /// A pidfd of the command's first process, where there is one.
+    pub(super) process: Option<OwnedFd>,
+}
 
 struct Source {
     stream: Stream,
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// How much can be in it.
     holds: usize,
     /// How many reads may follow each other although one has not got all that it could.
@@ -44,105 +53,104 @@ struct Source {
     large: bool,
 }
 
-/// Reads a command's pipes on a thread of its own, which goes on also when nobody asks for the result any more: a command
-/// that is being stopped may have its summary to print.
+impl Capture {
+    pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> nix::Result<Self> {
+        fd::set_nonblocking(&stdout)?;
+        fd::set_nonblocking(&stderr)?;
+        let pipe = |stream, fd| Source { stream, fd: Arc::new(fd), holds: PIPE, reads: 1, large: false };
+        let sources = vec![pipe(Stream::Stdout, stdout), pipe(Stream::Stderr, stderr)];
+        Ok(Self { sources, process: None })
+    }
+
+    /// Of a terminal there is one stream only.
+    pub fn of_terminal(master: OwnedFd) -> Self {
+        let (stream, fd) = (Stream::Stdout, Arc::new(master));
+        let sources = vec![Source { stream, fd, holds: usize::MAX, reads: READS, large: false }];
+        Self { sources, process: None }
+    }
+
+    pub(crate) fn of_process(self, process: Option<OwnedFd>) -> Self {
+        Self { process, ..self }
+    }
+}
+
+/// What reads a command's output.
 #[derive(Clone)]
 pub struct Pump(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
-    /// Closed when the command has ended.
-    wake: Mutex<Option<OwnedFd>>,
+    bus: Arc<Bus>,
 }
 
-#[derive(Default)]
+/// Whoever reads holds its lock, and waits for nothing meanwhile.
 struct State {
+    sources: Vec<Source>,
+    buffer: BytesMut,
+    shown: Shown,
     captured: Captured,
-    /// What was in the pipes when the command ended has been read and passed on.
+    /// What was in the pipes when the command ended has been read and passed on. What comes now is a stranger's.
     flushed: bool,
+    /// A thread reads that does nothing else.
+    alone: bool,
 }
 
-impl Capture {
-    pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> nix::Result<Self> {
-        fd::set_nonblocking(&stdout)?;
-        fd::set_nonblocking(&stderr)?;
-        let pipe = |stream, fd| Source { stream, fd, holds: PIPE, reads: 1, large: false };
-        Ok(Self(vec![pipe(Stream::Stdout, stdout), pipe(Stream::Stderr, stderr)]))
+/// Passes on to the event stream what is to be shown.
+struct Shown {
+    echo: Echo,
+    prefixer: Option<Prefixer>,
+}
+
+impl Shown {
+    fn pass(&mut self, stream: Stream, bytes: Bytes, bus: &Bus) {
+        match &mut self.prefixer {
+            Some(prefixer) => emit(stream, prefixer.pass(stream, &bytes).into(), bus),
+            None if self.echo == Echo::AsItIs => emit(stream, bytes, bus),
+            None => {}
+        }
     }
 
-    /// Of a terminal there is one stream only.
-    pub fn of_terminal(master: OwnedFd) -> Self {
-        let (stream, fd) = (Stream::Stdout, master);
-        Self(vec![Source { stream, fd, holds: usize::MAX, reads: READS, large: false }])
-    }
-
-    /// Starts reading, and passes on to the event stream what `echo` says, as fast as that is written.
-    pub fn pump(self, echo: Echo, bus: Arc<Bus>) -> std::io::Result<Pump> {
-        let (wake_read, wake) = fd::pipe()?;
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            wake: Mutex::new(Some(wake)),
-        });
-        let theirs = Arc::clone(&shared);
-        let name = "output".to_owned();
-        std::thread::Builder::new().name(name).spawn(move || {
-            let Self(mut sources) = self;
-            let mut buffer = BytesMut::new();
-            let mut finished = false;
-            let mut prefixer = match &echo {
-                Echo::Prefixed(word) => Some(Prefixer::new(word)),
-                Echo::AsItIs | Echo::Nothing => None,
-            };
-            let show = |stream: Stream, bytes: Bytes| {
-                let event = match stream {
-                    _ if bytes.is_empty() => return,
-                    Stream::Stdout => Event::Stdout(bytes),
-                    Stream::Stderr => Event::Stderr(bytes),
-                };
-                bus.output(event, || false);
-            };
-            while !sources.is_empty() {
-                let mut wait: Vec<_> = sources.iter().map(|source| source.fd.as_fd()).collect();
-                if !finished {
-                    wait.push(wake_read.as_fd());
-                }
-                // The other end of `wake` is closed when the command has ended, or nobody asks any more.
-                let ready = fd::wait_readable(&wait, None);
-                let flush = !finished && ready.last() == Some(&true);
-                let mut take = |stream: Stream, bytes: Bytes| {
-                    if finished {
-                        return; // A stranger's output now.
-                    }
-                    lock(&theirs.state).captured.push(stream, bytes.clone());
-                    match &mut prefixer {
-                        Some(prefixer) => show(stream, prefixer.pass(stream, &bytes).into()),
-                        None if echo == Echo::AsItIs => show(stream, bytes),
-                        None => {}
-                    }
-                };
-                let mut ready = ready.into_iter();
-                // What has come since counts as well when it is the last look.
-                sources.retain_mut(|source| {
-                    let any = ready.next().unwrap_or(true) || flush;
-                    !any || source.read(&mut buffer, &mut take)
-                });
-                // Without a pipe nothing more can come.
-                if !finished && (flush || sources.is_empty()) {
-                    finished = true;
-                    if let Some(prefixer) = &mut prefixer {
-                        for stream in [Stream::Stdout, Stream::Stderr] {
-                            show(stream, prefixer.rest(stream).into());
-                        }
-                    }
-                    bus.emit(Event::OutputEnd);
-                    lock(&theirs.state).flushed = true;
-                    theirs.changed.notify_all();
-                }
+    /// The command has ended.
+    fn end(&mut self, bus: &Bus) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            if let Some(prefixer) = &mut self.prefixer {
+                emit(stream, prefixer.rest(stream).into(), bus);
             }
-        })?;
-        Ok(Pump(shared))
+        }
+        bus.emit(Event::OutputEnd);
+    }
+}
+
+fn emit(stream: Stream, bytes: Bytes, bus: &Bus) {
+    bus.emit(match stream {
+        _ if bytes.is_empty() => return,
+        Stream::Stdout => Event::Stdout(bytes),
+        Stream::Stderr => Event::Stderr(bytes),
+    });
+}
+
+impl State {
+    /// Reads from those that have something, in their order, and from those of which that is not known.
+    fn read(&mut self, ready: &[bool], bus: &Bus) {
+        let Self { sources, buffer, shown, captured, flushed, .. } = self;
+        let mut take = |stream: Stream, bytes: Bytes| {
+            if !*flushed {
+                captured.push(stream, bytes.clone());
+                shown.pass(stream, bytes, bus);
+            }
+        };
+        let mut ready = ready.iter();
+        sources.retain_mut(|source| !*ready.next().unwrap_or(&true) || source.read(buffer, &mut take));
+    }
+
+    fn flush(&mut self, bus: &Bus) {
+        if !self.flushed {
+            self.read(&[], bus);
+            self.flushed = true;
+            self.shown.end(bus);
+            // Whether there can be more: mostly nobody has the pipe any more.
+            self.read(&[], bus);
+        }
     }
 }
 
@@ -183,32 +191,86 @@ impl Source {
 }
 
 impl Pump {
-    /// What the command has printed, once it has ended; `give_up` ends the wait for a stalled echo.
-    pub fn finish(self, give_up: &dyn Fn() -> bool) -> Captured {
-        strand::aside(|| self.finish_now(give_up))
+    pub(crate) fn of(capture: Capture, echo: Echo, bus: Arc<Bus>) -> Self {
+        let prefixer = match &echo {
+            Echo::Prefixed(word) => Some(Prefixer::new(word)),
+            Echo::AsItIs | Echo::Nothing => None,
+        };
+        let state = State {
+            sources: capture.sources,
+            buffer: BytesMut::new(),
+            shown: Shown { echo, prefixer },
+            captured: Captured::default(),
+            flushed: false,
+            alone: false,
+        };
+        Self(Arc::new(Shared { state: Mutex::new(state), bus }))
     }
 
-    fn finish_now(self, give_up: &dyn Fn() -> bool) -> Captured {
-        self.flush();
-        while !self.wait_flushed(Duration::from_millis(50)) && !give_up() {}
-        let mut captured = std::mem::take(&mut lock(&self.0.state).captured);
-        captured.close();
-        captured
+    /// What can be read from.
+    pub(super) fn sources(&self) -> Vec<Arc<OwnedFd>> {
+        lock(&self.0.state).sources.iter().map(|source| Arc::clone(&source.fd)).collect()
+    }
+
+    /// Reads from those of the sources that have something, as they are waited for in their order.
+    pub(super) fn read(&self, ready: &[bool]) {
+        lock(&self.0.state).read(ready, &self.0.bus);
+    }
+
+    /// Waits until what has been passed on is written, but for as much as may wait, or `give_up` says so; whether there is
+    /// room for more.
+    pub(super) fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
+        let shows_nothing = lock(&self.0.state).shown.echo == Echo::Nothing;
+        shows_nothing || self.0.bus.wait_for_room(give_up)
+    }
+
+    /// From now on a thread of its own reads, also when nobody asks for the result any more: a command that is being stopped
+    /// may have its summary to print. Without a source nothing can come.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn go_on_alone(&self) -> std::io::Result<()> {
+        let mut state = lock(&self.0.state);
+        if state.alone || state.sources.is_empty() {
+            return Ok(());
+        }
+        let pump = self.clone();
+        let work = move || while pump.wait_and_read() {};
+        std::thread::Builder::new().name("output".to_owned()).spawn(work)?;
+        state.alone = true;
+        Ok(())
+    }
+
+    /// Whether more can come.
+    fn wait_and_read(&self) -> bool {
+        let sources = self.sources();
+        let fds: Vec<BorrowedFd> = sources.iter().map(|fd| fd.as_fd()).collect();
+        if fds.is_empty() {
+            return false;
+        }
+        let ready = fd::wait_readable(&fds, None);
+        self.wait_for_room(|| lock(&self.0.state).flushed);
+        self.read(&ready);
+        true
     }
 
     /// What is in the pipes now belongs to the command, and nothing more.
     pub fn flush(&self) {
-        drop(lock(&self.0.wake).take());
+        lock(&self.0.state).flush(&self.0.bus);
     }
 
-    pub fn is_flushed(&self) -> bool {
-        lock(&self.0.state).flushed
-    }
-
-    /// Waits at most this long until what was in the pipes has been read and passed on; whether it has.
-    pub fn wait_flushed(&self, patience: Duration) -> bool {
+    /// Nothing more can come.
+    pub(crate) fn is_over(&self) -> bool {
         let state = lock(&self.0.state);
-        let waited = self.0.changed.wait_timeout_while(state, patience, |state| !state.flushed);
-        waited.unwrap_or_else(PoisonError::into_inner).0.flushed
+        state.flushed && state.sources.is_empty()
+    }
+
+    /// What the command has printed, once it has ended; `give_up` ends the wait for a stalled echo.
+    pub fn finish(self, give_up: &dyn Fn() -> bool) -> Captured {
+        self.flush();
+        strand::aside(|| self.wait_for_room(give_up));
+        let mut captured = std::mem::take(&mut lock(&self.0.state).captured);
+        captured.close();
+        captured
     }
 }

@@ -3,8 +3,10 @@
 use crate::jobs::spec::JobId;
 use crate::jobs::wait::strand;
 use crate::lock::lock;
-use crate::sys::{clock, testing};
+use crate::sys::{clock, fd, testing};
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,13 +26,32 @@ struct Rings {
     /// Those that are for everybody.
     general: u64,
     /// Who waits for the end of this command.
-    listeners: HashMap<JobId, (u64, Arc<Condvar>)>,
+    listeners: HashMap<JobId, Ear>,
+    /// Of those who do so no longer.
+    unused: Vec<Arc<EventFd>>,
+}
+
+/// Of one who waits for a command, and for descriptors beside the bell.
+struct Ear {
+    own: u64,
+    /// It has to be told of the command's end.
+    hears_end: bool,
+    asleep: bool,
+    wake: Arc<EventFd>,
+}
+
+impl Ear {
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.asleep) {
+            let _ = self.wake.write(1);
+        }
+    }
 }
 
 impl Rings {
     /// Those that whoever waits for this command has heard, or whoever waits for anything.
     fn heard(&self, command: Option<JobId>) -> u64 {
-        let own = |id| self.listeners.get(&id).map_or(0, |(own, _)| *own);
+        let own = |id| self.listeners.get(&id).map_or(0, |ear| ear.own);
         command.map_or(self.all, |id| self.general + own(id))
     }
 }
@@ -41,7 +62,7 @@ impl Bell {
         rings.all += 1;
         rings.general += 1;
         self.condvar.notify_all();
-        rings.listeners.values().for_each(|(_, condvar)| condvar.notify_all());
+        rings.listeners.values_mut().for_each(Ear::wake);
     }
 
     /// These commands have ended, and nothing else has happened.
@@ -50,9 +71,9 @@ impl Bell {
         rings.all += 1;
         self.condvar.notify_all();
         for command in commands {
-            if let Some((own, condvar)) = rings.listeners.get_mut(&command) {
-                *own += 1;
-                condvar.notify_all();
+            if let Some(ear) = rings.listeners.get_mut(&command).filter(|ear| ear.hears_end) {
+                ear.own += 1;
+                ear.wake();
             }
         }
     }
@@ -65,7 +86,7 @@ impl Bell {
     /// Waits until it has rung since `seen`, or until `deadline` on the run's clock. Other closures of a `parallel`
     /// run meanwhile.
     pub fn wait(&self, seen: u64, deadline: Option<Duration>) {
-        strand::aside(|| self.wait_now(None, &self.condvar, seen, deadline));
+        strand::aside(|| self.wait_now(seen, deadline));
     }
 
     /// As [`Bell::wait`], for what nobody rings for: `watch` is asked again and again. It says how long it is left alone
@@ -80,7 +101,7 @@ impl Bell {
             while let Some(pause) = watch() {
                 let pause = clock::now() + pause;
                 let until = deadline.map_or(pause, |deadline| pause.min(deadline));
-                self.wait_now(None, &self.condvar, seen, Some(until));
+                self.wait_now(seen, Some(until));
                 if self.rings() != seen || deadline.is_some_and(|deadline| clock::now() >= deadline) {
                     return;
                 }
@@ -88,25 +109,30 @@ impl Bell {
         });
     }
 
-    /// For whoever waits for a command: the rings for everybody, and those for this one.
-    pub fn listen(&self, command: JobId) -> Listener<'_> {
-        let condvar = Arc::new(Condvar::new());
-        lock(&self.rings).listeners.insert(command, (0, Arc::clone(&condvar)));
-        Listener { bell: self, command, condvar }
+    /// For whoever waits for a command: the rings for everybody, and, with `hears_end`, those for this one.
+    ///
+    /// # Errors
+    /// When there is no descriptor to be had.
+    pub fn listen(&self, command: JobId, hears_end: bool) -> nix::Result<Listener<'_>> {
+        let mut rings = lock(&self.rings);
+        let new = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).map(Arc::new);
+        let wake = rings.unused.pop().map_or_else(new, Ok)?;
+        rings.listeners.insert(command, Ear { own: 0, hears_end, asleep: false, wake: Arc::clone(&wake) });
+        Ok(Listener { bell: self, command, wake })
     }
 
-    fn wait_now(&self, command: Option<JobId>, condvar: &Condvar, seen: u64, deadline: Option<Duration>) {
+    fn wait_now(&self, seen: u64, deadline: Option<Duration>) {
         let mut rings = lock(&self.rings);
-        while rings.heard(command) == seen {
+        while rings.heard(None) == seen {
             let Some(deadline) = deadline else {
-                rings = condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
+                rings = self.condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_sub(clock::now());
             if left.is_zero() {
                 return;
             }
-            rings = condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
+            rings = self.condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -114,7 +140,7 @@ impl Bell {
 pub struct Listener<'a> {
     bell: &'a Bell,
     command: JobId,
-    condvar: Arc<Condvar>,
+    wake: Arc<EventFd>,
 }
 
 impl Listener<'_> {
@@ -123,15 +149,39 @@ impl Listener<'_> {
         lock(&self.bell.rings).heard(Some(self.command))
     }
 
-    /// As [`Bell::wait`].
-    pub fn wait(&self, seen: u64, deadline: Option<Duration>) {
-        strand::aside(|| self.bell.wait_now(Some(self.command), &self.condvar, seen, deadline));
+    /// Waits until one of these descriptors has something, at most this long; which ones have. None: it has rung since
+    /// `seen`.
+    pub fn sleep(&self, seen: u64, fds: &[BorrowedFd], patience: Option<Duration>) -> Option<Vec<bool>> {
+        if !self.is_asleep(true, seen) {
+            return None;
+        }
+        let all: Vec<BorrowedFd> = std::iter::once(self.wake.as_fd()).chain(fds.iter().copied()).collect();
+        let mut ready = fd::wait_readable(&all, patience);
+        if !self.is_asleep(false, seen) {
+            let _ = self.wake.read();
+            return None;
+        }
+        Some(ready.split_off(1))
+    }
+
+    /// Goes to sleep unless it has rung since `seen`; or wakes, and says whether it has slept until now.
+    fn is_asleep(&self, on: bool, seen: u64) -> bool {
+        let mut rings = lock(&self.bell.rings);
+        let rung = rings.heard(Some(self.command)) != seen;
+        let Some(ear) = rings.listeners.get_mut(&self.command) else { return false };
+        if on {
+            ear.asleep = !rung;
+            return ear.asleep;
+        }
+        std::mem::take(&mut ear.asleep)
     }
 }
 
 impl Drop for Listener<'_> {
     fn drop(&mut self) {
-        lock(&self.bell.rings).listeners.remove(&self.command);
+        let mut rings = lock(&self.bell.rings);
+        rings.listeners.remove(&self.command);
+        rings.unused.push(Arc::clone(&self.wake));
     }
 }
 

@@ -117,16 +117,17 @@ fn look(seen: &mut Seen) -> bool {
         return true;
     }
     let ours: HashSet<u64> = tree.iter().flat_map(|pid| ipc::used_by(*pid)).collect();
+    let (ours, unknown): (Vec<Shared>, Vec<Shared>) =
+        files.into_iter().partition(|file| ours.contains(&file.inode));
+    // At once: who has them may be killed while all others are asked.
+    ours.iter().for_each(|file| page.note_shared_file(key(file)));
+    if unknown.is_empty() {
+        return true;
+    }
     let others = users(&|pid| !tree.contains(&pid));
-    for file in files {
+    for file in unknown {
         let looks = seen.looks.entry(key(&file)).or_default();
-        if ours.contains(&file.inode) {
-            page.note_shared_file(key(&file));
-        } else if others.contains(&file.inode) {
-            *looks = FOREIGN;
-        } else {
-            *looks += 1;
-        }
+        *looks = if others.contains(&file.inode) { FOREIGN } else { *looks + 1 };
     }
     true
 }

@@ -133,7 +133,8 @@ fn the_services_that_scripts_share_are_as_shown() {
     write("schema.sql", "create table cart (item text);");
     write(
         "bin/npm",
-        "#!/bin/sh\n[ \"$* $APP_TOKEN\" = 'run e2e s3cr3t-token' ] && psql -qc 'select 1' \"$POSTGRES_URL\"\n",
+        "#!/bin/sh\n[ \"$* $APP_TOKEN\" = 'run e2e s3cr3t-token' ] && \
+         psql -h $POSTGRES_HOST -p $POSTGRES_PORT -U postgres -qc 'select 1'\n",
     );
     let npm = dir.path().join("bin/npm");
     std::fs::set_permissions(npm, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");

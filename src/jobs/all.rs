@@ -299,6 +299,7 @@ impl Jobs {
 
     /// A job has shown that it is ready: what is started from now on may rely on it.
     pub fn ready(&self, id: JobId) {
+        shared::note_of_ready();
         lock(&self.table).ready(id);
     }
 

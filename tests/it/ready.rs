@@ -130,10 +130,10 @@ fn a_server_by_tls_is_told_how_it_is_to_be_asked() {
         path("cert")
     );
     let insecure = "try: ready: #{http: \"https:/health\", insecure: true}   (";
-    let _ = late(&server, "ready: \"https:/health\"", "500ms")
+    let _ = late(&server, "ready: \"https:/health\"", "4s")
         .stderr_has("its certificate is not trusted")
         .stderr_has(insecure);
-    let _ = late(&server, "ready: \"/health\"", "500ms").stderr_has(insecure);
+    let _ = late(&server, "ready: \"/health\"", "4s").stderr_has(insecure);
     let code = format!(
         "let web = start(\"web\", {server}, #{{port: \"free\", ready: #{{http: \"https:/health\", insecure: true}}}}); \
          print(http_get(web.url, #{{insecure: true}}).body)"

@@ -193,9 +193,9 @@ fn shared_memory_of_a_killed_job_goes_with_the_run() {
     let _alone = alone();
     let ends = [
         ("", 0),
-        ("sleep(`300ms`); job.kill();", 0),
-        ("sleep(`300ms`); job.expect_exit(); run(`kill -9 ${job.pid}`);", 0),
-        ("sleep(`300ms`); run(`kill -KILL $PPID; sleep 9`);", 125),
+        ("job.kill();", 0),
+        ("job.expect_exit(); run(`kill -9 ${job.pid}`);", 0),
+        ("run(`kill -KILL $PPID; sleep 9`);", 125),
     ];
     for (end, code) in ends {
         let base = base();

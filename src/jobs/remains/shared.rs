@@ -72,7 +72,7 @@ pub fn note_sometimes(new_job: bool) -> Option<Duration> {
         seen.next = seen.next.min(now + REST);
     }
     if now >= seen.next {
-        if look(seen) {
+        if look(seen, true) {
             seen.expected = now + NEW;
         }
         let quiet = (now + NEW).saturating_sub(seen.expected);
@@ -83,11 +83,17 @@ pub fn note_sometimes(new_job: bool) -> Option<Duration> {
 
 /// Notes what the processes of this run share just now.
 pub fn note() {
-    look(lock(&SEEN).get_or_insert_default());
+    look(lock(&SEEN).get_or_insert_default(), true);
 }
 
-/// Whether there was anything to look at.
-fn look(seen: &mut Seen) -> bool {
+/// The same, of a job that is ready: what it shares it has by now, and it may be killed at any time. Of what no process of
+/// ours uses nobody else is asked, for that takes long where there are many.
+pub fn note_of_ready() {
+    look(lock(&SEEN).get_or_insert_default(), false);
+}
+
+/// Whether there was anything to look at. `foreign`: whether what is not ours is looked for among all processes.
+fn look(seen: &mut Seen, foreign: bool) -> bool {
     let Some(page) = record() else { return false };
     let since = page.started_second();
     let (segments, files) = (page.segments(), page.shared_files());
@@ -121,7 +127,7 @@ fn look(seen: &mut Seen) -> bool {
         files.into_iter().partition(|file| ours.contains(&file.inode));
     // At once: who has them may be killed while all others are asked.
     ours.iter().for_each(|file| page.note_shared_file(key(file)));
-    if unknown.is_empty() {
+    if unknown.is_empty() || !foreign {
         return true;
     }
     let others = users(&|pid| !tree.contains(&pid));

@@ -3,7 +3,7 @@
 //!
 //! Ending is as everywhere: the stop signal to all, the grace period, SIGKILL until nothing is left. Nobody here is
 //! our child, so everyone is held by a pidfd, opened before its start time is compared once more, and it is the pidfd
-//! that is signalled and waited for.
+//! that is signalled and waited for. Who sends us a signal meanwhile has waited long enough: the grace periods are over.
 
 use crate::cli;
 use crate::exit;
@@ -153,8 +153,33 @@ struct Asked {
     killed: bool,
 }
 
+/// Whether somebody wants it to be over: Ctrl-C, TERM or HUP, which would else leave a sweep half done.
+struct Hurry {
+    /// Readable from then on.
+    bell: OwnedFd,
+    since: Option<Duration>,
+}
+
+impl Hurry {
+    /// None where signals cannot be caught, or one of them is ignored (nohup) and is to stay so.
+    fn listen() -> Option<Self> {
+        let (bell, end) = fd::pipe().ok()?;
+        let mut end = Some(end);
+        ctrlc::try_set_handler(move || drop(end.take())).ok()?;
+        Some(Self { bell, since: None })
+    }
+
+    fn notice(&mut self, now: Duration) {
+        if self.since.is_none() && fd::wait_readable(&[self.bell.as_fd()], Some(Duration::ZERO))[0] {
+            self.since = Some(now);
+        }
+    }
+}
+
 #[derive(Default)]
 struct Sweep {
+    start: Duration,
+    hurry: Option<Hurry>,
     /// Only runs that were started in this directory.
     under: Option<PathBuf>,
     asked: HashMap<(i32, u64), Asked>,
@@ -173,20 +198,22 @@ impl Sweep {
     /// A run within a dead run that does not end as its guard is told becomes a dead run itself, so the runs are
     /// looked at again in every round.
     fn run(&mut self) -> Option<Vec<Leftover>> {
-        let start = clock::now();
+        self.start = clock::now();
+        self.hurry = Hurry::listen();
         let left = loop {
             let found = self.look()?;
             self.count_ended();
             let now = clock::now();
-            // Whoever comes later has no later end: else a chain of processes would have none.
-            let ends = || found.iter().map(|one| start.saturating_add(one.grace));
+            self.hurry.iter_mut().for_each(|hurry| hurry.notice(now));
+            let all: Vec<Duration> = found.iter().map(|one| self.end(one)).collect();
+            let ends = || all.iter().copied();
             if ends().all(|end| now >= end.saturating_add(stop::AFTER_KILL)) {
                 break found;
             }
             for one in &found {
-                self.step(one, start.saturating_add(one.grace), now);
+                self.step(one, self.end(one), now);
             }
-            self.kill_cgroups(&found, start, now);
+            self.kill_cgroups(&found, now);
             match ends().filter(|end| *end <= now).min() {
                 Some(end) => stop::pause_in_sweep(now.saturating_sub(end)),
                 None => self.wait(ends().min().unwrap_or(now)),
@@ -211,6 +238,12 @@ impl Sweep {
         }
         self.removed.sort();
         Some(left)
+    }
+
+    /// When a process has had its time. Whoever comes later has no later end: else a chain of processes would have none.
+    fn end(&self, one: &Leftover) -> Duration {
+        let hurried = self.hurry.as_ref().and_then(|hurry| hurry.since).unwrap_or(Duration::MAX);
+        self.start.saturating_add(one.grace).min(hurried)
     }
 
     /// What there is to end, of runs that are ours to sweep: whoever holds another one is sweeping that.
@@ -267,23 +300,25 @@ impl Sweep {
 
     /// Of a run whose processes have all had their time: a chain of them that fork and exit is elsewhere whenever we
     /// look, but it does not get out of its cgroup.
-    fn kill_cgroups(&self, found: &[Leftover], start: Duration, now: Duration) {
+    fn kill_cgroups(&self, found: &[Leftover], now: Duration) {
         for (run, (_, _, cgroup)) in &self.held {
             let mut left = found.iter().filter(|one| one.run == *run).peekable();
             if let Some(cgroup) = cgroup
                 && left.peek().is_some()
-                && left.all(|one| now >= start.saturating_add(one.grace))
+                && left.all(|one| now >= self.end(one))
             {
                 cgroup.kill_own();
             }
         }
     }
 
-    /// Until somebody has ended or has had its time.
+    /// Until somebody has ended, has had its time, or we are to hurry.
     fn wait(&self, end: Duration) {
         // Not at every end of a chain of processes: to look is expensive.
         std::thread::sleep(Duration::from_millis(5));
-        let handles: Vec<_> = self.asked.values().map(|asked| asked.handle.as_fd()).collect();
+        let mut handles: Vec<_> = self.asked.values().map(|asked| asked.handle.as_fd()).collect();
+        let patient = self.hurry.as_ref().filter(|hurry| hurry.since.is_none());
+        handles.extend(patient.map(|hurry| hurry.bell.as_fd()));
         fd::wait_readable(&handles, Some(end.saturating_sub(clock::now())));
     }
 }

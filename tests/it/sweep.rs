@@ -529,6 +529,30 @@ fn sweep_gives_a_job_its_grace_period_although_another_has_had_its_own() {
 }
 
 #[test]
+fn whoever_interrupts_a_sweep_ends_its_grace_periods() {
+    let base = base();
+    let told = base.path().join("told");
+    let deaf = format!(
+        "trap '' TERM; trap ': > {}' USR1; while :; do sleep 0.05; done; : TOKEN-deaf",
+        told.display()
+    );
+    let code = format!("spawn(\"deaf\", {deaf:?}, #{{stop_signal: \"USR1\", grace: \"600s\"}});");
+    let lost = Lost::of(&code, &[], &["deaf"]);
+    // The host's death may have told it already.
+    let _ = std::fs::remove_file(&told);
+    let mut sweep = Command::new(bgjobs());
+    sweep.args(["sweep", "--yes"]).env("TMPDIR", lost.base.path()).env("NO_COLOR", "1");
+    let sweep = sweep.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bgjobs starts");
+    eventually("it was told to stop", || told.exists().then_some(()));
+    kill(Pid::from_raw(sweep.id().cast_signed()), Signal::SIGINT).expect("alive");
+    let output = sweep.wait_with_output().expect("our child");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("SIGKILL") && said.contains("0 left"), "{said}");
+    assert_eq!(lost.processes(), Vec::<i32>::new());
+}
+
+#[test]
 fn a_live_run_and_what_it_has_started_is_never_swept() {
     let base = base();
     let _run = Live::start(base.path(), "live.rhai", &format!("spawn(\"job\", {:?})", stubborn("job")));

@@ -134,6 +134,20 @@ impl Module {
         own.options.iter().chain(&self.options).find(|opt| opt.name == option)
     }
 
+    /// The first parameters of a form that has at least so many, as its own comment describes them.
+    pub fn first_params(&self, function: &str, count: usize) -> Vec<(&'static str, Type)> {
+        let form = self.functions.iter().find(|form| form.name == function && form.params() >= count);
+        let kind =
+            |form: &Function, name| form.options.iter().find(|opt| opt.name == name).map(|opt| opt.kind);
+        let params = |form: &Function| -> Vec<_> {
+            form.names_of_params()
+                .map(|name| (name, kind(form, name).unwrap_or(Type::Any)))
+                .take(count)
+                .collect()
+        };
+        form.map(params).unwrap_or_default()
+    }
+
     /// The functions whose own comments describe an option, each once.
     pub fn describing<'a>(&'a self, option: &'a str) -> impl Iterator<Item = &'static str> + 'a {
         let with = |function: &&Function| function.options.iter().any(|opt| opt.name == option);

@@ -86,6 +86,7 @@ pub const OF_MODULES: &[(&str, &str)] = &[
     ("requirepass", "password"),
     ("master", "replica_of"),
     ("primary", "replica_of"),
+    ("standby_of", "replica_of"),
     ("host", "listen"),
     ("bind", "listen"),
     ("address", "listen"),

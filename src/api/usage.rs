@@ -110,13 +110,27 @@ const PARAMS: &[(&str, Type)] = &[
     ("cmd", Type::Either(&[Type::Text, Type::Array])),
     ("files", Type::Either(&[Type::Text, Type::Array])),
     ("args", Type::Array),
+    ("jobs", Type::Map),
+    ("services", Type::Array),
+    ("scripts", Type::Map),
+    ("text", Type::Text),
+    ("file", Type::Map),
 ];
 
 /// What the parameters of a function with so many of them are, with their names.
 pub fn params(function: &str, count: usize) -> Vec<(&'static str, Type)> {
+    of_form(function, |length| length == count)
+}
+
+/// The same of a form that has at least so many: a function judges what comes before its options by itself.
+pub fn first_params(function: &str, count: usize) -> Vec<(&'static str, Type)> {
+    of_form(function, |length| length >= count)
+}
+
+fn of_form(function: &str, fits: impl Fn(usize) -> bool) -> Vec<(&'static str, Type)> {
     let Some((module, name)) = found(function) else { return Vec::new() };
     let forms = module.functions.iter().filter(|known| known.name == name);
-    let form = forms.map(|form| form.names_of_params().collect::<Vec<_>>()).find(|form| form.len() == count);
+    let form = forms.map(|form| form.names_of_params().collect::<Vec<_>>()).find(|form| fits(form.len()));
     let kind =
         |name: &str| PARAMS.iter().find(|(known, _)| *known == name).map_or(Type::Any, |known| known.1);
     form.unwrap_or_default().into_iter().map(|name| (name, kind(name))).collect()
@@ -186,6 +200,28 @@ mod tests {
         assert_eq!(args("postgres::start"), Some("[\"-c\", \"log_statement=all\"]"));
         assert_eq!(args("compose::up"), Some("[\"--build\"]"));
         assert_eq!(args("tls::certificate"), None);
+    }
+
+    #[test]
+    fn every_function_judges_its_arguments_first() {
+        let mut missing = Vec::new();
+        for (module, (_, text)) in modules::all().zip(crate::builtin::MODULES) {
+            for name in module.names() {
+                let function = format!("{}::{name}", module.short_name());
+                let forms = module.functions.iter().filter(|form| form.name == name);
+                let longest = forms.map(|form| form.names_of_params().count()).max().unwrap_or_default();
+                let mut params = params(&function, longest);
+                // Options are judged by `options`.
+                params
+                    .retain(|(name, kind)| !matches!(*name, "opts" | "limits") && !matches!(kind, Type::Any));
+                let names: Vec<&str> = params.iter().map(|(name, _)| *name).collect();
+                let judged = format!("arguments(\"{function}\", [{}", names.join(", "));
+                if !names.is_empty() && !text.contains(&judged) {
+                    missing.push(judged);
+                }
+            }
+        }
+        assert_eq!(missing, [""; 0]);
     }
 
     #[test]

@@ -35,7 +35,8 @@ fn taken(all: &Functions, function: &str, params: usize, index: usize, depth: us
             return Some(found);
         }
         // Otherwise only what leaves them as they are, and lets the function go on.
-        if name.is_none_or(|name| name == given) || !leaves_alone(&expr, given) {
+        let is_lost = name.is_none_or(|name| name == given) && !judges_arguments(all, &expr);
+        if is_lost || !leaves_alone(&expr, given) {
             return None;
         }
     }
@@ -49,6 +50,12 @@ fn first_call(expr: &Expr) -> Option<&FnCallExpr> {
         Expr::Dot(sides, _, _) => first_call(&sides.lhs),
         _ => None,
     }
+}
+
+/// `arguments("serve", [dir])`: it throws, or changes nothing.
+fn judges_arguments(all: &Functions, expr: &Expr) -> bool {
+    matches!(expr, Expr::FnCall(call, _) if call.name == "arguments" && call.namespace.is_empty())
+        && all.with("arguments", 2).is_none()
 }
 
 /// The options that a call takes which gets them under this name, or in which another call does.
@@ -177,6 +184,7 @@ mod tests {
         assert_eq!(of("options(given, #{a: 1, b: 2}, \"f\")"), some("a b"));
         assert_eq!(of("let x = 1; let given = options(given, g() + #{b: 2}, \"f\"); given.a"), some("a b"));
         assert_eq!(of("print(options(given, #{a: 1}, \"f\"));"), some("a"));
+        assert_eq!(of("arguments(\"f\", [1]); options(given, #{a: 1}, \"f\")"), some("a"));
         for body in [
             "",
             "let x = given.c; options(given, #{a: 1}, \"f\")",
@@ -186,6 +194,8 @@ mod tests {
             "options(given, given, \"f\")",
             "let x = || given; options(given, #{a: 1}, \"f\")",
             "f(given)",
+            "arguments(\"f\", [given]); options(given, #{a: 1}, \"f\")",
+            "print(1); options(given, #{a: 1}, \"f\")",
         ] {
             assert_eq!(of(body), None, "{body}");
         }

@@ -3,7 +3,7 @@
 
 use super::declared;
 use super::walk::Walk;
-use crate::api::{Opt, Type, modules, usage};
+use crate::api::{Opt, modules, usage};
 use crate::host::explain::signature::{self, CallAdvice};
 use crate::host::source::{functions, import, text};
 use crate::host::value::error::ScriptError;
@@ -77,7 +77,7 @@ impl Walk<'_> {
         let last = params.len().saturating_sub(1);
         for (index, ((param, kind), arg)) in params.into_iter().zip(&call.args).enumerate() {
             let Some((value, shown)) = written(arg) else { continue };
-            if value.is_unit() || may_be(kind, &value) {
+            if value.is_unit() || kinds::may_be(kind, &value) {
                 continue;
             }
             let error = match index == last && !known.is_empty() {
@@ -88,15 +88,6 @@ impl Walk<'_> {
             return true;
         }
         false
-    }
-}
-
-/// Whether a value has the type that a kind needs; what is wrong with it otherwise is told by who reads it.
-fn may_be(kind: Type, value: &Dynamic) -> bool {
-    match kind {
-        Type::Either(types) => types.iter().any(|one| may_be(*one, value)),
-        Type::Duration => kinds::literal(kind, value, "").is_ok(),
-        _ => kinds::is_of_type(kind, value),
     }
 }
 

@@ -2,10 +2,10 @@
 //!
 //! The standard library is written with these; so are the modules of a project.
 
-use crate::api::modules;
+use crate::api::{Type, modules, usage};
 use crate::exit;
 use crate::host::run::runtime::rt;
-use crate::host::source::import;
+use crate::host::source::{import, text};
 use crate::host::value::describe::function;
 use crate::host::value::described::Entry;
 use crate::host::value::error::{Fallible, Kind, ScriptError};
@@ -18,7 +18,7 @@ use std::path::Path;
 /// Where Debian and others put servers, although few people have it on their PATH.
 const FOR_SERVERS: &[&str] = &["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-pub const FUNCTIONS: &[Entry] = &[OPTIONS, NEED];
+pub const FUNCTIONS: &[Entry] = &[OPTIONS, ARGUMENTS, NEED];
 
 function! {
     /// The options of a function that takes a map: `defaults` with `given` laid over it; `()` stands for no options. A key
@@ -39,6 +39,37 @@ function! {
             merged(&given, defaults, &what, own)
         };
     }
+}
+
+function! {
+    /// Throws `usage` when an argument of a function of a module is not what its parameter is, as `options` does for the
+    /// options. `given` are the arguments, in their order. For a module of one's own the comment of the function says
+    /// what they are, as it does for options: `script: string` in backticks.
+    ///
+    /// ```rhai
+    /// import "std/node" as node;
+    /// let wrong = attempt(|| node::npm(parse_json("3000")));
+    /// assert_eq(wrong.error.message, "node::npm: `script`: 3000 (integer) is not a string");
+    /// ```
+    ARGUMENTS = "arguments" -> (), throws usage {
+        (what: String, given: Array) => |ctx| {
+            let own = ctx.call_source().filter(|source| !import::is_built_in(source));
+            let params = match own {
+                Some(source) => of_own(source, &what, given.len()),
+                None => usage::first_params(&what, given.len()),
+            };
+            match params.iter().zip(&given).find(|((_, kind), value)| !kinds::may_be(*kind, value)) {
+                Some(((name, kind), value)) => Err(value::not_argument(&what, name, &show(value), *kind).into()),
+                None => Ok(()),
+            }
+        };
+    }
+}
+
+/// What the comment of a function in somebody's own module says of its parameters.
+fn of_own(source: &str, function: &str, count: usize) -> Vec<(&'static str, Type)> {
+    let name = function.rsplit("::").next().unwrap_or(function);
+    modules::of_file(source, &text::text_of(source)).first_params(name, count)
 }
 
 function! {

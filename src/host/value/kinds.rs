@@ -177,6 +177,15 @@ pub fn is_of_type(kind: Type, value: &Dynamic) -> bool {
     }
 }
 
+/// Whether an argument has the type that its parameter needs; what is wrong with it otherwise is told by who reads it.
+pub fn may_be(kind: Type, value: &Dynamic) -> bool {
+    match kind {
+        Type::Either(types) => types.iter().any(|one| may_be(*one, value)),
+        Type::Duration => literal(kind, value, "").is_ok(),
+        _ => is_of_type(kind, value),
+    }
+}
+
 /// The type that a value of a kind has for the engine, where there is one.
 pub fn type_id(kind: Type) -> TypeId {
     match kind {

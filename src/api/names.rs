@@ -149,6 +149,11 @@ pub const OF_MODULES: &[(&str, &str)] = &[
 /// Modules and functions, words of other tools, and what is to be done instead. Where the words are options of ours, these
 /// count.
 pub const SAID_OTHERWISE: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["start", "spawn"],
+        &["kind"],
+        "without `ready` nothing is waited for: a worker needs no more to be said",
+    ),
     (SERVERS, LISTENS, "it listens on 127.0.0.1 in any case: the servers of a run are for this machine"),
     (
         &["node", "cargo::start", "python::script"],

@@ -530,21 +530,16 @@ fn sweep_gives_a_job_its_grace_period_although_another_has_had_its_own() {
 
 #[test]
 fn whoever_interrupts_a_sweep_ends_its_grace_periods() {
-    let base = base();
-    let told = base.path().join("told");
-    let deaf = format!(
-        "trap '' TERM; trap ': > {}' USR1; while :; do sleep 0.05; done; : TOKEN-deaf",
-        told.display()
-    );
-    let code = format!("spawn(\"deaf\", {deaf:?}, #{{stop_signal: \"USR1\", grace: \"600s\"}});");
+    let code = format!("spawn(\"deaf\", {:?}, #{{grace: \"600s\"}});", stubborn("TOKEN-deaf"));
     let lost = Lost::of(&code, &[], &["deaf"]);
-    // The host's death may have told it already.
-    let _ = std::fs::remove_file(&told);
     let mut sweep = Command::new(bgjobs());
-    sweep.args(["sweep", "--yes"]).env("TMPDIR", lost.base.path()).env("NO_COLOR", "1");
+    sweep.args(["sweep", "--yes"]).env("TMPDIR", lost.base.path());
     let sweep = sweep.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bgjobs starts");
-    eventually("it was told to stop", || told.exists().then_some(()));
-    kill(Pid::from_raw(sweep.id().cast_signed()), Signal::SIGINT).expect("alive");
+    let pid = sweep.id().cast_signed();
+    // From then on it hears of it.
+    let caught = 1 << (Signal::SIGINT as u64 - 1);
+    eventually("it catches INT", || (signals(pid, "SigCgt") & caught != 0).then_some(()));
+    kill(Pid::from_raw(pid), Signal::SIGINT).expect("alive");
     let output = sweep.wait_with_output().expect("our child");
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");

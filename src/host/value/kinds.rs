@@ -84,6 +84,10 @@ fn is_not(kind: Type, value: &Dynamic, what: &str) -> Box<rhai::EvalAltResult> {
     });
     match near {
         Some(near) => error.hint(format!("{near:?}")),
+        // What files of services say of a worker.
+        None if what.ends_with("option `ready`") && matches!(value.as_bool(), Ok(false)) => {
+            error.hint("leave out `ready`   (then nothing is waited for)")
+        }
         None => error,
     }
     .into()

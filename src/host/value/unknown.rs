@@ -45,7 +45,11 @@ pub fn unknown_option_of_own(function: &str, key: &str, known: &[&str]) -> Scrip
 
 /// An option of a function that is described.
 pub fn unknown_described(function: &str, key: &str, options: &Options) -> ScriptError {
-    unknown_of(function, key, &options.names(), names::option(key, options))
+    let meant = names::option(key, options);
+    let mut error = unknown_of(function, key, &options.names(), meant);
+    let advice = names::without(function, key).filter(|_| meant.is_none());
+    advice.into_iter().for_each(|advice| error.notes.insert(0, advice.to_owned()));
+    error
 }
 
 fn unknown_of(function: &str, key: &str, known: &[&str], near: Option<&str>) -> ScriptError {

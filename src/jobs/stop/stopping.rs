@@ -33,6 +33,7 @@ impl Jobs {
     pub fn ask(&self, ids: &[JobId], ask: Ask) {
         let _no_restart = if ask.again { None } else { self.hold_restarts(ids) };
         let (mut table, doomed) = self.caught_up(ids);
+        table.tell_orphans();
         let now = clock::now();
         let (mut orders, mut commands) = (Vec::new(), Vec::new());
         for &id in ids {

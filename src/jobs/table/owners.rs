@@ -179,6 +179,17 @@ impl Table {
         self.owner_by_number(stat).or_else(by_log).or_else(by_environment).or_else(by_elimination)
     }
 
+    /// Finds out whose the orphans are that nobody has seen yet. To be called before a job is asked to stop: one that is being
+    /// stopped is taken for nobody's origin any more.
+    pub fn tell_orphans(&mut self) {
+        let new = |pid: &i32| self.leader(*pid).is_none() && !self.seen.keys().any(|(seen, _)| seen == pid);
+        if proc::adopted().is_some_and(|adopted| adopted.iter().any(new))
+            && let Some(tree) = self.tree(false)
+        {
+            self.owners(&tree, false);
+        }
+    }
+
     /// To which job each descendant belongs now.
     pub fn owners_now(&mut self) -> HashMap<i32, Option<JobId>> {
         let Some(tree) = self.tree(true) else { return HashMap::new() };

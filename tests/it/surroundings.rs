@@ -471,8 +471,8 @@ fn a_leak_changes_no_other_exit_code() {
 #[test]
 fn what_the_sweep_leaves_is_named() {
     let place = Place::new();
-    // Nothing says whose it is, so that it is only the sweep that ends it.
-    let code = "spawn(\"(setsid env -i sh -c 'echo $$ >new; mv new pid; exec sleep 600' <&- >&- 2>&- &); sleep 600; :\");
+    // Nothing says whose of two jobs it is, so that it is only the sweep that ends it.
+    let code = "spawn(\"sleep 600\"); spawn(\"(setsid env -i sh -c 'echo $$ >new; mv new pid; exec sleep 600' <&- >&- 2>&- &); sleep 600; :\");
         wait_file(\"pid\");
         let pid = read_file(\"pid\").trim();
         wait_until(|| read_file(`/proc/${pid}/comm`) == \"sleep\\n\");";
@@ -480,7 +480,7 @@ fn what_the_sweep_leaves_is_named() {
     let ran = place.run(command.env("BGJOBS_TEST_OFF", "sweep"));
     let pid = place.read("pid").trim().parse().expect("a pid");
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    let ran = ran.code(125).stderr_has("1 job stopped, 1 leaked");
+    let ran = ran.code(125).stderr_has("2 jobs stopped, 1 leaked");
     let _ = ran.stderr_has(&format!("leaked: pid {pid} (user "));
 }
 

@@ -182,7 +182,8 @@ impl Table {
     /// Finds out whose the orphans are that nobody has seen yet. To be called before a job is asked to stop: one that is being
     /// stopped is taken for nobody's origin any more.
     pub fn tell_orphans(&mut self) {
-        let new = |pid: &i32| self.leader(*pid).is_none() && !self.seen.keys().any(|(seen, _)| seen == pid);
+        let seen: HashSet<i32> = self.seen.keys().map(|(pid, _)| *pid).collect();
+        let new = |pid: &i32| self.leader(*pid).is_none() && !seen.contains(pid);
         if proc::adopted().is_some_and(|adopted| adopted.iter().any(new))
             && let Some(tree) = self.tree(false)
         {

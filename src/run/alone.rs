@@ -15,15 +15,37 @@ use std::time::Duration;
 pub fn alone(options: &Options) -> Option<String> {
     /// What is longer than that does not pass before it has begun.
     const SHORTEST: Duration = Duration::from_secs(1);
-    let is_plain = options.args.is_empty()
-        && options.timeout.is_none_or(|time| time >= SHORTEST)
-        && !(options.keep || options.plan || options.update || options.isolate.any())
-        && options.events.is_none()
-        && options.reports.is_empty()
-        && options.select.is_all()
-        && options.task.is_none();
+    // By name, each of them: an option that is added does not compile until it is decided here whether it needs a run.
+    let Options {
+        source,
+        args,
+        timeout,
+        keep,
+        include,
+        isolate,
+        plan,
+        events,
+        reports,
+        select,
+        update,
+        task,
+        color,
+        // Nothing is stopped, nothing happens that could be told, there are no logs, and no call asks what was handed on.
+        grace: _,
+        verbosity: _,
+        keep_logs: _,
+        follow: _,
+        handed: _,
+    } = options;
+    let is_plain = args.is_empty()
+        && timeout.is_none_or(|time| time >= SHORTEST)
+        && !(*keep || *plan || *update || isolate.any())
+        && events.is_none()
+        && reports.is_empty()
+        && select.is_all()
+        && task.is_none();
     let started = clock::now();
-    if !is_plain || !host::runs_alone(&options.source, &options.include) {
+    if !is_plain || !host::runs_alone(source, include) {
         return None;
     }
     let verdict = Verdict {
@@ -42,5 +64,5 @@ pub fn alone(options: &Options) -> Option<String> {
         stays: &[],
         one_line: false,
     };
-    Some(report::verdict(&verdict, ReportStyle::choose(options.color)))
+    Some(report::verdict(&verdict, ReportStyle::choose(*color)))
 }

@@ -2,6 +2,7 @@
 //! processes that are thrown away; settings are no evidence.
 
 use crate::cli;
+use crate::end;
 use crate::exit;
 use crate::isolate::{self, Isolation};
 use crate::jobs::cgroup::{self, Limits};
@@ -155,7 +156,7 @@ fn run_directory() -> Result<String, String> {
     let free = nix::sys::statvfs::statvfs(&base)
         .map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()))
         .unwrap_or(0);
-    rundir::remove(made.path());
+    end::undo(made.path(), None);
     Ok(report::run_directory(&base, free, page))
 }
 

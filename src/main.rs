@@ -20,6 +20,7 @@
 //! doctor   `bgjobs doctor`: what this machine offers
 //! starter  `bgjobs new` and `bgjobs skill`: what users begin with
 //! runs     the runs of this machine, and what those left that lost both their processes
+//! end      what becomes of the logs, the directory and the cgroup of a run that is over, told once
 //! rundir   the directory of one run: logs, temporary directories, the lock, the record
 //! mock/    the stand-in servers that `mock(routes)` and the like start as jobs
 //! issuer   the certificates of a run: an authority, and what it signs
@@ -57,6 +58,7 @@ mod builtin;
 mod cli;
 mod ctl;
 mod doctor;
+mod end;
 mod envfile;
 mod event;
 mod exit;

@@ -23,7 +23,8 @@
 //! 5. The sweep: SIGKILL to whatever is left, until there is no child.
 //! 6. The proof: a look at all that could be left, by descent, by the run's mark, by the sockets of its jobs.
 //! 7. The output: what is left of it is written, as long as somebody reads it.
-//! 8. The report, the verdict, the outcome to the guard.
+//! 8. What stays of the logs and the directory, the report, the verdict, the outcome to the guard. What comes then is the
+//!    guard's, while it lives: `end` tells it.
 //!
 //! A kill order cuts 1 to 4 short; when the guard is gone, nobody waits for anybody. None of the steps up to 6 waits for a
 //! reader or a pipe, nor for the script beyond its bound. After a signal or a deadline 7 and 8 only wait for a reader that
@@ -34,17 +35,16 @@ mod alone;
 pub use alone::alone;
 
 use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task, Verbosity};
+use crate::end::{self, Keep};
 use crate::event::{Bus, Event, Failure, Over as RunOver, Tested};
 use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
 use crate::jobs::control::{Control, Halt};
-use crate::jobs::log;
 use crate::jobs::{self, Ask, Jobs, Left};
 use crate::report::views::Outputs;
 use crate::report::{self, Events, Haste, Live, Loss, ReportStyle, Reporter, StdoutEnd, Terminal, Verdict};
-use crate::rundir::{self, Keep};
-use crate::runs;
+use crate::rundir;
 use crate::select::Known;
 use crate::spans::Trace;
 use crate::suite::Suite;
@@ -55,7 +55,7 @@ use anyhow::Context;
 use nix::sys::signal::Signal;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -571,21 +571,18 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     if broken_pipe {
         code = exit::BROKEN_PIPE;
     }
-    // Their ends have been read for the failure.
-    ending.jobs.finish_own_logs();
     // Whoever stays is interrupted in the end: there is nothing to look into.
     let usual = ending.control.staying()
         && matches!(reason, Some(Halt::Signal(_)))
         && !ending.suite.any_failed()
         && ending.left.is_empty()
         && !loss.any();
-    let (keep, kept) = what_stays(&ending.run_dir, code != exit::OK && !usual, options);
-    // Before the verdict, which names what does not go.
+    // Nobody finds it any more, also where all of the directory stays.
     ending.jobs.ctl.close();
-    let stays = match keep {
-        Keep::All => Vec::new(),
-        Keep::Logs | Keep::Nothing => rundir::clear(&ending.run_dir, &mut jobs::ask_for_patience),
-    };
+    // The ends of the logs have been read for the failure.
+    let failed = code != exit::OK && !usual;
+    let end::Settled { keep, kept, stays } =
+        end::settle(&ending.run_dir, options, failed, Some(&ending.jobs));
     if loss.any() {
         ending.bus.emit(Event::Text(report::loss(&loss, ending.style)));
     }
@@ -659,11 +656,7 @@ fn conclude(options: &Options, ending: &Ending, reporter: &Reporter) -> i32 {
     });
     // The last of the two alive cleans up. It may take long, so it is nothing to be hurried by a deadline.
     if ending.control.guard_gone() {
-        ending.jobs.remove_cgroup(left);
-        if keep != Keep::Nothing {
-            log::finish_all(&ending.run_dir.join("logs"));
-        }
-        runs::tidy(&ending.run_dir, keep);
+        end::close(&ending.run_dir, ending.jobs.cgroup(), left, keep);
     }
     code
 }
@@ -679,18 +672,6 @@ fn nothing_selected(options: &Options, suite: &Suite) -> Option<Failure> {
     let known = |test: Tested| Known { script: script.clone(), test: test.name, tags: test.tags };
     let known: Vec<Known> = suite.all().into_iter().map(known).collect();
     (!known.iter().any(|test| options.select.takes(test))).then(|| options.select.nothing(&known))
-}
-
-/// What is kept of the run's directory, and where that is.
-pub fn what_stays(run_dir: &Path, failed: bool, options: &Options) -> (Keep, Vec<PathBuf>) {
-    if options.keep {
-        let shared = Some(rundir::shared_dir(run_dir)).filter(|shared| rundir::is_ours(run_dir, shared));
-        return (Keep::All, std::iter::once(run_dir.to_owned()).chain(shared).collect());
-    }
-    match rundir::logs(run_dir).filter(|_| failed || options.keep_logs) {
-        Some(logs) => (Keep::Logs, vec![logs]),
-        None => (Keep::Nothing, Vec::new()),
-    }
 }
 
 /// The exit code, and in words why the run ended, when it was not the script that ended it.

@@ -2,10 +2,9 @@
 //! that says what it runs (see `sys::page`).
 //!
 //! Named by the guard before it forks. Both processes hold the lock, through one open file: it is free only
-//! when both are gone. Removed by the last of the two, after the last process, following no links.
+//! when both are gone. How it ends is told in `end`.
 
 use crate::sys::proc;
-use crate::sys::tree::{self, Stays};
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
@@ -27,9 +26,6 @@ pub const PAGE: &str = "page";
 pub const CGROUP: &str = "cgroup";
 /// What the name of the directory beside the run directory ends with; see [`shared_dir`].
 pub const SHARED: &str = ".users";
-/// What tells that a directory is one of a run, in the order in which it goes: whoever looks at what is left of it goes by
-/// the lock.
-const RECORDS: &[&str] = &[CGROUP, PAGE, LOCK];
 /// Unix socket paths have room for 107 bytes (unix(7)); a longer base leaves too little for the rest.
 const LONGEST_BASE: usize = 50;
 
@@ -159,44 +155,6 @@ pub fn logs(run: &Path) -> Option<PathBuf> {
     let logs = run.join(LOGS);
     let any = fs::read_dir(&logs).is_ok_and(|mut entries| entries.next().is_some());
     any.then_some(logs)
-}
-
-/// What stays of a run that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    Nothing,
-    Logs,
-    /// Temporary directories, too.
-    All,
-}
-
-/// Removes what a run has put into temporary directories: everything but its logs and what tells that it is one.
-/// Follows no links and crosses no mounts. Returns what could not be removed.
-pub fn clear(run: &Path, tick: &mut dyn FnMut()) -> Vec<Stays> {
-    let mut stays = remove_shared(run, tick);
-    stays.extend(tree::empty(run, &[LOGS, LOCK, PAGE, CGROUP], tick));
-    stays
-}
-
-fn remove_shared(run: &Path, tick: &mut dyn FnMut()) -> Vec<Stays> {
-    let shared = shared_dir(run);
-    if is_ours(run, &shared) { tree::remove(&shared, &[], tick) } else { Vec::new() }
-}
-
-/// Removes everything of a run. When something cannot be removed, what tells that it is a run stays with it, so that
-/// a later one can try again; its logs go.
-pub fn remove(run: &Path) -> Vec<Stays> {
-    let mut stays = remove_shared(run, &mut || {});
-    if stays.is_empty() {
-        return tree::remove(run, RECORDS, &mut || {});
-    }
-    stays.extend(tree::empty(run, RECORDS, &mut || {}));
-    stays
-}
-
-/// Whether it is over, but something of it could not be removed.
-pub fn has_only_remains(run: &Path) -> bool {
-    fs::symlink_metadata(run.join(LOGS)).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Without /proc nobody can be found, counted or named.

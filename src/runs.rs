@@ -17,7 +17,7 @@
 use crate::jobs::cgroup;
 use crate::jobs::shared;
 use crate::jobs::spec::MARK;
-use crate::rundir::{self, Keep};
+use crate::rundir;
 use crate::sys::ipc;
 use crate::sys::page::{self, Identity, Page, SlotView};
 use crate::sys::proc::{self, Stat};
@@ -36,8 +36,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-/// How many kept directories of failed runs stay.
-const KEPT: usize = 10;
 /// The grace period where no record says another.
 const GRACE: Duration = Duration::from_secs(5);
 /// What a run may take to end besides the grace period of its jobs: its closures, its patience, some air.
@@ -103,7 +101,11 @@ pub fn all() -> Vec<Run> {
     list(true)
 }
 
-/// As [`all`]; live runs, of which there may be hundreds, and those that are over with or without their records.
+/// As [`all`], without the records of live runs, of which there may be hundreds, and of those that are over.
+pub fn without_records() -> Vec<Run> {
+    list(false)
+}
+
 fn list(records: bool) -> Vec<Run> {
     let Ok(base) = fs::canonicalize(rundir::base()) else { return Vec::new() };
     let names = fs::read_dir(&base).into_iter().flatten().flatten();
@@ -182,7 +184,7 @@ impl Run {
 
     /// How many of these it has left; none where that cannot be told yet, since there is somebody in what it has
     /// recorded as its cgroup, of which guard or host have not let go.
-    fn count_of(&self, left: &[Leftover]) -> Option<usize> {
+    pub fn count_of(&self, left: &[Leftover]) -> Option<usize> {
         let count = left.iter().filter(|one| one.run == self.name).count();
         let dir = self.cgroup.clone().map(|path| cgroup::Dir { path, name: String::new() });
         let hides_somebody = || dir.is_some_and(|dir| dir.is_populated());
@@ -197,7 +199,7 @@ impl Run {
         }
     }
 
-    fn is_dead(&self) -> bool {
+    pub fn is_dead(&self) -> bool {
         self.state != State::Live
     }
 
@@ -424,71 +426,5 @@ impl<'r> Search<'r> {
         // The record may be garbage.
         let stop_signal = if (1..=64).contains(&stop_signal) { stop_signal } else { SIGTERM };
         Leftover { stat: *stat, run: name.clone(), evidence, stop_signal, grace }
-    }
-}
-
-/// How many processes runs of ours have left that lost both their processes, for a word at the start of the next
-/// run. Only when there is such a run this costs more than a look at a few directories; a run of which no process is
-/// left is marked as ended, so that nobody looks again, and keeps its logs alone. What ended runs could not remove is
-/// tried once more.
-pub fn left_behind() -> usize {
-    let me = nix::unistd::geteuid().as_raw();
-    let is_lost = |run: &Run| run.state == State::Lost && run.uid == me;
-    let listed = list(false);
-    let is_over = |run: &&Run| run.state == State::Ended && run.uid == me;
-    for remains in listed.iter().filter(is_over).filter(|run| rundir::has_only_remains(&run.path)) {
-        rundir::remove(&remains.path);
-    }
-    if !listed.iter().any(is_lost) {
-        return 0;
-    }
-    let runs = all();
-    let Some(left) = leftovers(&runs) else { return 0 };
-    let mut count = 0;
-    for run in runs.iter().filter(|run| is_lost(run)) {
-        match run.count_of(&left) {
-            Some(0) => {
-                page::settle(&run.path.join(rundir::PAGE));
-                run.remove_memory();
-                rundir::clear(&run.path, &mut || {});
-            }
-            some => count += some.unwrap_or(0),
-        }
-    }
-    count
-}
-
-/// What the last of the two processes does with the directory of a run that is over. What cannot be removed has been
-/// named with the verdict; a later run tries again.
-pub fn tidy(run: &Path, keep: Keep) {
-    if let Some(page) = page::get() {
-        page.end();
-    }
-    match keep {
-        Keep::Nothing => drop(rundir::remove(run)),
-        Keep::Logs => drop(rundir::clear(run, &mut || {})),
-        Keep::All => {}
-    }
-    if keep != Keep::Nothing {
-        prune(run);
-    }
-}
-
-/// Removes the oldest directories of ended runs of ours, so that failures do not fill the disk; not those of runs
-/// that have left processes, which only `bgjobs sweep` finds by them.
-fn prune(run: &Path) {
-    let me = nix::unistd::geteuid().as_raw();
-    let name = run.file_name().unwrap_or_default();
-    let over = |other: &Run| other.uid == me && other.name.as_str() != name && other.is_dead();
-    let mut old: Vec<Run> = list(false).into_iter().filter(over).collect();
-    old.truncate((old.len() + 1).saturating_sub(KEPT));
-    let doubtful = old.iter().any(|other| other.state != State::Ended);
-    let left = if doubtful { leftovers(&all()) } else { Some(Vec::new()) };
-    let is_empty = |other: &Run| {
-        let count = left.as_ref().and_then(|left| other.count_of(left));
-        other.state == State::Ended || count == Some(0)
-    };
-    for other in old.iter().filter(|other| is_empty(other)) {
-        rundir::remove(&other.path);
     }
 }

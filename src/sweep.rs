@@ -6,6 +6,7 @@
 //! that is signalled and waited for. Who sends us a signal meanwhile has waited long enough: the grace periods are over.
 
 use crate::cli;
+use crate::end;
 use crate::exit;
 use crate::jobs::{self, cgroup, stop};
 use crate::report::{self, JobLine, LeftLine, RunLine, RunRecord, Swept};
@@ -144,9 +145,6 @@ fn left_line(one: &Leftover) -> LeftLine {
     }
 }
 
-/// How long the kernel may take to let go of a cgroup whose processes have just ended.
-const LET_GO: Duration = Duration::from_millis(500);
-
 /// One process on its way out.
 struct Asked {
     handle: OwnedFd,
@@ -176,6 +174,14 @@ impl Hurry {
     }
 }
 
+/// A dead run that nobody else may touch now.
+struct Held {
+    run: Run,
+    cgroup: Option<cgroup::Dir>,
+    /// Until it goes.
+    _lock: Flock<File>,
+}
+
 #[derive(Default)]
 struct Sweep {
     start: Duration,
@@ -184,7 +190,7 @@ struct Sweep {
     under: Option<PathBuf>,
     asked: HashMap<(i32, u64), Asked>,
     /// The dead runs that nobody else may touch now, by name.
-    held: HashMap<String, (Flock<File>, PathBuf, Option<cgroup::Dir>)>,
+    held: HashMap<String, Held>,
     ended: usize,
     killed: usize,
     removed: Vec<PathBuf>,
@@ -219,22 +225,14 @@ impl Sweep {
                 None => self.wait(ends().min().unwrap_or(now)),
             }
         };
-        for run in runs::all().iter().filter(|run| self.held.contains_key(&run.name)) {
-            if !left.iter().any(|one| one.run == run.name) {
-                run.remove_memory();
+        for (name, held) in self.held.drain() {
+            if left.iter().any(|one| one.run == name) {
+                continue;
             }
-        }
-        for (name, (lock, path, cgroup)) in self.held.drain() {
-            if !left.iter().any(|one| one.run == name) {
-                if let Some(cgroup) = cgroup {
-                    cgroup.remove(LET_GO);
-                }
-                match rundir::remove(&path) {
-                    stays if stays.is_empty() => self.removed.push(path),
-                    stays => self.stays.extend(stays),
-                }
+            match end::swept(&held.run, held.cgroup.as_ref()) {
+                stays if stays.is_empty() => self.removed.push(held.run.path),
+                stays => self.stays.extend(stays),
             }
-            drop(lock);
         }
         self.removed.sort();
         Some(left)
@@ -259,10 +257,11 @@ impl Sweep {
         found.retain(|one| {
             if !self.held.contains_key(&one.run)
                 && tried.insert(one.run.clone())
-                && let Some(run) = runs.iter().find(|run| run.name == one.run)
-                && let Some(lock) = run.hold()
+                && let Some(at) = runs.iter().position(|run| run.name == one.run)
+                && let Some(lock) = runs[at].hold()
             {
-                self.held.insert(one.run.clone(), (lock, run.path.clone(), run.cgroup()));
+                let run = runs.swap_remove(at);
+                self.held.insert(one.run.clone(), Held { cgroup: run.cgroup(), run, _lock: lock });
             }
             self.held.contains_key(&one.run)
         });
@@ -301,9 +300,9 @@ impl Sweep {
     /// Of a run whose processes have all had their time: a chain of them that fork and exit is elsewhere whenever we
     /// look, but it does not get out of its cgroup.
     fn kill_cgroups(&self, found: &[Leftover], now: Duration) {
-        for (run, (_, _, cgroup)) in &self.held {
+        for (run, held) in &self.held {
             let mut left = found.iter().filter(|one| one.run == *run).peekable();
-            if let Some(cgroup) = cgroup
+            if let Some(cgroup) = &held.cgroup
                 && left.peek().is_some()
                 && left.all(|one| now >= self.end(one))
             {

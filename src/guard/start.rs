@@ -1,6 +1,7 @@
 //! Opens what guard and host need, forks the host, and watches it.
 
 use crate::cli::{Options, Recording, Verbosity};
+use crate::end;
 use crate::guard::between::forward_to;
 use crate::guard::patience::Patience;
 use crate::guard::signals::{STOPPING, handled_signals};
@@ -14,7 +15,7 @@ use crate::sys::fork::{self, Forked};
 use crate::sys::page::{self, Page};
 use crate::sys::wait::{self, Peek};
 use crate::sys::{clock, fd, link, namespace, pidfd, sched, signal, testing, tty, vault};
-use crate::{exit, report, runs};
+use crate::{exit, report};
 use anyhow::Context;
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
@@ -131,10 +132,7 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
         false => fork::fork_single_threaded().context("cannot fork"),
     };
     let forked = forked.inspect_err(|_| {
-        if let Ok(cgroup) = &cgroup {
-            cgroup.remove(false);
-        }
-        rundir::remove(run_dir.path());
+        end::undo(run_dir.path(), cgroup.as_ref().ok());
     })?;
     match forked {
         Forked::Child => {
@@ -178,7 +176,7 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
                 timed_out: false,
                 hurried: Cell::default(),
                 lingers: false,
-                tidied: false,
+                closed_early: false,
             };
             let end = guard.watch();
             let code = guard.finish(end, &modes);
@@ -192,7 +190,7 @@ fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
     let create = || {
         let run_dir = rundir::create()?;
         let page = page::create(&run_dir.path().join(rundir::PAGE))
-            .inspect_err(|_| drop(rundir::remove(run_dir.path())))
+            .inspect_err(|_| end::undo(run_dir.path(), None))
             .context("cannot map shared memory")?;
         Ok((run_dir, page))
     };
@@ -220,7 +218,7 @@ fn mention(options: &Options) {
     if let Some(why) = rundir::passed_over() {
         report::hint(&format!("note: {why}\n"));
     }
-    match runs::left_behind() {
+    match end::after_lost_runs() {
         0 => {}
         left => report::left_behind(left),
     }

@@ -1,20 +1,19 @@
 //! Makes sure that nothing is left once the host is gone, and does in its place what it could not do.
 
 use crate::cli::Recording;
+use crate::end::{self, Keep};
 use crate::event::Killed;
 use crate::guard::patience::means_kill;
 use crate::guard::signals::STOPPING;
 use crate::guard::watch::{End, Guard};
-use crate::jobs::cgroup::Cgroup;
 use crate::jobs::{self, Survivor, leak, stop};
 use crate::report::{self, GuardVerdict};
-use crate::rundir::{self, Keep};
 use crate::sys::link::Report;
 use crate::sys::page::SlotView;
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, Peek};
 use crate::sys::{clock, fd, signal, testing, tty};
-use crate::{exit, run, runs};
+use crate::{exit, run};
 use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
 use nix::sys::signal::Signal;
 use std::collections::HashMap;
@@ -24,19 +23,16 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 impl Guard<'_> {
-    /// Removes what a run that has passed leaves behind while its host still ends: that has told that nothing of the run
-    /// lives, and has nothing more to write. What cannot be removed at once waits until the host is gone.
-    pub(super) fn tidy_early(&mut self) {
+    /// Removes what a run that has passed leaves behind, while its host still ends.
+    pub(super) fn close_early(&mut self) {
         let passed = Report::Outcome { code: exit::OK, keep: false, left: false };
-        if self.tidied || self.options.isolate.pid || self.report != Some(passed) {
+        if self.closed_early || self.options.isolate.pid || self.report != Some(passed) {
             return;
         }
-        self.tidied = true;
-        // It could not be removed if anybody were in it.
-        if self.cgroup.as_ref().is_some_and(Cgroup::remove_empty) {
+        self.closed_early = true;
+        if end::close_early(self.run_dir.path(), self.cgroup.as_ref()) {
             self.cgroup = None;
         }
-        runs::tidy(self.run_dir.path(), Keep::Nothing);
     }
 
     /// Makes sure that nothing is left, says what the host could not say, and gives the exit code.
@@ -46,10 +42,15 @@ impl Guard<'_> {
         let named_inside = self.options.isolate.pid && matches!(end, End::Reported(_));
         let (code, keep, named, died_of) = match end {
             End::Reported(Report::Signalled { signal: number, keep, left }) => {
+                let keep = Keep::told(keep, self.options);
                 (exit::signal(number), keep, left, signal.or(Signal::try_from(number).ok()))
             }
-            End::Reported(Report::Outcome { code, keep, left }) => (code, keep, left, None),
-            End::Reported(Report::Stopping(_)) => (exit::INFRASTRUCTURE, true, false, signal),
+            End::Reported(Report::Outcome { code, keep, left }) => {
+                (code, Keep::told(keep, self.options), left, None)
+            }
+            End::Reported(Report::Stopping(_)) => {
+                (exit::INFRASTRUCTURE, Keep::told(true, self.options), false, signal)
+            }
             End::Hung | End::Died(_) => {
                 let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
                 let killed = self.stop_all();
@@ -65,12 +66,8 @@ impl Guard<'_> {
                     _ if self.timed_out => exit::TIMEOUT,
                     _ => exit::INFRASTRUCTURE,
                 };
-                let run_dir = self.run_dir.path();
-                let (keep, kept) = run::what_stays(run_dir, true, self.options);
-                let stays = match keep {
-                    Keep::All => Vec::new(),
-                    Keep::Logs | Keep::Nothing => rundir::clear(run_dir, &mut || {}),
-                };
+                let end::Settled { keep, kept, stays } =
+                    end::settle(self.run_dir.path(), self.options, true, None);
                 let elapsed = clock::now().saturating_sub(self.started);
                 let verdict = GuardVerdict {
                     cause,
@@ -85,13 +82,7 @@ impl Guard<'_> {
                 };
                 self.make_reports();
                 report::guard_verdict(&verdict, &|| self.in_a_hurry());
-                jobs::log::finish_noted();
-                (
-                    code,
-                    keep != Keep::Nothing,
-                    !left.descendants.is_empty(),
-                    signal.filter(|_| matches!(end, End::Hung)),
-                )
+                (code, keep, !left.descendants.is_empty(), signal.filter(|_| matches!(end, End::Hung)))
             }
         };
         // All has been swept; this only finds something when a process slipped from one to the other. What has
@@ -101,19 +92,11 @@ impl Guard<'_> {
         if !named || named_inside {
             report::late_survivors(&left, &|| self.in_a_hurry());
         }
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.remove(named || !left.is_empty());
-        }
-        let keep = match keep {
-            false => Keep::Nothing,
-            true if self.options.keep => Keep::All,
-            true => Keep::Logs,
-        };
-        if keep != Keep::Nothing {
-            jobs::log::finish_all(&self.run_dir.path().join(rundir::LOGS));
-        }
-        if !self.tidied {
-            runs::tidy(self.run_dir.path(), keep);
+        let left = named || !left.is_empty();
+        match &self.cgroup {
+            Some(cgroup) if self.closed_early => cgroup.remove(left),
+            _ if self.closed_early => {}
+            cgroup => end::close(self.run_dir.path(), cgroup.as_ref(), left, keep),
         }
         modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {

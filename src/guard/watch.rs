@@ -66,8 +66,8 @@ pub(super) struct Guard<'a> {
     pub(super) hurried: Cell<bool>,
     /// The host has ended, but not all of its PID namespace.
     pub(super) lingers: bool,
-    /// The run's directory has been removed.
-    pub(super) tidied: bool,
+    /// The run's directory has been removed while the host still ended.
+    pub(super) closed_early: bool,
 }
 
 impl Guard<'_> {
@@ -94,7 +94,7 @@ impl Guard<'_> {
                 }
             }
             self.read_reports();
-            self.tidy_early();
+            self.close_early();
             if let Some(status) = self.host_ended() {
                 self.read_reports();
                 return match self.report {

@@ -422,11 +422,9 @@ impl Jobs {
         table.all().filter(stopped).count()
     }
 
-    /// Removes the run's cgroup: for the last of guard and host, after the last process.
-    pub fn remove_cgroup(&self, left: bool) {
-        if let Ok(cgroup) = &self.cgroup {
-            cgroup.remove(left);
-        }
+    /// The run's cgroup, where there is one.
+    pub fn cgroup(&self) -> Option<&Cgroup> {
+        self.cgroup.as_ref().ok()
     }
 
     /// Says once what has become of a job's log, if it is not what it was.

@@ -202,6 +202,34 @@ fn a_long_command_and_a_slow_stop_are_shown() {
     );
 }
 
+/// Answers once there is a file `go`.
+const SLOW_SERVER: &str = r#"
+import http.server, os, time
+class Slow(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        while not os.path.exists("go"): time.sleep(0.02)
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Slow).serve_forever()
+"#;
+
+#[test]
+fn a_request_whose_answer_takes_long_is_shown() {
+    let code = r#"wait_file("server", "100s");
+        let slow = start("slow", ["python3", "slow.py"], #{port: "free", ready: #{listening: true}});
+        http_get(slow.url + "/cart", "100s")"#;
+    let run = OnTerminal::start(200, Script::code(code));
+    fs::write(run.dir.path().join("slow.py"), SLOW_SERVER).expect("written");
+    run.make("server");
+    run.until(0, "waiting for the answer to GET http://127.0.0.1:");
+    run.until(0, "/cart  ");
+    run.until(0, " s of 1 min 40 s");
+    run.make("go");
+    let (written, screen, status) = run.ended();
+    assert!(status.success() && !screen.iter().any(|line| line.contains("waiting")), "{written:?}");
+}
+
 #[test]
 fn nothing_is_drawn_where_it_is_not_wanted_or_would_disturb() {
     let wait = r#"wait_file("go", "100s")"#;

@@ -19,6 +19,7 @@ mod html;
 mod http;
 mod isolate;
 mod job_logs;
+mod junit;
 mod kill;
 mod live;
 mod logs;

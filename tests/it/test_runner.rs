@@ -52,7 +52,8 @@ impl Place {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(bgjobs());
         command.arg("test").args(args).current_dir(self.path()).stdin(Stdio::null());
-        command.env_remove("NO_COLOR").env_remove("FORCE_COLOR").env_remove("GITHUB_ACTIONS");
+        command.env_remove("NO_COLOR").env_remove("FORCE_COLOR");
+        command.env_remove("GITHUB_ACTIONS").env_remove("GITLAB_CI").env_remove("CIRCLECI");
         command
     }
 
@@ -626,11 +627,12 @@ fn a_report_for_ci_has_each_test_with_its_outcome() {
     for text in [
         "<skipped message=\"no engine\"",
         "<failure message=\"exit 3\">bye\n",
-        "<flakyFailure time=",
+        ">no engine</skipped>",
+        "<flakyFailure message=",
         "message=\"&lt;not yet&gt;\" type=\"failed\">error: &lt;not yet&gt;\n",
-        "<rerunFailure time=",
+        "<rerunFailure message=",
         "classname=\"a.rhai\"",
-        "file=\"a.rhai\" line=\"2\"",
+        " file=\"a.rhai\">",
         "job `api` ",
     ] {
         assert!(xml.contains(text), "{text:?}: {xml}");

@@ -21,6 +21,7 @@ use crate::host::value::response::{header, json, lossy, one_line};
 use crate::jobs::fail::Death;
 use crate::jobs::{self, State};
 use crate::lock::lock;
+use crate::pending::Doing;
 use crate::probe::background::Background;
 use crate::probe::http::{self, Reason, Request, Url};
 use crate::spans;
@@ -392,6 +393,8 @@ fn perform(request: Request) -> Fallible<Response> {
     let request = Arc::new(request);
     let began = jobs::now();
     let mut sending = Background::new(Arc::clone(&rt.jobs.control));
+    let asked = format!("the answer to {} {}", request.method, request.url);
+    let _pending = rt.pending(Doing::Waiting, asked, Some(request.timeout));
     let result = loop {
         let seen = rt.control().bell.rings();
         rt.checkpoint()?;
@@ -399,7 +402,9 @@ fn perform(request: Request) -> Fallible<Response> {
         if let Some(result) = sending.poll(move || http::send(&work)) {
             break result;
         }
-        rt.control().bell.wait(seen, Some(jobs::now() + LOOK_AGAIN));
+        let now = jobs::now();
+        rt.jobs.show_pending(now);
+        rt.control().bell.wait(seen, Some(now + LOOK_AGAIN));
     };
     let method = request.method.to_string();
     rt.bus.record(|| Event::Requested {

@@ -146,7 +146,7 @@ fn annotations(recorded: &Recorded) -> String {
 /// A report as text.
 pub fn text(kind: ReportKind, recorded: &Recorded) -> Result<String, String> {
     Ok(match kind {
-        ReportKind::Junit => junit::junit(recorded)?,
+        ReportKind::Junit => junit::junit(recorded, junit::Dialect::here())?,
         ReportKind::Ctrf => ctrf::ctrf(recorded),
         ReportKind::Tap => tap::tap(recorded),
         ReportKind::Github => github::summary(recorded),

@@ -11,6 +11,7 @@ use crate::host::functions::{
 };
 use crate::host::run::runtime;
 use crate::host::source::import;
+use crate::host::source::named::Named;
 use crate::host::value::described::{self, Entry, Property};
 use crate::host::value::error::Fallible;
 use crate::host::value::limits::{LARGEST_STRING, MOST_CALLS, MOST_INTERNED, MOST_ITEMS};
@@ -55,9 +56,21 @@ pub const NAMESPACES: &[Namespace] = &[
     ("Samples", &[], &[sample::FUNCTIONS], &[sample::PROPERTIES]),
 ];
 
-/// An engine with every script function. Limits are set explicitly: rhai's own differ between debug and
-/// release builds.
+/// An engine with every script function.
 pub fn engine(include: &[PathBuf]) -> Engine {
+    engine_for(include, &Named::All)
+}
+
+/// An engine for a text that uses no other names.
+pub fn engine_for(include: &[PathBuf], named: &Named) -> Engine {
+    let mut engine = bare(include);
+    add(&mut engine, named);
+    engine
+}
+
+/// An engine to which the described functions are yet to be added. Limits are set explicitly: rhai's own differ between
+/// debug and release builds.
+pub fn bare(include: &[PathBuf]) -> Engine {
     let mut engine = Engine::new_raw();
     // What Rhai brings is looked up when it is called: to register all of it took a quarter of what a small script cost.
     engine.register_global_module(StandardPackage::new_lazy().as_shared_module());
@@ -76,9 +89,6 @@ pub fn engine(include: &[PathBuf]) -> Engine {
     hints::install(&mut engine);
     install();
     NAMESPACES.iter().flat_map(|namespace| namespace.1).for_each(|register| register(&mut engine));
-    described::register(&mut engine, functions(), NAMESPACES.iter().flat_map(properties), |name| {
-        functions().filter(|entry| entry.about.name == name).collect()
-    });
     engine.set_module_resolver(import::Resolver::new(
         include,
         runtime::running().map(|rt| Arc::clone(&rt.jobs.control)),
@@ -103,6 +113,18 @@ pub fn engine(include: &[PathBuf]) -> Engine {
         halted.then(|| "stopped".into())
     });
     engine
+}
+
+/// Adds the described functions and properties of these names. The rest of them costs more than all else in a short script,
+/// and what is said of a mistake comes from the description.
+pub fn add(engine: &mut Engine, named: &Named) {
+    let functions_named = functions().filter(|entry| named.has(entry.about.name));
+    // What stands in brackets has no name.
+    let is_named = |property: &&Property| property.about.name == "[]" || named.has(property.about.name);
+    let properties = NAMESPACES.iter().flat_map(properties).filter(is_named);
+    described::register(engine, functions_named, properties, |name| {
+        functions().filter(|entry| entry.about.name == name).collect()
+    });
 }
 
 /// Puts the description of all functions where everything below finds it.
@@ -187,6 +209,49 @@ fn catch_error_objects(name: &str, scope: &mut Scope) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::source::import::without_shebang;
+    use rhai::{ASTNode, Expr, Stmt};
+    use std::path::Path;
+
+    /// Whatever the scripts of this project call or read can be found in an engine that has only what they name: what the
+    /// parser has taken for a name is a word of the text.
+    #[test]
+    fn what_a_script_names_is_added() {
+        let whole = engine(&[]);
+        let is_ours = |name: &str| {
+            functions().any(|entry| entry.about.name == name)
+                || NAMESPACES.iter().flat_map(properties).any(|property| property.about.name == name)
+        };
+        let (mut scripts, mut names) = (0, 0);
+        for file in ["tests", "stdlib", "scripts"].iter().flat_map(|dir| files(Path::new(dir))) {
+            let Ok(text) = std::fs::read_to_string(&file) else { continue };
+            let Ok(ast) = whole.compile(without_shebang(&text)) else { continue };
+            let named = Named::in_text(&text);
+            scripts += 1;
+            let mut look = |path: &[ASTNode]| {
+                let name = match path.last() {
+                    Some(ASTNode::Expr(Expr::FnCall(call, _) | Expr::MethodCall(call, _))) => {
+                        call.name.as_str()
+                    }
+                    Some(ASTNode::Stmt(Stmt::FnCall(call, _))) => call.name.as_str(),
+                    Some(ASTNode::Expr(Expr::Property(property, _))) => property.2.as_str(),
+                    _ => return true,
+                };
+                names += usize::from(is_ours(name));
+                assert!(!is_ours(name) || named.has(name), "{name} in {}", file.display());
+                true
+            };
+            ast.walk(&mut look);
+        }
+        assert!(scripts > 300 && names > 2000, "only {scripts} scripts with {names} names");
+    }
+
+    /// The scripts below a directory.
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let below = |path: PathBuf| if path.is_dir() { files(&path) } else { vec![path] };
+        entries.flat_map(below).filter(|path| path.extension().is_some_and(|end| end == "rhai")).collect()
+    }
 
     /// A call finds a function with exactly its types first: where Rhai has such a one, ours needs them, too.
     #[test]

@@ -1,7 +1,7 @@
 //! Load, check, run, `on_exit`.
 
 use super::check::{self as checks, Facts};
-use super::engine::engine;
+use super::engine::{self, engine, engine_for};
 use crate::builtin;
 use crate::cli::{Source, Staying};
 use crate::envfile::EnvFile;
@@ -15,6 +15,7 @@ use crate::host::run::ready::readiness;
 use crate::host::run::runtime::{self, Runtime, Session};
 use crate::host::run::{handing, logs, services, waiting};
 use crate::host::source::import::without_shebang;
+use crate::host::source::named::Named;
 use crate::host::source::{captured, params, text};
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::handle::Job;
@@ -36,7 +37,7 @@ use std::time::Duration;
 /// The script of this run.
 pub struct Script {
     /// Never taken apart: its thousand functions take longer to free than an empty script takes to run, and the process
-    /// ends soon.
+    /// ends soon. What is described is added once it is known what is evaluated.
     engine: ManuallyDrop<Engine>,
     rt: &'static Runtime,
     /// What `bgjobs up` has written; it goes with the script.
@@ -58,7 +59,7 @@ impl Script {
         let include = session.options.include.clone();
         let rt = runtime::install(session);
         handing::receive(rt, &rt.options.handed);
-        Self { engine: ManuallyDrop::new(engine(&include)), rt, env_file: Arc::default() }
+        Self { engine: ManuallyDrop::new(engine::bare(&include)), rt, env_file: Arc::default() }
     }
 
     /// Runs it to its end.
@@ -154,7 +155,8 @@ impl Script {
     }
 
     /// Evaluates a text of our own, of which no error names a place.
-    fn own(&self, text: &str, scope: &mut Scope) -> Fallible<Dynamic> {
+    fn own(&mut self, text: &str, scope: &mut Scope) -> Fallible<Dynamic> {
+        engine::add(&mut self.engine, &Named::All);
         let mut ast = self.engine.compile_with_scope(scope, text)?;
         ast.set_source(OWN);
         captured::remember(&ast);
@@ -168,6 +170,7 @@ impl Script {
             dir.clone_into(&mut lock(&self.rt.script_dir));
             *lock(&self.rt.script_file) = Some(PathBuf::from(&loaded.name));
         }
+        engine::add(&mut self.engine, &Named::in_text(&loaded.text));
         let (ast, facts) = compile(&self.engine, &loaded)?;
         self.rt.only.store(facts.only, Relaxed);
         self.rt.suite.set_only(facts.only);
@@ -381,6 +384,10 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
     }
 }
 
+fn engine_of(include: &[PathBuf], loaded: &Loaded) -> Engine {
+    engine_for(include, &Named::in_text(&loaded.text))
+}
+
 fn compile(engine: &Engine, loaded: &Loaded) -> Result<(AST, Facts), Failure> {
     let ast = parse(engine, loaded)?;
     let facts = checks::check(engine, &ast, &loaded.name)?;
@@ -400,7 +407,7 @@ fn parse(engine: &Engine, loaded: &Loaded) -> Result<AST, Failure> {
 /// Compiles and checks, runs nothing; what is not wrong, but is better done otherwise.
 pub fn check(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failure> {
     let loaded = load(source, "check")?;
-    let (ast, _) = compile(&engine(include), &loaded)?;
+    let (ast, _) = compile(&engine_of(include, &loaded), &loaded)?;
     Ok(warnings::warnings(&ast, &loaded.name, &loaded.text))
 }
 
@@ -419,7 +426,7 @@ pub fn runs_alone(source: &Source, include: &[PathBuf]) -> bool {
     let calls_nothing = |loaded: &Loaded| !loaded.text.contains('(') && !loaded.text.contains("import");
     let Some(loaded) = loaded.filter(calls_nothing) else { return false };
     // As in a run it is never taken apart.
-    let mut engine = ManuallyDrop::new(engine(include));
+    let mut engine = ManuallyDrop::new(engine_of(include, &loaded));
     engine
         .set_max_expr_depths(32, 32)
         .set_max_operations(1000)
@@ -433,13 +440,13 @@ pub fn runs_alone(source: &Source, include: &[PathBuf]) -> bool {
 /// Compiles and checks, and tells what it would do; runs nothing.
 pub fn plan(source: &Source, include: &[PathBuf]) -> Result<Vec<crate::manual::Step>, Failure> {
     let loaded = load(source, "script")?;
-    Ok(plans::plan(&compile(&engine(include), &loaded)?.0))
+    Ok(plans::plan(&compile(&engine_of(include, &loaded), &loaded)?.0))
 }
 
 /// As [`check`], every finding for itself: what is wrong, or else what is better done otherwise.
 pub fn findings(source: &Source, include: &[PathBuf]) -> Result<Vec<Failure>, Failure> {
     let loaded = load(source, "check")?;
-    let engine = engine(include);
+    let engine = engine_of(include, &loaded);
     let ast = parse(&engine, &loaded)?;
     let wrong = checks::each(&engine, &ast, &loaded.name);
     Ok(if wrong.is_empty() { warnings::warnings(&ast, &loaded.name, &loaded.text) } else { wrong })
@@ -468,7 +475,7 @@ pub fn manual(source: &Source, include: &[PathBuf]) -> Result<Option<Manual>, Fa
         return Ok(None);
     }
     let loaded = load(source, "script")?;
-    let declared = params::declared(&parse(&engine(include), &loaded)?);
+    let declared = params::declared(&parse(&engine_of(include, &loaded), &loaded)?);
     Ok((!declared.own_help).then(|| described(loaded.name, &loaded.text, declared)))
 }
 

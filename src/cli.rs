@@ -31,6 +31,7 @@ use crate::words::{columns, folded, is_order};
 use args::{Cli, Sub, WIDEST};
 use clap::{Args, CommandFactory, FromArgMatches};
 use run_args::{CheckArgs, ScriptArgs, TestArgs, source};
+use std::ffi::OsString;
 
 /// What to do, without a trace of how it was said.
 pub enum Command {
@@ -66,6 +67,9 @@ pub enum Command {
 
 /// Reads the command line. `Err` is the exit code after a usage error has been printed.
 pub fn parse() -> Result<Command, i32> {
+    if let Some(command) = plain(std::env::args_os().skip(1)) {
+        return Ok(command);
+    }
     let whole = || {
         fitting(Cli::command())
             .try_get_matches()
@@ -165,6 +169,33 @@ fn with_defaults(args: TestArgs, found: &clap::ArgMatches) -> Result<(TestArgs, 
             hint: Some("bgjobs test --no-config   (without the defaults of a file)".to_owned()),
             ..Failure::default()
         }),
+    }
+}
+
+/// A script with hardly an option, as most are run and checked: to describe even one command takes longer than an empty script.
+fn plain(mut words: impl Iterator<Item = OsString>) -> Option<Command> {
+    let command = words.next()?;
+    let rest: Vec<String> = words.map(OsString::into_string).collect::<Result<_, _>>().ok()?;
+    let (quiet, rest) = match &rest[..] {
+        [first, others @ ..] if first == "-q" => (true, others),
+        all => (false, all),
+    };
+    let source = match rest {
+        // Whatever begins like an option is left to the parser.
+        [file] if !file.is_empty() && !file.starts_with('-') => Source::File(file.into()),
+        [option, code] if option == "-e" && !code.starts_with('-') => Source::Code(code.clone()),
+        _ => return None,
+    };
+    match command.to_str()? {
+        "script" => {
+            let reports = report::Recorded::default().wanted().ok()?;
+            let verbosity = if quiet { Verbosity::Quiet } else { Verbosity::Normal };
+            Some(Command::Script(Options { reports, verbosity, ..Options::of(source) }))
+        }
+        "check" if !quiet => {
+            Some(Command::Check(Check { sources: vec![source], include: Vec::new(), json: false }))
+        }
+        _ => None,
     }
 }
 
@@ -290,10 +321,60 @@ pub fn nearest_option(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// What the parser makes of the same words.
+    #[test]
+    fn a_script_with_hardly_an_option_is_read_as_the_parser_reads_it() {
+        let parsed = |words: &[&str]| {
+            let line = std::iter::once(&"bgjobs").chain(words);
+            match Cli::try_parse_from(line).expect("is right").command {
+                Sub::Script(args) => format!("{:?}", Options::from(args)),
+                Sub::Check(CheckArgs { files, code, include, json }) => {
+                    let sources = code.map(Source::Code).into_iter().chain(files.into_iter().map(source));
+                    format!("{:?}", (sources.collect::<Vec<_>>(), include, json))
+                }
+                _ => unreachable!("one of the two"),
+            }
+        };
+        for words in [
+            &["script", "a.rhai"][..],
+            &["script", "help"],
+            &["script", "-e", "run(`a`)"],
+            &["script", "-q", "-e", ""],
+            &["script", "-q", "a"],
+            &["check", "a b"],
+            &["check", "-e", "x"],
+        ] {
+            let read = match plain(words.iter().map(OsString::from)).expect("is plain") {
+                Command::Script(options) => format!("{:?}", Options { reports: Vec::new(), ..options }),
+                Command::Check(check) => format!("{:?}", (check.sources, check.include, check.json)),
+                _ => unreachable!("one of the two"),
+            };
+            assert_eq!(read, parsed(words));
+        }
+        for words in [
+            &["script"][..],
+            &["script", ""],
+            &["script", "-"],
+            &["script", "--help"],
+            &["script", "a", "b"],
+            &["script", "-e", "-1"],
+            &["script", "-n", "a"],
+            &["check", "a", "b"],
+            &["check", "-q", "a"],
+            &["script", "-q"],
+            &["script", "-q", "-q", "a"],
+            &["test", "a"],
+            &[],
+        ] {
+            assert!(plain(words.iter().map(OsString::from)).is_none(), "{words:?}");
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn on_github() -> bool {
 }
 
 /// What is recorded of a run, or of many.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Recorded {
     /// Record what happens in this file as it happens, a line of JSON each: see `bgjobs report --help`
     #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]

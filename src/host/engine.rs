@@ -118,6 +118,7 @@ pub fn bare(include: &[PathBuf]) -> Engine {
 /// Adds the described functions and properties of these names. The rest of them costs more than all else in a short script,
 /// and what is said of a mistake comes from the description.
 pub fn add(engine: &mut Engine, named: &Named) {
+    text::register_in_place(engine, named);
     let functions_named = functions().filter(|entry| named.has(entry.about.name));
     // What stands in brackets has no name.
     let is_named = |property: &&Property| property.about.name == "[]" || named.has(property.about.name);

@@ -1,5 +1,6 @@
 //! Text and lists: what rhai lacks, and what it does in place without giving a result.
 
+use crate::host::source::named::Named;
 use crate::host::value;
 use crate::host::value::describe::function;
 use crate::host::value::described::{self, Entry, InPlace};
@@ -7,12 +8,16 @@ use crate::host::value::error::{Fallible, ScriptError};
 use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, Map, Module, NativeCallContext};
 use std::cmp::Ordering;
 
-pub fn register(engine: &mut Engine) {
+/// Of what changes its first argument that of these names.
+pub fn register_in_place(engine: &mut Engine, named: &Named) {
     let mut module = Module::new();
-    for (entry, form, call) in IN_PLACE {
+    for (entry, form, call) in IN_PLACE.iter().filter(|(entry, ..)| named.has(entry.about.name)) {
         described::in_place(&mut module, entry, &described::types(&entry.about.forms[*form]), *call);
     }
     engine.register_global_module(module.into());
+}
+
+pub fn register(engine: &mut Engine) {
     // Operators cannot be documented functions, and these only exist to fail.
     engine
         .register_fn("+", |text: &str, (): ()| -> Fallible<String> { Err(no_value(text, true).into()) })

@@ -17,6 +17,8 @@ use std::time::Duration;
 const FLAGS: i32 = O_NONBLOCK | O_NOCTTY;
 /// How long a wait for bytes may not notice that it has been ended.
 const LOOK: Duration = Duration::from_millis(50);
+/// How much is read at once.
+const PIECE: u64 = 256 << 10;
 /// How often the other end of a FIFO is looked for.
 const KNOCK: Duration = Duration::from_millis(10);
 
@@ -28,7 +30,9 @@ pub fn read(path: &Path, most: u64, control: Option<&Control>) -> Result<Vec<u8>
     strand::aside(|| {
         let mut file = File::options().read(true).custom_flags(FLAGS).open(path)?;
         let mut bytes = Vec::new();
-        let mut buffer = vec![0; 256 << 10];
+        // To make room for more than a file has takes longer than to read a script.
+        let length = file.metadata().ok().filter(fs::Metadata::is_file).map_or(PIECE, |meta| meta.len());
+        let mut buffer = vec![0; usize::try_from(length.clamp(4096, PIECE)).unwrap_or_default()];
         loop {
             may_go_on(control)?;
             // Asked first: a FIFO that nobody has written to yet would seem to be at its end.

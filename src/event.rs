@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -282,6 +282,15 @@ struct Queue {
     nudged: bool,
 }
 
+/// What is said of commands, or recorded.
+#[derive(Clone, Copy)]
+pub enum Told {
+    All,
+    /// That they have ended.
+    Ends,
+    Nothing,
+}
+
 #[derive(Default)]
 pub struct Bus {
     queue: Mutex<Queue>,
@@ -293,6 +302,8 @@ pub struct Bus {
     pub pending: Arc<Board>,
     /// Somebody records what happens, and wants more than is said.
     recorded: AtomicBool,
+    /// As [`Told`].
+    commands: AtomicU8,
 }
 
 impl Queue {
@@ -310,11 +321,27 @@ impl Bus {
     pub fn emit(&self, event: Event) {
         let mut queue = self.lock();
         queue.queued += size(&event);
+        let is_due = self.is_due(&event);
         queue.events.push_back((clock::now(), event));
-        if std::mem::take(&mut queue.asleep) {
+        if is_due && std::mem::take(&mut queue.asleep) {
             drop(queue);
             self.come.notify_all();
         }
+    }
+
+    /// Whether the reader is to be woken for it. Of short commands one after the other that would cost as much as to start them.
+    fn is_due(&self, event: &Event) -> bool {
+        let least = match event {
+            Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Told::All,
+            Event::CommandEnded { .. } => Told::Ends,
+            _ => return true,
+        };
+        self.commands.load(Relaxed) <= least as u8
+    }
+
+    /// So much is said of commands. The reader gets the rest when something else has woken it.
+    pub fn say_of_commands(&self, commands: Told) {
+        self.commands.store(commands as u8, Relaxed);
     }
 
     /// From now on somebody wants to know more than is said.

@@ -36,7 +36,7 @@ pub use alone::alone;
 
 use crate::cli::{Api, Check, Color, Options, Recording, Scripts, Source, Stream, Task, Verbosity};
 use crate::end::{self, Keep};
-use crate::event::{Bus, Event, Failure, Over as RunOver, Tested};
+use crate::event::{Bus, Event, Failure, Over as RunOver, Tested, Told};
 use crate::exit;
 use crate::host::{self, Session};
 use crate::jobs::cgroup::Cgroup;
@@ -125,8 +125,11 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     };
     let control = Arc::new(Control::default());
     let bus = Arc::new(Bus::default());
-    if events.is_some() {
-        bus.expect_recorder();
+    match options.verbosity {
+        _ if events.is_some() => bus.expect_recorder(),
+        Verbosity::Verbose => {}
+        Verbosity::Normal => bus.say_of_commands(Told::Ends),
+        Verbosity::Quiet => bus.say_of_commands(Told::Nothing),
     }
     let style = ReportStyle::choose(options.color);
     let terminal = Terminal::new(started, options.timeout, options.verbosity, style);
@@ -384,7 +387,7 @@ fn wait_for_script(jobs: &Jobs, progress: &mpsc::Receiver<Progress>, bus: &Bus) 
     };
     loop {
         testing::may_panic();
-        let seen = control.bell.rings();
+        let seen = control.bell.general_rings();
         let now = clock::now();
         match progress.try_recv() {
             Ok(Progress::Closing(failure)) => {
@@ -421,7 +424,7 @@ fn wait_for_script(jobs: &Jobs, progress: &mpsc::Receiver<Progress>, bus: &Bus) 
             control.run_on_exit(false);
             return over(ended, commands.spent);
         }
-        control.bell.wait(seen, until);
+        control.bell.wait_deaf(seen, until);
     }
 }
 

@@ -32,7 +32,7 @@ use nix::sys::signal::Signal;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
@@ -74,6 +74,10 @@ pub struct Jobs {
     pub(super) me: Weak<Jobs>,
     /// The reaper knows that somebody has ended, and has not looked yet.
     pub(super) looking: AtomicBool,
+    /// The command whose end the script's thread waits for, and will look at by itself; 0: none.
+    pub(super) attended: AtomicI32,
+    /// The reaper has left that to it.
+    pub(super) left_to_script: AtomicBool,
 }
 
 pub(super) struct Request {
@@ -94,6 +98,7 @@ impl Jobs {
     pub(super) fn look(&self) -> bool {
         testing::may_panic();
         let mut table = lock(&self.table);
+        self.left_to_script.store(false, SeqCst);
         let Look { changes, cheap } = table.look(clock::now());
         let commands_only =
             !changes.is_empty() && changes.iter().all(|change| change.job.kind == Kind::Command);
@@ -131,7 +136,7 @@ impl Jobs {
 
     /// Whether somebody has ended whom nobody has looked at yet.
     fn is_behind(&self) -> bool {
-        self.looking.load(SeqCst) || signal::is_pending(Signal::SIGCHLD)
+        self.looking.load(SeqCst) || self.left_to_script.load(SeqCst) || signal::is_pending(Signal::SIGCHLD)
     }
 
     /// Looks if this job has ended and the reaper has not come to it yet: what the kernel says has ended is not said

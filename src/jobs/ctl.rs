@@ -79,9 +79,9 @@ impl Ctl {
             Some(Socket { path, listener })
         };
         match self.socket.get_or_init(make).as_ref().filter(|_| is_own) {
-            Some(socket) => drop(spec.env.insert(VARIABLE.into(), socket.path.clone().into())),
+            Some(socket) => spec.env.insert(VARIABLE, socket.path.clone()),
             // That of a run around this one would be another run's.
-            None => drop(spec.env.remove(OsStr::new(VARIABLE))),
+            None => spec.env.remove(OsStr::new(VARIABLE)),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::jobs::table;
 use crate::sys::fork::{self, Join, Step};
 use crate::sys::{fd, open, proc, pty, tty};
 use nix::fcntl::OFlag;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -72,14 +72,14 @@ impl Jobs {
         again: bool,
     ) -> Result<(Arc<Job>, Option<Capture>), SpawnError> {
         self.first.get_or_init(proc::births);
-        spec.env.insert(spec::MARK.into(), self.run.clone().into());
-        spec.env.insert("BGJOBS_JOB".into(), spec.name.clone().into());
+        spec.env.insert(spec::MARK, self.run.clone());
+        spec.env.insert("BGJOBS_JOB", spec.name.clone());
         let account = spec.user.as_deref().map(spec::account).transpose()?;
         let is_us = |user: &spec::Account| user.credentials.uid == nix::unistd::geteuid().as_raw();
         let is_own = account.as_ref().is_none_or(is_us);
         self.ctl.tell(&self.run_dir, &mut spec, is_own);
         if let Some(account) = &account {
-            let home = account.home.clone().into_os_string();
+            let home: OsString = account.home.clone().into_os_string();
             for (name, value) in [
                 ("USER", account.name.clone().into()),
                 ("LOGNAME", account.name.clone().into()),
@@ -87,12 +87,14 @@ impl Jobs {
             ] {
                 // What the script has set on purpose stays.
                 if spec.env.get(OsStr::new(name)) == std::env::var_os(name).as_ref() {
-                    spec.env.insert(name.into(), value);
+                    spec.env.insert(name, value);
                 }
             }
         }
         // Before its log is truncated: that may be a file of the user's.
-        spec.check()?;
+        if spec.output != Output::Captured {
+            spec.check()?;
+        }
         let limited = self.limited(spec.limits)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let Ends { child, stdin, log, file, held, capture, terminal } = if spec.pty {
@@ -246,7 +248,7 @@ impl Jobs {
         }
         let ours = || fd::duplicate(&master).map_err(terminal);
         let theirs = || fd::duplicate(&slave).map_err(terminal);
-        let child = Descriptors { stdin: theirs()?, stdout: theirs()?, stderr: theirs()? };
+        let child = Descriptors { stdin: Arc::new(theirs()?), stdout: theirs()?, stderr: theirs()? };
         let mut ends =
             Ends { child, stdin: None, log: None, file: None, held: None, capture: None, terminal: None };
         if let Output::Captured = spec.output {
@@ -279,17 +281,17 @@ fn open_stdin(
     stdin: &Stdin,
     owner: Option<(u32, u32)>,
     dir: &Path,
-) -> Result<(OwnedFd, Option<OwnedFd>), SpawnError> {
+) -> Result<(Arc<OwnedFd>, Option<OwnedFd>), SpawnError> {
     let os = |what, reason: String| SpawnError::Os { what, reason };
     match stdin {
         // Without a terminal there is none to hand on.
         Stdin::Null | Stdin::Keyboard => {
-            let file = File::open("/dev/null").map_err(|e| os("/dev/null", why(e)))?;
-            Ok((file.into(), None))
+            let null = fd::null().map_err(|e| os("/dev/null", why(e)))?;
+            Ok((null, None))
         }
         Stdin::Pipe => {
             let (read, write) = fd::pipe().map_err(|e| os("a pipe", why(e)))?;
-            Ok((read, Some(write)))
+            Ok((Arc::new(read), Some(write)))
         }
         // A nameless file: a pipe would need a thread of ours to fill it.
         Stdin::Text(text) => {
@@ -303,7 +305,7 @@ fn open_stdin(
             if let Some((uid, gid)) = owner {
                 fd::give(&file, uid, gid);
             }
-            Ok((file, None))
+            Ok((Arc::new(file), None))
         }
     }
 }

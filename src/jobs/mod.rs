@@ -1,6 +1,7 @@
 //! What runs and who stops it. Knows processes, not scripts: no rhai, no unsafe.
 //!
 //! ```text
+//! env       the environment of what is started
 //! cgroup    the wall around all jobs, where the machine has one; limits
 //! spec      what to start: data, and its translation for exec
 //! plain     command lines that need no shell
@@ -40,6 +41,7 @@
 mod all;
 pub mod cgroup;
 pub mod ctl;
+pub mod env;
 pub mod evict;
 pub mod fail;
 mod failures;

@@ -3,7 +3,7 @@
 //!
 //! Executes nothing. In doubt a line is not plain, which only costs a shell.
 
-use std::collections::BTreeMap;
+use crate::jobs::env::Env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -94,14 +94,14 @@ pub fn simple_command(text: &str) -> Option<&str> {
 
 /// The words of such a line, variables replaced. Each of those is one plain word itself: what is empty or unset would be no
 /// word, and what has a blank or a pattern in it would be several.
-pub fn words(text: &str, env: &BTreeMap<OsString, OsString>) -> Option<Vec<String>> {
+pub fn words(text: &str, env: &Env) -> Option<Vec<String>> {
     let text = text.trim_matches([' ', '\t', '\n']);
     // After `exec`, which replaces the shell, these would be something else than a program.
     simple_command(text).filter(|first| !first.starts_with(['-', '%']))?;
     text.split([' ', '\t']).filter(|word| !word.is_empty()).map(|word| expanded(word, env)).collect()
 }
 
-fn expanded(word: &str, env: &BTreeMap<OsString, OsString>) -> Option<String> {
+fn expanded(word: &str, env: &Env) -> Option<String> {
     let is_plain = |c: char| is_name_char(c) || matches!(c, '/' | '+' | '@' | ',' | '%' | ':' | '=');
     let mut found = String::new();
     let mut rest = word;
@@ -125,7 +125,7 @@ fn variable(after: &str) -> Option<(&str, &str)> {
     is_name.then_some((name, tail))
 }
 
-fn value<'a>(name: &str, env: &'a BTreeMap<OsString, OsString>) -> Option<&'a str> {
+fn value<'a>(name: &str, env: &'a Env) -> Option<&'a str> {
     let of_shell = SET_BY_SHELLS.contains(&name) || BEGIN_SO.iter().any(|start| name.starts_with(start));
     // Where words end is another matter then.
     if of_shell || env.contains_key(OsStr::new("IFS")) {
@@ -158,7 +158,7 @@ pub fn directory(cwd: &Path, inherited: Option<&OsString>) -> PathBuf {
 mod tests {
     use super::*;
 
-    fn env(variables: &[(&str, &str)]) -> BTreeMap<OsString, OsString> {
+    fn env(variables: &[(&str, &str)]) -> Env {
         variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 

@@ -1,6 +1,7 @@
 //! What to start and how: plain data, and its translation into something that can be executed.
 
 use crate::jobs::cgroup::{Limits, Refused};
+use crate::jobs::env::Env;
 use crate::jobs::log::limit;
 pub use crate::jobs::plain::is_name_char;
 use crate::jobs::plain::{self, simple_command};
@@ -9,11 +10,11 @@ use crate::sys::wait::ExitStatus;
 pub use crate::words::quote;
 use nix::libc::SIGTERM;
 use regex::Regex;
-use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The variable that marks every process of a run; its value is the name of the run directory.
@@ -174,7 +175,7 @@ pub struct Spec {
     pub command: Command,
     pub cwd: PathBuf,
     /// The whole environment, already merged.
-    pub env: BTreeMap<OsString, OsString>,
+    pub env: Env,
     pub user: Option<String>,
     /// What it finds in `PORT`.
     pub port: Option<u16>,
@@ -213,7 +214,7 @@ impl Spec {
             name: command.program_name(),
             command,
             cwd,
-            env: BTreeMap::new(),
+            env: Env::default(),
             user: None,
             port: None,
             ports: Vec::new(),
@@ -334,7 +335,7 @@ fn candidates(program: &str, cwd: &Path, path: Option<&OsStr>) -> Vec<PathBuf> {
 
 /// The three descriptors of a new process.
 pub struct Descriptors {
-    pub stdin: OwnedFd,
+    pub stdin: Arc<OwnedFd>,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
 }
@@ -388,16 +389,20 @@ impl Spec {
                 let first = words.first().map_or("", String::as_str);
                 (plain::programs(first, path.unwrap_or_default()), words, usual)
             }
-            (Command::Shell(_), None) => (vec![PathBuf::from(SHELL)], usual, Vec::new()),
+            (Command::Shell(_), None) => {
+                // The shell could be executed, which says nothing of what it is to execute.
+                self.check()?;
+                (vec![PathBuf::from(SHELL)], usual, Vec::new())
+            }
             (Command::Own(_), _) => (vec![PathBuf::from(OWN_PROGRAM)], usual, Vec::new()),
             (Command::Argv(_), _) => {
                 let first = usual.first().map_or("", String::as_str);
                 (candidates(first, &self.cwd, path), usual, Vec::new())
             }
         };
-        let own = directory.map(|directory| (OsString::from("PWD"), directory.into_os_string()));
-        let set = own.iter().map(|(name, value)| (name, value));
-        let rest = self.env.iter().filter(|(name, _)| own.as_ref().is_none_or(|(own, _)| own != *name));
+        let mut env = self.env.clone();
+        directory.into_iter().for_each(|directory| env.insert("PWD", directory));
+        let entries = env.entries();
         let text = |what: &str, bytes: &[u8]| {
             CString::new(bytes).map_err(|_| SpawnError::Nul { what: what.to_owned() })
         };
@@ -411,16 +416,8 @@ impl Spec {
                 .collect::<Result<_, _>>()?,
             argv: texts(&argv)?,
             otherwise: texts(&otherwise)?,
-            envp: rest
-                .chain(set)
-                .map(|(name, value)| {
-                    let mut entry = Vec::with_capacity(name.len() + value.len() + 2);
-                    entry.extend_from_slice(name.as_bytes());
-                    entry.push(b'=');
-                    entry.extend_from_slice(value.as_bytes());
-                    text(&format!("the variable `{}`", name.to_string_lossy()), &entry)
-                })
-                .collect::<Result<_, _>>()?,
+            envp: entries
+                .map_err(|name| SpawnError::Nul { what: format!("the variable `{}`", name.display()) })?,
             cwd: text("the directory", self.cwd.as_os_str().as_bytes())?,
             stdin: fds.stdin,
             stdout: fds.stdout,

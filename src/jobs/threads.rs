@@ -12,18 +12,19 @@ use crate::jobs::log::limit;
 use crate::jobs::log::watched::Watched;
 use crate::jobs::output::terminal::start_thread;
 use crate::jobs::refused::why;
-use crate::jobs::spec::SpawnError;
+use crate::jobs::spec::{SpawnError, Spec};
 use crate::jobs::table::{self, Table};
 use crate::jobs::wait::control::Control;
 use crate::jobs::wait::files::Files;
 use crate::lock::lock;
-use crate::sys::fork::Exec;
+use crate::sys::fork::{Exec, Step};
+use crate::sys::wait::{self, Peek};
 use crate::sys::{clock, fd, fork, pidfd, signal, testing};
 use nix::sys::signal::Signal;
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, Weak, mpsc};
 use std::time::Duration;
 
@@ -52,6 +53,17 @@ impl Drop for Lasting {
             std::thread::park();
         }
     }
+}
+
+/// Forks and executes. What was not looked at before, since nearly all of it can be executed, is looked at where it cannot be.
+fn start(exec: &Exec, spec: &Spec) -> Result<i32, SpawnError> {
+    let failure = match fork::fork_exec(exec, false) {
+        Ok(pid) => return Ok(pid),
+        Err(failure) => failure,
+    };
+    spec.check()?;
+    let shell = failure.step == Step::Exec && !exec.otherwise.is_empty();
+    if shell { fork::fork_exec(exec, true) } else { Err(failure) }.map_err(|failure| explain(failure, spec))
 }
 
 impl Jobs {
@@ -91,6 +103,8 @@ impl Jobs {
             usage_told: AtomicBool::new(false),
             me: Weak::clone(me),
             looking: AtomicBool::new(false),
+            attended: AtomicI32::new(0),
+            left_to_script: AtomicBool::new(false),
         });
         let known = Arc::downgrade(&jobs);
         jobs.follower.ask(move |id| {
@@ -164,7 +178,7 @@ impl Jobs {
         if !table.phase.allows(job.kind) {
             return Err(SpawnError::Stopping);
         }
-        let pid = fork::fork_exec(exec).map_err(|failure| explain(failure, &job.spec))?;
+        let pid = start(exec, &job.spec)?;
         // Nobody reaps it as long as the lock is held: its number is still its own.
         let process = (job.kind == Kind::Command).then(|| pidfd::open(pid).ok()).flatten();
         let other = exec.credentials.as_ref().map(|user| user.uid);
@@ -178,6 +192,24 @@ impl Jobs {
         // the lock.
         started.into_iter().for_each(|event| self.bus.emit(event));
         Ok(process)
+    }
+
+    /// Whether somebody else has looked, or will: that is the script's thread when its command has ended, which the kernel
+    /// wakes as well. It is trusted once: should anybody else end before it has come to it, the reaper looks at both.
+    fn need_not_look(&self) -> bool {
+        let attended = self.attended.load(SeqCst);
+        match wait::peek_any() {
+            Peek::Living | Peek::NoChild => true,
+            Peek::Ended(pid, _) if pid != attended => false,
+            Peek::Ended(..) => {
+                self.left_to_script.store(true, SeqCst);
+                let is_left = self.attended.compare_exchange(attended, 0, SeqCst, SeqCst).is_ok();
+                if !is_left {
+                    self.left_to_script.store(false, SeqCst);
+                }
+                is_left
+            }
+        }
     }
 
     /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.
@@ -200,6 +232,10 @@ impl Jobs {
             // In this order, so that an end is to be seen at any time, by the signal or by this.
             self.looking.store(true, SeqCst);
             while matches!(children.read_signal(), Ok(Some(_))) {}
+            if self.need_not_look() {
+                self.looking.store(false, SeqCst);
+                continue;
+            }
             let start = clock::now();
             testing::may_hang("reaper");
             self.wait_for_many();

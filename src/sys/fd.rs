@@ -6,7 +6,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Marks every descriptor from 3 on close-on-exec, so that no job inherits what the caller left open
@@ -30,7 +30,8 @@ pub fn raise_limit() {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     const ENOUGH: u64 = 65_536;
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(ENOUGH)), hard).is_ok()
+        && soft < hard.min(ENOUGH)
+        && setrlimit(Resource::RLIMIT_NOFILE, hard.min(ENOUGH), hard).is_ok()
     {
         let _ = LIMIT.set(nix::libc::rlimit { rlim_cur: soft, rlim_max: hard });
     }
@@ -59,6 +60,20 @@ pub fn open_standard() {
             }
         }
     }
+}
+
+/// /dev/null, for reading: one open file for all that are given nothing to read. Nothing that one of them does to it can be
+/// noticed by another.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn null() -> std::io::Result<Arc<OwnedFd>> {
+    static NULL: OnceLock<Arc<OwnedFd>> = OnceLock::new();
+    if let Some(null) = NULL.get() {
+        return Ok(Arc::clone(null));
+    }
+    let opened = Arc::new(OwnedFd::from(std::fs::File::open("/dev/null")?));
+    Ok(Arc::clone(NULL.get_or_init(|| opened)))
 }
 
 /// A pipe, both ends close-on-exec.

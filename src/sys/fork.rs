@@ -9,7 +9,7 @@ use super::{clone, testing};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -93,11 +93,12 @@ pub struct Exec {
     /// What to execute, in the order to try; resolved, so that the child need not search.
     pub programs: Vec<CString>,
     pub argv: Vec<CString>,
-    /// What a shell is called with when none of them can be executed, to say why in its own words; nothing: it is not.
+    /// What a shell is called with instead when none of them can be executed, to say why in its own words; nothing: it is
+    /// not.
     pub otherwise: Vec<CString>,
-    pub envp: Vec<CString>,
+    pub envp: Vec<Arc<CStr>>,
     pub cwd: CString,
-    pub stdin: OwnedFd,
+    pub stdin: Arc<OwnedFd>,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
     /// Its descriptors are a terminal, which is to be its controlling one.
@@ -133,7 +134,7 @@ struct Child<'a> {
     envp: &'a [*const libc::c_char],
     /// The fall-back for a script without `#!` line, as execvp(3) has it: /bin/sh SCRIPT ARGS…
     shell_argv: &'a mut [*const libc::c_char],
-    otherwise: &'a [*const libc::c_char],
+    programs: &'a [*const libc::c_char],
     parent: libc::pid_t,
     limit: Option<libc::rlimit>,
     /// The signals whose dispositions it has to reset.
@@ -146,15 +147,22 @@ struct Child<'a> {
     message: [u8; 8],
 }
 
-/// Forks and executes; returns once the exec has succeeded, or failed and the child has been reaped.
+fn pointers<'a>(texts: impl Iterator<Item = &'a CStr>) -> Vec<*const libc::c_char> {
+    texts.map(CStr::as_ptr).chain([std::ptr::null()]).collect()
+}
+
+/// Forks and executes; returns once the exec has succeeded, or failed and the child has been reaped. `shell`: what is to be
+/// executed *otherwise*.
 ///
 /// Must be called from a thread that lives as long as the process, since the death signal follows the
 /// forking thread.
-pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
-    let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
-        list.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (argv, envp, otherwise) = (pointers(&exec.argv), pointers(&exec.envp), pointers(&exec.otherwise));
+pub fn fork_exec(exec: &Exec, shell: bool) -> Result<i32, Failure> {
+    let argv = pointers((if shell { &exec.otherwise } else { &exec.argv }).iter().map(CString::as_c_str));
+    let mut programs = pointers(exec.programs.iter().map(CString::as_c_str));
+    if shell {
+        programs = pointers([c"/bin/sh"].into_iter());
+    }
+    let envp = pointers(exec.envp.iter().map(|variable| &**variable));
     let mut shell_argv = vec![c"sh".as_ptr(), std::ptr::null()];
     shell_argv.extend(argv.iter().skip(1));
     let mut child = Child {
@@ -162,7 +170,7 @@ pub fn fork_exec(exec: &Exec) -> Result<i32, Failure> {
         argv: &argv,
         envp: &envp,
         shell_argv: &mut shell_argv,
-        otherwise: &otherwise,
+        programs: &programs,
         parent: nix::unistd::getpid().as_raw(),
         limit: super::fd::original_limit(),
         changed: super::signal::changed(),
@@ -263,7 +271,7 @@ unsafe fn join(cgroup: &OwnedFd) -> bool {
 unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
     // SAFETY: it was made from one that lives until the exec, and that nobody else uses until then.
     let child = unsafe { &mut *given.cast::<Child>() };
-    let (exec, argv, envp, otherwise) = (child.exec, child.argv, child.envp, child.otherwise);
+    let (exec, argv, envp, programs) = (child.exec, child.argv, child.envp, child.programs);
     let (shell_argv, message) = (&mut *child.shell_argv, &mut child.message);
     // SAFETY: every call below is a plain system call on memory that the parent prepared.
     unsafe {
@@ -304,7 +312,7 @@ unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
         }
         // 4. Descriptors 0 to 2; all others are close-on-exec. The three may be 0 to 2 themselves only if
         //    the host had those closed, which it opened at start.
-        for (fd, target) in [(&exec.stdin, 0), (&exec.stdout, 1), (&exec.stderr, 2)] {
+        for (fd, target) in [(&*exec.stdin, 0), (&exec.stdout, 1), (&exec.stderr, 2)] {
             if libc::dup2(fd.as_raw_fd(), target) < 0 {
                 fail(4);
             }
@@ -336,11 +344,11 @@ unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
         libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
         // 8. The first candidate that can be executed. EACCES is remembered over ENOENT, as execvp(3) does.
         let mut worst = libc::ENOENT;
-        for program in &exec.programs {
-            libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+        for program in programs.iter().copied().take_while(|program| !program.is_null()) {
+            libc::execve(program, argv.as_ptr(), envp.as_ptr());
             match *libc::__errno_location() {
                 libc::ENOEXEC => {
-                    shell_argv[1] = program.as_ptr();
+                    shell_argv[1] = program;
                     libc::execve(c"/bin/sh".as_ptr(), shell_argv.as_ptr(), envp.as_ptr());
                     worst = libc::ENOEXEC;
                     break;
@@ -348,9 +356,6 @@ unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
                 libc::ENOENT | libc::ENOTDIR => {}
                 other => worst = other,
             }
-        }
-        if !exec.otherwise.is_empty() {
-            libc::execve(c"/bin/sh".as_ptr(), otherwise.as_ptr(), envp.as_ptr());
         }
         *libc::__errno_location() = worst;
         fail(3)

@@ -22,7 +22,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, SystemTime};
 
 /// Jobs beyond this number are stopped with the defaults (TERM, the run's grace period) when the host is
@@ -124,6 +124,8 @@ pub struct SlotView {
 }
 
 static PAGE: OnceLock<&'static Page> = OnceLock::new();
+/// The first slot that may be free. Only who holds the jobs' table publishes and withdraws.
+static FIRST_FREE: AtomicUsize = AtomicUsize::new(0);
 /// What others read; none where there can be no such file.
 static FILE: OnceLock<File> = OnceLock::new();
 
@@ -299,9 +301,10 @@ impl Page {
         uid: u32,
         name: &str,
     ) -> Option<usize> {
-        self.longest_grace_ms.fetch_max(grace_ms, SeqCst);
-        self.show(&self.longest_grace_ms);
-        let index = self.slots.iter().position(|slot| slot.pid.load(SeqCst) == 0)?;
+        if self.longest_grace_ms.fetch_max(grace_ms, SeqCst) < grace_ms {
+            self.show(&self.longest_grace_ms);
+        }
+        let index = self.free_slot()?;
         let slot = &self.slots[index];
         slot.stop_signal.store(stop_signal, SeqCst);
         slot.mixed.store(u32::from(mixed), SeqCst);
@@ -315,6 +318,15 @@ impl Page {
         Some(index)
     }
 
+    /// A slot that is free. Whoever has many jobs is not to look at all of them for each: below the first that may be free
+    /// none is.
+    fn free_slot(&self) -> Option<usize> {
+        let from = FIRST_FREE.load(SeqCst);
+        let index = (from..SLOTS).find(|index| self.slots[*index].pid.load(SeqCst) == 0);
+        FIRST_FREE.store(index.map_or(SLOTS, |index| index + 1), SeqCst);
+        index
+    }
+
     /// A job is asked to stop now, on the run's clock. Guard and host know; others once it is shown.
     pub fn note_asked(&self, slot: usize, now: Duration) {
         self.slots[slot].asked_ns.store(u64::try_from(now.as_nanos()).unwrap_or(1), SeqCst);
@@ -323,6 +335,7 @@ impl Page {
     /// A job is over. Guard and host know; others once it is shown.
     pub fn withdraw(&self, slot: usize) {
         self.slots[slot].pid.store(0, SeqCst);
+        FIRST_FREE.fetch_min(slot, SeqCst);
     }
 
     /// Shows what has changed in these slots to others, who may see it a moment late: they go by the start time, too.

@@ -242,7 +242,7 @@ fn set_variable(name: &str, value: &Dynamic) -> Fallible<()> {
     if text.contains('\0') {
         return Err(ScriptError::usage(format!("set_env: the value of `{name}` contains a NUL byte")).into());
     }
-    lock(&rt().env).insert(name.into(), text.into());
+    lock(&rt().env).insert(name, text);
     Ok(())
 }
 
@@ -267,7 +267,7 @@ fn load_env(_: &NativeCallContext, path: String, opts: Loading) -> Fallible<Map>
         }
     })?;
     for (name, value) in variables.iter().filter(|_| opts.set) {
-        env.insert(name.into(), value.into());
+        env.insert(name, value);
     }
     Ok(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
 }

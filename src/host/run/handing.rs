@@ -93,7 +93,9 @@ fn plain(value: &Dynamic) -> Dynamic {
 /// What is in the environment otherwise than in that of `bgjobs test`, and where the jobs are.
 fn variables() -> Vec<(String, Option<String>)> {
     let before: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
-    let mut now: BTreeMap<OsString, OsString> = rt().env();
+    let now = rt().env();
+    let mut now: BTreeMap<OsString, OsString> =
+        now.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     for (name, value) in services::all_addresses() {
         now.entry(name.into()).or_insert_with(|| value.into());
     }
@@ -151,8 +153,8 @@ pub fn receive(rt: &Runtime, all: &[Handed]) {
         let mut env = lock(&rt.env);
         for (name, value) in &handed.env {
             match value {
-                Some(value) => drop(env.insert(name.into(), value.into())),
-                None => drop(env.remove(std::ffi::OsStr::new(name))),
+                Some(value) => env.insert(name, value),
+                None => env.remove(std::ffi::OsStr::new(name)),
             }
         }
         // There was room for them where they come from.

@@ -8,12 +8,12 @@ use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, ScriptError};
 use crate::host::value::kinds::{Count, OneOrMore, Size, Word};
 use crate::jobs::cgroup::Limits;
+use crate::jobs::env::Env;
 use crate::jobs::limit;
 use crate::jobs::spec::{self, Command, Ends, Expect, Output, Restart, Spec, Stdin};
 use crate::secret;
 use regex::Regex;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Launch {
     function: String,
     command: Command,
     cwd: PathBuf,
-    env: BTreeMap<OsString, OsString>,
+    env: Env,
     user: Option<String>,
     stdin: Stdin,
     pty: bool,
@@ -45,9 +45,9 @@ impl Launch {
         let rt = rt();
         let surroundings = process.surroundings;
         let cwd = surroundings.cwd.map_or_else(|| rt.cwd(), |path| rt.path(&path));
-        let mut env = if surroundings.clear_env { BTreeMap::new() } else { rt.env() };
+        let mut env = if surroundings.clear_env { Env::default() } else { rt.env() };
         // A program that buffers its log looks dead to every wait for a line.
-        env.entry("PYTHONUNBUFFERED".into()).or_insert_with(|| "1".into());
+        env.insert_default("PYTHONUNBUFFERED", "1");
         for (key, value) in surroundings.env.into_iter().flat_map(|env| env.0) {
             if key.is_empty() || key.contains('=') {
                 return Err(ScriptError::usage(format!(
@@ -56,8 +56,8 @@ impl Launch {
                 .into());
             }
             match value {
-                Some(Word(text)) => env.insert(key.into(), text.into()),
-                None => env.remove(&OsString::from(key)),
+                Some(Word(text)) => env.insert(key, text),
+                None => env.remove(OsStr::new(&key)),
             };
         }
         if process.pty {
@@ -65,7 +65,7 @@ impl Launch {
                 return Err(no_null(function).into());
             }
             // What programs at a terminal want to know; a CI machine has none.
-            env.entry("TERM".into()).or_insert_with(|| "xterm-256color".into());
+            env.insert_default("TERM", "xterm-256color");
         }
         Ok(Self {
             function: function.to_owned(),
@@ -113,7 +113,7 @@ impl Launch {
         };
         let name = rt.jobs.unique_name(&wanted);
         let mut env = self.env;
-        env.extend(ports.variables().into_iter().map(|(key, value)| (key.into(), value.into())));
+        ports.variables().into_iter().for_each(|(key, value)| env.insert(key, value));
         let log = options.log.as_ref().map_or_else(|| rt.jobs.log_path(&name), |path| rt.path(path));
         Ok(Spec {
             output: Output::Log(log),

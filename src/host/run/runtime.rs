@@ -9,6 +9,7 @@ use crate::host::value::error::{Fallible, ScriptError, terminated};
 use crate::issuer::Authority;
 use crate::jobs::Jobs;
 use crate::jobs::control::Control;
+use crate::jobs::env::Env;
 use crate::jobs::port::{self, FreePorts};
 use crate::jobs::strand::{self, Strand};
 use crate::lock::lock;
@@ -20,7 +21,7 @@ use crate::suite::Suite;
 use rhai::{Dynamic, Engine, FnPtr, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -95,7 +96,7 @@ pub struct Runtime {
     pub options: Options,
     pub ports: FreePorts,
     /// The environment of what is started from now on.
-    pub env: Mutex<BTreeMap<OsString, OsString>>,
+    pub env: Mutex<Env>,
     pub cwd: Mutex<PathBuf>,
     pub hooks: Mutex<Vec<Hook>>,
     /// What is done around the tests of the whole script.
@@ -162,9 +163,9 @@ pub fn running() -> Option<&'static Runtime> {
 pub fn install(session: Session) -> &'static Runtime {
     called::remember(&session.options.source, &session.options.args);
     let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let mut env: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+    let mut env: Env = std::env::vars_os().collect();
     if let Some(trace) = &session.trace {
-        env.insert(spans::PARENT.into(), trace.mark());
+        env.insert(spans::PARENT, trace.mark());
         if !trace.continues() {
             env.remove(OsStr::new(spans::STATE));
         }
@@ -239,16 +240,20 @@ impl Runtime {
     }
 
     /// The environment of what is started now, in the span of the run: a job may outlive the test that starts it.
-    pub fn env(&self) -> BTreeMap<OsString, OsString> {
-        let mut env = lock(&self.env).clone();
+    pub fn env(&self) -> Env {
+        let mut env = {
+            let mut env = lock(&self.env);
+            env.settle();
+            env.clone()
+        };
         if let Some(trace) = self.traced(&env) {
-            env.insert(spans::PARENT.into(), trace.parent(None).into());
+            env.insert(spans::PARENT, trace.parent(None));
         }
         env
     }
 
     /// The trace, unless the script has set another one, or none, in this environment.
-    fn traced(&self, env: &BTreeMap<OsString, OsString>) -> Option<&Trace> {
+    fn traced(&self, env: &Env) -> Option<&Trace> {
         let set = env.get(OsStr::new(spans::PARENT))?;
         self.trace.as_deref().filter(|trace| *set == trace.mark())
     }
@@ -265,14 +270,12 @@ impl Runtime {
     }
 
     /// Has a command that is started in a test belong to its span. What was set on purpose stays.
-    pub fn belong_to_test(&self, env: &mut BTreeMap<OsString, OsString>) {
+    pub fn belong_to_test(&self, env: &mut Env) {
         let (Some(trace), Some(span)) = (&self.trace, self.place().test.and_then(|test| test.span)) else {
             return;
         };
-        if let Some(set) = env.get_mut(OsStr::new(spans::PARENT))
-            && *set == *trace.parent(None)
-        {
-            *set = trace.parent(Some(span)).into();
+        if env.get(OsStr::new(spans::PARENT)).is_some_and(|set| *set == *trace.parent(None)) {
+            env.insert(spans::PARENT, trace.parent(Some(span)));
         }
     }
 

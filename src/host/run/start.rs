@@ -157,7 +157,7 @@ pub fn launch_with(
     for (key, value) in
         extra.iter().filter(|(key, _)| own.is_none_or(|env| !env.0.iter().any(|(own, _)| own == key)))
     {
-        spec.env.insert(key.into(), value.into());
+        spec.env.insert(key, value);
     }
     let readiness = Readiness::parse(function, &options, spec.port)?;
     numbers.into_iter().try_for_each(|port| refuse_taken_port(&spec, port))?;

@@ -12,9 +12,11 @@ use crate::jobs::output::echo::Echo;
 use crate::jobs::output::pump::{Capture, Pump};
 use crate::jobs::wait::control::Listener;
 use crate::jobs::wait::strand;
+use crate::lock::lock;
 use crate::sys::{clock, fd};
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 /// How long to wait for what the table says when the kernel has said already that the command has ended.
@@ -27,6 +29,7 @@ pub struct Attended<'a> {
     process: Option<OwnedFd>,
     /// It was.
     ended: Cell<bool>,
+    jobs: &'a Jobs,
 }
 
 impl Jobs {
@@ -37,7 +40,15 @@ impl Jobs {
     pub fn attend(&self, command: JobId, mut capture: Capture, echo: Echo) -> nix::Result<Attended<'_>> {
         let process = capture.process.take();
         let listener = self.control.bell.listen(command, process.is_none())?;
-        Ok(Attended { listener, pump: self.pump(capture, echo), process, ended: Cell::new(false) })
+        // Beside others this thread may have to wait for its turn before it looks.
+        if process.is_some()
+            && !strand::beside_others()
+            && let Some(entry) = lock(&self.table).entry(command)
+        {
+            self.attended.store(entry.pid, SeqCst);
+        }
+        let pump = self.pump(capture, echo);
+        Ok(Attended { listener, pump, process, ended: Cell::new(false), jobs: self })
     }
 }
 
@@ -81,6 +92,11 @@ impl Attended<'_> {
     /// It has to end before its time: from now on a thread reads what it prints. Where that cannot be, what is in its pipes
     /// is read in the end.
     pub fn leave(&self) {
+        // In this order: who ends from now on is the reaper's business.
+        self.jobs.attended.store(0, SeqCst);
+        if self.jobs.left_to_script.load(SeqCst) {
+            self.jobs.look();
+        }
         let _ = self.pump.go_on_alone();
     }
 

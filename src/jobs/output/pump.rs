@@ -98,11 +98,14 @@ struct State {
 /// Passes on to the event stream what is to be shown.
 struct Shown {
     echo: Echo,
+    /// Something has been passed on.
+    begun: bool,
     prefixer: Option<Prefixer>,
 }
 
 impl Shown {
     fn pass(&mut self, stream: Stream, bytes: Bytes, bus: &Bus) {
+        self.begun |= self.echo != Echo::Nothing;
         match &mut self.prefixer {
             Some(prefixer) => emit(stream, prefixer.pass(stream, &bytes).into(), bus),
             None if self.echo == Echo::AsItIs => emit(stream, bytes, bus),
@@ -112,6 +115,9 @@ impl Shown {
 
     /// The command has ended.
     fn end(&mut self, bus: &Bus) {
+        if !self.begun {
+            return;
+        }
         for stream in [Stream::Stdout, Stream::Stderr] {
             if let Some(prefixer) = &mut self.prefixer {
                 emit(stream, prefixer.rest(stream).into(), bus);
@@ -199,7 +205,7 @@ impl Pump {
         let state = State {
             sources: capture.sources,
             buffer: BytesMut::new(),
-            shown: Shown { echo, prefixer },
+            shown: Shown { echo, begun: false, prefixer },
             captured: Captured::default(),
             flushed: false,
             alone: false,

@@ -8,7 +8,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Rings whenever something happened that a wait may be waiting for: a process ended, a file changed, the
@@ -18,6 +18,8 @@ use std::time::Duration;
 pub struct Bell {
     rings: Mutex<Rings>,
     condvar: Condvar,
+    /// For who does not hear the ends of commands.
+    general: Condvar,
 }
 
 #[derive(Default)]
@@ -49,10 +51,9 @@ impl Ear {
 }
 
 impl Rings {
-    /// Those that whoever waits for this command has heard, or whoever waits for anything.
-    fn heard(&self, command: Option<JobId>) -> u64 {
-        let own = |id| self.listeners.get(&id).map_or(0, |ear| ear.own);
-        command.map_or(self.all, |id| self.general + own(id))
+    /// Those that whoever waits for this command has heard.
+    fn heard(&self, command: JobId) -> u64 {
+        self.general + self.listeners.get(&command).map_or(0, |ear| ear.own)
     }
 }
 
@@ -62,6 +63,7 @@ impl Bell {
         rings.all += 1;
         rings.general += 1;
         self.condvar.notify_all();
+        self.general.notify_all();
         rings.listeners.values_mut().for_each(Ear::wake);
     }
 
@@ -109,6 +111,16 @@ impl Bell {
         });
     }
 
+    /// As [`Bell::rings`], for [`Bell::wait_deaf`].
+    pub fn general_rings(&self) -> u64 {
+        lock(&self.rings).general
+    }
+
+    /// As [`Bell::wait`], for who has nothing to do when a command has ended; on a thread of its own.
+    pub fn wait_deaf(&self, seen: u64, deadline: Option<Duration>) {
+        sleep(&self.general, lock(&self.rings), |rings| rings.general != seen, deadline);
+    }
+
     /// For whoever waits for a command: the rings for everybody, and, with `hears_end`, those for this one.
     ///
     /// # Errors
@@ -122,18 +134,26 @@ impl Bell {
     }
 
     fn wait_now(&self, seen: u64, deadline: Option<Duration>) {
-        let mut rings = lock(&self.rings);
-        while rings.heard(None) == seen {
-            let Some(deadline) = deadline else {
-                rings = self.condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let left = deadline.saturating_sub(clock::now());
-            if left.is_zero() {
-                return;
-            }
-            rings = self.condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
+        sleep(&self.condvar, lock(&self.rings), |rings| rings.all != seen, deadline);
+    }
+}
+
+fn sleep(
+    condvar: &Condvar,
+    mut rings: MutexGuard<Rings>,
+    rung: impl Fn(&Rings) -> bool,
+    deadline: Option<Duration>,
+) {
+    while !rung(&rings) {
+        let Some(deadline) = deadline else {
+            rings = condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        };
+        let left = deadline.saturating_sub(clock::now());
+        if left.is_zero() {
+            return;
         }
+        rings = condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
 
@@ -146,7 +166,7 @@ pub struct Listener<'a> {
 impl Listener<'_> {
     /// As [`Bell::rings`].
     pub fn rings(&self) -> u64 {
-        lock(&self.bell.rings).heard(Some(self.command))
+        lock(&self.bell.rings).heard(self.command)
     }
 
     /// Waits until one of these descriptors has something, at most this long; which ones have. None: it has rung since
@@ -167,7 +187,7 @@ impl Listener<'_> {
     /// Goes to sleep unless it has rung since `seen`; or wakes, and says whether it has slept until now.
     fn is_asleep(&self, on: bool, seen: u64) -> bool {
         let mut rings = lock(&self.bell.rings);
-        let rung = rings.heard(Some(self.command)) != seen;
+        let rung = rings.heard(self.command) != seen;
         let Some(ear) = rings.listeners.get_mut(&self.command) else { return false };
         if on {
             ear.asleep = !rung;

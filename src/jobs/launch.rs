@@ -197,7 +197,9 @@ impl Jobs {
                 let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
                 let file = open::with(path, flags, 0o600).map_err(log_error)?;
                 let regular = file.metadata().ok().filter(Metadata::is_file);
-                if regular.is_some() && !again {
+                // Only what is there: ext4 writes a file that was truncated to the disk when it is closed, lest a program
+                // lose what it replaces so (`auto_da_alloc`), and whoever has written the log waits for that.
+                if regular.as_ref().is_some_and(|meta| meta.len() > 0) && !again {
                     file.set_len(0).map_err(log_error)?;
                 }
                 let ours = path.starts_with(&self.run_dir);

@@ -125,6 +125,24 @@ fn one_more(before: &str, statement: &str, threads: &[&str]) -> usize {
     each
 }
 
+/// ext4 writes a file to the disk when whoever has written it closes it, if it was truncated, however empty it was: a job
+/// that prints much would wait for that.
+#[test]
+fn a_log_that_is_new_is_not_truncated() {
+    if lacks(&["strace"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = dir.path().join("log");
+    let code = format!("spawn([\"true\"]).wait(); spawn([\"echo\", \"new\"], #{{log: {log:?}}}).wait();");
+    let truncated = |trace: &[String]| trace.iter().filter(|line| line.contains(" ftruncate(")).count();
+    assert_eq!(truncated(&trace(&code)), 0);
+    // One that lies there already has what is new alone.
+    fs::write(&log, "old\n").expect("written");
+    assert_eq!(truncated(&trace(&code)), 1);
+    assert_eq!(fs::read_to_string(&log).expect("there"), "new\n");
+}
+
 #[test]
 fn one_more_command_makes_few_system_calls() {
     /// Counted in a debug build, which asks of each descriptor that it closes whether it is open, with air for the looks

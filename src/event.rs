@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Bytes that may wait to be written before whoever prints is held up.
@@ -304,6 +304,16 @@ pub struct Bus {
     recorded: AtomicBool,
     /// As [`Told`].
     commands: AtomicU8,
+    straight: Straight,
+}
+
+/// Output that does not come by here, since its reader would only write it as it is.
+#[derive(Default)]
+struct Straight {
+    /// Whether it may go to stdout at once; set where that can be at all.
+    allowed: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
+    /// Some has gone since this was last asked.
+    gone: AtomicBool,
 }
 
 impl Queue {
@@ -358,6 +368,30 @@ impl Bus {
         if self.is_recorded() {
             self.emit(event());
         }
+    }
+
+    /// From now on whoever has output for stdout may write it there as it is whenever nothing waits to be written and this says
+    /// so. Once.
+    pub fn allow_straight(&self, allowed: impl Fn() -> bool + Send + Sync + 'static) {
+        let _ = self.straight.allowed.set(Box::new(allowed));
+    }
+
+    /// Writes to stdout as it is, in its order: nobody emits or writes anything meanwhile, so it must not wait. None where that
+    /// is not allowed just now.
+    pub fn straight<T>(&self, write: impl FnOnce() -> T) -> Option<T> {
+        let allowed = self.straight.allowed.get()?;
+        let queue = self.lock();
+        let idle = queue.unwritten() == 0 && queue.events.is_empty() && !queue.free && !queue.closed;
+        if !idle || self.is_recorded() || !allowed() {
+            return None;
+        }
+        self.straight.gone.store(true, Relaxed);
+        Some(write())
+    }
+
+    /// Whether anything has gone to stdout straight since this was last asked.
+    pub fn has_gone_straight(&self) -> bool {
+        self.straight.gone.swap(false, Relaxed)
     }
 
     /// Emits output; first waits until what there is has been written, or `give_up` says so.

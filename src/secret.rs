@@ -53,6 +53,11 @@ pub fn mask_all(value: Value) -> Value {
     }
 }
 
+/// Whether there is nothing to be masked so far.
+pub fn are_none() -> bool {
+    vault::secrets().is_none_or(|vault| vault.used() == 0)
+}
+
 /// A text of ours, masked.
 pub fn mask(text: &str) -> Cow<'_, str> {
     match current() {

@@ -13,7 +13,7 @@ use super::said::said;
 use super::status::{Show, Status};
 use super::terminal::Terminal;
 use crate::event::{Bus, Closed, Event};
-use crate::secret::Stream;
+use crate::secret::{self, Stream};
 use crate::sys::fd::{self, Written};
 use crate::sys::{clock, tty};
 use bytes::Bytes;
@@ -130,6 +130,7 @@ pub fn start(
         out_of_order: false,
         muted: false,
     };
+    writer.let_others_write();
     let work = move || {
         writer.run();
         drop(running);
@@ -273,10 +274,25 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
         }
     }
 
+    /// Where stdout is a pipe of its own, and nobody wants more of output than to write it, whoever has it may do so.
+    fn let_others_write(&self) {
+        if self.one_file || self.events.is_some() || !fd::is_pipe(stdout().as_fd()) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.bus.allow_straight(move || {
+            let takes_more = !shared.stdout_gone.load(SeqCst) && shared.errno[STDOUT].load(SeqCst) == 0;
+            takes_more && !shared.mute.load(SeqCst) && secret::are_none()
+        });
+    }
+
     /// Says what is waited for, where that is due. On a terminal it gives way to anything else, and waits for nothing.
     fn show_status(&mut self) {
         if self.shared.mute.load(SeqCst) {
             return self.status.forget();
+        }
+        if self.bus.has_gone_straight() {
+            self.make_room(STDOUT);
         }
         match self.status.look(!self.within_line && !tty::is_raw()) {
             Show::Nothing => {}

@@ -53,6 +53,21 @@ pub fn write_at_once(fd: BorrowedFd, bytes: &[u8]) -> Option<Written> {
     }
 }
 
+/// Has a pipe show to another one what is in it, without taking it or copying it (tee(2)): as much as goes without waiting,
+/// whatever flags they have. Nothing goes where the one is empty or the other full. None where it cannot be had: one of them
+/// is not a pipe.
+pub fn show(from: &OwnedFd, to: BorrowedFd, most: usize) -> Option<Written> {
+    if testing::off("tee") {
+        return None;
+    }
+    // SAFETY: two descriptors and two numbers.
+    let n = unsafe { libc::tee(from.as_raw_fd(), to.as_raw_fd(), most, libc::SPLICE_F_NONBLOCK) };
+    match Errno::result(n) {
+        Err(Errno::EINVAL | Errno::ENOSYS | Errno::EPERM | Errno::EBADF) => None,
+        result => Some(written(to, result.map(isize::cast_unsigned))),
+    }
+}
+
 /// Writes to what never waits for a reader ([`super::fd::keeps_nobody`]).
 pub fn write_through(fd: BorrowedFd, bytes: &[u8]) -> Written {
     written(fd, nix::unistd::write(fd, bytes))
@@ -63,6 +78,32 @@ mod tests {
     use super::super::fd;
     use super::*;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn what_a_pipe_shows_to_another_one_is_in_both() {
+        let (from, write) = fd::pipe().expect("a pipe");
+        let (to, show_to) = fd::pipe().expect("a pipe");
+        fd::set_nonblocking(&to).expect("ours");
+        assert_eq!(show(&from, show_to.as_fd(), PIPE), Some(Written::Stalled), "it is empty");
+        nix::unistd::write(&write, b"one two").expect("written");
+        assert_eq!(show(&from, show_to.as_fd(), 3), Some(Written::Bytes(3)));
+        let mut buffer = BytesMut::with_capacity(PIPE);
+        assert!(matches!(read_more(&from, &mut buffer, 3), Read::Bytes(3)));
+        assert_eq!(show(&from, show_to.as_fd(), PIPE), Some(Written::Bytes(4)));
+        let mut seen = [0; 100];
+        assert!(matches!(fd::read_some(&to, &mut seen), Read::Bytes(7)) && seen.starts_with(b"one two"));
+        assert!(matches!(read_more(&from, &mut buffer, 100), Read::Bytes(4)) && buffer[..] == *b"one two");
+        // What is full takes nothing, and takes something again once it has been read.
+        nix::unistd::write(&show_to, &vec![0; PIPE]).expect("written");
+        nix::unistd::write(&write, b"three").expect("written");
+        assert_eq!(show(&from, show_to.as_fd(), PIPE), Some(Written::Stalled));
+        while let Read::Bytes(_) = fd::read_some(&to, &mut [0; 4096]) {}
+        assert_eq!(show(&from, show_to.as_fd(), PIPE), Some(Written::Bytes(5)));
+        let file = tempfile::tempfile().expect("a file");
+        assert_eq!(show(&from, file.as_fd(), PIPE), None);
+        drop(to);
+        assert_eq!(show(&from, show_to.as_fd(), PIPE), Some(Written::Gone));
+    }
 
     #[test]
     fn a_pipe_takes_what_fits_and_gives_it_all_back() {

@@ -111,7 +111,9 @@ fn much_output_gets_through_whole_by_whatever_way_and_the_flags_of_the_caller_st
     use nix::fcntl::{FcntlArg, OFlag, fcntl};
     const LAST: u32 = 1_500_000;
     let expected = numbers(LAST);
-    for (off, nonblocking) in [("", false), ("", true), ("nowait", false), ("nowait", true)] {
+    let all =
+        [("", false), ("", true), ("tee", false), ("tee", true), ("tee,nowait", false), ("tee,nowait", true)];
+    for (off, nonblocking) in all {
         let (read, write) = pipe();
         if nonblocking {
             fcntl(&write, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("ours");
@@ -132,6 +134,50 @@ fn much_output_gets_through_whole_by_whatever_way_and_the_flags_of_the_caller_st
         assert!(child.wait().expect("it ends").success());
         assert!(all == expected.as_bytes(), "{off} {nonblocking}: {} bytes", all.len());
     }
+}
+
+#[test]
+fn what_is_kept_of_much_output_is_what_was_shown_to_a_reader_who_stops_now_and_then() {
+    const LAST: u32 = 1_500_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let kept = dir.path().join("kept");
+    let code = format!(
+        "print(\"before\"); let all = run(\"seq {LAST}; echo last >&2\"); print(\"after\");
+        write_file({kept:?}, all.stdout); assert_eq(all.stderr, \"last\\n\");"
+    );
+    for off in ["", "tee"] {
+        let mut run = Run::start(&Script::code(&code).env("BGJOBS_TEST_OFF", off), false);
+        run.write = None;
+        let mut start = vec![0; 2_000_000];
+        // Longer than whoever shows it waits, and less than that.
+        for (piece, pause) in start.chunks_mut(200_000).zip([300, 5, 0, 60, 0].into_iter().cycle()) {
+            std::thread::sleep(Duration::from_millis(pause));
+            run.stdout.read_exact(piece).expect("readable");
+        }
+        let (out, err, status) = run.rest();
+        let all = String::from_utf8(start).expect("text") + &out;
+        assert!(status.success() && err.starts_with("last\n"), "{off}: {err}");
+        assert!(all == format!("before\n{}after\n", numbers(LAST)), "{off}: {} bytes", all.len());
+        let kept = std::fs::read_to_string(&kept).expect("written");
+        assert!(kept == numbers(LAST), "{off}: {} bytes kept", kept.len());
+    }
+}
+
+#[test]
+fn a_secret_is_masked_in_much_output_also_when_it_is_told_meanwhile() {
+    const LAST: u32 = 1_500_000;
+    let masked = |out: &str| out.lines().filter(|line| line.contains("***")).count();
+    // Of itself, and within longer numbers.
+    let code = format!("secret(\"23456\"); run(\"seq {LAST}\");");
+    let ran = Script::code(&code).run().code(0);
+    assert!(!ran.stdout.contains("23456") && masked(&ran.stdout) > 10, "{}", masked(&ran.stdout));
+    let code = format!(
+        "run(\"seq {LAST}\"); secret(\"23456\"); run(\"seq {LAST}\"); run(\"seq {LAST}\", #{{echo: false}});"
+    );
+    let ran = Script::code(&code).run().code(0);
+    let (first, second) = ran.stdout.split_at(numbers(LAST).len());
+    assert!(first == numbers(LAST) && !second.contains("23456"));
+    assert_eq!(second.lines().count(), LAST as usize);
 }
 
 #[test]

@@ -9,7 +9,9 @@
 //! ([`Pump::flush`]), whatever has become of the thread that was to do so.
 //!
 //! Much output is read in large pieces, from a pipe that is made larger for it, and each piece is shared by who keeps and
-//! who shows it. A command that prints little has no part in that.
+//! who shows it. Where it is only to be written as it is, and nothing else waits to be written, the kernel shows it to the
+//! reader of our stdout before we read it ([`Bus::straight`]): then no thread waits for another one, and it is copied once.
+//! A command that prints little has no part in that.
 //!
 //! [`Attended`]: crate::jobs::output::Attended
 
@@ -18,12 +20,13 @@ use crate::jobs::output::captured::{Captured, Stream};
 use crate::jobs::output::echo::{Echo, Prefixer};
 use crate::jobs::wait::strand;
 use crate::lock::lock;
-use crate::sys::fd::{self, Read as ReadFd};
+use crate::sys::fd::{self, Read as ReadFd, Written};
 use crate::sys::pty::READS;
 use crate::sys::stream::{self, PIPE};
 use bytes::{Bytes, BytesMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What a pipe is made to hold through which much comes: more would be of little use, and each user has a limit for all
 /// pipes together (pipe(7)).
@@ -34,6 +37,10 @@ const MUCH: usize = PIPE / 2;
 const BUFFER: usize = 4 * LARGE_PIPE;
 /// What is shorter is copied rather than to keep memory for what did not come.
 const SMALL: usize = PIPE / 4;
+
+/// How long whoever reads our stdout may take to make room for more before it is left to the thread that writes: that one
+/// knows how to wait for a reader that does not read.
+const PROMPT: Duration = Duration::from_millis(20);
 
 /// Our ends of a command's pipes, or of its terminal, before anybody reads them.
 pub struct Capture {
@@ -51,13 +58,16 @@ struct Source {
     reads: usize,
     /// Much comes through it.
     large: bool,
+    /// So much of what is in it has been shown.
+    shown: usize,
 }
 
 impl Capture {
     pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> nix::Result<Self> {
         fd::set_nonblocking(&stdout)?;
         fd::set_nonblocking(&stderr)?;
-        let pipe = |stream, fd| Source { stream, fd: Arc::new(fd), holds: PIPE, reads: 1, large: false };
+        let pipe =
+            |stream, fd| Source { stream, fd: Arc::new(fd), holds: PIPE, reads: 1, large: false, shown: 0 };
         let sources = vec![pipe(Stream::Stdout, stdout), pipe(Stream::Stderr, stderr)];
         Ok(Self { sources, process: None })
     }
@@ -65,7 +75,7 @@ impl Capture {
     /// Of a terminal there is one stream only.
     pub fn of_terminal(master: OwnedFd) -> Self {
         let (stream, fd) = (Stream::Stdout, Arc::new(master));
-        let sources = vec![Source { stream, fd, holds: usize::MAX, reads: READS, large: false }];
+        let sources = vec![Source { stream, fd, holds: usize::MAX, reads: READS, large: false, shown: 0 }];
         Self { sources, process: None }
     }
 
@@ -93,6 +103,19 @@ struct State {
     flushed: bool,
     /// A thread reads that does nothing else.
     alone: bool,
+    straight: Straight,
+}
+
+/// Whether large output may be shown before it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Straight {
+    Possible,
+    /// The reader of our stdout had no room.
+    Full,
+    /// It had none for long: the next piece is left to the thread that writes.
+    Slow,
+    /// It is not only to be written, or the kernel cannot do it.
+    Impossible,
 }
 
 /// Passes on to the event stream what is to be shown.
@@ -138,15 +161,23 @@ fn emit(stream: Stream, bytes: Bytes, bus: &Bus) {
 impl State {
     /// Reads from those that have something, in their order, and from those of which that is not known.
     fn read(&mut self, ready: &[bool], bus: &Bus) {
-        let Self { sources, buffer, shown, captured, flushed, .. } = self;
-        let mut take = |stream: Stream, bytes: Bytes| {
+        let Self { sources, buffer, shown, captured, flushed, straight, .. } = self;
+        let mut take = |stream: Stream, bytes: Bytes, is_shown: bool| {
             if !*flushed {
                 captured.push(stream, bytes.clone());
-                shown.pass(stream, bytes, bus);
+                if !is_shown {
+                    shown.pass(stream, bytes, bus);
+                }
             }
         };
         let mut ready = ready.iter();
-        sources.retain_mut(|source| !*ready.next().unwrap_or(&true) || source.read(buffer, &mut take));
+        sources.retain_mut(|source| match ready.next() {
+            Some(false) => true,
+            Some(true) if source.goes_straight(*straight) => {
+                source.read_straight(buffer, &mut take, straight, bus)
+            }
+            _ => source.read(buffer, &mut take),
+        });
     }
 
     fn flush(&mut self, bus: &Bus) {
@@ -160,27 +191,33 @@ impl State {
     }
 }
 
+/// Takes what was read, and whether it has been shown.
+type Take<'a> = dyn FnMut(Stream, Bytes, bool) + 'a;
+
 impl Source {
     /// Reads what can be in it, and no more: no stream starves the other, and nobody who goes on writing keeps us from the
     /// end. False: nothing more can come.
-    fn read(&mut self, buffer: &mut BytesMut, take: &mut dyn FnMut(Stream, Bytes)) -> bool {
+    fn read(&mut self, buffer: &mut BytesMut, take: &mut Take) -> bool {
         let (mut most, mut reads) = (self.holds, self.reads);
         while most > 0 {
             if buffer.capacity() < PIPE {
                 buffer.reserve(if self.large { BUFFER } else { PIPE });
             }
-            let asked = most.min(buffer.capacity());
+            // What has been shown is not put together with what has not.
+            let shown = if self.shown > 0 { self.shown } else { usize::MAX };
+            let asked = most.min(buffer.capacity()).min(shown);
             let read = match stream::read_more(&self.fd, buffer, asked) {
                 ReadFd::Bytes(read) => read,
                 ReadFd::Nothing => return true,
                 ReadFd::End => return false,
             };
             if read < SMALL {
-                take(self.stream, Bytes::copy_from_slice(buffer));
+                take(self.stream, Bytes::copy_from_slice(buffer), self.shown > 0);
                 buffer.clear();
             } else {
-                take(self.stream, buffer.split().freeze());
+                take(self.stream, buffer.split().freeze(), self.shown > 0);
             }
+            self.shown = self.shown.saturating_sub(read);
             if read >= MUCH && !self.large {
                 self.large = true;
                 self.holds = stream::grow(&self.fd, LARGE_PIPE);
@@ -194,6 +231,39 @@ impl Source {
         }
         true
     }
+
+    fn goes_straight(&self, straight: Straight) -> bool {
+        self.large && self.stream == Stream::Stdout && matches!(straight, Straight::Possible | Straight::Full)
+    }
+
+    /// As [`Self::read`], of what there is; shows it first, as far as the reader of our stdout has room.
+    fn read_straight(
+        &mut self,
+        buffer: &mut BytesMut,
+        take: &mut Take,
+        straight: &mut Straight,
+        bus: &Bus,
+    ) -> bool {
+        *straight = Straight::Possible;
+        let stdout = std::io::stdout();
+        match bus.straight(|| stream::show(&self.fd, stdout.as_fd(), self.holds)) {
+            Some(Some(Written::Bytes(shown))) => self.shown += shown,
+            Some(Some(Written::Stalled)) => {
+                *straight = Straight::Full;
+                return true;
+            }
+            // It is gone, which the thread that writes has to find.
+            Some(Some(Written::Gone | Written::Failed(_))) | None => {}
+            Some(None) => *straight = Straight::Impossible,
+        }
+        let holds = self.holds;
+        if self.shown > 0 {
+            self.holds = self.shown;
+        }
+        let goes_on = self.read(buffer, take);
+        self.holds = holds;
+        goes_on
+    }
 }
 
 impl Pump {
@@ -202,6 +272,7 @@ impl Pump {
             Echo::Prefixed(word) => Some(Prefixer::new(word)),
             Echo::AsItIs | Echo::Nothing => None,
         };
+        let straight = if echo == Echo::AsItIs { Straight::Possible } else { Straight::Impossible };
         let state = State {
             sources: capture.sources,
             buffer: BytesMut::new(),
@@ -209,6 +280,7 @@ impl Pump {
             captured: Captured::default(),
             flushed: false,
             alone: false,
+            straight,
         };
         Self(Arc::new(Shared { state: Mutex::new(state), bus }))
     }
@@ -226,7 +298,22 @@ impl Pump {
     /// Waits until what has been passed on is written, but for as much as may wait, or `give_up` says so; whether there is
     /// room for more.
     pub(super) fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
-        let shows_nothing = lock(&self.0.state).shown.echo == Echo::Nothing;
+        let (shows_nothing, straight) = {
+            let state = lock(&self.0.state);
+            (state.shown.echo == Echo::Nothing, state.straight)
+        };
+        match straight {
+            Straight::Full if give_up() => return false,
+            Straight::Full => {
+                let prompt = fd::wait_writable(&[std::io::stdout().as_fd()], PROMPT);
+                lock(&self.0.state).straight = if prompt { Straight::Possible } else { Straight::Slow };
+            }
+            // The next piece may be shown straight again, unless that one still waits to be written.
+            Straight::Slow if self.0.bus.unwritten() == 0 => {
+                lock(&self.0.state).straight = Straight::Possible;
+            }
+            _ => {}
+        }
         shows_nothing || self.0.bus.wait_for_room(give_up)
     }
 

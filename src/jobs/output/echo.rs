@@ -2,6 +2,7 @@
 
 use crate::jobs::output::captured::Stream;
 use crate::jobs::output::text;
+use std::borrow::Cow;
 
 /// What is shown of a command's output while it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +69,9 @@ pub fn prefixed(word: &str, bytes: &[u8]) -> Vec<u8> {
 fn prefix(word: &str, bytes: &[u8], shown: &mut Vec<u8>) {
     let prefix = format!("{word} | ");
     let again = format!("\r{prefix}");
-    let text = String::from_utf8_lossy(bytes);
-    let starts_over = text.contains('\r');
+    // To look for what is not text takes many times as long as to see that all is.
+    let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+    let starts_over = memchr::memchr(b'\r', text.as_bytes()).is_some();
     shown.reserve(text.len() + text.len() / 4);
     if !starts_over {
         // The last line may have no end.

@@ -379,14 +379,18 @@ impl Bus {
     /// Writes to stdout as it is, in its order: nobody emits or writes anything meanwhile, so it must not wait. None where that
     /// is not allowed just now.
     pub fn straight<T>(&self, write: impl FnOnce() -> T) -> Option<T> {
-        let allowed = self.straight.allowed.get()?;
         let queue = self.lock();
         let idle = queue.unwritten() == 0 && queue.events.is_empty() && !queue.free && !queue.closed;
-        if !idle || self.is_recorded() || !allowed() {
+        if !idle || !self.may_go_straight() {
             return None;
         }
         self.straight.gone.store(true, Relaxed);
         Some(write())
+    }
+
+    /// Whether anything may once what there is has been written.
+    pub fn may_go_straight(&self) -> bool {
+        !self.is_recorded() && self.straight.allowed.get().is_some_and(|allowed| allowed())
     }
 
     /// Whether anything has gone to stdout straight since this was last asked.

@@ -298,22 +298,23 @@ impl Pump {
     /// Waits until what has been passed on is written, but for as much as may wait, or `give_up` says so; whether there is
     /// room for more.
     pub(super) fn wait_for_room(&self, give_up: impl Fn() -> bool) -> bool {
-        let (shows_nothing, straight) = {
+        let (shows_nothing, straight, is_large) = {
             let state = lock(&self.0.state);
-            (state.shown.echo == Echo::Nothing, state.straight)
+            let is_large = state.sources.iter().any(|source| source.large);
+            (state.shown.echo == Echo::Nothing, state.straight, is_large)
         };
-        match straight {
+        let straight = if self.0.bus.may_go_straight() { straight } else { Straight::Impossible };
+        let prompt = match straight {
             Straight::Full if give_up() => return false,
-            Straight::Full => {
-                let prompt = fd::wait_writable(&[std::io::stdout().as_fd()], PROMPT);
-                lock(&self.0.state).straight = if prompt { Straight::Possible } else { Straight::Slow };
+            Straight::Full => fd::wait_writable(&[std::io::stdout().as_fd()], PROMPT),
+            // What went to the thread that writes goes first.
+            Straight::Possible if is_large => self.0.bus.wait_written(PROMPT),
+            Straight::Slow => self.0.bus.unwritten() == 0,
+            Straight::Possible | Straight::Impossible => {
+                return shows_nothing || self.0.bus.wait_for_room(give_up);
             }
-            // The next piece may be shown straight again, unless that one still waits to be written.
-            Straight::Slow if self.0.bus.unwritten() == 0 => {
-                lock(&self.0.state).straight = Straight::Possible;
-            }
-            _ => {}
-        }
+        };
+        lock(&self.0.state).straight = if prompt { Straight::Possible } else { Straight::Slow };
         shows_nothing || self.0.bus.wait_for_room(give_up)
     }
 

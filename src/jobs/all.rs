@@ -9,6 +9,7 @@ use crate::jobs::job::{Job, JobId, Kind, State, View};
 use crate::jobs::log::finish;
 use crate::jobs::log::follow::Follower;
 use crate::jobs::log::limit::Waker;
+use crate::jobs::log::quiet::Quiet;
 use crate::jobs::log::watched::Watched;
 use crate::jobs::output::echo::Echo;
 use crate::jobs::output::pump::{Capture, Pump};
@@ -69,6 +70,8 @@ pub struct Jobs {
     pub(super) restarting: Mutex<()>,
     /// The thread that does so runs.
     pub(super) restarts: Mutex<bool>,
+    /// What is known of logs while nobody writes to them.
+    pub(super) quiet: Quiet,
     /// The thread that tells what jobs use runs.
     pub(super) usage_told: AtomicBool,
     pub(super) me: Weak<Jobs>,

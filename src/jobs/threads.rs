@@ -9,6 +9,7 @@ use crate::jobs::job::{Job, Kind, State};
 use crate::jobs::launch::explain;
 use crate::jobs::log::follow::Follower;
 use crate::jobs::log::limit;
+use crate::jobs::log::quiet::Quiet;
 use crate::jobs::log::watched::Watched;
 use crate::jobs::output::terminal::start_thread;
 use crate::jobs::refused::why;
@@ -100,6 +101,7 @@ impl Jobs {
             logs: OnceLock::new(),
             restarting: Mutex::default(),
             restarts: Mutex::default(),
+            quiet: Quiet::default(),
             usage_told: AtomicBool::new(false),
             me: Weak::clone(me),
             looking: AtomicBool::new(false),

@@ -24,9 +24,13 @@ impl Watch {
         self.0.add_watch(path, flags).is_ok()
     }
 
-    /// Reports the next write to this file; false when that cannot be had. A file that is not there is not written to.
+    /// Reports the next write to this file, or that it is renamed; false when that cannot be had. A file that is not there is
+    /// not written to.
     pub fn next_write(&self, file: &Path) -> bool {
-        let flags = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ONESHOT | AddWatchFlags::IN_DONT_FOLLOW;
+        let flags = AddWatchFlags::IN_MODIFY
+            | AddWatchFlags::IN_MOVE_SELF
+            | AddWatchFlags::IN_ONESHOT
+            | AddWatchFlags::IN_DONT_FOLLOW;
         matches!(self.0.add_watch(file, flags), Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR))
     }
 

@@ -15,7 +15,7 @@ pub fn logs() -> Vec<(Arc<Inner>, u64)> {
     let rt = rt();
     let mocks = lock(&rt.mocks);
     let jobs = rt.jobs.live(MOST).into_iter().filter(|job| !mocks.contains_key(&job.id));
-    jobs.filter(|job| job.log.is_some()).map(|job| (Arc::clone(&job), job.log_length())).collect()
+    rt.jobs.log_lengths(jobs.filter(|job| job.log.is_some()))
 }
 
 /// The end of a log that has grown.

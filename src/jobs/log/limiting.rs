@@ -10,10 +10,10 @@ use crate::jobs::log::limit::{Kept, LAST_GRACE, SHORTEST, is_full, keep_short};
 use crate::jobs::remains::shared;
 use crate::jobs::stop::step::Ask;
 use crate::lock::lock;
-use crate::sys::{clock, fd, watch};
-use std::collections::HashSet;
+use crate::sys::watch::{self, Watch};
+use crate::sys::{clock, fd};
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -56,10 +56,13 @@ impl Jobs {
     /// The thread's loop.
     pub(crate) fn keep_logs_short(self: &Arc<Self>, woken: &OwnedFd) {
         let mut looked = Looked::default();
+        let mut watch = None;
         loop {
             match self.look_at_logs(&mut looked) {
                 Next::After(rest) => std::thread::sleep(rest),
-                Next::Written { logs, rest, most } => wait_for_write(&logs, rest, most, woken),
+                Next::Written { logs, rest, most } => {
+                    self.wait_for_write(&mut watch, &logs, (rest, most), woken);
+                }
                 Next::NewJob => drop(fd::wait_readable(&[woken.as_fd()], None)),
             }
             // A job that comes from here on is seen by the next look.
@@ -130,23 +133,36 @@ impl Jobs {
             self.stop(&[id], ask, &|| false);
         }
     }
-}
 
-/// Sleeps until one of these logs is written to or there is a new job, at most so long; where the kernel tells of no writes,
-/// and at least after one, for as long as after any look.
-fn wait_for_write(jobs: &[Arc<Job>], rest: Duration, most: Duration, woken: &OwnedFd) {
-    let logs = || jobs.iter().filter_map(|job| job.log.as_deref());
-    let size = || logs().filter_map(|log| log.symlink_metadata().ok()).map(|meta| meta.size()).sum::<u64>();
-    let before = size();
-    let watch = watch::create().filter(|watch| logs().all(|log| watch.next_write(log)));
-    // What was written before its file was watched is seen here.
-    if let Some(watch) = watch
-        && size() == before
-    {
-        let woken = fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(most));
-        if !woken.contains(&true) {
-            return;
+    /// Sleeps until one of these logs is written to or there is a new job, at most so long; where the kernel tells of no
+    /// writes, and at least after one, for as long as after any look.
+    ///
+    /// One watch serves all of these sleeps: to take one down makes its owner wait for the kernel.
+    fn wait_for_write(
+        &self,
+        kept: &mut Option<Arc<Watch>>,
+        jobs: &[Arc<Job>],
+        (rest, most): (Duration, Duration),
+        woken: &OwnedFd,
+    ) {
+        let logs = || jobs.iter().filter_map(|job| job.log.as_deref());
+        let lengths = || jobs.iter().map(|job| (job.id, job.log_length())).collect::<HashMap<_, _>>();
+        let before = lengths();
+        let watch = kept.take().or_else(|| watch::create().map(Arc::new)).filter(|watch| {
+            // What it has told of before is nothing new.
+            watch.changed(|_| false);
+            logs().all(|log| watch.next_write(log))
+        });
+        // What was written before its file was watched is seen here.
+        let told = watch.as_ref().filter(|_| lengths() == before).map(|watch| {
+            self.quiet.begin(watch, before);
+            let woken = fd::wait_readable(&[watch.as_fd(), woken.as_fd()], Some(most));
+            self.quiet.end();
+            woken.contains(&true)
+        });
+        *kept = watch;
+        if told != Some(false) {
+            std::thread::sleep(rest);
         }
     }
-    std::thread::sleep(rest);
 }

@@ -10,6 +10,7 @@
 //! follow    passes them on as they grow
 //! limit     cuts a log that is too long
 //! limiting  the thread that keeps the logs within their limits
+//! quiet     how long logs are to which nobody writes
 //! finish    the final form of those that are kept: without holes and secrets
 //! ```
 
@@ -20,6 +21,7 @@ pub mod limit;
 mod limiting;
 mod piece;
 mod place;
+pub(super) mod quiet;
 pub(super) mod reader;
 pub(super) mod watched;
 pub(super) mod whole;

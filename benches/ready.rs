@@ -1,8 +1,8 @@
 //! How soon a wait notices that a server listens, by the clock of the server.
 
-use crate::measure::{Budget, Table, bgjobs, ms};
+use crate::measure::{Budget, Table, bgjobs, median, ms};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,14 @@ pub fn measure(table: &mut Table) {
         for (delay, rounds) in delays {
             let mut late = rounds_of(*delay, *rounds, code);
             late.sort();
+            let floor =
+                format!("a client at once: {:.2} ms", ms(median((0..20).map(|_| at_once()).collect())));
             let at = |part: f64| ms(late[((late.len() - 1) as f64 * part).round() as usize]);
             let what = format!("`{name}`, a server that listens after {delay} s");
             table.add(
                 &format!("{what}: p50"),
                 &format!("{rounds} waits"),
-                "the server's clock",
+                &floor,
                 (at(0.5), " ms"),
                 Budget::AtMost(1.0),
             );
@@ -34,7 +36,7 @@ pub fn measure(table: &mut Table) {
             table.add(
                 &format!("{what}: p99"),
                 &format!("{rounds} waits"),
-                "the server's clock",
+                &floor,
                 (at(0.99), " ms"),
                 Budget::AtMost(most),
             );
@@ -66,20 +68,37 @@ fn late(delay: Duration, code: Script) -> Duration {
     std::thread::sleep(delay);
     let listener = TcpListener::bind(("127.0.0.1", port)).expect("the port is still free");
     let listening = Instant::now();
-    let server = std::thread::spawn(move || {
-        if let Ok((mut stream, _)) = listener.accept() {
-            let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
-            let _ = stream.read(&mut [0u8; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
+    let server = std::thread::spawn(move || serve(&listener));
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
     let late = listening.elapsed();
     assert_eq!(line, "ready\n");
     child.wait().expect("bgjobs ends");
     // Where nobody has connected it is still waiting for that.
-    let _ = std::net::TcpStream::connect(("127.0.0.1", port));
+    let _ = TcpStream::connect(("127.0.0.1", port));
     server.join().expect("the server ends");
     late
+}
+
+/// One answer.
+fn serve(listener: &TcpListener) {
+    if let Ok((mut stream, _)) = listener.accept() {
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
+        let _ = stream.read(&mut [0u8; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+}
+
+/// What the server itself takes: of a client that needs no telling when it listens, and tells nobody of the answer.
+fn at_once() -> Duration {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let listening = Instant::now();
+    let server = std::thread::spawn(move || serve(&listener));
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").expect("it reads");
+    let _ = stream.read(&mut [0u8; 4096]).expect("an answer");
+    let took = listening.elapsed();
+    server.join().expect("the server ends");
+    took
 }

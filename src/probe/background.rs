@@ -1,9 +1,53 @@
 //! An attempt that may block, on a thread of its own: the wait goes on hearing the bell. A thread that is still
 //! blocked when its wait is over is left to its own timeout.
+//!
+//! One thread that has nothing more to do stays for the next attempt: to start one, and to take it down, takes longer than
+//! most servers of this machine take to answer.
 
 use crate::jobs::control::Control;
 use crate::lock::lock;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The thread that waits for an attempt.
+static IDLE: Mutex<Option<mpsc::Sender<Work>>> = Mutex::new(None);
+
+/// Has a thread wait for the next attempt, which may have to be made at any time.
+pub fn prepare() {
+    if lock(&IDLE).is_none() {
+        start(Box::new(|| {}));
+    }
+}
+
+/// On the thread that waits, or on a new one; false: there is none to be had.
+fn work(work: Work) -> bool {
+    let idle = lock(&IDLE).take();
+    let sent = match idle {
+        Some(idle) => idle.send(work),
+        None => Err(mpsc::SendError(work)),
+    };
+    sent.map_or_else(|mpsc::SendError(work)| start(work), |()| true)
+}
+
+fn start(first: Work) -> bool {
+    let (sender, more) = mpsc::channel::<Work>();
+    let serve = move || {
+        let mut work = first;
+        loop {
+            work();
+            let mut idle = lock(&IDLE);
+            if idle.is_some() {
+                return;
+            }
+            *idle = Some(sender.clone());
+            drop(idle);
+            let Ok(next) = more.recv() else { return };
+            work = next;
+        }
+    };
+    std::thread::Builder::new().name("probe".into()).spawn(serve).is_ok()
+}
 
 pub struct Background<T> {
     result: Option<Arc<Mutex<Option<T>>>>,
@@ -28,20 +72,67 @@ impl<T: Send + 'static> Background<T> {
         done
     }
 
-    /// Starts `work` unless it is under way; its result once it is there.
-    pub fn poll(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    /// Starts `attempt` unless it is under way; its result once it is there.
+    pub fn poll(&mut self, attempt: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         if self.under_way() {
             return self.take();
         }
         let result = Arc::new(Mutex::new(None));
         let (theirs, control) = (Arc::clone(&result), Arc::clone(&self.control));
-        let thread = std::thread::Builder::new().name("probe".into()).spawn(move || {
-            let value = work();
+        let started = work(Box::new(move || {
+            let value = attempt();
             *lock(&theirs) = Some(value);
             control.bell.ring();
-        });
+        }));
         // Without a thread nothing is under way, and the next poll tries again.
-        self.result = thread.is_ok().then_some(result);
+        self.result = started.then_some(result);
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread::ThreadId;
+
+    /// What an attempt came to, waiting for it as whoever hears the bell does.
+    fn made<T: Send + 'static>(
+        background: &mut Background<T>,
+        attempt: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let control = Arc::clone(&background.control);
+        let mut attempt = Some(attempt);
+        loop {
+            let rings = control.bell.rings();
+            let found = match attempt.take() {
+                Some(attempt) => background.poll(attempt),
+                None => background.take(),
+            };
+            match found {
+                Some(found) => return found,
+                None => control.bell.wait(rings, None),
+            }
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_blocks_keeps_no_other_one_waiting() {
+        let control: Arc<Control> = Arc::default();
+        let new = || Background::<Option<ThreadId>>::new(Arc::clone(&control));
+        let (mut blocked, mut other) = (new(), new());
+        let (go_on, wait) = mpsc::channel::<()>();
+        prepare();
+        let stuck = move || {
+            let _ = wait.recv();
+            None
+        };
+        assert!(blocked.poll(stuck).is_none() && blocked.under_way());
+        for _ in 0..3 {
+            let thread = made(&mut other, || Some(std::thread::current().id()));
+            assert!(thread.is_some_and(|thread| thread != std::thread::current().id()));
+        }
+        assert!(blocked.take().is_none() && blocked.under_way());
+        drop(go_on);
+        assert!(made(&mut blocked, || None).is_none() && !blocked.under_way());
     }
 }

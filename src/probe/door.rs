@@ -19,8 +19,9 @@ thread_local! {
 pub fn pause(waited: Duration) -> Duration {
     const LONGEST: Duration = Duration::from_millis(50);
     match waited.as_millis() {
-        ..1_200 => Duration::from_millis(1),
-        1_200..5_200 => Duration::from_micros(1_600),
+        ..200 => Duration::from_micros(500),
+        200..1_200 => Duration::from_micros(1_000),
+        1_200..5_200 => Duration::from_micros(1_300),
         _ => (waited / 500 + Duration::from_millis(2)).min(LONGEST),
     }
 }
@@ -85,8 +86,8 @@ mod tests {
     #[test]
     fn who_is_slow_is_looked_at_less_and_less_often() {
         let of = |millis| pause(Duration::from_millis(millis));
-        assert_eq!(of(0), Duration::from_millis(1));
-        assert_eq!(of(5_000), Duration::from_micros(1_600));
+        assert_eq!(of(0), Duration::from_micros(500));
+        assert_eq!(of(5_000), Duration::from_micros(1_300));
         assert_eq!(of(6_000), Duration::from_millis(14));
         assert_eq!(of(60_000), Duration::from_millis(50));
     }

@@ -3,7 +3,7 @@
 use crate::jobs::spec::JobId;
 use crate::jobs::wait::strand;
 use crate::lock::lock;
-use crate::sys::{clock, fd, testing};
+use crate::sys::{clock, fd, sched, testing};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -100,6 +100,7 @@ impl Bell {
         watch: &mut dyn FnMut() -> Option<Duration>,
     ) {
         strand::aside(|| {
+            let _on_time = sched::wake_on_time();
             while let Some(pause) = watch() {
                 let pause = clock::now() + pause;
                 let until = deadline.map_or(pause, |deadline| pause.min(deadline));

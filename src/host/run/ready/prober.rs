@@ -11,7 +11,7 @@ use crate::host::value::handle::Job;
 use crate::jobs::log::LogReader;
 use crate::jobs::spec::{Command, SpawnError};
 use crate::jobs::{self, State, Watching};
-use crate::probe::background::Background;
+use crate::probe::background::{self, Background};
 use crate::probe::cmd::CommandProbe;
 use crate::probe::http::{Flight, Reason, Request};
 use crate::probe::log::{Found, LogProbe};
@@ -496,6 +496,7 @@ fn unreachable(target: &Target) -> Option<String> {
         return None;
     }
     door::leave(&addresses);
+    background::prepare();
     Some(tcp::REFUSED.to_owned())
 }
 

@@ -361,6 +361,17 @@ mod tests {
     }
 
     #[test]
+    fn long_headers_fit_both_ways() {
+        let long = |length| "x".repeat(length);
+        let answer = format!("HTTP/1.1 200 OK\r\na: {}\r\ncontent-length: 0\r\n\r\n", long(60_000));
+        let mut target = target(says(answer.leak()));
+        for name in ["b", "c"] {
+            target.request.headers.insert(name, long(30_000).parse().expect("a value"));
+        }
+        assert_eq!(seen(&target), Ok(200));
+    }
+
+    #[test]
     fn an_attempt_waits_for_no_more_of_a_body_than_matters() {
         let endless = says("HTTP/1.1 200 OK\r\n\r\ndata: {\"up\": 1}\n\n");
         assert_eq!(seen(&target(endless)), Ok(200));

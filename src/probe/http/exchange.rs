@@ -152,8 +152,13 @@ fn agent(request: &Request, idle: usize, watched: Option<&Watched>) -> Result<Ag
         .timeout_global(Some(request.timeout))
         .timeout_connect(watched.map(|_| CONNECT))
         .tls_config(request.trust.config(&request.url))
-        .proxy(if local { None } else { Proxy::try_from_env() })
-        .build();
+        .proxy(if local { None } else { Proxy::try_from_env() });
+    // To get memory for more than a probe sends and is sent takes as long as a server of this machine takes to answer.
+    let config = match watched {
+        Some(_) => config.input_buffer_size(ANSWER).output_buffer_size(QUESTION + length(request)),
+        None => config,
+    };
+    let config = config.build();
     match (&request.unix_socket, watched) {
         (Some(_), _) if request.url.tls => Err(Error::other("https over a Unix socket is not supported")),
         (Some(path), _) => {
@@ -167,6 +172,17 @@ fn agent(request: &Request, idle: usize, watched: Option<&Watched>) -> Result<Ag
         }
         (None, _) => Ok(Agent::with_parts(config, DefaultConnector::default(), Addresses::default())),
     }
+}
+
+/// What of an answer must fit: all of its headers, of which the client takes 64 KiB.
+const ANSWER: usize = 80 << 10;
+/// What of a question must fit beside what is the caller's: its first line and any one header.
+const QUESTION: usize = 4 << 10;
+
+/// How long the parts of a request's head are that the caller has chosen.
+fn length(request: &Request) -> usize {
+    let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    request.url.to_string().len() + headers.sum::<usize>()
 }
 
 fn ask(agent: &Agent, request: &Request, whole: Duration) -> Result<http::Response<ureq::Body>, Error> {

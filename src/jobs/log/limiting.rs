@@ -114,6 +114,11 @@ impl Jobs {
         }
     }
 
+    /// How long the logs of these jobs are by now.
+    pub fn log_lengths(&self, jobs: impl Iterator<Item = Arc<Job>>) -> Vec<(Arc<Job>, u64)> {
+        self.quiet.lengths(jobs)
+    }
+
     fn running(&self) -> Vec<Arc<Job>> {
         let table = lock(&self.table);
         let running = table.live().filter(|entry| entry.job.kind == Kind::Job && entry.alive());

@@ -1,7 +1,6 @@
 //! How long logs are to which nobody writes: as long as the kernel has told of no write, each is as long as when that was last
 //! asked. So a command beside many jobs that are idle does not ask for all of their logs.
 
-use crate::jobs::all::Jobs;
 use crate::jobs::job::{Job, JobId};
 use crate::lock::lock;
 use crate::sys::fd;
@@ -31,12 +30,10 @@ impl Quiet {
     pub(super) fn end(&self) {
         lock(&self.0).take();
     }
-}
 
-impl Jobs {
     /// How long the logs of these jobs are by now ([`Job::log_length`]).
-    pub fn log_lengths(&self, jobs: impl Iterator<Item = Arc<Job>>) -> Vec<(Arc<Job>, u64)> {
-        let quiet = lock(&self.quiet.0);
+    pub(super) fn lengths(&self, jobs: impl Iterator<Item = Arc<Job>>) -> Vec<(Arc<Job>, u64)> {
+        let quiet = lock(&self.0);
         let told = |known: &Known| fd::wait_readable(&[known.watch.as_fd()], Some(Duration::ZERO))[0];
         let known = quiet.as_ref().filter(|known| !told(known));
         let length = |job: &Job| known.and_then(|known| known.lengths.get(&job.id).copied());

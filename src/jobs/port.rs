@@ -81,13 +81,15 @@ impl Listeners {
         Self(socket::listeners().iter().map(|l| (link(l.inode), (l.inode, l.address.port()))).collect())
     }
 
+    /// Whether each of them has been noted already, or nobody listens at all.
+    pub fn are_noted(&self) -> bool {
+        let noted = page::get().map(page::Page::sockets).unwrap_or_default();
+        self.0.values().all(|(inode, _)| noted.contains(inode))
+    }
+
     /// The ports that these processes of ours listen on, ascending. Their sockets are noted: none of them may be
     /// listened on when the run is over.
     pub fn of(&self, pids: &[i32]) -> Vec<u16> {
-        // Where nobody listens, nobody's files need be read.
-        if self.0.is_empty() {
-            return Vec::new();
-        }
         let open = pids.iter().filter_map(|pid| proc::open_files(*pid)).flatten();
         let sockets: BTreeSet<(u64, u16)> = open.filter_map(|file| self.0.get(&file).copied()).collect();
         if let Some(page) = page::get() {

@@ -60,8 +60,13 @@ pub fn note_ports() {
         return;
     }
     shared::note();
+    // Mostly what listens was noted when its job was ready: then nobody's files need be read.
+    let listeners = Listeners::now();
+    if listeners.are_noted() {
+        return;
+    }
     let tree = proc::descendants(nix::unistd::getpid().as_raw());
-    Listeners::now().of(&tree.iter().map(|stat| stat.pid).collect::<Vec<_>>());
+    listeners.of(&tree.iter().map(|stat| stat.pid).collect::<Vec<_>>());
 }
 
 /// What is left of the run of this name, of which the first process was started after `since`.

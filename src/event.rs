@@ -282,12 +282,12 @@ struct Queue {
     nudged: bool,
 }
 
-/// What is said of commands, or recorded.
+/// What is said of processes, or recorded.
 #[derive(Clone, Copy)]
 pub enum Told {
     All,
-    /// That they have ended.
-    Ends,
+    /// That jobs have started, and commands have ended.
+    Usual,
     Nothing,
 }
 
@@ -303,7 +303,7 @@ pub struct Bus {
     /// Somebody records what happens, and wants more than is said.
     recorded: AtomicBool,
     /// As [`Told`].
-    commands: AtomicU8,
+    told: AtomicU8,
     straight: Straight,
 }
 
@@ -343,15 +343,15 @@ impl Bus {
     fn is_due(&self, event: &Event) -> bool {
         let least = match event {
             Event::CommandStarted { .. } | Event::CommandEnded { quiet: true, .. } => Told::All,
-            Event::CommandEnded { .. } => Told::Ends,
+            Event::CommandEnded { .. } | Event::JobStarted { .. } => Told::Usual,
             _ => return true,
         };
-        self.commands.load(Relaxed) <= least as u8
+        self.told.load(Relaxed) <= least as u8
     }
 
-    /// So much is said of commands. The reader gets the rest when something else has woken it.
-    pub fn say_of_commands(&self, commands: Told) {
-        self.commands.store(commands as u8, Relaxed);
+    /// So much is said of processes. The reader gets the rest when something else has woken it.
+    pub fn tell(&self, told: Told) {
+        self.told.store(told as u8, Relaxed);
     }
 
     /// From now on somebody wants to know more than is said.

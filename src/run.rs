@@ -128,8 +128,8 @@ fn prepare(options: &Options, host: Host) -> anyhow::Result<i32> {
     match options.verbosity {
         _ if events.is_some() => bus.expect_recorder(),
         Verbosity::Verbose => {}
-        Verbosity::Normal => bus.say_of_commands(Told::Ends),
-        Verbosity::Quiet => bus.say_of_commands(Told::Nothing),
+        Verbosity::Normal => bus.tell(Told::Usual),
+        Verbosity::Quiet => bus.tell(Told::Nothing),
     }
     let style = ReportStyle::choose(options.color);
     let terminal = Terminal::new(started, options.timeout, options.verbosity, style);

@@ -18,7 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
 use std::io::{Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -36,8 +36,8 @@ struct Ends {
 
 /// Where a process's output goes.
 struct Opened {
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    stdout: Arc<OwnedFd>,
+    stderr: Arc<OwnedFd>,
     log: Option<PathBuf>,
     /// Which file the log is; none when it is not a regular one.
     file: Option<FileId>,
@@ -92,9 +92,7 @@ impl Jobs {
             }
         }
         // Before its log is truncated: that may be a file of the user's.
-        if spec.output != Output::Captured {
-            spec.check()?;
-        }
+        let passed = if spec.output == Output::Captured { 0 } else { spec.check()? };
         let limited = self.limited(spec.limits)?;
         let owner = account.as_ref().map(|a| (a.credentials.uid, a.credentials.gid));
         let Ends { child, stdin, log, file, held, capture, terminal } = if spec.pty {
@@ -107,7 +105,7 @@ impl Jobs {
             Ends { child, stdin: writer, log, file, held, capture, terminal: None }
         };
         let log_from = log.as_deref().filter(|_| again).map_or(0, reader::size);
-        let exec = spec.prepare(child, account, self.join(limited.as_ref()));
+        let exec = spec.prepare(passed, child, account, self.join(limited.as_ref()));
         let (stdin, log_overflowed) = (Mutex::new(stdin), AtomicBool::new(false));
         let job = Arc::new(Job {
             id,
@@ -203,7 +201,7 @@ impl Jobs {
                     file.set_len(0).map_err(log_error)?;
                 }
                 let ours = path.starts_with(&self.run_dir);
-                if ours && regular.is_some() {
+                if ours && regular.as_ref().is_some_and(|meta| meta.mode() & 0o777 != 0o600) {
                     // Whatever the umask is: it is to be read by its name.
                     file.set_permissions(Permissions::from_mode(0o600)).map_err(log_error)?;
                 }
@@ -214,10 +212,11 @@ impl Jobs {
                 if let Some((uid, gid)) = owner {
                     fd::give(&stdout, uid, gid);
                 }
-                let stderr = fd::duplicate(&stdout).map_err(os("a descriptor"))?;
                 // Not where its name leads by now.
                 let place = proc::open_path(&stdout).unwrap_or_else(|| table::canonical(path));
                 let (log, file) = (Some(place), regular.as_ref().map(FileId::of));
+                let stdout = Arc::new(stdout);
+                let stderr = Arc::clone(&stdout);
                 if let (Some(log), Some(file), false) = (&log, file, ours || again) {
                     finish::note(log, file);
                 }
@@ -231,7 +230,7 @@ impl Jobs {
                     fd::give(&err_write, uid, gid);
                 }
                 let capture = Capture::new(out_read, err_read).map_err(os("a pipe"))?;
-                let (stdout, stderr) = (out_write, err_write);
+                let (stdout, stderr) = (Arc::new(out_write), Arc::new(err_write));
                 Ok(Opened { stdout, stderr, log: None, file: None, held: None, capture: Some(capture) })
             }
         }
@@ -249,8 +248,9 @@ impl Jobs {
             fd::give(&slave, uid, gid);
         }
         let ours = || fd::duplicate(&master).map_err(terminal);
-        let theirs = || fd::duplicate(&slave).map_err(terminal);
-        let child = Descriptors { stdin: Arc::new(theirs()?), stdout: theirs()?, stderr: theirs()? };
+        let slave = Arc::new(slave);
+        let theirs = || Arc::clone(&slave);
+        let child = Descriptors { stdin: theirs(), stdout: theirs(), stderr: theirs() };
         let mut ends =
             Ends { child, stdin: None, log: None, file: None, held: None, capture: None, terminal: None };
         if let Output::Captured = spec.output {

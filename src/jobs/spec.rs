@@ -317,9 +317,14 @@ pub fn account(user: &str) -> Result<Account, SpawnError> {
 /// Where a program would be found: a path as it is (relative to the job's own directory), a bare name along
 /// the job's own PATH. Only files that may be executed count, as in execvp(3).
 pub fn find_program(program: &str, cwd: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
+    find(program, cwd, path).map(|(_, file)| file)
+}
+
+/// The same, with its place among the candidates.
+fn find(program: &str, cwd: &Path, path: Option<&OsStr>) -> Option<(usize, PathBuf)> {
     let executable =
         |file: &Path| file.is_file() && nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok();
-    candidates(program, cwd, path).into_iter().find(|file| executable(file))
+    candidates(program, cwd, path).into_iter().enumerate().find(|(_, file)| executable(file))
 }
 
 fn candidates(program: &str, cwd: &Path, path: Option<&OsStr>) -> Vec<PathBuf> {
@@ -336,8 +341,8 @@ fn candidates(program: &str, cwd: &Path, path: Option<&OsStr>) -> Vec<PathBuf> {
 /// The three descriptors of a new process.
 pub struct Descriptors {
     pub stdin: Arc<OwnedFd>,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    pub stdout: Arc<OwnedFd>,
+    pub stderr: Arc<OwnedFd>,
 }
 
 impl Spec {
@@ -346,17 +351,15 @@ impl Spec {
         self.port == Some(number) || self.ports.iter().any(|(_, port)| *port == number)
     }
 
-    /// An error when it can be told beforehand that it could not be started.
-    pub fn check(&self) -> Result<(), SpawnError> {
+    /// An error when it can be told beforehand that it could not be started. Else how many of the places where its program
+    /// could be were looked at in vain.
+    pub fn check(&self) -> Result<usize, SpawnError> {
         if !self.cwd.is_dir() {
             let reason = if self.cwd.exists() { "it is not a directory" } else { "it does not exist" };
             return Err(SpawnError::Cwd { cwd: self.cwd.clone(), reason: reason.to_owned() });
         }
         let path = self.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
-        if let Some(word) = self.command.first_word() {
-            self.check_program(word, path)?;
-        }
-        Ok(())
+        self.command.first_word().map_or(Ok(0), |word| self.check_program(word, path))
     }
 
     /// The job's own PATH.
@@ -372,9 +375,10 @@ impl Spec {
         plain::words(text, &self.env)
     }
 
-    /// What to execute.
+    /// What to execute, but for so many places where its program is known not to be.
     pub fn prepare(
         &self,
+        passed: usize,
         fds: Descriptors,
         account: Option<Account>,
         cgroup: Option<Join>,
@@ -384,6 +388,7 @@ impl Spec {
         let direct = self.without_shell();
         let directory =
             direct.is_some().then(|| plain::directory(&self.cwd, self.env.get(OsStr::new("PWD"))));
+        let skipped = direct.is_some() || matches!(self.command, Command::Argv(_));
         let (programs, argv, otherwise) = match (&self.command, direct) {
             (Command::Shell(_), Some(words)) => {
                 let first = words.first().map_or("", String::as_str);
@@ -412,6 +417,7 @@ impl Spec {
         Ok(Exec {
             programs: programs
                 .iter()
+                .skip(if skipped { passed } else { 0 })
                 .map(|p| text("the program", p.as_os_str().as_bytes()))
                 .collect::<Result<_, _>>()?,
             argv: texts(&argv)?,
@@ -429,11 +435,11 @@ impl Spec {
         })
     }
 
-    fn check_program(&self, word: &str, path: Option<&OsStr>) -> Result<(), SpawnError> {
-        if let Some(file) = find_program(word, &self.cwd, path) {
+    fn check_program(&self, word: &str, path: Option<&OsStr>) -> Result<usize, SpawnError> {
+        if let Some((passed, file)) = find(word, &self.cwd, path) {
             return match missing_interpreter(&file) {
                 Some(interpreter) => Err(SpawnError::NoInterpreter { program: word.to_owned(), interpreter }),
-                None => Ok(()),
+                None => Ok(passed),
             };
         }
         let found = candidates(word, &self.cwd, path).into_iter().find(|file| file.exists());

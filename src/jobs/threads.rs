@@ -200,18 +200,16 @@ impl Jobs {
     /// wakes as well. It is trusted once: should anybody else end before it has come to it, the reaper looks at both.
     fn need_not_look(&self) -> bool {
         let attended = self.attended.load(SeqCst);
-        match wait::peek_any() {
-            Peek::Living | Peek::NoChild => true,
-            Peek::Ended(pid, _) if pid != attended => false,
-            Peek::Ended(..) => {
-                self.left_to_script.store(true, SeqCst);
-                let is_left = self.attended.compare_exchange(attended, 0, SeqCst, SeqCst).is_ok();
-                if !is_left {
-                    self.left_to_script.store(false, SeqCst);
-                }
-                is_left
-            }
+        // Not whether anybody has ended, for which the kernel goes through all children.
+        if attended == 0 || !matches!(wait::peek(attended), Peek::Ended(..)) {
+            return matches!(wait::peek_any(), Peek::Living | Peek::NoChild);
         }
+        self.left_to_script.store(true, SeqCst);
+        let is_left = self.attended.compare_exchange(attended, 0, SeqCst, SeqCst).is_ok();
+        if !is_left {
+            self.left_to_script.store(false, SeqCst);
+        }
+        is_left
     }
 
     /// The reaper's loop: every SIGCHLD means a look at all children, since signals of one kind coalesce.

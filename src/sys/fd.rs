@@ -87,10 +87,9 @@ pub fn set_nonblocking(fd: &OwnedFd) -> nix::Result<()> {
     fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop)
 }
 
-/// Undoes what `O_NONBLOCK` at the opening has set, for a file that we have opened ourselves.
+/// Undoes what `O_NONBLOCK` at the opening has set, for a file that we have opened ourselves, to append to it.
 pub fn set_blocking(fd: &OwnedFd) -> nix::Result<()> {
-    let flags = OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?);
-    fcntl(fd, FcntlArg::F_SETFL(flags.difference(OFlag::O_NONBLOCK))).map(drop)
+    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_APPEND)).map(drop)
 }
 
 /// Whether two descriptors refer to the same terminal, pipe or file.

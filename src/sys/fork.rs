@@ -99,8 +99,8 @@ pub struct Exec {
     pub envp: Vec<Arc<CStr>>,
     pub cwd: CString,
     pub stdin: Arc<OwnedFd>,
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
+    pub stdout: Arc<OwnedFd>,
+    pub stderr: Arc<OwnedFd>,
     /// Its descriptors are a terminal, which is to be its controlling one.
     pub terminal: bool,
     pub credentials: Option<Credentials>,
@@ -312,7 +312,7 @@ unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
         }
         // 4. Descriptors 0 to 2; all others are close-on-exec. The three may be 0 to 2 themselves only if
         //    the host had those closed, which it opened at start.
-        for (fd, target) in [(&*exec.stdin, 0), (&exec.stdout, 1), (&exec.stderr, 2)] {
+        for (fd, target) in [(&exec.stdin, 0), (&exec.stdout, 1), (&exec.stderr, 2)] {
             if libc::dup2(fd.as_raw_fd(), target) < 0 {
                 fail(4);
             }

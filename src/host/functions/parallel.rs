@@ -6,7 +6,7 @@
 use crate::exit;
 use crate::host::run::alarm;
 use crate::host::run::beside::{self, Programs};
-use crate::host::run::runtime::rt;
+use crate::host::run::runtime::{Place, rt};
 use crate::host::source::captured;
 use crate::host::value;
 use crate::host::value::describe::{function, options};
@@ -20,9 +20,10 @@ use crate::jobs::strand::{self, Strand, Turn};
 use crate::lock::lock;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, NativeCallContext};
 use std::ops::{Range, RangeInclusive};
-use std::sync::atomic::Ordering::SeqCst;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, Scope, ThreadId};
 use std::time::Duration;
 
 pub const FUNCTIONS: &[Entry] = &[PARALLEL, TIMEOUT, TIMEOUT_OF];
@@ -215,8 +216,10 @@ struct Work {
     programs: Arc<Programs>,
 }
 
-/// 1. A thread per closure, at most `at_once`, each of which takes the next call when it is done with one. 2. The
-///    first error ends the strand, and with it the others. 3. All have ended before anything is returned or thrown.
+/// 1. A thread per closure, at most `at_once`, each of which takes the next call when it is done with one. Each calls the next
+///    one in, which comes for the first call that is left when all others wait for something: of short ones few have come
+///    when all is done. 2. The first error ends the strand, and with it the others. 3. All have ended before anything is
+///    returned or thrown.
 fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) -> Fallible<Array> {
     let rt = rt();
     let count = calls.len();
@@ -227,38 +230,17 @@ fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) 
         strand: Strand::inside(),
         programs: Arc::default(),
     };
-    let inherited = rt.place();
-    let callers = strand::lineage();
-    thread::scope(|scope| {
-        let mut threads = Vec::new();
-        for _ in 0..at_once.min(count) {
-            let one = || {
-                strand::called_by(callers.clone());
-                let _strand = work.strand.enter();
-                let _place = rt.at(inherited.clone());
-                let _turn = Turn::take();
-                work.go_on(ctx);
-            };
-            let start = |stack| {
-                thread::Builder::new().name("parallel".into()).stack_size(stack).spawn_scoped(scope, one)
-            };
-            // An address space limit (ulimit -v) may not have that much room.
-            match start(STACK).or_else(|_| start(jobs::SMALLEST_STACK)) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    let why = jobs::why(error);
-                    let number = threads.len() + 1;
-                    let error = ScriptError::io(format!("parallel: cannot start thread {number}: {why}"));
-                    let error = error.exit(exit::INFRASTRUCTURE);
-                    let fewer = (number / 2).clamp(1, 16);
-                    work.fail(error.hint(format!("#{{at_once: {fewer}}}   (fewer at the same time)")).into());
-                    break;
-                }
-            }
-        }
-        // A panic in one of them has been told by the hook, which stops the run.
-        strand::aside(|| threads.into_iter().for_each(|thread| drop(thread.join())));
-    });
+    let crew = Crew {
+        ctx,
+        work: &work,
+        most: at_once.min(count),
+        started: AtomicUsize::new(0),
+        coming: AtomicBool::new(false),
+        place: rt.place(),
+        callers: strand::lineage(),
+    };
+    strand::aside(|| thread::scope(|scope| crew.call_in(scope)));
+    drop(crew);
     let Work { results, first, .. } = work;
     rt.checkpoint()?;
     if let Some(error) = lock(&first).take() {
@@ -268,18 +250,64 @@ fn beside_each_other(ctx: &NativeCallContext, calls: Vec<Call>, at_once: usize) 
     results.ok_or_else(terminated)
 }
 
-impl Work {
-    fn go_on(&self, ctx: &NativeCallContext) {
-        while !rt().control().halted() {
-            let Some((index, call)) = lock(&self.queue).next() else { return };
-            let _named = beside::named(call.name, Arc::clone(&self.programs), index);
-            match call.closure.call_raw(ctx, None, call.args) {
-                Ok(value) => lock(&self.results)[index] = Some(value.flatten()),
-                Err(error) => self.fail(error),
-            }
+/// The threads of one `parallel`.
+struct Crew<'env> {
+    ctx: &'env NativeCallContext<'env>,
+    work: &'env Work,
+    most: usize,
+    started: AtomicUsize,
+    /// One has been started that has not had its turn yet.
+    coming: AtomicBool,
+    /// Where whoever has called us is.
+    place: Place,
+    callers: Vec<ThreadId>,
+}
+
+impl<'env> Crew<'env> {
+    fn call_in<'scope>(&'env self, scope: &'scope Scope<'scope, 'env>) {
+        let number = self.started.load(SeqCst) + 1;
+        if number > self.most || self.coming.load(SeqCst) || lock(&self.work.queue).len() == 0 {
+            return;
+        }
+        self.started.store(number, SeqCst);
+        self.coming.store(true, SeqCst);
+        let one = move || {
+            // A panic has been told by the hook, which stops the run.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                strand::called_by(self.callers.clone());
+                let _strand = self.work.strand.enter();
+                let _place = rt().at(self.place.clone());
+                let _turn = Turn::take();
+                self.coming.store(false, SeqCst);
+                self.go_on(scope);
+            }));
+        };
+        let start =
+            |stack| thread::Builder::new().name("parallel".into()).stack_size(stack).spawn_scoped(scope, one);
+        // An address space limit (ulimit -v) may not have that much room.
+        if let Err(error) = start(STACK).or_else(|_| start(jobs::SMALLEST_STACK)) {
+            let why = jobs::why(error);
+            let error = ScriptError::io(format!("parallel: cannot start thread {number}: {why}"));
+            let error = error.exit(exit::INFRASTRUCTURE);
+            let fewer = (number / 2).clamp(1, 16);
+            self.work.fail(error.hint(format!("#{{at_once: {fewer}}}   (fewer at the same time)")).into());
         }
     }
 
+    fn go_on<'scope>(&'env self, scope: &'scope Scope<'scope, 'env>) {
+        while !rt().control().halted() {
+            let Some((index, call)) = lock(&self.work.queue).next() else { return };
+            self.call_in(scope);
+            let _named = beside::named(call.name, Arc::clone(&self.work.programs), index);
+            match call.closure.call_raw(self.ctx, None, call.args) {
+                Ok(value) => lock(&self.work.results)[index] = Some(value.flatten()),
+                Err(error) => self.work.fail(error),
+            }
+        }
+    }
+}
+
+impl Work {
     fn fail(&self, error: Box<EvalAltResult>) {
         // One that was ended has no error of its own.
         if !rt().control().halted() {

@@ -11,7 +11,7 @@ use crate::lock::lock;
 use crate::sys::fd::{self, Read, Written};
 use crate::sys::pty::{END_OF_FILE, READS};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What a terminal that nobody looks at may well have: a log has long lines.
@@ -22,7 +22,7 @@ pub(crate) const COLUMNS: u16 = 120;
 pub struct Terminal {
     pub(crate) master: OwnedFd,
     /// Whoever copies has it.
-    pub(crate) log: Mutex<OwnedFd>,
+    pub(crate) log: Mutex<Arc<OwnedFd>>,
 }
 
 impl Terminal {

@@ -36,6 +36,14 @@ pub fn declare(declared: Declared, args: &[String]) -> Result<(), Box<ScriptErro
     if complete { check_params(params, args) } else { Ok(()) }
 }
 
+/// The parameter that may be meant: the nearest, or one that has the name as a part of its own, as `ready-timeout` has
+/// `timeout`.
+fn own_near<'a>(unknown: &str, known: &'a [Param]) -> Option<&'a str> {
+    let names = || known.iter().map(|param| param.name.as_str());
+    let has_part = |name: &&str| name.split(['-', '_']).any(|part| part == unknown);
+    words::nearest(unknown, names()).or_else(|| names().find(has_part))
+}
+
 /// Finds the first argument that nothing asks for.
 pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptError>> {
     let found = |name: &str| known.iter().find(|param| param.name == name);
@@ -48,11 +56,18 @@ pub fn check_params(known: &[Param], args: &[String]) -> Result<(), Box<ScriptEr
             Some(_) => format!("there is no option `--{unknown}`"),
             None => format!("unknown argument `--{unknown}`: no param(\"{unknown}\") asks for it"),
         }));
-        let near = words::nearest(unknown, known.iter().map(|param| param.name.as_str()));
-        let of_bgjobs = cli::nearest_option(unknown).filter(|option| option == unknown || near.is_none());
-        return Err(Box::new(match (of_bgjobs, near) {
-            (Some(option), _) if option == unknown => options_first(error, known, args),
-            (Some(option), _) => error.hint(format!(
+        let near = own_near(unknown, known);
+        return Err(Box::new(match (cli::nearest_option(unknown), near) {
+            (Some(option), near) if option == unknown => match near {
+                Some(near) => {
+                    options_first(error.note(format!("the script itself has `--{near}`")), known, args)
+                }
+                None => options_first(error, known, args),
+            },
+            (Some(option), Some(near)) => error
+                .note(format!("bgjobs itself has `--{option}`, which comes before the script"))
+                .hint(format!("--{near}   (did you mean `--{near}`?)")),
+            (Some(option), None) => error.hint(format!(
                 "--{option}   (did you mean `--{option}`? as an option of bgjobs it comes before the script)"
             )),
             (None, Some(near)) => error.hint(format!("--{near}   (did you mean `--{near}`?)")),
@@ -369,6 +384,27 @@ mod tests {
         for name in names {
             assert!(kind.doc.concat().contains(&format!("`\"{name}\"`")), "{name}");
         }
+    }
+
+    #[test]
+    fn an_option_that_bgjobs_and_the_script_may_mean_names_both() {
+        let known = of("param(\"ready-timeout\", \"30s\"); param(\"timeuot\", 1); param(\"cmd\");").params;
+        let told = |text: &str| {
+            let error = check_params(&known, &words(text)).expect_err("not asked for");
+            (error.notes.join("\n"), error.hint.unwrap_or_default())
+        };
+        let (notes, _) = told("--timeout 5s");
+        assert!(notes.contains("the script itself has `--timeuot`"), "{notes}");
+        let (notes, hint) = told("--timeot 5s");
+        assert!(notes.contains("bgjobs itself has `--timeout`, which comes before the script"), "{notes}");
+        assert_eq!(hint, "--timeuot   (did you mean `--timeuot`?)");
+        let known = &known[..1];
+        let error = check_params(known, &words("--timeout 5s")).expect_err("not asked for");
+        assert!(
+            error.notes.contains(&"the script itself has `--ready-timeout`".to_owned()),
+            "{:?}",
+            error.notes
+        );
     }
 
     #[test]

@@ -23,7 +23,13 @@ pub fn denied(job: &Job) -> Option<(String, String)> {
     let complaints: Vec<String> =
         log.into_iter().filter(|line| line.to_ascii_lowercase().contains("denied")).collect();
     let own = words_of(&job.spec.command);
-    let mut files = own.iter().chain(&complaints).flat_map(|text| paths(text, &job.spec.cwd));
+    // What it reads because a configuration says so.
+    let within: Vec<String> =
+        own.iter().flat_map(|text| paths(text, &job.spec.cwd)).filter_map(settings).collect();
+    let lines =
+        within.iter().flat_map(|text| text.lines()).filter(|line| !line.trim_start().starts_with('#'));
+    let texts = own.iter().chain(&complaints).map(String::as_str).chain(lines);
+    let mut files = texts.flat_map(|text| paths(text, &job.spec.cwd));
     if let Some(closed) = files.find_map(|file| who.closed(&file)) {
         let note = format!("{}, and the job runs as `{}`", owned(&closed)?, who.name);
         return Some((
@@ -82,6 +88,15 @@ fn owner(about: &Metadata) -> String {
         Group::from_gid(gid.into()).ok().flatten().map_or_else(|| gid.to_string(), |group| group.name);
     // Whose group it is matters where that may read more than others.
     if about.mode() >> 3 & 7 == about.mode() & 7 { format!("`{user}`") } else { format!("`{user}:{group}`") }
+}
+
+/// The text of a configuration, by its name and size.
+fn settings(file: PathBuf) -> Option<String> {
+    const LARGEST: u64 = 1 << 20;
+    let ending = file.extension()?.to_str()?;
+    let is_one = ["conf", "cnf", "cfg", "config", "ini", "yaml", "yml", "toml", "json"].contains(&ending);
+    let is_small = fs::metadata(&file).is_ok_and(|about| about.is_file() && about.len() <= LARGEST);
+    if is_one && is_small { fs::read_to_string(file).ok() } else { None }
 }
 
 /// The files that are named in a word, such as `--key=/tmp/key`, or in a line of a log.

@@ -12,6 +12,7 @@
 //! launch       from options to the spec of a process
 //! logs         the ends of the logs that have grown
 //! options      what commands, jobs and waits can be told
+//! origin       where a service stands that was read from a file
 //! owner        whose port is it
 //! ports        the ports of a job that is to be started
 //! program      a program that is not found, and the one that was meant
@@ -35,6 +36,7 @@ pub mod job;
 pub mod launch;
 pub mod logs;
 pub mod options;
+pub mod origin;
 pub mod owner;
 pub mod ports;
 pub mod program;

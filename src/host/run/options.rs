@@ -127,7 +127,7 @@ options! {
         stop_signal: Signal = "TERM", also kill_signal signal;
         /// Who gets the stop signal: its whole group, or its first process alone, and what that leaves SIGKILL.
         kill_mode: Gets = "group";
-        /// A command that is run instead of the stop signal.
+        /// A command that is run instead of the stop signal; it finds the first process in `MAINPID`.
         stop_cmd: Option<Command>, also stop_command shutdown;
         /// When it is ready: a port, a URL, a path on its own URL, a map of conditions, a closure, or an array of these. A text
         /// that a closure gives is told of it: `|| { check.call(); "it has 3 members" }`.

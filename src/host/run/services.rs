@@ -6,6 +6,7 @@
 
 use super::caught;
 use super::options::{self, JobOptions, OwnPort};
+use super::origin::Listed;
 use super::ports::{self, OwnPorts};
 use super::runtime::rt;
 use super::start::launch_with;
@@ -30,6 +31,7 @@ use crate::probe::{Attempt, Look, Wait};
 use crate::words;
 use rhai::{Array, Dynamic, EvalAltResult, Map, NativeCallContext};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 options! {
     /// What a service can be told.
@@ -72,6 +74,8 @@ struct Service {
     ports: OwnPorts,
     /// What the modules that read files of services propose when it ends by itself with 0.
     task_hint: Option<String>,
+    /// Where it stands in the file that they have read.
+    listed: Option<Listed>,
 }
 
 /// A service on its way.
@@ -165,11 +169,12 @@ fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
     };
     // Not for scripts: the modules that read files of services set it.
     let task_hint = map.remove("task_hint").and_then(|hint| hint.into_string().ok());
+    let listed = map.remove("listed").and_then(|listed| Listed::read(&listed));
     let given = Dynamic::from_map(map.clone());
     let missing = |key: &str| ScriptError::usage(format!("{place}: `{key}` is missing"));
     let opts = Opts::described(&place, &given, ServiceOptions::OPTIONS)?;
     let name = opts.string("name")?.ok_or_else(|| missing("name"))?;
-    let read = read_options(&name, given)?;
+    let read = placed(listed.as_ref(), &name, read_options(&name, given))?;
     let missing = |key: &str| ScriptError::usage(format!("start: service `{name}`: `{key}` is missing"));
     let command = read.cmd.ok_or_else(|| missing("cmd"))?;
     let needs =
@@ -178,7 +183,7 @@ fn read(index: usize, value: &Dynamic) -> Fallible<Service> {
     let copies = read.count.map(Within::count);
     let place = Place { name: name.clone(), ports: Some(ports::names(&options)), copies };
     let ports = OwnPorts::default();
-    Ok(Service { name, place, index: None, needs, map, command, options, ports, task_hint })
+    Ok(Service { name, place, index: None, needs, map, command, options, ports, task_hint, listed })
 }
 
 /// Each copy of each service, with its ports.
@@ -197,7 +202,7 @@ fn copies(services: Vec<Service>) -> Fallible<Vec<Service>> {
         match service.place.copies {
             None => all.push(service),
             Some(copies) => {
-                check_copies(&service, copies)?;
+                placed(service.listed.as_ref(), &service.name, check_copies(&service, copies))?;
                 all.extend((1..=copies).map(|number| Service {
                     name: name_of(&service.place, number),
                     index: Some(number),
@@ -214,7 +219,8 @@ fn copies(services: Vec<Service>) -> Fallible<Vec<Service>> {
         }
     }
     for service in &mut all {
-        service.ports = OwnPorts::take(&format!("start: service `{}`", service.name), &service.options)?;
+        let taken = OwnPorts::take(&format!("start: service `{}`", service.name), &service.options);
+        service.ports = placed(service.listed.as_ref(), &service.name, taken)?;
     }
     Ok(all)
 }
@@ -240,6 +246,16 @@ fn check_copies(service: &Service, copies: usize) -> Fallible<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// An error about a value of a service that stands in a file tells where.
+fn placed<T>(listed: Option<&Listed>, name: &str, done: Fallible<T>) -> Fallible<T> {
+    done.map_err(|mut error| {
+        if let Some(listed) = listed {
+            listed.place(name, &mut error);
+        }
+        error
+    })
 }
 
 fn read_options(name: &str, map: Dynamic) -> Fallible<ServiceOptions> {
@@ -272,6 +288,7 @@ fn running(services: &[Service]) -> Fallible<Vec<Member>> {
             options: read_options(need, Dynamic::from_map(Map::new()))?.job,
             ports,
             task_hint: None,
+            listed: None,
         };
         given.push(Member { service, starting: Some(starting), is_given: true });
     }
@@ -298,11 +315,11 @@ fn check_addresses(services: &[Service], given: &[Member]) -> Fallible<()> {
         let tasks =
             || services.iter().filter(|one| service.needs.contains(&one.name) && one.has_no_address());
         let mut map = Dynamic::from_map(service.map.clone());
-        each_text(&mut map, &mut |Text { what, text, is_shell, .. }| {
+        let judged = each_text(&mut map, &mut |Text { what, text, is_shell, .. }| {
             let what = format!("start: service `{}`: {what}", service.name);
             // In a text that no shell reads there are no other variables.
             let is_set = |name: &str| {
-                let inherited = || inherited.contains_key(std::ffi::OsStr::new(name));
+                let inherited = || inherited.contains_key(OsStr::new(name));
                 is_shell && (is_own(name) || inherited() || address::is_set_in(name, text))
             };
             if let Some(error) = scope.judge(&what, text, is_shell, &is_set) {
@@ -317,7 +334,8 @@ fn check_addresses(services: &[Service], given: &[Member]) -> Fallible<()> {
                 }
             }
             Ok(())
-        })?;
+        });
+        placed(service.listed.as_ref(), &service.name, judged)?;
     }
     Ok(())
 }
@@ -415,7 +433,7 @@ fn step(ctx: &NativeCallContext, members: &mut [Member], look: Look) -> Result<b
             let is_needed = |other: &&Member| service.needs.contains(&other.service.name);
             let needed: Vec<&Member> = members.iter().filter(is_needed).collect();
             if needed.iter().all(|other| other.ready()) {
-                let job = launch(service, &needed, members)?;
+                let job = placed(service.listed.as_ref(), &service.name, launch(service, &needed, members))?;
                 members[i].starting = Some(Starting::new(&job, &options::Common::default()));
             }
         }
@@ -459,7 +477,8 @@ fn addresses(member: &Member) -> Vec<(String, String)> {
         port_of(&starting.job).or_else(|| starting.local_port())
     };
     let port = service.ports.main.or_else(found);
-    variables(&service.name, &service.command.program_name(), port, &service.ports.named)
+    let own = member.starting.as_ref().and_then(|starting| own_url(&starting.job));
+    variables(&service.name, &service.command.program_name(), own, port, &service.ports.named)
 }
 
 /// Where all are that run and have a port, in the order in which they were started.
@@ -491,18 +510,31 @@ pub fn url_of(job: &Job) -> Option<String> {
 fn addresses_of(name: &str, job: &Job, port: u16) -> Vec<(String, String)> {
     let named: Vec<(String, u16)> =
         job.0.spec.ports.iter().map(|(name, port)| (name.clone(), *port)).collect();
-    variables(name, &job.0.spec.command.program_name(), Some(port), &named)
+    variables(name, &job.0.spec.command.program_name(), own_url(job), Some(port), &named)
+}
+
+/// What a module has put into the environment of a server that clients need more of than a port: a user, a database, TLS.
+fn own_url(job: &Job) -> Option<String> {
+    job.0.spec.env.get(OsStr::new("BGJOBS_URL")).map(|url| url.to_string_lossy().into_owned())
 }
 
 /// Where a program listens whose job or service has this name: on its main port, and on those that have a name.
-fn variables(name: &str, program: &str, port: Option<u16>, named: &[(String, u16)]) -> Vec<(String, String)> {
+fn variables(
+    name: &str,
+    program: &str,
+    own: Option<String>,
+    port: Option<u16>,
+    named: &[(String, u16)],
+) -> Vec<(String, String)> {
     let stem = address::stem(name);
     let mut all = Vec::new();
     if let Some(port) = port {
         let url = rt().url(port);
         let (_, rest) = url.split_once("://").unwrap_or_default();
         let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).trim_matches(['[', ']']).to_owned();
-        let url = scheme_of(program).map_or_else(|| url.clone(), |own| format!("{own}://{rest}"));
+        let url = own.unwrap_or_else(|| {
+            scheme_of(program).map_or_else(|| url.clone(), |scheme| format!("{scheme}://{rest}"))
+        });
         all.push((format!("{stem}_URL"), url));
         all.push((format!("{stem}_PORT"), port.to_string()));
         all.push((format!("{stem}_HOST"), host));

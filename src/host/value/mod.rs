@@ -16,6 +16,7 @@
 //! path         `users[0].name`: a path into JSON
 //! read         arguments: durations, commands, option maps
 //! response     what a request was answered
+//! spot         where a line or a key stands in a file
 //! typed        a text as a value of the type that a default has
 //! unknown      what is said of an option that there is not
 //! utf8         bytes of a file → text
@@ -38,6 +39,7 @@ pub mod parameter;
 pub mod path;
 pub mod read;
 pub mod response;
+pub mod spot;
 pub mod typed;
 pub mod unknown;
 pub mod utf8;

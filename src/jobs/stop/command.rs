@@ -20,7 +20,11 @@ impl Jobs {
     /// Starts what is due; without it the stop signal is sent at once.
     pub(crate) fn start_stop_command(&self, id: JobId) {
         let Some(job) = self.get(id) else { return };
-        let Some(spec) = command_spec(&job) else { return };
+        let Some(mut spec) = command_spec(&job) else { return };
+        // As systemd calls it.
+        if let Some(entry) = lock(&self.table).entry_mut(id) {
+            spec.env.insert("MAINPID".into(), entry.pid.to_string().into());
+        }
         let number = self.next_id.fetch_add(1, SeqCst);
         let command = match self.launch(number, spec, Kind::StopCommand, true) {
             Ok((command, _)) => command,

@@ -9,7 +9,7 @@ use crate::host::value::json::to_json;
 use crate::host::value::kinds::{MapOf, Word};
 use crate::lock::lock;
 use crate::mock::{Algorithm, Oidc, Service, User};
-use rhai::{Map, NativeCallContext};
+use rhai::{Dynamic, Map, NativeCallContext};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -168,7 +168,8 @@ fn token(_: &NativeCallContext, job: Job) -> Fallible<String> {
     mint(&job, Map::new(), None, false)
 }
 
-fn token_with(_: &NativeCallContext, job: Job, claims: Map, told: Minted) -> Fallible<String> {
+fn token_with(_: &NativeCallContext, job: Job, mut claims: Map, told: Minted) -> Fallible<String> {
+    refuse_options(&mut claims)?;
     let lifetime = match told.expires_in {
         // An hour ago: some clients forgive minutes.
         _ if told.expired => Some(-3600),
@@ -176,6 +177,21 @@ fn token_with(_: &NativeCallContext, job: Job, claims: Map, told: Minted) -> Fal
         None => None,
     };
     mint(&job, claims, lifetime, told.forged)
+}
+
+/// What is an option of a token would be a claim that nobody reads, and the token would hold.
+fn refuse_options(claims: &mut Map) -> Fallible<()> {
+    let Some(name) = ["expired", "forged", "expires_in"].into_iter().find(|name| claims.contains_key(*name))
+    else {
+        return Ok(());
+    };
+    let given = claims.remove(name).unwrap_or_default();
+    let rest =
+        if claims.is_empty() { "#{}".to_owned() } else { format!("{:?}", Dynamic::from(claims.clone())) };
+    let error = ScriptError::usage(format!(
+        "token: `{name}` is an option and not a claim: it belongs into a second map"
+    ));
+    Err(error.hint(format!("token({rest}, #{{{name}: {}}})", format!("{given:?}"))).into())
 }
 
 fn mint(Job(job): &Job, claims: Map, lifetime: Option<i64>, forged: bool) -> Fallible<String> {

@@ -363,3 +363,20 @@ fn a_failed_command_shows_its_summary_last() {
     let ran = Script::code("spawn(\"exec sleep 60\"); run(\"echo 1 failed; exit 3\")").run().code(3);
     assert!(!ran.stderr.contains("| 1 failed"), "{}", ran.stderr);
 }
+
+/// How long the logs were before is known without asking once nobody has written for a while; before that it is asked.
+#[test]
+fn a_failed_command_shows_the_logs_that_have_grown_meanwhile_and_no_others() {
+    const WHILE: &str = "sleep(\"800ms\");";
+    for before in ["", WHILE] {
+        let idle = "spawn(\"idle\", \"echo idle; exec sleep 60\").wait_log(\"idle\");";
+        let code = format!("{idle} {API} {before} run(\"true\"); run(ask + `exit 3`);");
+        let ran = Script::code(&code).run().code(3);
+        in_this_order(&ran.stderr, &["error: ", "last lines of api", "| GET 12\n"]);
+        assert!(!ran.stderr.contains("of idle"), "{}", ran.stderr);
+        // What was written before the command is not its doing.
+        let code = format!("{idle} {API} {before} run(ask); {before} run(\"exit 3\");");
+        let ran = Script::code(&code).run().code(3);
+        assert!(!ran.stderr.contains("last lines of api"), "{}", ran.stderr);
+    }
+}

@@ -12,7 +12,7 @@ use crate::host::run::waiting::wait_for_end;
 use crate::host::value;
 use crate::host::value::describe::{function, properties};
 use crate::host::value::described::{Entry, Property};
-use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::host::value::error::{Fallible, Kind, ScriptError, stopped_in};
 use crate::host::value::handle::Job;
 use crate::host::value::kinds::Signal;
 use crate::host::value::outcome::{Outcome, signal_of};
@@ -458,7 +458,7 @@ mod functions {
     /// Described by `START_SERVICES`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start_services(ctx: NativeCallContext, services: Array) -> Fallible<Map> {
-        services::start(&ctx, &services)
+        services::start(&ctx, &services).map_err(|error| stopped_in(error, "start", &ctx))
     }
 
     /// Described by `START`; an error that says what is missing.
@@ -470,13 +470,15 @@ mod functions {
     /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start(ctx: NativeCallContext, cmd_or_name: Dynamic, cmd_or_opts: Dynamic) -> Fallible<Job> {
-        starting::started(&ctx, with_options_or_name("start", &cmd_or_name, &cmd_or_opts)?)
+        let job = with_options_or_name("start", &cmd_or_name, &cmd_or_opts)?;
+        starting::started(&ctx, job).map_err(|error| stopped_in(error, "start", &ctx))
     }
 
     /// Described by `START`, with its errors.
     #[rhai_fn(name = "start", return_raw)]
     pub fn start_named(ctx: NativeCallContext, name: &str, cmd: Dynamic, opts: Dynamic) -> Fallible<Job> {
-        starting::started(&ctx, launch("start", Some(name), &cmd, &opts)?)
+        let job = launch("start", Some(name), &cmd, &opts)?;
+        starting::started(&ctx, job).map_err(|error| stopped_in(error, "start", &ctx))
     }
 
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]

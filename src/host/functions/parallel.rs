@@ -328,7 +328,8 @@ fn within(ctx: &NativeCallContext, time: Duration, closure: &FnPtr) -> Fallible<
         return result;
     }
     let shown = value::show_duration(time);
-    let error = ScriptError::new(Kind::Timeout, format!("timeout: the closure took longer than {shown}"));
+    let error = ScriptError::new(Kind::Timeout, format!("timeout: the closure took longer than {shown}"))
+        .note(alarm::doing(result.err().as_deref(), "timeout"));
     Err(error.fact("waited_ms", i64::try_from(time.as_millis()).unwrap_or(i64::MAX)).into())
 }
 

@@ -3,9 +3,11 @@
 
 use super::runtime::rt;
 use crate::exit;
-use crate::host::value::error::ScriptError;
+use crate::host::source::text;
+use crate::host::value::error::{ScriptError, StoppedIn};
 use crate::jobs;
 use crate::jobs::strand::Strand;
+use rhai::EvalAltResult;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
@@ -87,6 +89,20 @@ pub fn within<T>(
         };
         Ok((result, done.in_time()))
     })
+}
+
+/// What a piece was doing when its time was up, by the error that has ended it. `outer`: the function that has set the time, which is
+/// what Rhai tells of when none of ours was under way in it.
+pub fn doing(error: Option<&EvalAltResult>, outer: &str) -> String {
+    let stopped = error.and_then(|error| match error.unwrap_inner() {
+        EvalAltResult::ErrorTerminated(token, _) => token.read_lock::<StoppedIn>().map(|it| it.clone()),
+        _ => None,
+    });
+    let at = stopped.filter(|it| it.function != outer).and_then(|it| {
+        let place = text::at(&it.source, text::as_written(&it.source, it.position))?;
+        Some(format!("it was in `{}` then, called at {place}", it.function))
+    });
+    at.unwrap_or_else(|| "it was computing then: no wait, command or request was under way".to_owned())
 }
 
 /// What is thrown when there is no thread. `function`: what wanted one.

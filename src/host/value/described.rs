@@ -4,7 +4,7 @@
 //! All forms of one name and length are one function of the engine, whose arguments are of any type: which form is meant
 //! is decided here, and that none is is reported as the engine itself would, with all forms.
 
-use super::error::Fallible;
+use super::error::{Fallible, stopped_in};
 use super::kinds::{self, FromValue};
 use super::read::Opts;
 use crate::api::{self, Form, Function, Options, Type};
@@ -100,7 +100,8 @@ pub fn register<'a>(
             lengths &= lengths - 1;
             let function = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
                 let ctx = ctx.expect("asked for");
-                call(&ctx, entry, named, args.iter().map(|arg| arg.flatten_clone()).collect())
+                let args = args.iter().map(|arg| arg.flatten_clone()).collect();
+                call(&ctx, entry, named, args).map_err(|error| stopped_in(error, entry.about.name, &ctx))
             };
             FuncRegistration::new(entry.about.name).set_into_module_raw(
                 &mut module,
@@ -122,16 +123,18 @@ pub type InPlace = fn(&NativeCallContext, &mut Dynamic, &[Dynamic]) -> Fallible<
 
 /// Registers a form of a described function for exactly its types: where it changes its first argument, and where Rhai
 /// has a function of its own for these.
-pub fn in_place(module: &mut Module, entry: &Entry, types: &[TypeId], function: InPlace) {
+pub fn in_place(module: &mut Module, entry: &'static Entry, types: &[TypeId], function: InPlace) {
+    let name = entry.about.name;
     let call = move |context: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
         let context = context.expect("asked for");
         let Some((first, rest)) = args.split_first_mut() else { return Ok(Dynamic::UNIT) };
         let rest: Vec<Dynamic> = rest.iter().map(|arg| (**arg).clone()).collect();
         // A constant stays as it is.
-        if first.is_read_only() {
-            return function(&context, &mut first.flatten_clone(), &rest);
-        }
-        function(&context, first, &rest)
+        let result = match first.is_read_only() {
+            true => function(&context, &mut first.flatten_clone(), &rest),
+            false => function(&context, first, &rest),
+        };
+        result.map_err(|error| stopped_in(error, name, &context))
     };
     FuncRegistration::new(entry.about.name).set_into_module_raw(
         module,

@@ -6,7 +6,7 @@ use super::handle;
 use crate::event::{Place, Tail};
 use crate::exit;
 use crate::jobs::{Job, text};
-use rhai::{Dynamic, EvalAltResult, Map, Position};
+use rhai::{Dynamic, EvalAltResult, Map, NativeCallContext, Position};
 
 /// What a script function throws.
 pub type Thrown = Box<EvalAltResult>;
@@ -294,6 +294,30 @@ pub fn log_tail(job: &Job) -> Option<Tail> {
 /// The script was stopped from outside: cannot be caught.
 pub fn terminated() -> Box<EvalAltResult> {
     Box::new(EvalAltResult::ErrorTerminated("stopped".into(), Position::NONE))
+}
+
+/// Where a script was when it was stopped: in this function, called here.
+#[derive(Clone, Debug)]
+pub struct StoppedIn {
+    pub function: &'static str,
+    pub source: String,
+    pub position: Position,
+}
+
+/// Notes in an error that stops the script where that was; the innermost call comes first, and stays. The error's own
+/// position is of no use: Rhai sets it anew at each call that it leaves.
+pub fn stopped_in(
+    mut error: Box<EvalAltResult>,
+    function: &'static str,
+    ctx: &NativeCallContext,
+) -> Box<EvalAltResult> {
+    if let EvalAltResult::ErrorTerminated(token, _) = &mut *error
+        && !token.is::<StoppedIn>()
+    {
+        let source = ctx.call_source().unwrap_or_default().to_owned();
+        *token = Dynamic::from(StoppedIn { function, source, position: ctx.call_position() });
+    }
+    error
 }
 
 /// Whether an error that nobody has caught says that a job died.

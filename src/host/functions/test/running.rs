@@ -236,10 +236,12 @@ fn attempt(
     let mut tried = match (skipped, result) {
         (Some(reason), _) => Tried::of(Outcome::Skipped(reason)),
         (None, result) if !in_time => {
+            let doing = alarm::doing(result.as_ref().err().map(|error| &**error), "test");
             let mut failure = result.err().map_or_else(Failure::default, |error| described(&error));
             if failure.place.is_none() {
                 failure.place = text::place(ctx.call_source().unwrap_or_default(), ctx.call_position());
             }
+            failure.notes.insert(0, doing);
             let time = value::show_duration(timeout.unwrap_or_default());
             failure.code = exit::TIMEOUT;
             failure.message = format!("the test took longer than {time} (`timeout`)");
@@ -289,6 +291,7 @@ fn after(
         if !in_time {
             let time = value::show_duration(timeout.unwrap_or_default());
             failure.message = format!("`after_each` took longer than {time} (`timeout` of the test)");
+            failure.notes.insert(0, alarm::doing(Some(&error), "after_each"));
         }
         tried.died |= error::is_death(&error);
         if let Outcome::Failed(first) = &mut tried.outcome {

@@ -304,3 +304,14 @@ fn what_jobs_use_is_recorded_while_they_run() {
     // It ends with its job.
     assert_eq!(memory.last().expect("the last")["args"]["MiB"], 0, "{counters:?}");
 }
+
+/// The thread that looks at what jobs use is there where somebody records, and nowhere else.
+#[test]
+fn who_records_nothing_pays_nothing_for_what_jobs_use() {
+    let threads =
+        r#"spawn("a", "sleep 300"); let threads = || output("cat /proc/$PPID/task/*/comm; :").split("\n");"#;
+    let _ = Script::code(&format!("{threads} assert(!threads.call().contains(\"usage\"));")).run().code(0);
+    let looks = format!(r#"{threads} eventually(|| assert(threads.call().contains("usage")), "100s");"#);
+    let dir = dir();
+    let _ = Script::code(&looks).cwd(dir.path()).option("--events").option("out.jsonl").run().code(0);
+}

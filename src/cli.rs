@@ -8,6 +8,7 @@ mod args;
 mod complete;
 mod config;
 mod ctl;
+mod defaults;
 mod meant;
 mod options;
 mod report;
@@ -16,9 +17,10 @@ mod select;
 mod shard;
 mod time;
 
-pub use args::{Api, Doctor, Kind, Logs, New, Ps, Scripts, Skill, Sweep};
-pub use config::Config;
+pub use args::{Api, Doctor, Kind, Logs, Names, New, Ps, Scripts, Skill, Sweep};
+
 pub use ctl::Ctl;
+pub use defaults::{defaults_of_test, test_again};
 pub use options::{
     Check, Color, Follow, Options, Recording, Source, Staying, Stream, Task, Test, Up, Verbosity,
 };
@@ -30,7 +32,7 @@ use crate::exit;
 use crate::words::{columns, folded, is_order};
 use args::{Cli, Sub, WIDEST};
 use clap::{Args, CommandFactory, FromArgMatches};
-use run_args::{CheckArgs, ScriptArgs, TestArgs, source};
+use run_args::{CheckArgs, ScriptArgs, source};
 use std::ffi::OsString;
 
 /// What to do, without a trace of how it was said.
@@ -60,6 +62,8 @@ pub enum Command {
     Text(String),
     /// What completes the parameters of a script.
     Params(Source),
+    /// What completes the names of runs, or of the jobs of one.
+    Names(Names),
     Mock {
         port: u16,
     },
@@ -110,7 +114,7 @@ pub fn parse() -> Result<Command, i32> {
         }
         Sub::Test(args) => {
             let json = args.json;
-            match with_defaults(args, &found) {
+            match defaults::with_defaults(args, &found) {
                 Ok((args, config)) => {
                     if let Some(advice) = args.shards.incomplete() {
                         return Err(refuse(advice));
@@ -139,37 +143,9 @@ pub fn parse() -> Result<Command, i32> {
         Sub::Completions { shell } => Command::Text(complete::text(shell, &Cli::command())),
         Sub::Man { command } => Command::Text(manual_page(command.as_deref())?),
         Sub::Params { script } => Command::Params(source(script.into())),
+        Sub::Names(names) => Command::Names(names),
         Sub::Mock { port } => Command::Mock { port },
     })
-}
-
-/// What `bgjobs test` was given, with what `bgjobs.toml` says where the command line does not.
-fn with_defaults(args: TestArgs, found: &clap::ArgMatches) -> Result<(TestArgs, Option<Config>), Failure> {
-    use clap::parser::ValueSource::CommandLine;
-    let asked = match &args.config {
-        _ if args.no_config => return Ok((args, None)),
-        Some(path) => config::Asked::This(path),
-        None => config::Asked::Nearest,
-    };
-    let given = found.subcommand_matches("test");
-    let is_given = |id: &str| given.is_some_and(|given| given.value_source(id) == Some(CommandLine));
-    let Some((words, config)) = config::defaults(&asked, &Cli::command(), &is_given)? else {
-        return Ok((args, None));
-    };
-    let line = ["bgjobs".into(), "test".into()].into_iter().chain(words).chain(std::env::args_os().skip(2));
-    // Each was tried by itself.
-    let both = Cli::command().try_get_matches_from(line).and_then(|both| Cli::from_arg_matches(&both));
-    match both.map(|both| both.command) {
-        Ok(Sub::Test(both)) => Ok((both, Some(config))),
-        Ok(_) => Ok((args, None)),
-        Err(error) => Err(Failure {
-            code: exit::USAGE,
-            message: format!("{} and the command line do not go together", config.path),
-            notes: error.to_string().lines().take(1).map(str::to_owned).collect(),
-            hint: Some("bgjobs test --no-config   (without the defaults of a file)".to_owned()),
-            ..Failure::default()
-        }),
-    }
 }
 
 /// A script with hardly an option, as most are run and checked: to describe even one command takes longer than an empty script.

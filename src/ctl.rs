@@ -24,6 +24,22 @@ pub fn ctl(options: &cli::Ctl) -> i32 {
     report::ctl(&answer.unwrap_or_else(Answer::Failed), options.json)
 }
 
+/// Prints names for the completion of a shell, a line each, and nothing where there are none: who has typed half a word
+/// wants no errors.
+pub fn names(options: &cli::Names) -> i32 {
+    let names: Vec<String> = if options.runs {
+        let me = nix::unistd::geteuid().as_raw();
+        live().into_iter().filter(|run| run.uid == me).map(|run| run.name).collect()
+    } else {
+        let options = cli::Ctl { run: options.run.clone(), json: false, request: Request::Jobs };
+        match place(&options).and_then(|place| asked(&place, &options.request)) {
+            Ok(Answer::Jobs(jobs)) => jobs.into_iter().map(|job| job.name).collect(),
+            _ => Vec::new(),
+        }
+    };
+    report::print(&names.into_iter().map(|name| name + "\n").collect::<String>())
+}
+
 fn usage(message: String) -> Failure {
     Failure { code: exit::USAGE, message, ..Failure::default() }
 }

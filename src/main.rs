@@ -123,6 +123,7 @@ fn main() -> ExitCode {
         Ok(cli::Command::Help(text)) => report::print_as_it_is(&text),
         Ok(cli::Command::Text(text)) => report::print(&text),
         Ok(cli::Command::Params(source)) => run::params(&source),
+        Ok(cli::Command::Names(options)) => ctl::names(&options),
         Ok(cli::Command::Mock { port }) => mock::serve(port),
         Err(code) => code,
     };

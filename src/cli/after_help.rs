@@ -74,7 +74,8 @@ Examples:
 
 pub const UP: &str = "\
 What services print is shown as it comes, each line behind the name of its service: on stdout, with --exec on stderr;
-with -q not at all. Its lines about the run are on stderr. Whatever ends it, nothing that it started is still running.
+with -q not at all, with --follow=NAME only that of these. Its lines about the run are on stderr. Whatever ends it,
+nothing that it started is still running.
 At a terminal the command of --exec has what is typed, Ctrl-C included, and the size of the window.
 
 A Compose file needs an engine, and package.json is none of services: the error shows what to run instead.
@@ -90,6 +91,7 @@ Exit codes:
 Examples:
   bgjobs up                                 # services.yaml, process-compose.yaml, Procfile.dev, Procfile ...
   bgjobs up process-compose.yaml api        # api, and what it depends on
+  bgjobs up Procfile --follow=api,worker    # shows only what these two print
   bgjobs up Procfile --exec 'npm test'
   bgjobs up -q --exec 'psql $DB_URL'        # or a shell
   bgjobs up --env-file .services &          # then, elsewhere: set -a; . ./.services; set +a

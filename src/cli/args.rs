@@ -83,6 +83,9 @@ pub(super) enum Sub {
     /// What a script asks for, a line each: for the completion of a shell
     #[command(hide = true)]
     Params { script: String },
+    /// The live runs, or the jobs of one, a line each: for the completion of a shell
+    #[command(hide = true)]
+    Names(Names),
     /// The server behind `mock(routes)`
     #[command(hide = true)]
     Mock {
@@ -108,6 +111,17 @@ pub struct Ps {
     /// Print JSON: an array with one object for each run
     #[arg(long)]
     pub json: bool,
+}
+
+/// Whose names a shell wants.
+#[derive(Clone, Debug, Args)]
+pub struct Names {
+    /// Those of runs, and not those of jobs
+    #[arg(long)]
+    pub runs: bool,
+    /// The run whose jobs are meant, as `bgjobs ctl --run` takes it
+    #[arg(long)]
+    pub run: Option<String>,
 }
 
 /// Which logs to show.

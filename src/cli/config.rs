@@ -115,7 +115,7 @@ pub fn defaults(
 
 /// The nearest file, as it is called from here. The root of a repository is the last place, and above here a directory in which
 /// everybody may write, such as /tmp, is none: what stands there decides what is run.
-fn find() -> Option<PathBuf> {
+pub(super) fn find() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     let mut up = PathBuf::new();
     for (steps, dir) in here.ancestors().enumerate() {

@@ -129,6 +129,9 @@ pub(super) struct UpArgs {
     /// When all are ready, write their addresses to this file, for another terminal: NAME_URL=…; it is removed at the end
     #[arg(long, value_name = "OUT", value_hint = ValueHint::FilePath)]
     env_file: Option<PathBuf>,
+    /// Show only what these services print, as in --follow=api,db; without a name that of all, also with -q
+    #[arg(short, long, value_name = "NAME", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "")]
+    follow: Option<Vec<String>>,
     #[command(flatten)]
     run: RunArgs,
     /// What a script gets from args() and param(name)
@@ -191,6 +194,12 @@ pub(super) fn source(file: PathBuf) -> Source {
     if file.as_os_str() == "-" { Source::Stdin } else { Source::File(file) }
 }
 
+/// The names of `--follow`; none for all.
+fn only_these(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !name.is_empty());
+    names
+}
+
 impl From<ScriptArgs> for Options {
     fn from(given: ScriptArgs) -> Self {
         let mut args = given.rest;
@@ -202,10 +211,7 @@ impl From<ScriptArgs> for Options {
             args.remove(0);
         }
         let events = given.recorded.events.map(Recording::At);
-        let follow = given.follow.map(|mut only| {
-            only.retain(|name| !name.is_empty());
-            Follow { stream: Stream::Stderr, only }
-        });
+        let follow = given.follow.map(|only| Follow { stream: Stream::Stderr, only: only_these(only) });
         Self {
             plan: given.plan,
             events,
@@ -251,7 +257,8 @@ impl From<UpArgs> for Up {
         let (services, exec, env_file) = (Some(given.names), given.exec, given.env_file);
         // The command has stdout for itself.
         let stream = if exec.is_some() { Stream::Stderr } else { Stream::Stdout };
-        let follow = (!given.run.quiet).then(|| Follow { stream, only: Vec::new() });
+        let asked = given.follow.map(only_these);
+        let follow = asked.or_else(|| (!given.run.quiet).then(Vec::new)).map(|only| Follow { stream, only });
         Self {
             file: given.file,
             options: Options { follow, ..given.run.options(source, given.args) },

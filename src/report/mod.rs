@@ -79,5 +79,5 @@ pub use tested::{
 pub use verdict::{
     GuardVerdict, HOST_HUNG, HOST_LINGERS, Verdict, guard_verdict, host_died, late_survivors, loss, verdict,
 };
-pub use watching::{changed, nothing_failed, watching};
+pub use watching::{changed, nothing_failed, old_defaults, watching};
 pub use words::duration;

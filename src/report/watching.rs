@@ -25,6 +25,11 @@ pub fn changed(names: &[String], scripts: usize, style: Style) {
     print_error(&format!("{}\n", style.note(&line)));
 }
 
+/// A changed file of defaults has a mistake, which was told.
+pub fn old_defaults(path: &str, style: Style) {
+    print_error(&format!("{}\n", style.note(&format!("{path}: what it said before goes on to hold"))));
+}
+
 pub fn nothing_failed(style: Style) {
     print_error(&format!("{}\n", style.note("no script has failed")));
 }

@@ -1,7 +1,7 @@
 //! `--watch`: runs the scripts again that a change concerns, or that a key asks for. Each round is a `bgjobs test` of its own,
 //! in a process of its own, which is told when this one ends, however it does.
 
-use crate::cli::Test;
+use crate::cli::{self, Test};
 use crate::event::Failure;
 use crate::exit;
 use crate::report::views::model::{Outcome, Recorded};
@@ -81,7 +81,8 @@ fn watched(
     let modes = tty::save();
     modes.hand_on_keys();
     let mut watcher = Watcher {
-        options,
+        options: options.clone(),
+        defaults: Defaults::now(),
         round,
         signals: &signals,
         watch,
@@ -105,8 +106,24 @@ fn watched(
     result.map(|()| exit::OK)
 }
 
+/// The file of defaults (`bgjobs.toml`), and what stands in it.
+#[derive(PartialEq, Eq)]
+struct Defaults {
+    path: Option<PathBuf>,
+    text: Option<Vec<u8>>,
+}
+
+impl Defaults {
+    fn now() -> Self {
+        let path = cli::defaults_of_test();
+        let text = path.as_ref().and_then(|path| std::fs::read(path).ok());
+        Self { path, text }
+    }
+}
+
 struct Watcher<'a> {
-    options: &'a Test,
+    options: Test,
+    defaults: Defaults,
     round: fn(&Test) -> i32,
     signals: &'a Signals,
     watch: watch::Watch,
@@ -289,6 +306,9 @@ impl Watcher<'_> {
                 break;
             }
         }
+        if self.reread() {
+            return;
+        }
         let (before, seen, known) = (self.uses.clone(), self.seen.clone(), self.scripts.clone());
         self.look();
         let changed = uses::changed(&seen, &self.seen);
@@ -306,17 +326,41 @@ impl Watcher<'_> {
         self.next = Some(next);
     }
 
+    /// Whether the defaults have changed and all runs again by the new ones. Of a file with a mistake that is told, and what
+    /// it said before goes on to hold.
+    fn reread(&mut self) -> bool {
+        let now = Defaults::now();
+        if now == self.defaults {
+            return false;
+        }
+        let path = now.path.as_ref().or(self.defaults.path.as_ref()).cloned().unwrap_or_default();
+        self.defaults = now;
+        match cli::test_again() {
+            Ok(Some(options)) => self.options = options,
+            Ok(None) => return false,
+            Err(failure) => {
+                report::print_failure(&failure, self.style);
+                report::old_defaults(&path.display().to_string(), self.style);
+                return false;
+            }
+        }
+        self.look();
+        report::changed(&[path.display().to_string()], self.scripts.len(), self.style);
+        self.next = Some(self.scripts.clone());
+        true
+    }
+
     /// Which scripts there are now, and what they are made of. Watches before it looks, so that nothing is missed between.
     fn look(&mut self) {
         // A directory that is empty for a moment is no mistake.
-        if let Ok(scripts) = find::scripts(self.options, None) {
+        if let Ok(scripts) = find::scripts(&self.options, None) {
             self.scripts = scripts;
         }
         self.uses = uses::uses(&self.scripts, &self.options.options.include);
         let mut dirs: BTreeSet<PathBuf> = BTreeSet::new();
         let files = self.uses.values().flatten().cloned();
         dirs.extend(files.filter_map(|file| file.parent().map(Path::to_owned)));
-        for path in find::places(self.options) {
+        for path in find::places(&self.options) {
             below(&path, &mut dirs);
         }
         for script in &self.scripts {
@@ -324,6 +368,11 @@ impl Watcher<'_> {
         }
         for dir in &dirs {
             self.watch.directory(dir);
+        }
+        // Where the defaults stand, or may come to stand.
+        let of_defaults = self.defaults.path.as_deref().and_then(Path::parent);
+        for dir in of_defaults.into_iter().chain([Path::new("")]) {
+            self.watch.directory(if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
         }
         self.seen = uses::seen(&dirs, &self.uses);
     }

@@ -559,3 +559,71 @@ fn the_recipe_for_pytest_passes() {
     assert_eq!(output.status.code(), Some(0), "{printed}\n{said}");
     assert!(printed.contains(" passed") && said.contains("ctl: restart server"), "{printed}\n{said}");
 }
+
+/// What a shell offers behind these words, by the text that `bgjobs completions` prints for it.
+fn offered(live: &Live, shell: &str, words: &[&str]) -> Vec<String> {
+    let dir = live.dir.path();
+    let text = Command::new(bgjobs()).args(["completions", shell]).output().expect("bgjobs starts").stdout;
+    let file = if shell == "zsh" { "_bgjobs" } else { "completions" };
+    fs::write(dir.join(file), text).expect("written");
+    let mut command = Command::new(shell);
+    match shell {
+        "bash" => command.args([
+            "-c",
+            "source ./completions; COMP_WORDS=(bgjobs \"$@\"); COMP_CWORD=$#; \
+             _bgjobs_script bgjobs \"${!#}\" \"${COMP_WORDS[$#-1]}\"; printf '%s\\n' \"${COMPREPLY[@]}\"",
+            "bash",
+        ]),
+        // What is typed there, it completes by itself.
+        "fish" => {
+            let line = format!("bgjobs {}", words.join(" "));
+            command.args(["-N", "-c", "source ./completions; complete -C \"$argv\"", &line])
+        }
+        // Its widgets want a line editor: what is offered is asked of the functions.
+        _ => command.args([
+            "-fc",
+            "BUFFER=\"bgjobs $*\"; compdef() { }; _call_program() { shift; \"$@\" }; _wanted() { print -l \"${(@P)argv[-1]}\" }; \
+             source <(sed -n '/^_bgjobs_runs()/,/^}/p; /^_bgjobs_jobs()/,/^}/p' _bgjobs); \
+             if [[ \"$argv[-2]\" == --run ]]; then _bgjobs_runs; else _bgjobs_jobs; fi",
+            "zsh",
+        ]),
+    };
+    if shell != "fish" {
+        command.args(words);
+    }
+    command.current_dir(dir).env("TMPDIR", dir).env("PATH", path()).env("HOME", dir).env_remove("BGJOBS_CTL");
+    let output = command.output().expect("a shell starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && said.is_empty(), "{shell}: {said}");
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    words.lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn shells_complete_the_names_of_jobs_and_runs() {
+    let code = "spawn(\"db\", \"sleep 300\"); spawn(\"api\", \"sleep 300\"); spawn(\"apex\", \"exit 0\", #{expect_exit: true}).wait();";
+    let mut live = Live::start(&[], code);
+    let run = live.run_dir().file_name().expect("a name").to_string_lossy().into_owned();
+    for shell in ["bash", "zsh", "fish"] {
+        if lacks(&[shell]) {
+            continue;
+        }
+        let sorted = |words: &[&str]| {
+            let mut all = offered(&live, shell, words);
+            all.sort();
+            all
+        };
+        assert_eq!(sorted(&["ctl", "restart", ""]), ["apex", "api", "db"], "{shell}");
+        assert_eq!(sorted(&["ctl", "--run", &run, "wait", ""]), ["apex", "api", "db"], "{shell}");
+        assert_eq!(sorted(&["ctl", "--run", ""]), [run.as_str()], "{shell}");
+        let of_none = sorted(&["ctl", "--run", "bgjobs-none", "stop", ""]);
+        assert!(of_none.iter().all(String::is_empty), "{shell}: {of_none:?}");
+    }
+    if !lacks(&["bash"]) {
+        assert_eq!(offered(&live, "bash", &["ctl", "logs", "-n", "5", "a"]), ["api", "apex"]);
+        assert_eq!(offered(&live, "bash", &["ctl", "--run", "=", "b"]), [run.as_str()]);
+        // It has its name.
+        assert_eq!(offered(&live, "bash", &["ctl", "stop", "db", "a"]), [""]);
+    }
+    live.end();
+}

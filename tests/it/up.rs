@@ -197,6 +197,29 @@ fn the_deadline_of_the_run_is_one_for_a_script_that_stays() {
     let _ = ended.says("the run timed out after 3 s (--timeout); the script was here");
 }
 
+/// With -q as well; what is asked for by a name that none has is told.
+#[test]
+fn only_what_these_services_print_is_shown() {
+    let file = ("Procfile", "api: echo api is up; exec sleep 300\ndb: echo db is up; exec sleep 300\n");
+    let wait = "for job in api db; do\n\
+                while ! grep -q up $(dirname $BGJOBS_CTL)/logs/$job.log; do sleep 0.02; done; done";
+    let up = |options: &[&str]| {
+        Live::up(&[file], &[&["Procfile", "--exec", wait], options].concat()).ended().code(0)
+    };
+    let all = [
+        (&["--follow=db"][..], [false, true]),
+        (&["-q", "--follow=api,db"], [true, true]),
+        (&["-q", "-f"], [true, true]),
+        (&["-q"], [false, false]),
+    ];
+    for (options, shows) in all {
+        let ended = up(options);
+        let shown = [" | api is up\n", " | db is up\n"].map(|line| ended.stderr.contains(line));
+        assert_eq!(shown, shows, "{options:?}\n{}", ended.stderr);
+    }
+    let _ = up(&["--follow=dv"]).says("--follow=dv: no job of this run has that name; did you mean `db`?");
+}
+
 /// Three real servers, of which each writes its pid; the last one is told where the others are.
 const PROCFILE: &str = "\
 web: echo $$ > web.pid; exec python3 -m http.server $PORT --bind 127.0.0.1

@@ -48,6 +48,36 @@ fn what_changes_and_what_keys_ask_for_runs_again() {
     );
 }
 
+/// The defaults are read again; of a file with a mistake that is told, and the old ones stay.
+#[test]
+fn changed_defaults_count_from_then_on() {
+    let place = Place::with(&[
+        ("bgjobs.toml", "[test]\ntag = \"quick\"\n"),
+        ("e2e/a.rhai", "test(\"quick\", #{tags: \"quick\"}, || ());\ntest(\"fails\", || fail(\"no\"));"),
+    ]);
+    at_a_terminal(
+        &place,
+        r#"
+        w.wait_log("^ok e2e/a.rhai", LONG);
+        w.wait_log("^watching 1 script:", LONG);
+        write_file("bgjobs.toml", "[test]\nretry = 1\n");
+        w.wait_log("^error: there is no key `retry` in \\[test\\]", LONG);
+        w.wait_log("^bgjobs.toml: what it said before goes on to hold", LONG);
+        w.send("a");
+        w.wait_log("^ok e2e/a.rhai", LONG + #{times: 2});
+        w.wait_log("^watching 1 script:", LONG + #{times: 2});
+        write_file("bgjobs.toml", "[test]\njobs = 2\n");
+        w.wait_log("^changed: bgjobs.toml: running 1 script", LONG);
+        w.wait_log("^watching 1 script: a all, f failed \\(1\\)", LONG);
+        remove("bgjobs.toml");
+        w.wait_log("^changed: bgjobs.toml: running 1 script", LONG + #{times: 2});
+        w.wait_log("^watching 1 script: a all, f failed", LONG + #{times: 2});
+        w.send("q");
+        assert_eq(w.wait("100s").code, 0);
+        "#,
+    );
+}
+
 #[test]
 fn a_round_under_way_is_ended_and_begun_anew() {
     let place = Place::with(&[("e2e/a.rhai", &waits("job"))]);

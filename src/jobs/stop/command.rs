@@ -23,7 +23,7 @@ impl Jobs {
         let Some(mut spec) = command_spec(&job) else { return };
         // As systemd calls it.
         if let Some(entry) = lock(&self.table).entry_mut(id) {
-            spec.env.insert("MAINPID".into(), entry.pid.to_string().into());
+            spec.env.insert("MAINPID", entry.pid.to_string());
         }
         let number = self.next_id.fetch_add(1, SeqCst);
         let command = match self.launch(number, spec, Kind::StopCommand, true) {

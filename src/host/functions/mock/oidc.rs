@@ -191,7 +191,7 @@ fn refuse_options(claims: &mut Map) -> Fallible<()> {
     let error = ScriptError::usage(format!(
         "token: `{name}` is an option and not a claim: it belongs into a second map"
     ));
-    Err(error.hint(format!("token({rest}, #{{{name}: {}}})", format!("{given:?}"))).into())
+    Err(error.hint(format!("token({rest}, #{{{name}: {given:?}}})")).into())
 }
 
 fn mint(Job(job): &Job, claims: Map, lifetime: Option<i64>, forged: bool) -> Fallible<String> {

@@ -35,6 +35,18 @@ fn threads(trace: &[String]) -> Vec<&str> {
 }
 
 #[test]
+fn closures_that_wait_for_nothing_get_few_threads() {
+    /// Two or three; one more for each slice that a busy machine makes of it.
+    const MOST: usize = 25;
+    if lacks(&["strace"]) {
+        return;
+    }
+    let trace = trace("let all = parallel(0..100, |i| i, #{at_once: 100}); assert_eq(all[99], 99);");
+    let few = threads(&trace).into_iter().filter(|name| *name == "parallel").count();
+    assert!((1..=MOST).contains(&few), "{few} threads for 100 closures");
+}
+
+#[test]
 fn a_script_that_starts_nothing_has_no_threads_that_keep_processes() {
     if lacks(&["strace"]) {
         return;

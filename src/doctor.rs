@@ -149,15 +149,14 @@ fn orphan_of_a_trial(bound: bool) -> Option<ExitStatus> {
 
 /// Makes one, with the memory that guard and host share, and removes it.
 fn run_directory() -> Result<String, String> {
-    let made = rundir::create().map_err(|error| format!("{error:#}"))?;
-    let file = made.path().join(rundir::PAGE);
-    let page = page::create(&file).is_ok() && file.exists();
+    let page = page::create().map_err(|errno| format!("cannot map shared memory: {errno}"))?;
+    let made = rundir::create(page).map_err(|error| format!("{error:#}"))?;
     let base = rundir::base();
     let free = nix::sys::statvfs::statvfs(&base)
         .map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()))
         .unwrap_or(0);
-    end::undo(made.path(), None);
-    Ok(report::run_directory(&base, free, page))
+    end::undo(&made, None);
+    Ok(report::run_directory(&base, free, page.is_shown()))
 }
 
 /// The walls of cgroups: one of its own for a run, and the limits in it.

@@ -28,12 +28,13 @@
 //! None of them needs room on a disk: a log gets its final form in place, and one with a secret that cannot be masked is
 //! emptied.
 //!
-//! What tells that a directory is one of a run goes last, and only when nothing else stays: a later run tries again.
+//! The record, which tells that a directory is one of a run, goes last, and only when nothing else stays: a later run tries
+//! again.
 
 use crate::cli::Options;
 use crate::jobs::cgroup::{self, Cgroup};
 use crate::jobs::{Jobs, ask_for_patience, log};
-use crate::rundir::{self, CGROUP, LOCK, LOGS, PAGE};
+use crate::rundir::{self, LOGS, RECORD};
 use crate::runs::{self, Run, State};
 use crate::sys::page;
 use crate::sys::tree::{self, Stays};
@@ -44,11 +45,6 @@ use std::time::Duration;
 
 /// How many kept directories of failed runs stay.
 const KEPT: usize = 10;
-/// What tells that a directory is one of a run, in the order in which it goes: whoever looks at what is left of it goes by
-/// the lock.
-const RECORDS: &[&str] = &[CGROUP, PAGE, LOCK];
-/// What stays with the logs.
-const BESIDE_LOGS: &[&str] = &[LOGS, CGROUP, PAGE, LOCK];
 /// How long the kernel may take to let go of a cgroup whose processes have just ended.
 const LET_GO: Duration = Duration::from_millis(500);
 
@@ -170,7 +166,7 @@ pub fn after_lost_runs() -> usize {
     for run in runs.iter().filter(|run| is_lost(run)) {
         match run.count_of(&left) {
             Some(0) => {
-                page::settle(&run.path.join(PAGE));
+                page::settle(&run.path.join(RECORD));
                 run.remove_memory();
                 clear(&run.path);
             }
@@ -191,29 +187,33 @@ fn prune(run: &Path) {
     let doubtful = old.iter().any(|other| other.state != State::Ended);
     let left = if doubtful { runs::leftovers(&runs::all()) } else { Some(Vec::new()) };
     let is_empty = |other: &Run| {
-        let count = left.as_ref().and_then(|left| other.count_of(left));
-        other.state == State::Ended || count == Some(0)
+        let has_left_none = || left.as_ref().and_then(|left| other.count_of(left)) == Some(0);
+        match other.state {
+            State::Ended => true,
+            State::Live | State::Lost => has_left_none(),
+            // Of another version of bgjobs, or it found no room for its record.
+            State::Unknown => has_left_none() && !other.may_have_left(),
+        }
     };
     for other in old.iter().filter(|other| is_empty(other)) {
         remove(&other.path);
     }
 }
 
-/// Removes what a run has put into temporary directories: everything but its logs and what tells that it is one.
-/// Follows no links and crosses no mounts. Returns what could not be removed.
+/// Removes what a run has put into temporary directories: everything but its logs and its record. Follows no links and crosses no mounts. Returns what could not be removed.
 fn clear(run: &Path) -> Vec<Stays> {
     let mut stays = remove_shared(run);
-    stays.extend(tree::empty(run, BESIDE_LOGS, &mut ask_for_patience));
+    stays.extend(tree::empty(run, &[LOGS, RECORD], &mut ask_for_patience));
     stays
 }
 
-/// Removes everything of a run. When something cannot be removed, what tells that it is a run stays with it; its logs go.
+/// Removes everything of a run. When something cannot be removed, its record stays with it; its logs go.
 fn remove(run: &Path) -> Vec<Stays> {
     let mut stays = remove_shared(run);
     if stays.is_empty() {
-        return tree::remove(run, RECORDS, &mut ask_for_patience);
+        return tree::remove(run, &[RECORD], &mut ask_for_patience);
     }
-    stays.extend(tree::empty(run, RECORDS, &mut ask_for_patience));
+    stays.extend(tree::empty(run, &[RECORD], &mut ask_for_patience));
     stays
 }
 

@@ -1,14 +1,13 @@
-//! The directory of one run: its logs, temporary directories, the lock that says whether it is alive, and the page
-//! that says what it runs (see `sys::page`).
+//! The directory of one run: its logs, temporary directories, and the one file that says whether it is alive, by a lock, and
+//! what it runs (see `sys::page`).
 //!
 //! Named by the guard before it forks. Both processes hold the lock, through one open file: it is free only
 //! when both are gone. How it ends is told in `end`.
 
+use crate::sys::page::Page;
 use crate::sys::proc;
 use anyhow::Context;
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -16,14 +15,11 @@ use std::path::{Path, PathBuf};
 pub const PREFIX: &str = "bgjobs-";
 /// The directory of the logs.
 pub const LOGS: &str = "logs";
-/// The file that both processes keep locked.
-pub const LOCK: &str = "lock";
-/// What it is called until it is locked.
-const UNNAMED_LOCK: &str = "lock.new";
-/// The file behind the memory that they share.
-pub const PAGE: &str = "page";
-/// The file that says where the run's cgroup is, where it has one.
-pub const CGROUP: &str = "cgroup";
+/// The file that both processes keep locked, and that holds the record of the run. Versions up to 0.2 kept the record in
+/// other files, but locked one of this name: so each of the two sees which runs of the other live.
+pub const RECORD: &str = "lock";
+/// What it is called until it is locked and complete.
+const UNNAMED_RECORD: &str = "lock.new";
 /// What the name of the directory beside the run directory ends with; see [`shared_dir`].
 pub const SHARED: &str = ".users";
 /// Unix socket paths have room for 107 bytes (unix(7)); a longer base leaves too little for the rest.
@@ -32,13 +28,8 @@ const LONGEST_BASE: usize = 50;
 /// Without a TMPDIR, or with one that cannot serve.
 const DEFAULT_BASE: &str = "/tmp";
 
-pub struct RunDir {
-    path: PathBuf,
-    _lock: Flock<File>,
-}
-
-/// Creates the directory, 0700 and with an unpredictable name.
-pub fn create() -> anyhow::Result<RunDir> {
+/// Creates the directory, 0700 and with an unpredictable name, and in it the record, a copy of this page.
+pub fn create(page: &Page) -> anyhow::Result<PathBuf> {
     let base = base();
     let dir = tempfile::Builder::new()
         .prefix(PREFIX)
@@ -49,11 +40,11 @@ pub fn create() -> anyhow::Result<RunDir> {
             format!("cannot create a directory in {} (set TMPDIR to a writable one)", base.display())
         })?;
     let path = dir.keep();
-    match furnish(&path) {
-        Ok(lock) => Ok(RunDir { path, _lock: lock }),
+    match furnish(&path, page) {
+        Ok(()) => Ok(path),
         Err(error) => {
             // One by one, which needs no descriptor: that may be what is missing.
-            let _ = fs::remove_file(path.join(UNNAMED_LOCK));
+            let _ = fs::remove_file(path.join(UNNAMED_RECORD));
             let _ = fs::remove_dir(path.join(LOGS));
             let _ = fs::remove_dir(&path);
             Err(error.context("cannot prepare the run directory"))
@@ -61,14 +52,15 @@ pub fn create() -> anyhow::Result<RunDir> {
     }
 }
 
-fn furnish(path: &Path) -> anyhow::Result<Flock<File>> {
+fn furnish(path: &Path, page: &Page) -> anyhow::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path.join(LOGS))?;
-    // Locked before it has its name: a lock file that is there and free means that both processes are gone.
-    let unnamed = path.join(UNNAMED_LOCK);
+    // Locked before it has its name: a record that is there and whose lock is free means that both processes are gone.
+    let unnamed = path.join(UNNAMED_RECORD);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;
-    let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-    fs::rename(unnamed, path.join(LOCK))?;
-    Ok(lock)
+    file.lock()?;
+    page.keep_in(file);
+    fs::rename(unnamed, path.join(RECORD))?;
+    Ok(())
 }
 
 /// Where run directories are made, and looked for.
@@ -96,36 +88,6 @@ fn unfit(base: &Path) -> Option<String> {
             "a path of {length} bytes leaves no room for Unix sockets, whose paths end at 107 (at most {LONGEST_BASE} do)"
         )),
         Some(_) => None,
-    }
-}
-
-impl RunDir {
-    /// For the host: the lock is the guard's too, and dropping ours would unlock both. Ends with the process.
-    pub fn keep_locked(self) -> PathBuf {
-        std::mem::forget(self._lock);
-        self.path
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Records where the run's cgroup is, for whoever looks after a run that is dead.
-    pub fn record_cgroup(&self, cgroup: &Path) {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(self.path.join(CGROUP));
-        let _ = file.and_then(|mut file| {
-            file.set_permissions(fs::Permissions::from_mode(0o600))?;
-            file.write_all(cgroup.as_os_str().as_encoded_bytes())
-        });
-    }
-
-    pub fn name(&self) -> String {
-        name(&self.path)
     }
 }
 

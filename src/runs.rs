@@ -21,17 +21,13 @@ use crate::rundir;
 use crate::sys::ipc;
 use crate::sys::page::{self, Identity, Page, SlotView};
 use crate::sys::proc::{self, Stat};
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg, OFlag, openat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::libc::SIGTERM;
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::Uid;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs::{self, File, TryLockError};
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -50,8 +46,6 @@ pub struct Run {
     pub state: State,
     /// A copy of its record; none when there is none that this version can read.
     pub page: Option<Box<Page>>,
-    /// Where it says that its cgroup is.
-    cgroup: Option<PathBuf>,
     /// Since 1970.
     changed: Duration,
 }
@@ -136,12 +130,11 @@ fn open(base: &Path, name: String, records: bool) -> Option<Run> {
         return None;
     }
     let owner = meta.st_uid;
-    let lock = regular(&dir, owner, rundir::LOCK)?;
+    let record = regular(&dir, owner, rundir::RECORD)?;
     // Shared: whoever else looks at this moment must not take us for the run.
-    let held = matches!(Flock::lock(lock, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)));
-    let record = if held && !records { None } else { regular(&dir, owner, rundir::PAGE) };
-    let ended = !records && record.as_ref().is_some_and(page::says_ended);
-    let page = record.filter(|_| !ended).and_then(|file| page::read(&file));
+    let held = matches!(record.try_lock_shared(), Err(TryLockError::WouldBlock));
+    let ended = !records && !held && page::says_ended(&record);
+    let page = if ended || held && !records { None } else { page::read(&record) };
     let state = match &page {
         _ if held => State::Live,
         _ if ended => State::Ended,
@@ -151,10 +144,9 @@ fn open(base: &Path, name: String, records: bool) -> Option<Run> {
         Some(page) if page.counts_here() && (page.guard().alive() || page.host().alive()) => State::Live,
         Some(_) => State::Lost,
     };
-    let cgroup = regular(&dir, owner, rundir::CGROUP).and_then(path_in);
     let seconds = Duration::from_secs(meta.st_mtime.cast_unsigned());
     let changed = seconds.saturating_add(Duration::from_nanos(meta.st_mtime_nsec.cast_unsigned()));
-    Some(Run { name, path, uid: meta.st_uid, state, page, cgroup, changed })
+    Some(Run { name, path, uid: meta.st_uid, state, page, changed })
 }
 
 const FLAGS: OFlag =
@@ -169,24 +161,22 @@ fn regular(dir: &OwnedFd, owner: u32, name: &str) -> Option<File> {
     (kind == SFlag::S_IFREG && meta.st_uid == owner).then(|| File::from(file))
 }
 
-/// The path that a file consists of.
-fn path_in(file: File) -> Option<PathBuf> {
-    let mut bytes = Vec::new();
-    file.take(4096).read_to_end(&mut bytes).ok()?;
-    Some(OsString::from_vec(bytes).into())
-}
-
 impl Run {
+    /// Where its record says that its cgroup is.
+    fn recorded_cgroup(&self) -> Option<PathBuf> {
+        self.page.as_deref().and_then(Page::cgroup)
+    }
+
     /// The cgroup of this dead run, if it still is its own.
     pub fn cgroup(&self) -> Option<cgroup::Dir> {
-        cgroup::of_dead_run(self.cgroup.as_deref()?, &self.name, self.uid)
+        cgroup::of_dead_run(&self.recorded_cgroup()?, &self.name, self.uid)
     }
 
     /// How many of these it has left; none where that cannot be told yet, since there is somebody in what it has
     /// recorded as its cgroup, of which guard or host have not let go.
     pub fn count_of(&self, left: &[Leftover]) -> Option<usize> {
         let count = left.iter().filter(|one| one.run == self.name).count();
-        let dir = self.cgroup.clone().map(|path| cgroup::Dir { path, name: String::new() });
+        let dir = self.recorded_cgroup().map(|path| cgroup::Dir { path, name: String::new() });
         let hides_somebody = || dir.is_some_and(|dir| dir.is_populated());
         (count > 0 || !hides_somebody()).then_some(count)
     }
@@ -214,19 +204,28 @@ impl Run {
     }
 
     /// Keeps others from sweeping or removing this dead run as long as the result lives; none when somebody does.
-    pub fn hold(&self) -> Option<Flock<File>> {
+    pub fn hold(&self) -> Option<File> {
         const TRIES: usize = 20;
         let dir = openat(AT_FDCWD, &self.path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
-        let mut lock = regular(&dir, self.uid, rundir::LOCK)?;
+        let lock = regular(&dir, self.uid, rundir::RECORD)?;
         for _ in 0..TRIES {
-            match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-                Ok(held) => return Some(held),
-                Err((file, _)) => lock = file,
+            if lock.try_lock().is_ok() {
+                return Some(lock);
             }
             // Somebody may only be asking whether it is held.
             std::thread::sleep(Duration::from_millis(1));
         }
         None
+    }
+
+    /// Whether somebody carries the mark of this run or writes to a file in its directory: which proves nothing about a run
+    /// that may be over, but that it may not be.
+    pub fn may_have_left(&self) -> bool {
+        let is_its = |stat: &Stat| {
+            proc::variable(stat.pid, MARK).as_deref() == Some(&self.name)
+                || proc::writes_to(stat.pid, |file| file.starts_with(&self.path)).is_some()
+        };
+        proc::census().is_none_or(|all| all.iter().any(is_its))
     }
 
     /// The jobs of its record, as far as the numbers in it mean anything here.

@@ -16,7 +16,6 @@ use crate::sys::page::SlotView;
 use crate::sys::proc::{self, Stat};
 use crate::sys::tree::Stays;
 use crate::sys::{clock, fd, pidfd};
-use nix::fcntl::Flock;
 use nix::libc::{SIGCONT, SIGKILL};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -179,7 +178,7 @@ struct Held {
     run: Run,
     cgroup: Option<cgroup::Dir>,
     /// Until it goes.
-    _lock: Flock<File>,
+    _lock: File,
 }
 
 #[derive(Default)]

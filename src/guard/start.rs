@@ -10,7 +10,7 @@ use crate::jobs::cgroup;
 use crate::report::ReportStyle;
 use crate::report::views::Outputs;
 use crate::run::{self, Host};
-use crate::rundir::{self, RunDir};
+use crate::rundir;
 use crate::sys::fork::{self, Forked};
 use crate::sys::page::{self, Page};
 use crate::sys::wait::{self, Peek};
@@ -21,6 +21,7 @@ use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, umask};
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Runs a script in a host process of its own; returns the exit code, or dies of the signal that ended the
@@ -117,12 +118,13 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     fork::become_subreaper().context("cannot become a subreaper")?;
     vault::create().context("cannot map shared memory")?;
     // Near the end and with signals blocked: else it would be left behind.
-    let (run_dir, page) = make_room()?;
+    let page = page::create().context("cannot map shared memory")?;
     page.describe(&options.source.to_string(), &directory, options.grace);
+    let run_dir = make_room(page)?;
     ours.push(std::process::id().cast_signed());
-    let cgroup = cgroup::create(&run_dir.name(), ours);
+    let cgroup = cgroup::create(&rundir::name(&run_dir), ours);
     if let Ok(cgroup) = &cgroup {
-        run_dir.record_cgroup(cgroup.path());
+        page.set_cgroup(cgroup.path());
     }
     // Here and in all of the host, but for whoever starts the jobs.
     sched::prompt();
@@ -132,7 +134,7 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
         false => fork::fork_single_threaded().context("cannot fork"),
     };
     let forked = forked.inspect_err(|_| {
-        end::undo(run_dir.path(), cgroup.as_ref().ok());
+        end::undo(&run_dir, cgroup.as_ref().ok());
     })?;
     match forked {
         Forked::Child => {
@@ -140,7 +142,6 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
             // would not.
             fork::on_parent_death(Signal::SIGCONT).context("cannot watch the guard")?;
             drop((link, signals));
-            let run_dir = run_dir.keep_locked();
             Ok(run::host(
                 options,
                 Host { link: Arc::new(theirs), guard: myself, page, run_dir, cgroup, outputs },
@@ -185,17 +186,10 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     }
 }
 
-/// The run directory, and the page in it. Ours alone, whatever the umask is, which the jobs get as it was.
-fn make_room() -> anyhow::Result<(RunDir, &'static Page)> {
-    let create = || {
-        let run_dir = rundir::create()?;
-        let page = page::create(&run_dir.path().join(rundir::PAGE))
-            .inspect_err(|_| end::undo(run_dir.path(), None))
-            .context("cannot map shared memory")?;
-        Ok((run_dir, page))
-    };
+/// The run directory, with a copy of the page in it. Ours alone, whatever the umask is, which the jobs get as it was.
+fn make_room(page: &Page) -> anyhow::Result<PathBuf> {
     let mask = umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let made = create();
+    let made = rundir::create(page);
     umask(mask);
     made
 }

@@ -8,6 +8,7 @@ use crate::guard::signals::STOPPING;
 use crate::guard::watch::{End, Guard};
 use crate::jobs::{self, Survivor, leak, stop};
 use crate::report::{self, GuardVerdict};
+use crate::rundir;
 use crate::sys::link::Report;
 use crate::sys::page::SlotView;
 use crate::sys::proc::{self, Stat};
@@ -30,7 +31,7 @@ impl Guard<'_> {
             return;
         }
         self.closed_early = true;
-        if end::close_early(self.run_dir.path(), self.cgroup.as_ref()) {
+        if end::close_early(&self.run_dir, self.cgroup.as_ref()) {
             self.cgroup = None;
         }
     }
@@ -54,7 +55,7 @@ impl Guard<'_> {
             End::Hung | End::Died(_) => {
                 let running: Vec<String> = self.page.published().into_iter().map(|slot| slot.name).collect();
                 let killed = self.stop_all();
-                let mut left = leak::look(&self.run_dir.name(), None);
+                let mut left = leak::look(&rundir::name(&self.run_dir), None);
                 self.leave_out_host(&mut left.descendants);
                 let cause = match end {
                     End::Died(status) => report::host_died(jobs::describe(status)),
@@ -66,8 +67,7 @@ impl Guard<'_> {
                     _ if self.timed_out => exit::TIMEOUT,
                     _ => exit::INFRASTRUCTURE,
                 };
-                let end::Settled { keep, kept, stays } =
-                    end::settle(self.run_dir.path(), self.options, true, None);
+                let end::Settled { keep, kept, stays } = end::settle(&self.run_dir, self.options, true, None);
                 let elapsed = clock::now().saturating_sub(self.started);
                 let verdict = GuardVerdict {
                     cause,
@@ -96,7 +96,7 @@ impl Guard<'_> {
         match &self.cgroup {
             Some(cgroup) if self.closed_early => cgroup.remove(left),
             _ if self.closed_early => {}
-            cgroup => end::close(self.run_dir.path(), cgroup.as_ref(), left, keep),
+            cgroup => end::close(&self.run_dir, cgroup.as_ref(), left, keep),
         }
         modes.restore();
         if let Some(signal) = died_of.filter(|_| code >= 128) {

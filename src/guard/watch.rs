@@ -8,7 +8,6 @@ use crate::jobs::cgroup::Cgroup;
 use crate::jobs::{self, Survivor, stop};
 use crate::report::{self, views::Outputs};
 use crate::run;
-use crate::rundir::RunDir;
 use crate::sys::link::{Link, Order, Received, Report};
 use crate::sys::page::Page;
 use crate::sys::wait::{self, Change, ExitStatus, Peek};
@@ -19,6 +18,7 @@ use nix::sys::signalfd::SignalFd;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(super) struct Guard<'a> {
     /// The process in between, if there is one: its death is ours.
     pub(super) outer: Option<OwnedFd>,
     pub(super) page: &'static Page,
-    pub(super) run_dir: RunDir,
+    pub(super) run_dir: PathBuf,
     pub(super) cgroup: Option<Cgroup>,
     pub(super) options: &'a Options,
     /// Where reports go, should the host not make them.

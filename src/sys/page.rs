@@ -1,5 +1,6 @@
 //! The run's record: memory that guard and host share, written by one side and read by the other when the first
-//! is gone. What others want to know of it is copied to a file in the run directory, for `bgjobs ps` and `bgjobs sweep`.
+//! is gone. What others want to know of it is copied to the file in the run directory that both keep locked, for `bgjobs ps`
+//! and `bgjobs sweep`.
 //!
 //! Fixed layout and atomics only, no lock: a process that was killed while it held a lock would take the
 //! other one with it. A slot is published by storing its pid last and withdrawn by storing 0 first.
@@ -38,7 +39,9 @@ const SCRIPT: usize = 96;
 const DIRECTORY: usize = 4096;
 
 /// The last byte is the version of the layout: whoever changes that counts it up.
-const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x03");
+const MAGIC: u64 = u64::from_ne_bytes(*b"bgjobs\0\x04");
+
+const SIZE: NonZeroUsize = NonZeroUsize::new(size_of::<Page>()).expect("a page is not empty");
 
 #[repr(C)]
 pub struct Page {
@@ -76,6 +79,8 @@ pub struct Page {
     /// System V segments and files in /dev/shm that jobs have made, each as a word; 0 where there is none.
     segments: [AtomicU64; MEMORY],
     shared_files: [AtomicU64; MEMORY],
+    /// Where the run's cgroup is; empty where it has none.
+    cgroup: [AtomicU8; DIRECTORY],
 }
 
 /// A process, not to be confused with a later one of the same number.
@@ -126,36 +131,26 @@ pub struct SlotView {
 static PAGE: OnceLock<&'static Page> = OnceLock::new();
 /// The first slot that may be free. Only who holds the jobs' table publishes and withdraws.
 static FIRST_FREE: AtomicUsize = AtomicUsize::new(0);
-/// What others read; none where there can be no such file.
-static FILE: OnceLock<File> = OnceLock::new();
+/// What others read.
+static COPY: OnceLock<Copied> = OnceLock::new();
 
-/// Maps the page. Called once, by the guard, before it forks the host. Where there can be no file of it (the disk is
-/// full), there is none: the run does not depend on being seen.
-pub fn create(path: &Path) -> nix::Result<&'static Page> {
-    let size = NonZeroUsize::new(size_of::<Page>()).unwrap_or(NonZeroUsize::MIN);
+struct Copied {
+    file: File,
+    has_room: bool,
+}
+
+/// Maps the page. Called once, by the guard, before it forks the host.
+pub fn create() -> nix::Result<&'static Page> {
     let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     // SAFETY: a fresh mapping, large and aligned enough for a Page, which is never unmapped, hence 'static; zeroed
     // memory is a valid Page since every field is an atomic integer.
     let page: &'static Page = unsafe {
-        let memory = mmap_anonymous(None, size, access, MapFlags::MAP_SHARED)?;
+        let memory = mmap_anonymous(None, SIZE, access, MapFlags::MAP_SHARED)?;
         &*memory.as_ptr().cast::<Page>()
     };
-    if let Some(file) = allocated(path, size) {
-        let _ = FILE.set(file);
-    }
     let page = PAGE.get_or_init(|| page);
     clock::stands_still_for(&page.paused_ns);
     Ok(page)
-}
-
-/// A new file of this size whose blocks are there, so that on most filesystems no write can fail.
-fn allocated(path: &Path, size: NonZeroUsize) -> Option<File> {
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).ok()?;
-    let room = posix_fallocate(&file, 0, i64::try_from(size.get()).ok()?);
-    if room.is_err() {
-        let _ = std::fs::remove_file(path);
-    }
-    room.ok().map(|()| file)
 }
 
 /// The page, once there is one.
@@ -194,7 +189,7 @@ pub fn settle(path: &Path) {
 }
 
 impl Page {
-    /// Says whose record this is. Called once, by the guard.
+    /// Says whose record this is. Called once, by the guard, before others can see it.
     pub fn describe(&self, script: &str, directory: &Path, grace: Duration) {
         let me = std::process::id().cast_signed();
         let [high, low] = boot();
@@ -208,21 +203,56 @@ impl Page {
         self.guard.set(me);
         store(&self.script, script.as_bytes());
         store(&self.directory, directory.as_os_str().as_bytes());
-        self.show(self);
         self.magic.store(MAGIC, SeqCst);
-        self.show(&self.magic);
+    }
+
+    /// From now on what others want to know of it is copied to this new file, which stays open for as long as guard or host
+    /// live, with whatever lock is on it. Where there is no room for it (the disk is full) it stays empty: the run does not
+    /// depend on being seen.
+    pub fn keep_in(&self, file: File) {
+        // Its blocks are there from the start, so that on most filesystems no write can fail.
+        let has_room = i64::try_from(SIZE.get()).is_ok_and(|size| posix_fallocate(&file, 0, size).is_ok());
+        if !has_room {
+            let _ = file.set_len(0);
+        }
+        let _ = COPY.set(Copied { file, has_room });
+        self.show(self);
+    }
+
+    /// Whether others can read it.
+    pub fn is_shown(&self) -> bool {
+        COPY.get().is_some_and(|copy| copy.has_room)
     }
 
     /// Copies a part of the page to the file.
     fn show<T: ?Sized>(&self, part: &T) {
         let at = std::ptr::from_ref(part).cast::<u8>().addr() - std::ptr::from_ref(self).addr();
-        if let (Some(file), Ok(at)) = (FILE.get(), nix::libc::off_t::try_from(at)) {
+        let copy = COPY.get().filter(|copy| copy.has_room);
+        if let (Some(copy), Ok(at)) = (copy, nix::libc::off_t::try_from(at)) {
             // SAFETY: `part` is a part of the page, which is never unmapped and has no padding; it is the kernel that
             // reads it, whoever writes to it meanwhile.
             unsafe {
-                nix::libc::pwrite(file.as_raw_fd(), std::ptr::from_ref(part).cast(), size_of_val(part), at)
+                nix::libc::pwrite(
+                    copy.file.as_raw_fd(),
+                    std::ptr::from_ref(part).cast(),
+                    size_of_val(part),
+                    at,
+                )
             };
         }
+    }
+
+    /// The run has this cgroup.
+    pub fn set_cgroup(&self, path: &Path) {
+        let path = path.as_os_str().as_bytes();
+        store(&self.cgroup, path);
+        self.show(&self.cgroup[..path.len().min(DIRECTORY)]);
+    }
+
+    /// Where it says that the run's cgroup is.
+    pub fn cgroup(&self) -> Option<PathBuf> {
+        let path = load(&self.cgroup);
+        (!path.is_empty()).then(|| OsString::from_vec(path).into())
     }
 
     pub fn set_host(&self, pid: i32) {

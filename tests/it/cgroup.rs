@@ -182,6 +182,14 @@ const EVERYONE: &str = "
 ";
 const FOR_EVER: &str = "loop { sleep(0.01); }";
 
+/// Where the record of a run says that its cgroup is; none where there is none to be had.
+pub fn recorded_cgroup(run: &Path) -> Option<String> {
+    let record = fs::read(run.join("lock")).expect("a record");
+    let end = format!("/{}", run.file_name()?.to_str()?);
+    let mut texts = record.split(|byte| *byte == 0).filter_map(|text| std::str::from_utf8(text).ok());
+    texts.find(|text| text.starts_with('/') && text.ends_with(&end)).map(str::to_owned)
+}
+
 // ---- Who is in it -----------------------------------------------------------------------------------------
 
 /// The job, the command and their children are in the run's; guard and host stay where they were.
@@ -197,7 +205,7 @@ fn all_are_in(off: &str) {
     let mut run = Run::start(&root, code, off);
     let directory = run.dir.path().join(run.path.file_name().expect("a name"));
     assert!(directory.join("lock").exists(), "it is named like the directory of the run: {:?}", run.path);
-    assert_eq!(fs::read_to_string(directory.join("cgroup")).ok().as_deref(), run.path.to_str());
+    assert_eq!(recorded_cgroup(&directory).as_deref(), run.path.to_str());
     run.eventually("the jobs run", |run| run.read("pids").split(' ').count() == 3);
     for pid in run.read("pids").split(' ') {
         assert_eq!(cgroup_of(pid.parse().expect("a pid")), run.name);

@@ -82,7 +82,7 @@ impl Live {
 
     fn run_dir(&self) -> PathBuf {
         let mut all = fs::read_dir(self.dir.path()).expect("a directory").flatten().map(|entry| entry.path());
-        all.find(|path| path.join("page").exists()).expect("a run")
+        all.find(|path| path.join("lock").exists()).expect("a run")
     }
 
     fn ctl(&self, words: &[&str]) -> Output {

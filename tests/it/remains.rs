@@ -54,10 +54,7 @@ fn of_a_failed_run_the_logs_stay_and_nothing_else() {
         assert_ne!(ran.code, Some(0), "{end}: {}", ran.stderr);
         let run = run_dir(base.path());
         assert_eq!(names(&run.join("logs")), ["server.log"], "{end}");
-        let rest: Vec<String> = names(&run)
-            .into_iter()
-            .filter(|name| !["cgroup", "lock", "page"].contains(&name.as_str()))
-            .collect();
+        let rest: Vec<String> = names(&run).into_iter().filter(|name| name != "lock").collect();
         assert_eq!(rest, ["logs"], "{end}");
         assert!(ran.stderr.contains(&format!("logs: {}\n", run.join("logs").display())), "{}", ran.stderr);
         assert!(!ran.stderr.contains("not removed"), "{}", ran.stderr);
@@ -77,7 +74,7 @@ fn of_a_run_whose_host_was_killed_the_logs_stay_and_nothing_else() {
     let ran = script(base.path(), &format!("{MESS} run(`kill -KILL $PPID; sleep 9`)")).run().code(125);
     let run = run_dir(base.path());
     assert_eq!(names(&run.join("logs")), ["server.log"]);
-    assert!(names(&run).iter().all(|name| ["cgroup", "lock", "logs", "page"].contains(&name.as_str())));
+    assert!(names(&run).iter().all(|name| ["lock", "logs"].contains(&name.as_str())));
     assert!(ran.stderr.contains(&format!("logs: {}\n", run.join("logs").display())), "{}", ran.stderr);
 }
 
@@ -148,7 +145,7 @@ fn an_interrupted_run_keeps_its_logs_alone() {
         shell.env("TMPDIR", base.path()).stderr(std::process::Stdio::null()).status().expect("sh starts");
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(Signal::SIGINT as i32));
     let run = run_dir(base.path());
-    assert!(names(&run).iter().all(|name| ["cgroup", "lock", "logs", "page"].contains(&name.as_str())));
+    assert!(names(&run).iter().all(|name| ["lock", "logs"].contains(&name.as_str())));
 }
 
 // ---- shared memory ------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 //! `bgjobs ps` and `bgjobs sweep`: what lives, and what is not one's own.
 
+use crate::cgroup::recorded_cgroup;
 use crate::support::{Script, bgjobs, skip};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -177,11 +179,9 @@ fn what_is_no_run_is_not_taken_for_one() {
         std::fs::create_dir(at(name)).expect("a directory");
         chmod(&at(name), mode);
     }
-    std::fs::copy(real.join("page"), at("bgjobs-open/page")).expect("copied");
-    std::fs::write(at("bgjobs-open/lock"), "").expect("written");
+    std::fs::copy(real.join("lock"), at("bgjobs-open/lock")).expect("copied");
     nix::unistd::mkfifo(&at("bgjobs-fifo/lock"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
     symlink(real.join("lock"), at("bgjobs-in/lock")).expect("a link");
-    symlink(real.join("page"), at("bgjobs-in/page")).expect("a link");
     let list = ps(base.path());
     assert_eq!(list.len(), 1, "{list:?}");
     assert_eq!(list[0]["dir"].as_str(), real.to_str());
@@ -191,11 +191,9 @@ fn what_is_no_run_is_not_taken_for_one() {
 fn a_live_run_without_a_readable_record_is_listed_all_the_same() {
     let base = base();
     let _run = Live::start(base.path(), "odd.rhai", "spawn(\"exec sleep 60\")");
-    let page = run_dirs(base.path())[0].join("page");
+    let record = run_dirs(base.path())[0].join("lock");
     for bytes in [Vec::new(), b"garbage".to_vec(), vec![0xff; 100_000]] {
-        // In the place of the old file, which stays mapped.
-        std::fs::remove_file(&page).expect("removed");
-        std::fs::write(&page, bytes).expect("written");
+        std::fs::write(&record, bytes).expect("written");
         let list = ps(base.path());
         assert_eq!((list.len(), list[0].get("script")), (1, None), "{list:?}");
         let table = text(&bgjobs_in(base.path(), &["ps"]).stdout);
@@ -425,17 +423,23 @@ fn the_cgroup_of_a_lost_run_holds_who_hides_in_every_other_way() {
     let code = format!("spawn(\"hider\", {:?});", format!("({hidden} &)"));
     let lost = Lost::with(&code, &["--grace=100ms"], &["hidden"], "");
     let hidden = lost.pid_of("hidden").expect("alive");
-    let Ok(cgroup) = std::fs::read_to_string(lost.dirs()[0].join("cgroup")) else {
+    let Some(cgroup) = recorded_cgroup(&lost.dirs()[0]) else {
         skip("there is no cgroup to be had here");
         return;
     };
     // A record that names another cgroup is worth nothing.
-    let record = lost.dirs()[0].join("cgroup");
+    let record = lost.dirs()[0].join("lock");
+    let whole = std::fs::read(&record).expect("a record");
+    let at =
+        whole.windows(cgroup.len()).position(|window| window == cgroup.as_bytes()).expect("it is in there");
     for other in ["/", "/sys/fs/cgroup", "", "../x", &format!("{cgroup}/jobs")] {
-        std::fs::write(&record, other).expect("written");
+        let mut forged = whole.clone();
+        forged[at..at + cgroup.len()].fill(0);
+        forged[at..at + other.len()].copy_from_slice(other.as_bytes());
+        std::fs::write(&record, forged).expect("written");
         assert_eq!(lost.shown(), [], "{other}");
     }
-    std::fs::write(&record, &cgroup).expect("written");
+    std::fs::write(&record, &whole).expect("written");
     let shown = lost.shown();
     assert!(shown.contains(&(hidden, "in the cgroup of the run".to_owned())), "{shown:?}");
     assert_eq!(lost.sweep(&["--yes"]).0, 0);
@@ -457,7 +461,7 @@ while True:
     up = None";
     let code = format!("spawn([\"python3\", \"-SEc\", `{chain}`, {up:?}]); wait_file({up:?});");
     let lost = Lost::with(&code, &["--grace=100ms"], &[], "");
-    let Ok(cgroup) = std::fs::read_to_string(lost.dirs()[0].join("cgroup")) else {
+    let Some(cgroup) = recorded_cgroup(&lost.dirs()[0]) else {
         skip("there is no cgroup to be had here");
         return;
     };
@@ -585,7 +589,7 @@ fn a_process_with_the_number_of_a_recorded_one_is_not_swept() {
     let pid = lost.pid_of("stubborn").expect("alive");
     let bystander = Bystander::start(&stubborn("bystander"), None);
     // Rewrites the record: the number is now the bystander's, the start time is not.
-    let page = lost.dirs()[0].join("page");
+    let page = lost.dirs()[0].join("lock");
     let mut bytes = std::fs::read(&page).expect("a record");
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
     let start: u64 =
@@ -606,7 +610,7 @@ fn sweep_survives_any_record_and_ends_nobody_for_one_that_it_cannot_read() {
     let code = format!("spawn(\"stubborn\", {:?});", stubborn("TOKEN-stubborn"));
     let lost = Lost::of(&code, &["--grace=100ms"], &["stubborn"]);
     let pid = lost.pid_of("stubborn").expect("alive");
-    let page = lost.dirs()[0].join("page");
+    let page = lost.dirs()[0].join("lock");
     let whole = std::fs::read(&page).expect("a record");
     let mut noise = vec![0xa5; whole.len()];
     noise[..8].copy_from_slice(&whole[..8]);
@@ -685,7 +689,7 @@ fn the_next_run_mentions_what_a_lost_one_has_left() {
 #[test]
 fn a_lost_run_that_left_nothing_is_looked_at_once() {
     let lost = Lost::of("spawn(\"plain\", \"exec sleep 60\");", &[], &[]);
-    let page = lost.dirs()[0].join("page");
+    let page = lost.dirs()[0].join("lock");
     let before = std::fs::read(&page).expect("a record");
     eventually("nobody of it is left", || (lost.sweep(&[]).0 == 0).then_some(()));
     let script = Script::code("sleep(0.05)").env("TMPDIR", &lost.base.path().to_string_lossy());
@@ -693,6 +697,47 @@ fn a_lost_run_that_left_nothing_is_looked_at_once() {
     assert!(!ran.stderr.contains("note:"), "{}", ran.stderr);
     assert_ne!(std::fs::read(&page).expect("a record"), before, "the record says now that it is over");
     assert_eq!(lost.dirs().len(), 1, "its logs are kept as those of any failed run");
+}
+
+/// As versions up to 0.2 have left it: what it ran stood in files of other names.
+#[test]
+fn failed_runs_do_not_push_out_one_of_another_version_that_may_have_left_something() {
+    let base = base();
+    let dir = base.path().join("bgjobs-older1");
+    let make = |path: &Path| std::fs::DirBuilder::new().mode(0o700).create(path).expect("a directory");
+    make(&dir);
+    make(&dir.join("logs"));
+    for file in ["lock", "page", "cgroup", "logs/db.log"] {
+        std::fs::write(dir.join(file), "").expect("written");
+    }
+    let left = Bystander::start("exec sleep 60", Some("bgjobs-older1"));
+    let fail = |times: usize| {
+        for _ in 0..times {
+            let script = Script::code("spawn(\"true\").wait(); throw 1");
+            let _ = script.env("TMPDIR", &base.path().to_string_lossy()).run().code(1);
+        }
+    };
+    fail(11);
+    assert!(dir.join("page").exists(), "somebody has its mark");
+    let output = bgjobs_in(base.path(), &["sweep", "--yes"]);
+    assert_eq!((output.status.code(), alive(left.pid())), (Some(0), true), "the mark may be somebody else's");
+    drop(left);
+    fail(1);
+    assert!(!dir.exists(), "nobody has");
+}
+
+#[test]
+fn a_live_run_of_another_version_is_listed_by_its_lock() {
+    let base = base();
+    let dir = base.path().join("bgjobs-older2");
+    std::fs::DirBuilder::new().mode(0o700).create(&dir).expect("a directory");
+    std::fs::write(dir.join("lock"), "").expect("written");
+    let lock = std::fs::File::open(dir.join("lock")).expect("there");
+    lock.lock().expect("locked");
+    let list = ps(base.path());
+    assert_eq!((list.len(), list[0].get("script")), (1, None), "{list:?}");
+    drop(lock);
+    assert_eq!(ps(base.path()), [] as [Value; 0]);
 }
 
 #[test]
@@ -773,7 +818,7 @@ fn runs_of_other_users_are_not_swept_not_even_by_root() {
     assert!(lost.pid_of("stubborn").is_some());
     // Now the run is the other user's, and so is the process that carries its mark.
     let dir = lost.dirs().remove(0);
-    for path in [dir.clone(), dir.join("lock"), dir.join("page")] {
+    for path in [dir.clone(), dir.join("lock")] {
         std::os::unix::fs::chown(path, Some(65534), Some(65534)).expect("a new owner");
     }
     assert_eq!(lost.sweep(&["--yes"]).0, 0, "it belongs to another user");
@@ -853,9 +898,9 @@ fn who_only_looks_at_a_kept_log_or_has_the_mark_of_a_run_that_is_over_is_spared(
     let editor = Bystander::start(&format!("exec sleep 60 >> {}", run.join("logs/true.log").display()), None);
     let marked = Bystander::start("exec sleep 60", Some(&name));
     // Without a record it cannot be told that the run is over.
-    for record in ["there", "gone"] {
-        if record == "gone" {
-            std::fs::remove_file(run.join("page")).expect("removed");
+    for record in ["whole", "empty"] {
+        if record == "empty" {
+            std::fs::write(run.join("lock"), "").expect("written");
         }
         let output = bgjobs_in(base.path(), &["sweep", "--yes"]);
         assert_eq!(
@@ -925,8 +970,8 @@ fn the_record_of_another_user_spares_nobody() {
     let forged = lost.base.path().join("bgjobs-forged");
     std::fs::create_dir(&forged).expect("made");
     let mut page =
-        std::fs::read(lost.dirs().iter().find(|dir| dir.join("page").exists()).expect("a run").join("page"))
-            .expect("a page");
+        std::fs::read(lost.dirs().iter().find(|dir| dir.join("lock").exists()).expect("a run").join("lock"))
+            .expect("a record");
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("alive");
     let start: u64 = stat
         .rsplit(") ")
@@ -944,9 +989,8 @@ fn the_record_of_another_user_spares_nobody() {
         page[place..place + 8].copy_from_slice(&u64::try_from(pid).expect("a number").to_ne_bytes());
         page[place + 8..place + 16].copy_from_slice(&start.to_ne_bytes());
     }
-    std::fs::write(forged.join("page"), page).expect("written");
-    std::fs::write(forged.join("lock"), "").expect("written");
-    for path in [forged.clone(), forged.join("page"), forged.join("lock")] {
+    std::fs::write(forged.join("lock"), page).expect("written");
+    for path in [forged.clone(), forged.join("lock")] {
         chown(&path, Some(65534), Some(65534)).expect("given");
     }
     std::fs::set_permissions(&forged, std::fs::Permissions::from_mode(0o700)).expect("a mode");

@@ -84,6 +84,29 @@ fn a_file_that_a_job_may_not_read_is_told_with_its_owner() {
 }
 
 #[test]
+fn a_file_that_a_configuration_names_and_a_job_may_not_read_is_told_with_its_owner() {
+    let start = |line: &str, mode: &str| {
+        let (dir, opts) = match nix::unistd::geteuid().is_root() {
+            true => ("#{user: \"nobody\"}", "user: \"nobody\", cwd: \"/\", "),
+            false => ("", ""),
+        };
+        Script::code(&format!(
+            "let dir = temp_dir({dir}); let key = dir + \"/server.key\"; write_file(key, \"\"); run([\"chmod\", \"{mode}\", key]);
+             write_file(dir + \"/server.conf\", `port 1\n{line}\n`);
+             run([\"chmod\", \"644\", dir + \"/server.conf\"]);
+             start(\"server\", [\"sh\", \"-c\", \"exit 3\", \"-c\", dir + \"/server.conf\"], #{{{opts}ready: #{{log: \"never\"}}}})"
+        ))
+        .run()
+        .code(125)
+    };
+    start("tls_key_file ${key}", "0")
+        .stderr_has("/server.key` belongs to `")
+        .stderr_has("and the job runs as `");
+    assert!(!start("# tls_key_file ${key}", "0").stderr.contains("belongs to"));
+    assert!(!start("tls_key_file ${key}", "644").stderr.contains("belongs to"));
+}
+
+#[test]
 fn a_directory_is_no_script() {
     Script::file("lib").cwd(repo("tests/error")).run().code(2).stderr_has("`lib` is a directory");
 }

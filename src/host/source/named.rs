@@ -4,46 +4,63 @@
 //! What it does not do: parse. A name in a comment, in a string or as the key of a map counts, too: more than a script
 //! uses does no harm. Where a name may come from elsewhere, a script gets all of them.
 
-use std::collections::HashSet;
+/// What runs text that is not written here, or makes a function of a name that may be computed; and the functions of Rhai
+/// that take another one by its name, as `list.map("trim")` does, which may be computed.
+fn may_come_from_elsewhere(word: &[u8]) -> bool {
+    matches!(word, b"import" | b"eval" | b"Fn") || BY_NAME.iter().any(|name| name.as_bytes() == word)
+}
 
-/// What runs text that is not written here, or makes a function of a name that may be computed.
-const FROM_ELSEWHERE: &[&str] = &["import", "eval", "Fn"];
-
-/// The functions of Rhai that take another one by its name, as `list.map("trim")` does, which may be computed.
 const BY_NAME: &[&str] =
     &["all", "dedup", "drain", "filter", "index_of", "map", "reduce", "reduce_rev", "retain", "some", "sort"];
 
-/// The names that a text can use.
+/// The names that a text can use, and by chance a few more: a bit for each of a few thousand hashes. To keep the words
+/// themselves took longer than what is saved.
 #[derive(Debug)]
-pub enum Named<'a> {
+pub enum Named {
     /// Whatever there is.
     All,
-    Only(HashSet<&'a str>),
+    Only(Box<[u64; BITS / 64]>),
 }
 
-impl<'a> Named<'a> {
-    pub fn in_text(text: &'a str) -> Self {
-        let mut words = HashSet::with_capacity(64);
+const BITS: usize = 1 << 12;
+
+impl Named {
+    pub fn in_text(text: &str) -> Self {
+        let mut bits = Box::new([0; BITS / 64]);
         // The names of functions are of ASCII; whatever else is a letter only makes a word shorter.
-        let is_apart = |letter: char| !(letter.is_ascii_alphanumeric() || letter == '_');
-        for word in text.split(is_apart) {
+        for word in text.as_bytes().split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_')) {
             // `1in f()` is a number and a keyword.
-            let word = word.trim_start_matches(|letter: char| letter.is_ascii_digit());
-            if FROM_ELSEWHERE.contains(&word) || BY_NAME.contains(&word) {
+            let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let word = &word[digits..];
+            if word.is_empty() {
+                continue;
+            }
+            if may_come_from_elsewhere(word) {
                 return Self::All;
             }
             // What `x in list` and `x !in list` call.
-            words.insert(if word == "in" { "contains" } else { word });
+            let bit = bit(if word == b"in" { b"contains" } else { word });
+            bits[bit / 64] |= 1 << (bit % 64);
         }
-        Self::Only(words)
+        Self::Only(bits)
     }
 
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Only(words) => words.contains(name),
+            Self::Only(bits) => {
+                let bit = bit(name.as_bytes());
+                bits[bit / 64] & (1 << (bit % 64)) != 0
+            }
         }
     }
+}
+
+/// Which bit stands for a word: FNV-1a, of which the upper bits are the better ones.
+fn bit(word: &[u8]) -> usize {
+    let hash =
+        word.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    (hash.wrapping_mul(0x9e37_79b1) >> 20) as usize
 }
 
 #[cfg(test)]

@@ -92,7 +92,14 @@ impl Script {
         let text = |text: &Option<String>| text.clone().map_or(Dynamic::UNIT, Dynamic::from);
         let file = staying.services.as_ref().map(|_| source.to_string());
         let names = staying.services.iter().flatten().cloned().map(Dynamic::from).collect::<rhai::Array>();
-        let asked = [("file", text(&file)), ("names", names.into()), ("exec", text(&staying.exec))];
+        let follow = runtime::rt().options.follow.iter().flat_map(|follow| follow.only.clone());
+        let follow = follow.map(Dynamic::from).collect::<rhai::Array>();
+        let asked = [
+            ("file", text(&file)),
+            ("names", names.into()),
+            ("follow", follow.into()),
+            ("exec", text(&staying.exec)),
+        ];
         let asked: rhai::Map = asked.into_iter().map(|(key, value)| (key.into(), value)).collect();
         let mut scope = Scope::new();
         scope.push_constant("up", asked);

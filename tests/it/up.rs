@@ -197,7 +197,7 @@ fn the_deadline_of_the_run_is_one_for_a_script_that_stays() {
     let _ = ended.says("the run timed out after 3 s (--timeout); the script was here");
 }
 
-/// With -q as well; what is asked for by a name that none has is told.
+/// With -q as well; a name that none has is an error before anything starts: who stays would see nothing, and not know why.
 #[test]
 fn only_what_these_services_print_is_shown() {
     let file = ("Procfile", "api: echo api is up; exec sleep 300\ndb: echo db is up; exec sleep 300\n");
@@ -217,7 +217,8 @@ fn only_what_these_services_print_is_shown() {
         let shown = [" | api is up\n", " | db is up\n"].map(|line| ended.stderr.contains(line));
         assert_eq!(shown, shows, "{options:?}\n{}", ended.stderr);
     }
-    let _ = up(&["--follow=dv"]).says("--follow=dv: no job of this run has that name; did you mean `db`?");
+    let ended = Live::up(&[file], &["Procfile", "--follow=dbb"]).ended().code(2);
+    let _ = ended.says("error: there is no service `dbb` in Procfile").says_no("started");
 }
 
 /// Three real servers, of which each writes its pid; the last one is told where the others are.

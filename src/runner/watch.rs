@@ -148,7 +148,16 @@ impl Watcher<'_> {
         self.look();
         let mut quits = false;
         loop {
+            // What comes behind this look ends the wait below: whatever it tells is acted on before.
             quits |= self.signals.look();
+            self.collect();
+            if (quits || self.next.is_some())
+                && let Some(child) = self.child
+            {
+                self.signals.stop(child);
+                self.wait_for(child);
+                quits |= self.signals.look();
+            }
             if self.child.is_none() {
                 match self.next.take() {
                     _ if quits => return Ok(()),
@@ -158,8 +167,6 @@ impl Watcher<'_> {
             }
             let ready =
                 fd::wait_readable(&[self.signals.as_fd(), self.watch.as_fd(), self.keys.as_fd()], None);
-            quits |= self.signals.look();
-            self.collect();
             if ready[2] {
                 for wish in self.wishes() {
                     quits |= self.grant(&wish);
@@ -167,12 +174,6 @@ impl Watcher<'_> {
             }
             if ready[1] {
                 self.changes();
-            }
-            if (quits || self.next.is_some())
-                && let Some(child) = self.child
-            {
-                self.signals.stop(child);
-                self.wait_for(child);
             }
         }
     }

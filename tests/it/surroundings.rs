@@ -993,7 +993,7 @@ fn a_binary_that_is_replaced_or_deleted_while_it_runs_goes_on() {
 fn a_limit_of_address_space_is_not_taken_for_one_of_processes() {
     for code in [
         "parallel(0..200, |i| sleep(\"20ms\"), #{at_once: 200})",
-        "parallel([|| timeout(\"1s\", || parallel(0..200, |i| 1, #{at_once: 200}))])",
+        "parallel([|| timeout(\"1s\", || parallel(0..200, |i| sleep(\"20ms\"), #{at_once: 200}))])",
     ] {
         let command = Script::code(code).command();
         let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();

@@ -4,6 +4,7 @@ use crate::jobs::log::held::FileId;
 use crate::jobs::log::piece::piece;
 use crate::jobs::output::text;
 use crate::sys::open;
+use nix::libc;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct LogReader {
     pub truncated: bool,
     /// Lines were dropped before they were read: the log is longer than its limit.
     pub missed: bool,
+    /// Why it could not be opened at the last look: there was no descriptor or no memory for it. It may be there.
+    pub refused: Option<i32>,
     partial: Vec<u8>,
 }
 
@@ -41,7 +44,7 @@ impl LogReader {
     /// Reads this file if it is known, until nothing more is in it and another one lies under the path.
     pub fn of(path: &Path, file: Option<File>, offset: u64) -> Self {
         let (path, partial) = (path.to_owned(), Vec::new());
-        Self { path, file, next: None, offset, truncated: false, missed: false, partial }
+        Self { path, file, next: None, offset, truncated: false, missed: false, refused: None, partial }
     }
 
     #[cfg(test)]
@@ -87,7 +90,11 @@ impl LogReader {
     /// more than a piece that takes no noticeable time. None when nothing is.
     fn advance(&mut self) -> Option<(Vec<u8>, bool)> {
         if self.file.is_none() {
-            self.file = open::read(&self.path).ok();
+            let opened = open::read(&self.path);
+            let number = opened.as_ref().err().and_then(std::io::Error::raw_os_error);
+            self.refused =
+                number.filter(|number| [libc::EMFILE, libc::ENFILE, libc::ENOMEM].contains(number));
+            self.file = opened.ok();
         }
         let file = self.file.as_ref()?;
         let size = file.metadata().map_or(0, |meta| meta.size());

@@ -2,11 +2,12 @@
 //! or a command is one [`Prober`] of one [`Condition`]; `ready` is a list of them.
 
 use super::condition::Condition;
+use crate::exit;
 use crate::host::run::job::{listening_ports, view};
 use crate::host::run::launch::Launch;
 use crate::host::run::runtime::rt;
 use crate::host::run::{caught, owner, spawn_error};
-use crate::host::value::error::{self, Fallible, Thrown};
+use crate::host::value::error::{self, Fallible, ScriptError, Thrown};
 use crate::host::value::handle::Job;
 use crate::jobs::log::LogReader;
 use crate::jobs::spec::{Command, SpawnError};
@@ -516,6 +517,13 @@ fn look_at_log(probe: &mut LogProbe, job: Option<&Job>, now: Duration) -> Attemp
         if probe.reader.truncated && !before {
             rt.jobs.warn_of_log(&job.0);
         }
+    }
+    // It would wait for what nobody reads.
+    if let Some(number) = probe.reader.refused {
+        let why = jobs::why(std::io::Error::from_raw_os_error(number));
+        let log = job.map_or_else(|| "a log".to_owned(), |job| format!("the log of `{}`", job.0.spec.name));
+        let error = ScriptError::io(format!("cannot read {log}: {why}")).exit(exit::INFRASTRUCTURE);
+        return Attempt::Never(error.into());
     }
     match found {
         Found::Match(captures) => Attempt::Ready(capture_array(captures)),

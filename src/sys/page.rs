@@ -23,7 +23,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::time::{Duration, SystemTime};
 
 /// Jobs beyond this number are stopped with the defaults (TERM, the run's grace period) when the host is
@@ -216,7 +219,10 @@ impl Page {
             let _ = file.set_len(0);
         }
         let _ = COPY.set(Copied { file, has_room });
-        self.show(self);
+        // What is still zero needs no writing: it is most of it.
+        let begun = offset_of!(Self, directory) + load(&self.directory).len();
+        self.show_bytes(0, begun);
+        self.show(&self.ipc);
     }
 
     /// Whether others can read it.
@@ -227,17 +233,18 @@ impl Page {
     /// Copies a part of the page to the file.
     fn show<T: ?Sized>(&self, part: &T) {
         let at = std::ptr::from_ref(part).cast::<u8>().addr() - std::ptr::from_ref(self).addr();
+        self.show_bytes(at, size_of_val(part));
+    }
+
+    fn show_bytes(&self, at: usize, length: usize) {
+        assert!(at + length <= SIZE.get(), "a part of the page");
         let copy = COPY.get().filter(|copy| copy.has_room);
-        if let (Some(copy), Ok(at)) = (copy, nix::libc::off_t::try_from(at)) {
-            // SAFETY: `part` is a part of the page, which is never unmapped and has no padding; it is the kernel that
-            // reads it, whoever writes to it meanwhile.
+        if let (Some(copy), Ok(offset)) = (copy, nix::libc::off_t::try_from(at)) {
+            // SAFETY: it is a part of the page, which is never unmapped and has no padding; it is the kernel that reads it,
+            // whoever writes to it meanwhile.
             unsafe {
-                nix::libc::pwrite(
-                    copy.file.as_raw_fd(),
-                    std::ptr::from_ref(part).cast(),
-                    size_of_val(part),
-                    at,
-                )
+                let from = std::ptr::from_ref(self).cast::<u8>().add(at);
+                nix::libc::pwrite(copy.file.as_raw_fd(), from.cast(), length, offset)
             };
         }
     }
@@ -464,11 +471,13 @@ fn noted(cells: &[AtomicU64]) -> impl Iterator<Item = u64> {
     cells.iter().map(|cell| cell.load(SeqCst)).take_while(|word| *word != 0)
 }
 
-/// The end of a text is what tells one script from another, so that is kept when there is no room for all.
+/// The end of a text is what tells one script from another, so that is kept when there is no room for all. What is stored
+/// next publishes it.
 fn store(cells: &[AtomicU8], bytes: &[u8]) {
     let kept = &bytes[bytes.len().saturating_sub(cells.len())..];
-    for (i, cell) in cells.iter().enumerate() {
-        cell.store(kept.get(i).copied().unwrap_or(0), SeqCst);
+    // What stood behind the end is not read.
+    for (cell, byte) in cells.iter().zip(kept.iter().chain(&[0])) {
+        cell.store(*byte, Relaxed);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The version that `bgjobs --version` tells: that of Cargo.toml, in a release build with the commit that it is built from;
-//! and how the program is linked.
+//! and how the program is linked: where it lies, and in which order its functions do.
 //!
 //! The commit is what `BGJOBS_COMMIT` says, what git says of this directory, or what `cargo package` has noted; where none
 //! of them knows one, there is none. A debug build has none either: it would be built anew after each commit.
@@ -33,6 +33,19 @@ fn link() {
     let is_static = env("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static");
     if env("CARGO_CFG_TARGET_ENV") == "gnu" && !is_static {
         println!("cargo::rustc-link-arg-bins=-no-pie");
+    }
+    order();
+}
+
+/// In a release build what a run goes through lies together (see `release/order`). Only for the linker that rustc takes by itself:
+/// another may not know such a script.
+fn order() {
+    println!("cargo::rerun-if-changed=release/order.ld");
+    let flags = env("CARGO_ENCODED_RUSTFLAGS");
+    let is_usual = env("RUSTC_LINKER").is_empty() && !flags.contains("link-arg") && !flags.contains("linker");
+    let target = [env("CARGO_CFG_TARGET_ARCH"), env("CARGO_CFG_TARGET_ENV")];
+    if env("PROFILE") == "release" && target == ["x86_64", "gnu"] && is_usual {
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}/release/order.ld", env("CARGO_MANIFEST_DIR"));
     }
 }
 

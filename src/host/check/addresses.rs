@@ -26,16 +26,18 @@ impl Walk<'_> {
                 own.push(address::INDEX.to_owned());
                 needs.push(place.clone());
             }
-            let mut own_env = Vec::new();
-            if let Some(Expr::Map(env, _)) = value_of(map, "env") {
-                own_env.extend(env.0.iter().map(|(key, _)| key.name.as_str()));
-            }
+            let env = value_of(map, "env");
+            // What is computed may have any name.
+            let sets = |name: &str| match env {
+                Some(Expr::Map(env, _)) => env.0.iter().any(|(key, _)| key.name == name),
+                env => env.is_some(),
+            };
             let scope = address::Scope { service: &place.name, needs: &needs, services: &places, own: &own };
             let mut found = Vec::new();
             let walked = each_text(&mut service, &mut |Text { what, text, is_shell, at }| {
                 let is_set = |name: &str| {
                     is_shell
-                        && (own_env.contains(&name)
+                        && (sets(name)
                             || self.project.loads_env
                             || address::is_set_in(name, text)
                             || self.is_of_the_shell(name, text))

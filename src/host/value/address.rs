@@ -18,6 +18,9 @@ pub const INDEX: &str = "INDEX";
 /// So many copies of a service can be started.
 pub const MOST_COPIES: usize = 100;
 
+/// What variables of programs are called after, whatever services there are: no slip for the name of another service.
+const OWN_WORDS: [&str; 4] = ["API", "APP", "DEV", "WEB"];
+
 const SHELLS: &[&str] = &["sh", "bash", "dash", "ash", "ksh", "zsh"];
 
 /// `API_2` for a service `api.2`.
@@ -184,14 +187,37 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    /// The address that is meant by a name so like it that it must be a slip, in the name of the service or behind it.
-    fn near(&self, name: &str) -> Option<String> {
+    /// The address that is meant by a name so like it that it must be a slip, in the name of the service or behind it;
+    /// and whose it is. A service that it does not need is not meant by what could as well be another's variable.
+    fn near(&self, name: &str) -> Option<(&Place, String)> {
+        let is_stranger = |place: &&Place| place.name != self.service && !self.needs.contains(place);
+        let (needed, others) = (self.needs.iter(), self.services.iter().filter(is_stranger));
+        Self::nearest(needed, name, false).or_else(|| Self::nearest(others, name, true))
+    }
+
+    fn nearest<'p>(
+        places: impl Iterator<Item = &'p Place>,
+        name: &str,
+        is_strict: bool,
+    ) -> Option<(&'p Place, String)> {
         let is_slip = |given: &str, meant: &str| {
             let most = if meant.len() > 5 { 2 } else { 1 };
             let distance = damerau_levenshtein(&given.to_uppercase(), meant);
             distance == 0 || meant.len() > 2 && distance <= most
         };
-        let of = |place: &Place| {
+        let sorted = |text: &str| {
+            let mut letters: Vec<char> = text.chars().collect();
+            letters.sort_unstable();
+            letters
+        };
+        // `$APP_PORT` is what many programs read, `$APY_PORT` nobody but by mistake; `$API_PROT` has its letters mixed up.
+        let is_fit = |given: &str, stem: &str, behind: &str, part: &str| {
+            !is_strict
+                || name == name.to_uppercase()
+                    && (behind == part && !OWN_WORDS.contains(&given)
+                        || given == stem && sorted(behind) == sorted(part))
+        };
+        let of = |place: &'p Place| {
             let (stems, parts) = (place.stems(), place.parts());
             let pairs = parts.into_iter().filter_map(|part| {
                 // As many words stand behind the name as in what is meant.
@@ -201,12 +227,13 @@ impl Scope<'_> {
                 let stem = stems.iter().filter(|stem| is_slip(given, stem));
                 let stem = stem.min_by_key(|stem| damerau_levenshtein(given, stem))?;
                 let distance = damerau_levenshtein(&behind.to_uppercase(), &part);
-                (distance <= 1)
-                    .then(|| (damerau_levenshtein(given, stem) + distance, format!("{stem}_{part}")))
+                (distance <= 1 && is_fit(given, stem, behind, &part))
+                    .then(|| (damerau_levenshtein(given, stem) + distance, place, format!("{stem}_{part}")))
             });
             pairs.collect::<Vec<_>>()
         };
-        self.needs.iter().flat_map(of).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+        let nearest = places.flat_map(of).min_by_key(|(distance, ..)| *distance)?;
+        Some((nearest.1, nearest.2))
     }
 
     /// A name that is meant for one of its own ports, and is none.
@@ -258,10 +285,10 @@ impl Scope<'_> {
         is_set: &dyn Fn(&str) -> bool,
     ) -> Option<ScriptError> {
         let known: Vec<String> = self.needs.iter().flat_map(Place::names).collect();
-        // What stands between single quotes no shell replaces, or only one that is far away.
+        // What stands between single quotes no shell replaces, or only one that is far away; nor what is escaped.
         let quoted = |whole: &str| {
-            let before = text.find(whole).map_or("", |at| &text[..at]);
-            before.matches('\'').count() % 2 == 1
+            let before = &text[..whole.as_ptr() as usize - text.as_ptr() as usize];
+            before.ends_with('\\') || before.matches('\'').count() % 2 == 1
         };
         tokens(text).into_iter().find_map(|token| {
             let Token::Name(whole, name, more) = token else { return None };
@@ -299,10 +326,14 @@ impl Scope<'_> {
                 let needs: Vec<String> = needs.map(|need| format!("\"{}\"", need.name)).collect();
                 return Some(ScriptError::usage(wrong).hint(format!("needs: [{}]", needs.join(", "))));
             }
+            let (meant, near) = near.unzip();
             let near = near.map_or_else(String::new, |near| format!("; did you mean `${near}`?"));
             let error =
                 ScriptError::usage(format!("{what}: there is no service with the address `${name}`{near}"));
             const MOST: usize = 12;
+            // Of one that it does not need, nothing else has told.
+            let stranger = meant.filter(|place| !self.needs.contains(place));
+            let known = stranger.map_or_else(|| known.clone(), Place::names);
             let mut list: Vec<String> = known.iter().take(MOST).map(|name| format!("${name}")).collect();
             list.extend((known.len() > MOST).then(|| "…".to_owned()));
             let error = match list.is_empty() {
@@ -320,12 +351,16 @@ impl Scope<'_> {
 
 /// Whether something else than its environment gives a variable of a shell text its value.
 pub fn is_set_in(name: &str, text: &str) -> bool {
-    let reads =
-        [format!("{name}="), format!("for {name} "), format!("read {name}"), format!("read -r {name}")];
+    let sets = [format!("{name}="), format!("{name}:="), format!("for {name} ")];
+    // `read -r first second`
+    let reads = text.split([';', '&', '|', '\n', '(', '{']).any(|one| {
+        let mut words = one.split_whitespace().skip_while(|word| *word != "read").skip(1);
+        words.any(|word| word == name)
+    });
     // What a file sets that it sources nobody sees.
     let sources =
         text.starts_with(". ") || ["source ", "; . ", "&& . ", "eval "].iter().any(|it| text.contains(it));
-    sources || reads.iter().any(|setting| text.contains(setting.as_str()))
+    sources || reads || sets.iter().any(|setting| text.contains(setting.as_str()))
 }
 
 /// The word of a list of words that a shell reads as its text: behind `-c`.
@@ -402,7 +437,56 @@ mod tests {
             Some("x: there is no service with the address `$API_URI`; did you mean `$API_URL`?")
         );
         assert_eq!(judge("$DB_1_URL", true).as_deref(), Some("x: `$DB_1_URL`: `web` does not need `db-1`"));
+        assert_eq!(judge(r"echo \$AIP_URL", true), None);
+        assert_eq!(judge("echo '$AIP_URL' $AIP_URL", true).as_deref(), Some(typo));
         assert_eq!(judge("$WEB_PORT", true).as_deref(), Some("x: `$WEB_PORT` is an address of `web` itself"));
+    }
+
+    #[test]
+    fn a_slip_for_one_that_is_not_needed_is_told_from_variables_of_programs() {
+        let place = |name: &str| Place { name: name.to_owned(), ports: Some(Vec::new()), copies: None };
+        let services = ["api", "web", "storage", "db"].map(place);
+        let scope = Scope { service: "web", needs: &[], services: &services, own: &[] };
+        let judge = |text: &str| {
+            let error = scope.judge("x", text, true, &|name| is_set_in(name, text))?;
+            Some((error.message, error.notes.join("\n")))
+        };
+        for (text, meant) in [
+            ("serve --to $APY_PORT", "API_PORT"),
+            ("serve --to ${AIP_URL}", "API_URL"),
+            ("serve --to $API_PROT", "API_PORT"),
+            ("serve --to $STROAG_HOST", "STORAGE_HOST"),
+        ] {
+            let name = text.split(['$', '{', '}']).find(|word| word.contains('_')).unwrap_or_default();
+            let wrong =
+                format!("x: there is no service with the address `${name}`; did you mean `${meant}`?");
+            let (stem, _) = meant.split_once('_').unwrap_or_default();
+            let note = format!("there are: ${stem}_URL, ${stem}_PORT, ${stem}_HOST");
+            assert_eq!(judge(text), Some((wrong, note)), "{text}");
+        }
+        for text in [
+            "$APP_PORT",
+            "$APP_URL",
+            "$DBX_HOST",
+            "$API_POST",
+            "$API_PORTS",
+            "$API_KEY",
+            "$api_host",
+            "$apy_port",
+            "$QUEUE_URL",
+            "$APY",
+            "$_PORT",
+            "${APY_PORT:-80}",
+            "echo '$APY_PORT'",
+            "echo \\$APY_PORT",
+            "APY_PORT=5; echo $APY_PORT",
+            ": ${APY_PORT:=5}; echo $APY_PORT",
+            "cat x | while read -r NAME APY_PORT; do echo $APY_PORT; done",
+            ". ./ports; echo $APY_PORT",
+            "$WBE_PORT",
+        ] {
+            assert_eq!(judge(text), None, "{text}");
+        }
     }
 
     #[test]

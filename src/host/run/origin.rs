@@ -80,13 +80,22 @@ impl Listed {
                 let names =
                     option.as_deref().into_iter().chain(other.into_iter().flat_map(|(_, all)| *all).copied());
                 let inside = |name: &str| keys.iter().cloned().chain([name.to_owned()]).collect::<Vec<_>>();
-                let found = names.into_iter().find_map(|name| spot::of_value(text, &inside(name)));
+                // `option `ready`: option `status`: …`
+                let deeper = message.split("option `").nth(2).and_then(|rest| rest.split('`').next());
+                let found = names.into_iter().find_map(|name| {
+                    let value = spot::of_value(text, &inside(name))?;
+                    let path = |deeper: &str| [inside(name), vec![deeper.to_owned()]].concat();
+                    Some(deeper.and_then(|deeper| spot::of_value(text, &path(deeper))).unwrap_or(value))
+                });
                 found.unwrap_or_else(|| spot::of_key(text, keys, false))
             }
         };
         // The name that is wrong, in the value that has it.
         let word = message.find("`$").map(|at| &message[at + 1..]).and_then(|rest| rest.split('`').next());
-        word.and_then(|word| spot::of_variable(text, value.line, &word[1..])).unwrap_or(value)
+        let variable = word.and_then(|word| spot::of_variable(text, value.line, &word[1..]));
+        // The key that is unknown, in the map that has it.
+        let key = || message.split_once("unknown option `")?.1.split('`').next();
+        variable.or_else(|| spot::of_key_from(text, value.line, key()?)).unwrap_or(value)
     }
 }
 
@@ -97,9 +106,9 @@ fn option_of(error: &ScriptError) -> Option<String> {
     let known = match option {
         Some(option) => Some(option),
         None if error.kind == Kind::PortTaken => Some("port"),
-        None if error.kind == Kind::CommandFailed || message.contains("`cmd`") => Some("cmd"),
         None if message.contains("(cwd)") => Some("cwd"),
         None if message.contains("become user") => Some("user"),
+        None if error.kind == Kind::CommandFailed || message.contains("`cmd`") => Some("cmd"),
         None => None,
     };
     known.map(str::to_owned)

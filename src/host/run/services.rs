@@ -9,7 +9,7 @@ use super::options::{self, JobOptions, OwnPort};
 use super::origin::Listed;
 use super::ports::{self, OwnPorts};
 use super::runtime::rt;
-use super::start::launch_with;
+use super::start::{launch_with, rehearse};
 use super::waiting;
 use crate::api::Type;
 use crate::event::Event;
@@ -117,6 +117,7 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     let started = |service| Member { service, starting: None, is_given: false };
     let mut members: Vec<Member> = copies(services)?.into_iter().map(started).collect();
     members.extend(given);
+    check_values(&members)?;
     let shown = |member: &&Member| member.service.options.echo || rt.follows(&member.service.name);
     let names: Vec<String> = members.iter().filter(shown).map(|member| member.service.name.clone()).collect();
     if !names.is_empty() {
@@ -338,6 +339,58 @@ fn check_addresses(services: &[Service], given: &[Member]) -> Fallible<()> {
         placed(service.listed.as_ref(), &service.name, judged)?;
     }
     Ok(())
+}
+
+/// What would be told of a service only when what it needs is up, as far as it is known before: its options with the
+/// addresses in them, its program, its directory and its user. Whatever a task makes may not be there yet.
+fn check_values(members: &[Member]) -> Fallible<()> {
+    for Member { service, is_given, .. } in members {
+        if *is_given {
+            continue;
+        }
+        let named: Vec<&Service> = members
+            .iter()
+            .map(|member| &member.service)
+            .filter(|other| {
+                let is_copy = service.index.is_some() && other.place.name == service.place.name;
+                is_copy || service.needs.contains(&other.name)
+            })
+            .collect();
+        // Any address will do.
+        let of = |other: &&Service| {
+            let names = Place { copies: None, name: other.name.clone(), ..other.place.clone() }.names();
+            names.into_iter().map(|name| {
+                let value = match name.rsplit_once('_') {
+                    Some((_, "URL")) => "http://127.0.0.1:1",
+                    Some((_, "HOST")) => "127.0.0.1",
+                    _ => "1",
+                };
+                (name, value.to_owned())
+            })
+        };
+        let mut values: BTreeMap<String, String> = named.iter().flat_map(of).collect();
+        values.extend(service.index.map(|index| (INDEX.to_owned(), index.to_string())));
+        values.extend(service.ports.variables());
+        let checked = addressed(service, &named, &values).and_then(|read| {
+            let command = read.cmd.unwrap_or_else(|| service.command.clone());
+            // A name that stands in them is not known yet.
+            let is_written = |text: Option<&str>| text.is_none_or(|text| !text.contains('$'));
+            let is_there = is_written(service.options.process.surroundings.cwd.as_deref())
+                && is_written(service.command.first_word())
+                && !awaits_task(service, members);
+            let ports = service.ports.clone();
+            rehearse("start", &service.name, command, &read.job, ports, is_there)
+        });
+        placed(service.listed.as_ref(), &service.name, checked)?;
+    }
+    Ok(())
+}
+
+/// Whether a task ends before it starts.
+fn awaits_task(service: &Service, members: &[Member]) -> bool {
+    let needed = members.iter().map(|member| &member.service);
+    let mut needed = needed.filter(|other| service.needs.contains(&other.name));
+    needed.any(|other| other.options.is_task() || awaits_task(other, members))
 }
 
 fn no_address(what: &str, name: &str, service: &str) -> ScriptError {

@@ -1,5 +1,6 @@
 //! Starting jobs: `spawn`, `start` and `restart`.
 
+use super::caught;
 use super::death;
 use super::job::stop_one;
 use super::launch::Launch;
@@ -13,7 +14,7 @@ use crate::host::value::described::FromOpts;
 use crate::host::value::error::{Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::{self, Opts};
-use crate::jobs::spec::{Command, Spec};
+use crate::jobs::spec::{self, Command, Spec};
 use crate::jobs::{Ask, JobId, Kind, port};
 use crate::lock::lock;
 use rhai::plugin::*;
@@ -149,17 +150,8 @@ pub fn launch_with(
     let rt = rt();
     let given = name.map(str::to_owned);
     let numbers = ports.numbers();
-    let launch = Launch::new(function, command, options.process.clone())?;
-    let mut spec = launch.job_spec(given.clone(), &options, ports)?;
+    let (mut spec, readiness) = planned(function, name, command, &options, ports, extra)?;
     spec.needs = needs;
-    // What runs here counts more than what the run was called with, and less than what was said of this job.
-    let own = options.process.surroundings.env.as_ref();
-    for (key, value) in
-        extra.iter().filter(|(key, _)| own.is_none_or(|env| !env.0.iter().any(|(own, _)| own == key)))
-    {
-        spec.env.insert(key, value);
-    }
-    let readiness = Readiness::parse(function, &options, spec.port)?;
     numbers.into_iter().try_for_each(|port| refuse_taken_port(&spec, port))?;
     let command = spec.command.clone();
     rt.wait_for_room();
@@ -179,6 +171,59 @@ pub fn launch_with(
     }
     readiness::remember(job.0.id, readiness);
     Ok(job)
+}
+
+/// A job as it would be started, and when it would be ready.
+fn planned(
+    function: &str,
+    name: Option<&str>,
+    command: Command,
+    options: &JobOptions,
+    ports: OwnPorts,
+    extra: &[(String, String)],
+) -> Fallible<(Spec, Readiness)> {
+    let launch = Launch::new(function, command, options.process.clone())?;
+    let mut spec = launch.job_spec(name.map(str::to_owned), options, ports)?;
+    // What runs here counts more than what the run was called with, and less than what was said of this job.
+    let own = options.process.surroundings.env.as_ref();
+    for (key, value) in
+        extra.iter().filter(|(key, _)| own.is_none_or(|env| !env.0.iter().any(|(own, _)| own == key)))
+    {
+        spec.env.insert(key, value);
+    }
+    let readiness = Readiness::parse(function, options, spec.port)?;
+    Ok((spec, readiness))
+}
+
+/// What is wrong with a job that will be started later, as far as that can be told now. `is_there`: what it needs of the
+/// file system and of the users must be there already.
+pub fn rehearse(
+    function: &str,
+    name: &str,
+    command: Command,
+    options: &JobOptions,
+    ports: OwnPorts,
+    is_there: bool,
+) -> Fallible<()> {
+    let numbers = ports.numbers();
+    let (spec, _) = match planned(function, Some(name), command, options, ports, &[]) {
+        Ok(planned) => planned,
+        Err(mut error) => {
+            let mut is_usage = false;
+            caught::change(&mut error, |error| is_usage = error.kind == ErrorKind::Usage);
+            // A file that is not there yet may be made by what it waits for.
+            return if is_usage { Err(error) } else { Ok(()) };
+        }
+    };
+    if !is_there {
+        return Ok(());
+    }
+    spec.user
+        .as_deref()
+        .map_or(Ok(()), |user| spec::account(user).map(drop))
+        .and_then(|()| spec.check())
+        .map_err(|error| spawn_error(function, &error, Some((name, &spec.command))))?;
+    numbers.into_iter().try_for_each(|port| refuse_taken_port(&spec, port))
 }
 
 /// A job that is told its port must find it free.

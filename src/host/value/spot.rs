@@ -88,6 +88,21 @@ pub fn of_variable(text: &str, from: usize, name: &str) -> Option<Spot> {
     None
 }
 
+/// Where a key stands, from a line on.
+pub fn of_key_from(text: &str, from: usize, key: &str) -> Option<Spot> {
+    let is_word = |c: char| c == '_' || c == '-' || c.is_alphanumeric();
+    let is_key = |before: &str, behind: &str| {
+        let behind = behind.trim_start_matches(['"', '\'']).trim_start();
+        !before.ends_with(is_word) && behind.starts_with([':', '='])
+    };
+    text.lines().enumerate().skip(from.max(1) - 1).find_map(|(at, line)| {
+        let found = line.match_indices(key);
+        let mut found = found.filter(|(start, _)| is_key(&line[..*start], &line[start + key.len()..]));
+        let column = line[..found.next()?.0].chars().count() + 1;
+        Some(Spot { line: at + 1, column, width: key.chars().count() })
+    })
+}
+
 /// The last key that is found when each is looked for from the line of the one before: in TOML they stand in headings
 /// and before `=`.
 fn of_words(text: &str, path: &[String]) -> Spot {

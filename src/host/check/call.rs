@@ -4,6 +4,7 @@ use super::kept::kept_closure;
 use super::shell::{without_effect, words_apart};
 use super::tree::{literal_text, root};
 use super::walk::Walk;
+use crate::api::{self, Options};
 use crate::host::explain::signature::CallAdvice;
 use crate::host::explain::{habits, hints, method, signature};
 use crate::host::source::functions;
@@ -177,6 +178,10 @@ impl Walk<'_> {
                 return;
             }
         }
+        if let Some(advice) = option_called(name, "function") {
+            self.report(position, advice);
+            return;
+        }
         let own = self.file.functions.keys().map(String::as_str);
         let near = signature::known().suggest(name, own);
         let mut advice = signature::unknown(signature::known(), name, false, near);
@@ -251,6 +256,9 @@ impl Walk<'_> {
             };
             return CallAdvice { message, notes, hint };
         }
+        if let Some(advice) = option_called(name, "method") {
+            return advice;
+        }
         let own = || self.project.methods.values().flatten();
         let known = signature::known();
         let near = known.suggest(name, own().map(|(name, _)| name.as_str()));
@@ -259,4 +267,15 @@ impl Walk<'_> {
             None => signature::unknown(known, name, true, near),
         }
     }
+}
+
+/// `expect_stop(job)`: what is said of a job when it is started. One word alone may be anything's.
+fn option_called(name: &str, kind: &str) -> Option<CallAdvice> {
+    let options = || api::named("spawn").filter_map(|function| function.options()).flat_map(Options::all);
+    let is_one = name.contains('_') && options().any(|option| option.name == name);
+    is_one.then(|| CallAdvice {
+        message: format!("there is no {kind} `{name}`: it is an option of `spawn` and `start`"),
+        notes: Vec::new(),
+        hint: Some(format!("spawn(…, #{{{name}: …}})")),
+    })
 }

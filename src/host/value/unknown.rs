@@ -49,6 +49,10 @@ pub fn unknown_described(function: &str, key: &str, options: &Options) -> Script
     let mut error = unknown_of(function, key, &options.names(), meant);
     let advice = names::without(function, key).filter(|_| meant.is_none());
     advice.into_iter().for_each(|advice| error.notes.insert(0, advice.to_owned()));
+    // What a client says on a WebSocket is no option.
+    if meant.is_none() && options.names().contains(&"replies") {
+        return error.hint(format!("replies: [#{{when: {key:?}, send: …}}]   (an answer to a message)"));
+    }
     error
 }
 

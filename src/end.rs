@@ -192,7 +192,7 @@ fn prune(run: &Path) {
             State::Ended => true,
             State::Live | State::Lost => has_left_none(),
             // Of another version of bgjobs, or it found no room for its record.
-            State::Unknown => has_left_none() && !other.may_have_left(),
+            State::Unknown => has_left_none() && other.suspects().is_some_and(|all| all.is_empty()),
         }
     };
     for other in old.iter().filter(|other| is_empty(other)) {

@@ -62,6 +62,14 @@ pub enum State {
     Unknown,
 }
 
+/// Why nobody can tell by its record what a run has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// A version up to 0.2 has made it.
+    Older,
+    Fault(page::Fault),
+}
+
 /// A process that a dead run has left.
 #[derive(Clone, Debug)]
 pub struct Leftover {
@@ -218,14 +226,27 @@ impl Run {
         None
     }
 
-    /// Whether somebody carries the mark of this run or writes to a file in its directory: which proves nothing about a run
-    /// that may be over, but that it may not be.
-    pub fn may_have_left(&self) -> bool {
+    /// Who carries the mark of this run or writes to a file in its directory: which proves nothing about a run that may be
+    /// over, but that it may not be. None when that cannot be seen.
+    pub fn suspects(&self) -> Option<Vec<Stat>> {
         let is_its = |stat: &Stat| {
             proc::variable(stat.pid, MARK).as_deref() == Some(&self.name)
                 || proc::writes_to(stat.pid, |file| file.starts_with(&self.path)).is_some()
         };
-        proc::census().is_none_or(|all| all.iter().any(is_its))
+        Some(proc::census()?.into_iter().filter(is_its).collect())
+    }
+
+    /// Why the record of this dead run cannot be read; none when it can, or the run lives.
+    pub fn unread(&self) -> Option<Unread> {
+        if self.state != State::Unknown {
+            return None;
+        }
+        let dir = openat(AT_FDCWD, &self.path, OFlag::O_DIRECTORY | FLAGS, Mode::empty()).ok()?;
+        // Where versions up to 0.2 have it.
+        if regular(&dir, self.uid, "page").is_some() {
+            return Some(Unread::Older);
+        }
+        Some(Unread::Fault(page::fault(&regular(&dir, self.uid, rundir::RECORD)?)))
     }
 
     /// The jobs of its record, as far as the numbers in it mean anything here.

@@ -9,10 +9,10 @@ use crate::cli;
 use crate::end;
 use crate::exit;
 use crate::jobs::{self, cgroup, stop};
-use crate::report::{self, JobLine, LeftLine, RunLine, RunRecord, Swept};
+use crate::report::{self, JobLine, LeftLine, RunLine, RunRecord, Swept, UnreadLine};
 use crate::rundir;
-use crate::runs::{self, Evidence, Leftover, Run, State};
-use crate::sys::page::SlotView;
+use crate::runs::{self, Evidence, Leftover, Run, State, Unread};
+use crate::sys::page::{Fault, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::tree::Stays;
 use crate::sys::{clock, fd, pidfd};
@@ -89,8 +89,10 @@ pub fn sweep(options: &cli::Sweep) -> i32 {
             return exit::USAGE;
         }
     };
-    let Some(found) = leftovers(&runs::all(), under.as_deref()) else { return blind() };
-    let shown = report::leftovers(&lines(&found), options.yes);
+    let runs = runs::all();
+    let Some(found) = leftovers(&runs, under.as_deref()) else { return blind() };
+    let unread = unread_lines(&runs);
+    let shown = report::leftovers(&lines(&found), &unread, options.yes);
     if found.is_empty() {
         return exit::OK;
     }
@@ -119,6 +121,23 @@ fn leftovers(runs: &[Run], under: Option<&Path>) -> Option<Vec<Leftover>> {
         found.retain(|one| meant.contains(one.run.as_str()));
     }
     Some(found)
+}
+
+/// The dead runs of this user of which nobody knows what they have left, nor where they were started.
+fn unread_lines(runs: &[Run]) -> Vec<UnreadLine> {
+    let me = nix::unistd::geteuid().as_raw();
+    let line = |run: &Run| {
+        let why = match run.unread()? {
+            Unread::Older => report::Unread::Older,
+            Unread::Fault(Fault::Empty) => report::Unread::Empty,
+            Unread::Fault(Fault::OtherVersion) => report::Unread::OtherVersion,
+            Unread::Fault(Fault::Damaged) => report::Unread::Damaged,
+        };
+        let suspects = run.suspects().unwrap_or_default();
+        let suspects = suspects.iter().map(|stat| (stat.pid, proc::command(stat.pid))).collect();
+        Some(UnreadLine { path: run.path.clone(), why, suspects })
+    };
+    runs.iter().filter(|run| run.uid == me).filter_map(line).collect()
 }
 
 fn lines(found: &[Leftover]) -> Vec<LeftLine> {

@@ -68,7 +68,8 @@ pub use print::{
 };
 pub use recorder::{Recorder, TryEnd};
 pub use runs::{
-    JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Why, left_behind, leftovers, ps, swept,
+    JobLine, LeftLine, Record as RunRecord, RunLine, Swept, Unread, UnreadLine, Why, left_behind, leftovers,
+    ps, swept,
 };
 pub use style::Style as ReportStyle;
 pub use terminal::Terminal;

@@ -1,9 +1,12 @@
 //! What `bgjobs ps` and `bgjobs sweep` say.
 
-use super::print::{hint, print, print_error, print_json};
+use super::print::{hint, print, print_error, print_json, print_warning};
+use super::style::Style;
 use super::table::{row, table};
 use super::verdict::not_removed;
 use super::words::{duration, shorten};
+use crate::cli::Color;
+use crate::event::Failure;
 use crate::exit;
 use crate::sys::tree::Stays;
 use serde_json::{Value, json};
@@ -139,6 +142,22 @@ pub enum Why {
     Guard(String),
 }
 
+/// A run of which nobody can tell what it has left.
+pub struct UnreadLine {
+    pub path: PathBuf,
+    pub why: Unread,
+    /// The number and the command of those who carry its mark or write to its files.
+    pub suspects: Vec<(i32, String)>,
+}
+
+/// Why its record cannot be read.
+pub enum Unread {
+    Older,
+    OtherVersion,
+    Empty,
+    Damaged,
+}
+
 /// What a sweep has done.
 pub struct Swept<'a> {
     pub ended: usize,
@@ -151,9 +170,11 @@ pub struct Swept<'a> {
 
 /// What there is to sweep on stdout; on stderr what can be done about it, unless that is being done. The exit code, but
 /// for what is found.
-pub fn leftovers(found: &[LeftLine], ending: bool) -> i32 {
+pub fn leftovers(found: &[LeftLine], unread: &[UnreadLine], ending: bool) -> i32 {
+    unread.iter().for_each(warn_of_unread);
     if found.is_empty() {
-        print_error("nothing to sweep: no run has left a process\n");
+        let of_whom = if unread.is_empty() { "no run" } else { "no other run" };
+        print_error(&format!("nothing to sweep: {of_whom} has left a process\n"));
         return exit::OK;
     }
     let mut rows = vec![row(["RUN", "PID", "USER", "WHY", "COMMAND"])];
@@ -167,6 +188,38 @@ pub fn leftovers(found: &[LeftLine], ending: bool) -> i32 {
         print_error(&format!("{count} left by runs that were killed; bgjobs sweep --yes stops them\n"));
     }
     code
+}
+
+fn warn_of_unread(one: &UnreadLine) {
+    const MOST: usize = 5;
+    let path = one.path.display();
+    let (why, version) = match one.why {
+        Unread::Older => ("a version up to 0.2 has written it", true),
+        Unread::OtherVersion => ("another version has written it", true),
+        Unread::Empty => ("it is empty, as on a full disk", false),
+        Unread::Damaged => ("it is damaged", false),
+    };
+    let mut notes: Vec<String> = one
+        .suspects
+        .iter()
+        .take(MOST)
+        .map(|(pid, command)| {
+            format!("pid {pid} has its BGJOBS_RUN, or writes to its files: {}", shorten(command))
+        })
+        .collect();
+    match one.suspects.len() {
+        0 => notes.push("nobody has its BGJOBS_RUN or writes to its files".to_owned()),
+        count if count > MOST => notes.push(format!("and {} more", count - MOST)),
+        _ => {}
+    }
+    let hint = match (version, one.suspects.is_empty()) {
+        (_, true) => format!("rm -r {path}"),
+        (true, false) => "bgjobs sweep   (of that version)".to_owned(),
+        (false, false) => format!("kill those that are its, then rm -r {path}"),
+    };
+    let message = format!("{path} is not swept: its record cannot be read ({why})");
+    let warning = Failure { message, notes, hint: Some(hint), ..Failure::default() };
+    print_warning(&warning, Style::choose(Color::Auto));
 }
 
 fn why(why: &Why) -> String {

@@ -174,6 +174,28 @@ pub fn read(mut file: &File) -> Option<Box<Page>> {
     (page.magic.load(SeqCst) == MAGIC).then_some(page)
 }
 
+/// Why a record cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// There was no room for it.
+    Empty,
+    /// It is laid out as another version does.
+    OtherVersion,
+    Damaged,
+}
+
+/// What is wrong with a record that [`read`] does not take.
+pub fn fault(file: &File) -> Fault {
+    let mut magic = [0; 8];
+    match file.read_exact_at(&mut magic, 0) {
+        _ if file.metadata().is_ok_and(|meta| meta.len() == 0) => Fault::Empty,
+        Ok(()) if magic[..7] == MAGIC.to_ne_bytes()[..7] && magic != MAGIC.to_ne_bytes() => {
+            Fault::OtherVersion
+        }
+        _ => Fault::Damaged,
+    }
+}
+
 /// Whether the record in this file says that the run is over, for whoever needs to know no more: reads a few bytes
 /// instead of all.
 pub fn says_ended(file: &File) -> bool {
@@ -527,8 +549,14 @@ mod tests {
         assert!(read(&file(&whole)).is_none());
         whole[..8].copy_from_slice(&MAGIC.to_ne_bytes());
         assert!(read(&file(&whole[..whole.len() - 1])).is_none());
+        assert_eq!(fault(&file(&whole[..whole.len() - 1])), Fault::Damaged);
         whole[7] ^= 1;
         assert!(read(&file(&whole)).is_none(), "another version");
+        assert_eq!(fault(&file(&whole)), Fault::OtherVersion);
+        assert_eq!(
+            [&[][..], b"x", &[0xff; 8]].map(|bytes| fault(&file(bytes))),
+            [Fault::Empty, Fault::Damaged, Fault::Damaged]
+        );
     }
 
     #[test]

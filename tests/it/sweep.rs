@@ -624,6 +624,20 @@ fn sweep_survives_any_record_and_ends_nobody_for_one_that_it_cannot_read() {
         let (code, shown, said) = lost.sweep(&["--yes"]);
         assert_eq!((code, shown.as_str()), (0, ""), "{} bytes: {said}", bytes.len());
         assert!(alive(pid));
+        let dir = lost.dirs().remove(0);
+        let unread = said
+            .strip_prefix(&format!("warning: {} is not swept: its record cannot be read (", dir.display()));
+        match unread {
+            Some(rest) => {
+                assert!(
+                    rest.contains(&format!("\n  = pid {pid} has its BGJOBS_RUN, or writes to its files: ")),
+                    "{said}"
+                );
+                assert!(said.ends_with("\nnothing to sweep: no other run has left a process\n"), "{said}");
+            }
+            // By its first bytes it is a record.
+            None => assert_eq!(bytes[..8], whole[..8], "{said}"),
+        }
     }
     std::fs::write(&page, &whole).expect("written");
     assert_eq!(lost.sweep(&["--yes"]).0, 0);
@@ -721,7 +735,22 @@ fn failed_runs_do_not_push_out_one_of_another_version_that_may_have_left_somethi
     assert!(dir.join("page").exists(), "somebody has its mark");
     let output = bgjobs_in(base.path(), &["sweep", "--yes"]);
     assert_eq!((output.status.code(), alive(left.pid())), (Some(0), true), "the mark may be somebody else's");
+    let path = dir.canonicalize().expect("there").display().to_string();
+    let said = |who: &str, way_out: &str| {
+        format!(
+            "warning: {path} is not swept: its record cannot be read (a version up to 0.2 has written it)\n  = {who}\n\
+             try: {way_out}\nnothing to sweep: no other run has left a process\n"
+        )
+    };
+    let who = format!("pid {} has its BGJOBS_RUN, or writes to its files: sleep 60", left.pid());
+    assert_eq!(text(&output.stderr), said(&who, "bgjobs sweep   (of that version)"));
     drop(left);
+    let output = bgjobs_in(base.path(), &["sweep"]);
+    let nobody = "nobody has its BGJOBS_RUN or writes to its files";
+    assert_eq!(
+        (output.status.code(), text(&output.stderr)),
+        (Some(0), said(nobody, &format!("rm -r {path}")))
+    );
     fail(1);
     assert!(!dir.exists(), "nobody has");
 }

@@ -206,6 +206,8 @@ fn a_long_command_and_a_slow_stop_are_shown() {
 const SLOW_SERVER: &str = r#"
 import http.server, os, time
 class Slow(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.do_GET()
     def do_GET(self):
         while not os.path.exists("go"): time.sleep(0.02)
         self.send_response(200)
@@ -268,6 +270,30 @@ fn in_file(dir: &tempfile::TempDir, script: Script) -> (Child, PathBuf) {
     let mut command = script.cwd(dir.path()).command();
     command.stdout(Stdio::null()).stderr(File::create(&path).expect("created"));
     (command.spawn().expect("bgjobs starts"), path)
+}
+
+#[test]
+fn elsewhere_a_request_is_told_after_ten_seconds_and_when_half_of_the_time_is_gone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("slow.py"), SLOW_SERVER).expect("written");
+    let code = r#"
+        let slow = start("slow", ["python3", "slow.py"], #{port: "free", ready: #{listening: true}});
+        http_post(slow.url + "/cart", "{}", "100s")"#;
+    let (mut child, path) = in_file(&dir, Script::code(code).option("--timeout").option("26s"));
+    let until = Instant::now() + PATIENCE;
+    let said = || fs::read_to_string(&path).expect("there");
+    while !said().contains("half of --timeout is gone: ") {
+        assert!(Instant::now() < until, "{}", said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    fs::write(dir.path().join("go"), "").expect("written");
+    // Where the machine was too slow for that, the run's time was over.
+    assert!(matches!(child.wait().expect("it ends").code(), Some(0 | 124)), "{}", said());
+    let still = r"still waiting for the answer to POST http://127\.0\.0\.1:\d+/cart \(1\d s of 1 min 40 s\)$";
+    for line in ["", "half of --timeout is gone: 13 s of 26 s; "] {
+        let pattern = regex::Regex::new(&format!(r"(?m)^\+1\d\.\d\ds {line}{still}")).expect("a pattern");
+        assert_eq!(pattern.find_iter(&said()).count(), 1, "{}", said());
+    }
 }
 
 #[test]

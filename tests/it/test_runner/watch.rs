@@ -3,11 +3,14 @@
 use super::{Place, waits};
 use crate::support::{Script, bgjobs, gone};
 
-/// Runs this code in a place, with the watching job `w`.
-fn at_a_terminal(place: &Place, code: &str) {
+/// How it is left when nothing else is said.
+const QUIT: &str = r#"w.send("q"); assert_eq(w.wait("100s").code, 0);"#;
+
+/// Runs this code in a place, with the watching job `w`, and then what ends that.
+fn at_a_terminal(place: &Place, code: &str, end: &str) {
     let start = "const LONG = #{timeout: \"100s\"};\n\
                  let w = spawn(\"w\", [env(\"BIN\"), \"test\", \"--watch\", \"e2e\"], #{pty: true});\n";
-    let script = Script::code(&format!("{start}{code}")).cwd(place.path());
+    let script = Script::code(&format!("{start}{code}{end}")).cwd(place.path());
     let ran = script.env("BIN", &bgjobs().display().to_string()).run();
     assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
 }
@@ -42,9 +45,8 @@ fn what_changes_and_what_keys_ask_for_runs_again() {
         w.send("a");
         w.wait_log("^ok e2e/b.rhai", LONG + #{times: 2});
         w.wait_log("^watching 3 scripts", LONG + #{times: 2});
-        w.send("q");
-        assert_eq(w.wait("100s").code, 0);
         "#,
+        QUIT,
     );
 }
 
@@ -72,9 +74,8 @@ fn changed_defaults_count_from_then_on() {
         remove("bgjobs.toml");
         w.wait_log("^changed: bgjobs.toml: running 1 script", LONG + #{times: 2});
         w.wait_log("^watching 1 script: a all, f failed", LONG + #{times: 2});
-        w.send("q");
-        assert_eq(w.wait("100s").code, 0);
         "#,
+        QUIT,
     );
 }
 
@@ -89,23 +90,19 @@ fn a_round_under_way_is_ended_and_begun_anew() {
         w.wait_log("^changed: e2e/a.rhai: running 1 script", LONG);
         w.wait_log("^ok e2e/a.rhai", LONG);
         w.wait_log("^watching 1 script:", LONG);
-        w.send("q");
-        assert_eq(w.wait("100s").code, 0);
         "#,
+        QUIT,
     );
     gone(&[place.read("job.pid")]);
 }
 
 #[test]
 fn it_ends_with_all_that_runs_by_the_keys_of_the_terminal() {
-    let place = Place::with(&[("e2e/a.rhai", &waits("job"))]);
-    let code = r#"wait_file("job.pid", LONG); w.send("\x03"); w.wait("100s"); assert_eq(w.signal, "INT");"#;
-    at_a_terminal(&place, code);
-    gone(&[place.read("job.pid")]);
-    let place = Place::with(&[("e2e/a.rhai", &waits("job"))]);
-    let code = r#"wait_file("job.pid", LONG); w.send("q"); assert_eq(w.wait("100s").code, 0);"#;
-    at_a_terminal(&place, code);
-    gone(&[place.read("job.pid")]);
+    for end in [r#"w.send("\x03"); w.wait("100s"); assert_eq(w.signal, "INT");"#, QUIT] {
+        let place = Place::with(&[("e2e/a.rhai", &waits("job"))]);
+        at_a_terminal(&place, "wait_file(\"job.pid\", LONG);", end);
+        gone(&[place.read("job.pid")]);
+    }
 }
 
 #[test]

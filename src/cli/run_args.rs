@@ -30,9 +30,6 @@ pub(super) struct ScriptArgs {
     pub recorded: report::Recorded,
     #[command(flatten)]
     select: SelectArgs,
-    /// Write the snapshots of assert_snapshot anew, and remove those that nothing asks for
-    #[arg(long)]
-    update: bool,
     #[command(flatten)]
     run: RunArgs,
 }
@@ -97,9 +94,6 @@ pub(super) struct TestArgs {
     pub recorded: report::Recorded,
     #[command(flatten)]
     select: SelectArgs,
-    /// Write the snapshots of assert_snapshot anew, and remove those that nothing asks for
-    #[arg(long)]
-    update: bool,
     /// Take the defaults of these options from FILE, instead of the nearest bgjobs.toml, here or above
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
@@ -216,7 +210,7 @@ impl From<ScriptArgs> for Options {
             plan: given.plan,
             events,
             follow,
-            update: given.update,
+            update: given.select.update,
             select: given.select.into(),
             ..given.run.options(source, args)
         }
@@ -243,8 +237,8 @@ impl From<TestArgs> for Test {
             reports: Vec::new(),
             config: None,
             options: Options {
+                update: given.select.update,
                 select: given.select.into(),
-                update: given.update,
                 ..given.run.options(Source::File(PathBuf::new()), given.args)
             },
         }

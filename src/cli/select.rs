@@ -1,4 +1,4 @@
-//! The options that say which tests of a script run.
+//! The options that say which tests of a script run, and what with their snapshots.
 
 use crate::select::Select;
 use clap::Args;
@@ -12,6 +12,9 @@ pub(super) struct SelectArgs {
     /// Only tests that have this tag, or another one that is given
     #[arg(long = "tag", value_name = "NAME")]
     tags: Vec<String>,
+    /// Write the snapshots of assert_snapshot anew, and remove those that nothing asks for
+    #[arg(long)]
+    pub update: bool,
 }
 
 impl From<SelectArgs> for Select {

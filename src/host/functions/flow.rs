@@ -3,13 +3,13 @@
 use crate::api::Type;
 use crate::event::Event;
 use crate::exit;
-use crate::host::run::caught::{caught, change, not_yet, passes_through};
+use crate::host::run::caught::{caught, not_yet, passes_through};
 use crate::host::run::death;
 use crate::host::run::runtime::{Hook, rt};
 use crate::host::value;
 use crate::host::value::describe::function;
 use crate::host::value::described::{self, Entry};
-use crate::host::value::error::{Fallible, Kind, ScriptError, terminated};
+use crate::host::value::error::{Fallible, Kind, ScriptError, change, terminated};
 use crate::host::value::kinds::{self, FromValue, Typed};
 use crate::jobs;
 use crate::jobs::control::Halt;

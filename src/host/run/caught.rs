@@ -55,19 +55,3 @@ pub fn not_yet(error: &EvalAltResult) -> Option<String> {
     };
     Some(message.lines().next().unwrap_or_default().to_owned())
 }
-
-/// Changes the error object that was thrown, if it is one or a map that counts as one.
-pub fn change(error: &mut EvalAltResult, change: impl FnOnce(&mut ScriptError)) {
-    let mut inner = error;
-    while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) =
-        inner
-    {
-        inner = next;
-    }
-    if let EvalAltResult::ErrorRuntime(thrown, _) = inner
-        && let Some(mut error) = error::thrown(thrown)
-    {
-        change(&mut error);
-        *thrown = Dynamic::from(error);
-    }
-}

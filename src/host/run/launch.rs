@@ -50,10 +50,8 @@ impl Launch {
         env.insert_default("PYTHONUNBUFFERED", "1");
         for (key, value) in surroundings.env.into_iter().flat_map(|env| env.0) {
             if key.is_empty() || key.contains('=') {
-                return Err(ScriptError::usage(format!(
-                    "{function}: option `env`: `{key}` is not a variable name"
-                ))
-                .into());
+                let wrong = format!("`{key}` is not a variable name");
+                return Err(ScriptError::of_option(function, "env", wrong).into());
             }
             match value {
                 Some(Word(text)) => env.insert(key, text),
@@ -158,7 +156,7 @@ fn check_name(function: &str, name: &str) -> Fallible<()> {
 
 /// `stdin: "null"` beside `pty`.
 fn no_null(function: &str) -> ScriptError {
-    ScriptError::usage(format!("{function}: option `stdin`: with `pty` it is the terminal"))
+    ScriptError::of_option(function, "stdin", "with `pty` it is the terminal")
         .note("to type into it: `stdin: #{text: \"…\"}`, or `job.send(\"…\")`")
 }
 
@@ -167,15 +165,15 @@ fn max_log(function: &str, Size(bytes): Size) -> Fallible<u64> {
         return Ok(bytes);
     }
     let (bytes, least) = (spec::show_size(bytes), spec::show_size(limit::LEAST));
-    let wrong = format!("{function}: option `max_log`: {bytes} is too little: at least {least}");
-    Err(ScriptError::usage(wrong).into())
+    let wrong = format!("{bytes} is too little: at least {least}");
+    Err(ScriptError::of_option(function, "max_log", wrong).into())
 }
 
 /// How a job is started again that ends by itself.
 fn restart(function: &str, options: &JobOptions) -> Fallible<Option<Restart>> {
     const PAUSE: Duration = Duration::from_secs(1);
     const MOST: usize = 3;
-    let wrong = |key: &str, why: &str| ScriptError::usage(format!("{function}: option `{key}`: {why}"));
+    let wrong = |key: &str, why: &str| ScriptError::of_option(function, key, why);
     let when = match options.restart {
         Restarts::No => None,
         Restarts::OnFailure => Some(Ends::Failed),
@@ -222,8 +220,8 @@ fn fail_on(function: &str, patterns: Option<&OneOrMore<Regex>>) -> Fallible<Vec<
     let Some(OneOrMore(patterns)) = patterns else { return Ok(Vec::new()) };
     match patterns.iter().find(|pattern| pattern.is_match("")) {
         Some(pattern) => {
-            let wrong = format!("{function}: option `fail_on`: {:?} matches every line", pattern.as_str());
-            Err(ScriptError::usage(wrong).into())
+            let wrong = format!("{:?} matches every line", pattern.as_str());
+            Err(ScriptError::of_option(function, "fail_on", wrong).into())
         }
         None => Ok(patterns.clone()),
     }

@@ -3,9 +3,8 @@
 //!
 //! Only what a value of the file is to blame for has a place in it. A service that dies or is late has none.
 
-use super::caught;
 use super::files;
-use crate::host::value::error::{Kind, Origin, ScriptError};
+use crate::host::value::error::{self, Kind, Origin};
 use crate::host::value::spot::{self, Spot};
 use rhai::{Array, Dynamic, EvalAltResult, Map};
 
@@ -53,14 +52,14 @@ impl Listed {
 
     /// Gives an error about the service `name` its place in the file.
     pub fn place(&self, name: &str, error: &mut EvalAltResult) {
-        caught::change(error, |error| {
+        error::change(error, |error| {
             let blames_a_value =
                 matches!(error.kind, Kind::Usage | Kind::Io | Kind::CommandFailed | Kind::PortTaken);
             if error.origin.is_some() || !blames_a_value {
                 return;
             }
             let Ok(text) = files::read("start", &self.path) else { return };
-            let spot = self.spot(&text, &error.message, option_of(error));
+            let spot = self.spot(&text, &error.message, error.option.as_deref());
             let said = error.message.strip_prefix("start: ").unwrap_or(&error.message);
             let said = said.strip_prefix(&format!("service `{name}`: ")).unwrap_or(said);
             error.message = format!("{} `{name}`: {said}", self.kind);
@@ -72,13 +71,12 @@ impl Listed {
         });
     }
 
-    fn spot(&self, text: &str, message: &str, option: Option<String>) -> Spot {
+    fn spot(&self, text: &str, message: &str, option: Option<&str>) -> Spot {
         let value = match &self.at {
             At::Line(line) => spot::of_word(text, *line, None),
             At::Keys(keys) => {
-                let other = KEYS.iter().find(|(name, _)| Some(*name) == option.as_deref());
-                let names =
-                    option.as_deref().into_iter().chain(other.into_iter().flat_map(|(_, all)| *all).copied());
+                let other = KEYS.iter().find(|(name, _)| Some(*name) == option);
+                let names = option.into_iter().chain(other.into_iter().flat_map(|(_, all)| *all).copied());
                 let inside = |name: &str| keys.iter().cloned().chain([name.to_owned()]).collect::<Vec<_>>();
                 // `option `ready`: option `status`: …`
                 let deeper = message.split("option `").nth(2).and_then(|rest| rest.split('`').next());
@@ -97,19 +95,4 @@ impl Listed {
         let key = || message.split_once("unknown option `")?.1.split('`').next();
         variable.or_else(|| spot::of_key_from(text, value.line, key()?)).unwrap_or(value)
     }
-}
-
-/// The option that an error is about, by what it says.
-fn option_of(error: &ScriptError) -> Option<String> {
-    let message = &error.message;
-    let option = message.split_once("option `").and_then(|(_, rest)| rest.split('`').next());
-    let known = match option {
-        Some(option) => Some(option),
-        None if error.kind == Kind::PortTaken => Some("port"),
-        None if message.contains("(cwd)") => Some("cwd"),
-        None if message.contains("become user") => Some("user"),
-        None if error.kind == Kind::CommandFailed || message.contains("`cmd`") => Some("cmd"),
-        None => None,
-    };
-    known.map(str::to_owned)
 }

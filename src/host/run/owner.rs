@@ -198,6 +198,7 @@ pub fn check_owner(number: u16, own_job: Option<&Job>) -> Fallible<()> {
             let error = match own_job {
                 Some(job) => ScriptError::new(Kind::PortTaken, stranger)
                     .note(format!("job `{}` should answer it", job.spec.name))
+                    .about("port")
                     .hint(another_port(&job.spec.name, &job.spec.command, number)),
                 None => ScriptError::new(Kind::PortTaken, format!("{stranger}; `external: true` accepts it")),
             };

@@ -33,8 +33,8 @@ impl OwnPorts {
         for (name, port) in asked(options) {
             let number = number(*port)?;
             if let Some((other, _)) = named.iter().find(|(_, taken)| *taken == number) {
-                let wrong = format!("{function}: option `ports`: `{other}` and `{name}` are both {number}");
-                return Err(ScriptError::usage(wrong).into());
+                let wrong = format!("`{other}` and `{name}` are both {number}");
+                return Err(ScriptError::of_option(function, "ports", wrong).into());
             }
             named.push((name.clone(), number));
         }
@@ -76,19 +76,18 @@ fn variable(name: &str) -> String {
 
 /// Which of the named ports is `PORT`; none where there are none, or the option `port` is beside them.
 fn main(function: &str, options: &JobOptions) -> Fallible<Option<String>> {
-    let what = format!("{function}: option `ports`");
+    let wrong = |why: String| ScriptError::of_option(function, "ports", why);
     let asked = asked(options);
     for (at, (name, _)) in asked.iter().enumerate() {
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(fits) {
-            return Err(ScriptError::usage(format!("{what}: {name:?} is not the name of a port"))
+            return Err(wrong(format!("{name:?} is not the name of a port"))
                 .note("a name begins with a letter, and has letters, digits, `_` and `-`")
                 .into());
         }
         if let Some((other, _)) = asked[..at].iter().find(|(other, _)| variable(other) == variable(name)) {
             let same = variable(name);
-            let wrong = format!("{what}: `{other}` and `{name}` are both `{same}`");
-            return Err(ScriptError::usage(wrong).into());
+            return Err(wrong(format!("`{other}` and `{name}` are both `{same}`")).into());
         }
     }
     if options.port.is_some() {
@@ -108,8 +107,7 @@ fn main(function: &str, options: &JobOptions) -> Fallible<Option<String>> {
     };
     let list: Vec<String> = asked.iter().map(|(name, _)| format!("`{name}`")).collect();
     let rest: Vec<String> = rest.iter().map(|(name, port)| format!("{name}: {}", shown(port))).collect();
-    let wrong = format!("{what}: which is its `PORT`: {}?", list.join(", "));
-    Err(ScriptError::usage(wrong)
+    Err(wrong(format!("which is its `PORT`: {}?", list.join(", ")))
         .note("it is the one called `main`, `http`, `https` or `client`, or the option `port` beside `ports`")
         .hint(format!("port: {}, ports: #{{{}}}   (`{first}` is `PORT`)", shown(port), rest.join(", ")))
         .into())

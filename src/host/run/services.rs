@@ -4,7 +4,6 @@
 //! copies, their number and the addresses of all of them. All names are judged before anything starts; the values are put
 //! in when the service starts, as they are not known earlier.
 
-use super::caught;
 use super::options::{self, JobOptions, OwnPort};
 use super::origin::Listed;
 use super::ports::{self, OwnPorts};
@@ -20,7 +19,7 @@ use crate::host::source::import;
 use crate::host::value::address::{self, INDEX, MOST_COPIES, Place, Scope};
 use crate::host::value::describe::options;
 use crate::host::value::described::FromOpts;
-use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::host::value::error::{self, Fallible, Kind, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::kinds::{OneOrMore, Typed, Within, Word};
 use crate::host::value::written::{Text, each_text};
@@ -133,7 +132,7 @@ pub fn start(ctx: &NativeCallContext, list: &Array) -> Fallible<Map> {
     })
     .map_err(|failed| waiting::failed("start", "the services", failed, None, &[], |error| error))
     .map_err(|mut error| {
-        caught::change(&mut error, |error| propose_task(error, &members));
+        error::change(&mut error, |error| propose_task(error, &members));
         error
     })?;
     let job = |member: Member| {
@@ -228,22 +227,25 @@ fn copies(services: Vec<Service>) -> Fallible<Vec<Service>> {
 
 /// What all copies would have in common, and cannot.
 fn check_copies(service: &Service, copies: usize) -> Fallible<()> {
-    let what = format!("start: service `{}`: option", service.name);
+    let what = format!("start: service `{}`", service.name);
     let named = service.options.ports.iter().flat_map(|ports| &ports.0);
-    let named = named.map(|(name, port)| (format!("`ports`: `{name}`"), format!("{name}: \"free\""), *port));
-    let main = service.options.port.map(|port| ("`port`".to_owned(), "port: \"free\"".to_owned(), port));
-    for (which, hint, port) in named.chain(main) {
+    let named =
+        named.map(|(name, port)| ("ports", format!("`{name}`: "), format!("{name}: \"free\""), *port));
+    let main = service.options.port.map(|port| ("port", String::new(), "port: \"free\"".to_owned(), port));
+    for (key, which, hint, port) in named.chain(main) {
         if let OwnPort::Number(number) = port
             && copies > 1
         {
-            let wrong = format!("{what} {which}: {copies} copies (`count`) cannot all have {number}");
-            return Err(ScriptError::usage(wrong).hint(hint).into());
+            let wrong = format!("{which}{copies} copies (`count`) cannot all have {number}");
+            return Err(ScriptError::of_option(&what, key, wrong).hint(hint).into());
         }
     }
     match &service.options.log {
         Some(log) if copies > 1 && address::named(log, [INDEX].into_iter()).is_empty() => {
-            let wrong = format!("{what} `log`: {copies} copies (`count`) cannot all write {log:?}");
-            Err(ScriptError::usage(wrong).hint(format!("{:?}", format!("{log}.$INDEX"))).into())
+            let wrong = format!("{copies} copies (`count`) cannot all write {log:?}");
+            Err(ScriptError::of_option(&what, "log", wrong)
+                .hint(format!("{:?}", format!("{log}.$INDEX")))
+                .into())
         }
         _ => Ok(()),
     }

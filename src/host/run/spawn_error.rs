@@ -44,6 +44,7 @@ pub fn spawn_error(
         ScriptError::new(ErrorKind::CommandFailed, format!("{function}: {message}"))
             .exit(code)
             .fact("code", i64::from(code))
+            .about("cmd")
     };
     let mut result = match error {
         SpawnError::NotFound { program, .. } if program.trim().contains(char::is_whitespace) => {
@@ -79,10 +80,11 @@ pub fn spawn_error(
                 }
                 Err(_) => ScriptError::io(message),
             };
-            error.fact("path", shown)
+            error.fact("path", shown).about("cwd")
         }
         SpawnError::User { user, reason, denied } => {
-            let error = failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE);
+            let error =
+                failed(format!("cannot become user `{user}`: {reason}"), exit::NOT_EXECUTABLE).about("user");
             match denied {
                 true => error.note("only root can, and not where `--isolate` has made a user namespace"),
                 false => error,
@@ -91,6 +93,7 @@ pub fn spawn_error(
         SpawnError::Log { path, reason } => {
             ScriptError::io(format!("{function}: cannot write the log `{}`: {reason}", path.display()))
                 .fact("path", path.display().to_string())
+                .about("log")
         }
         SpawnError::Limit(refused) => no_limit(function, refused),
         SpawnError::Nul { what } => ScriptError::usage(format!("{function}: {what} contains a NUL byte")),

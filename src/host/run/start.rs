@@ -1,6 +1,5 @@
 //! Starting jobs: `spawn`, `start` and `restart`.
 
-use super::caught;
 use super::death;
 use super::job::stop_one;
 use super::launch::Launch;
@@ -11,7 +10,7 @@ use super::spawn_error::{spawn_error, words_of};
 use crate::host::run::ready::readiness::{self, Readiness};
 use crate::host::run::ready::starting;
 use crate::host::value::described::FromOpts;
-use crate::host::value::error::{Fallible, Kind as ErrorKind, ScriptError};
+use crate::host::value::error::{self, Fallible, Kind as ErrorKind, ScriptError};
 use crate::host::value::handle::Job;
 use crate::host::value::{self, Opts};
 use crate::jobs::spec::{self, Command, Spec};
@@ -210,7 +209,7 @@ pub fn rehearse(
         Ok(planned) => planned,
         Err(mut error) => {
             let mut is_usage = false;
-            caught::change(&mut error, |error| is_usage = error.kind == ErrorKind::Usage);
+            error::change(&mut error, |error| is_usage = error.kind == ErrorKind::Usage);
             // A file that is not there yet may be made by what it waits for.
             return if is_usage { Err(error) } else { Ok(()) };
         }
@@ -234,6 +233,7 @@ fn refuse_taken_port(spec: &Spec, number: u16) -> Fallible<()> {
     let (name, who) = (&spec.name, crate::host::run::owner::who(number));
     Err(ScriptError::new(ErrorKind::PortTaken, format!("port {number} for job `{name}` is taken by {who}"))
         .fact("port", i64::from(number))
+        .about("port")
         .hint(crate::host::run::owner::another_port(name, &spec.command, number))
         .into())
 }

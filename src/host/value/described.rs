@@ -4,7 +4,7 @@
 //! All forms of one name and length are one function of the engine, whose arguments are of any type: which form is meant
 //! is decided here, and that none is is reported as the engine itself would, with all forms.
 
-use super::error::{Fallible, stopped_in};
+use super::error::{Fallible, about, stopped_in};
 use super::kinds::{self, FromValue};
 use super::read::Opts;
 use crate::api::{self, Form, Function, Options, Type};
@@ -53,10 +53,11 @@ pub const fn word(name: &'static str) -> &'static str {
 
 /// Reads one option, or what it is when it is not given.
 pub fn option<T: FromValue>(opts: &Opts, key: &str, default: Option<&Dynamic>) -> Fallible<T> {
-    match opts.get(key).or(default) {
+    let read = match opts.get(key).or(default) {
         Some(value) => T::from_value(value, &opts.what(key)),
         None => T::missing(&opts.what(key)),
-    }
+    };
+    read.map_err(|error| about(error, key))
 }
 
 /// The arguments of one call, read one after the other.

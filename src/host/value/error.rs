@@ -118,6 +118,8 @@ pub struct ScriptError {
     pub notes: Vec<String>,
     pub tails: Vec<Tail>,
     pub hint: Option<String>,
+    /// The option whose value is to blame: where that stands in a file, its place is that of the error.
+    pub option: Option<String>,
     /// Where it came from, when it was caught before and that was known: so that throwing it again tells.
     pub origin: Option<Box<Origin>>,
 }
@@ -169,6 +171,7 @@ impl ScriptError {
             notes: Vec::new(),
             tails: Vec::new(),
             hint: None,
+            option: None,
             origin: None,
         }
     }
@@ -176,6 +179,11 @@ impl ScriptError {
     /// A script that asks for something impossible.
     pub fn usage(message: impl Into<String>) -> Self {
         Self::new(Kind::Usage, message)
+    }
+
+    /// An option whose value cannot be taken. `function`: whose option.
+    pub fn of_option(function: &str, key: &str, why: impl std::fmt::Display) -> Self {
+        Self::usage(format!("{function}: option `{key}`: {why}")).about(key)
     }
 
     /// A file, a descriptor, a system call.
@@ -192,6 +200,13 @@ impl ScriptError {
     #[must_use]
     pub fn fact(mut self, name: &str, value: impl Into<Dynamic>) -> Self {
         self.facts.insert(name.into(), value.into());
+        self
+    }
+
+    /// The value of this option is to blame.
+    #[must_use]
+    pub fn about(mut self, key: &str) -> Self {
+        self.option = Some(key.to_owned());
         self
     }
 
@@ -250,6 +265,28 @@ pub fn thrown(value: &Dynamic) -> Option<ScriptError> {
     }
     error.facts.clone_from(&map);
     Some(error)
+}
+
+/// Changes the error object that was thrown, if it is one or a map that counts as one.
+pub fn change(error: &mut EvalAltResult, change: impl FnOnce(&mut ScriptError)) {
+    let mut inner = error;
+    while let EvalAltResult::ErrorInFunctionCall(_, _, next, _) | EvalAltResult::ErrorInModule(_, next, _) =
+        inner
+    {
+        inner = next;
+    }
+    if let EvalAltResult::ErrorRuntime(value, _) = inner
+        && let Some(mut error) = thrown(value)
+    {
+        change(&mut error);
+        *value = Dynamic::from(error);
+    }
+}
+
+/// An error about what was given for this option. Of one within another the outer one is said last, and stays.
+pub fn about(mut error: Thrown, key: &str) -> Thrown {
+    change(&mut error, |error| error.option = Some(key.to_owned()));
+    error
 }
 
 /// What `.kind` and `.message` of a caught value give: of an error object, or of a map that was thrown.

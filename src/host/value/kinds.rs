@@ -4,7 +4,7 @@
 //! A kind of one namespace alone (the answer of a mock) implements [`Typed`] and [`FromValue`] beside its namespace, out
 //! of the types of the description; what the check says of it is then said by [`literal`].
 
-use super::error::{Fallible, ScriptError};
+use super::error::{Fallible, ScriptError, about};
 use super::handle::Job;
 use super::read::{self, Opts};
 use crate::api::Type;
@@ -138,7 +138,9 @@ pub fn literal(kind: Type, value: &Dynamic, what: &str) -> Fallible<()> {
         Type::Options(options) => {
             let opts = Opts::described(what, value, options)?;
             options.all().try_for_each(|opt| match opts.get(opt.name) {
-                Some(value) => literal(opt.kind, value, &opts.what(opt.name)),
+                Some(value) => {
+                    literal(opt.kind, value, &opts.what(opt.name)).map_err(|error| about(error, opt.name))
+                }
                 None => Ok(()),
             })
         }

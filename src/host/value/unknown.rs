@@ -57,13 +57,14 @@ pub fn unknown_described(function: &str, key: &str, options: &Options) -> Script
 }
 
 fn unknown_of(function: &str, key: &str, known: &[&str], near: Option<&str>) -> ScriptError {
-    match near {
+    let error = match near {
         Some(near) => {
             ScriptError::usage(format!("{function}: unknown option `{key}`; did you mean `{near}`?"))
         }
         None => ScriptError::usage(format!("{function}: unknown option `{key}`"))
             .note(format!("options: {}", known.join(", "))),
-    }
+    };
+    error.about(key)
 }
 
 /// A value, as it is shown, in the place of the options of a function of the standard library.

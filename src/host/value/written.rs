@@ -2,7 +2,7 @@
 //! walks values, both by this one function: what the one judges is what the other replaces.
 
 use super::address;
-use super::error::Fallible;
+use super::error::{Fallible, about};
 use rhai::{Array, Dynamic, ImmutableString, Map, Position};
 
 /// A text of a job.
@@ -56,10 +56,13 @@ type Each<'a> = &'a mut dyn FnMut(Text<'_>) -> Fallible<()>;
 pub fn each_text<W: Written>(options: &mut W, each: Each<'_>) -> Fallible<()> {
     options.open(&mut |shape| {
         let Shape::Map(entries) = shape else { return Ok(()) };
-        entries.into_iter().try_for_each(|(key, value)| match key {
-            "name" | "needs" | "port" | "ports" | "count" => Ok(()),
-            "cmd" => texts_of(value, "`cmd`", true, each),
-            key => texts_of(value, &format!("option `{key}`"), key == "stop_cmd", each),
+        entries.into_iter().try_for_each(|(key, value)| {
+            let told = match key {
+                "name" | "needs" | "port" | "ports" | "count" => Ok(()),
+                "cmd" => texts_of(value, "`cmd`", true, each),
+                key => texts_of(value, &format!("option `{key}`"), key == "stop_cmd", each),
+            };
+            told.map_err(|error| about(error, key))
         })
     })
 }

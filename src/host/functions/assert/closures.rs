@@ -95,7 +95,7 @@ fn in_the_end(
         let what = format!("{said}eventually: the closure still returned false after {waited} ({tries})");
         return ScriptError::new(Kind::Assertion, what).into();
     };
-    caught::change(&mut last, |error| {
+    error::change(&mut last, |error| {
         error.message = format!("{said}{}", error.message);
         error.notes.push(format!("eventually: {tries} in {waited}; this is the last one"));
     });

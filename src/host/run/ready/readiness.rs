@@ -6,7 +6,7 @@ use crate::host::run::owner;
 use crate::host::run::request::{self, Answer};
 use crate::host::run::runtime::rt;
 use crate::host::value::described::FromOpts;
-use crate::host::value::error::{Fallible, ScriptError};
+use crate::host::value::error::{Fallible, ScriptError, about};
 use crate::host::value::handle::Job;
 use crate::host::value::kinds::{self, Count, Port};
 use crate::host::value::worded::{self, Worded};
@@ -64,19 +64,21 @@ impl Readiness {
         let (times, limit) = (options.times.map(Count::count), options.attempt_timeout);
         let beside = Beside { port, times, limit };
         if let Some(Ready(value)) = &options.ready {
-            parse_conditions(&format!("{function}: option `ready`"), value, &beside, &mut conditions)?;
+            parse_conditions(&format!("{function}: option `ready`"), value, &beside, &mut conditions)
+                .map_err(|error| about(error, "ready"))?;
         } else if options.is_task() {
             // Such as a migration: what needs it wants it done.
             conditions.push(Condition::Ended);
         } else if let Some(key) = about_ready(options) {
-            let wrong = format!("{function}: option `{key}`: there is no `ready` that it could be about");
-            return Err(ScriptError::usage(wrong)
+            return Err(ScriptError::of_option(function, key, "there is no `ready` that it could be about")
                 .hint(format!("ready: #{{log: \"listening\"}}, {key}: …"))
                 .into());
         }
         if beside.times.is_some() && !conditions.iter().any(|one| matches!(one, Condition::Log { .. })) {
-            let wrong = format!("{function}: option `times`: `ready` waits for no log line");
-            return Err(ScriptError::usage(wrong).hint("ready: #{log: \"…\"}, times: 2").into());
+            let wrong = "`ready` waits for no log line";
+            return Err(ScriptError::of_option(function, "times", wrong)
+                .hint("ready: #{log: \"…\"}, times: 2")
+                .into());
         }
         // At once, and not when its time is up.
         if conditions.iter().any(|one| one.local_port().is_some() || matches!(one, Condition::Listening)) {

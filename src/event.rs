@@ -25,6 +25,12 @@ pub enum Event {
     Stdout(Bytes),
     /// A command's stderr, or `debug`: verbatim to stderr.
     Stderr(Bytes),
+    /// Lines of a command's stdout or stderr beside that of others, each to be shown behind this word.
+    Lines {
+        word: Arc<str>,
+        on_stderr: bool,
+        bytes: Bytes,
+    },
     /// A command's output is over: what looked like the beginning of a secret was none.
     OutputEnd,
     /// These are about to be started, and what they print is shown.
@@ -520,7 +526,7 @@ pub struct Closed;
 fn size(event: &Event) -> usize {
     const LINE: usize = 100;
     match event {
-        Event::Stdout(bytes) | Event::Stderr(bytes) => bytes.len().max(1),
+        Event::Stdout(bytes) | Event::Stderr(bytes) | Event::Lines { bytes, .. } => bytes.len().max(1),
         Event::JobOutput { bytes, .. } => bytes.len().max(1),
         Event::Log(text) | Event::Warning(text) | Event::Text(text) => LINE + text.len(),
         _ => LINE,

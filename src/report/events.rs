@@ -194,6 +194,7 @@ fn described(event: &Event) -> Option<(&'static str, Value)> {
         Event::Over(over) => ("run_ended", ended(over)),
         Event::Stdout(_)
         | Event::Stderr(_)
+        | Event::Lines { .. }
         | Event::OutputEnd
         | Event::JobsToShow(_)
         | Event::JobOutput { .. }

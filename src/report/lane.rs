@@ -37,6 +37,8 @@ pub(super) struct Lane {
     way: Way,
     /// The last write has filled it: there is nothing to try before somebody has read.
     full: bool,
+    /// It has been full, and somebody has read.
+    is_read: bool,
     /// It takes nothing more.
     pub(super) closed: bool,
     /// Nobody waits for it any more.
@@ -93,6 +95,7 @@ impl Lane {
 
     /// Somebody may have read.
     pub(super) fn may_have_room(&mut self) {
+        self.is_read |= self.full;
         self.full = false;
     }
 
@@ -112,6 +115,9 @@ impl Lane {
         };
         if let Written::Bytes(n) = written {
             self.full = self.way == Way::AtOnce && n < first.len();
+            if self.full && self.is_read && self.length >= LARGE {
+                stream::grow_once(fd);
+            }
             let taken = first.split_to(n);
             self.within_line = taken.last().map_or(self.within_line, |byte| *byte != b'\n');
             self.length -= n;

@@ -13,6 +13,7 @@ use super::said::said;
 use super::status::{Show, Status};
 use super::terminal::Terminal;
 use crate::event::{Bus, Closed, Event};
+use crate::jobs::output::prefixed;
 use crate::secret::{self, Stream};
 use crate::sys::fd::{self, Written};
 use crate::sys::{clock, tty};
@@ -351,14 +352,11 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 self.queue_err(format!("{}\n", said(line)).into());
             }
             _ if self.shared.mute.load(SeqCst) => {}
-            Event::Stdout(bytes) => {
-                let bytes = self.masks[STDOUT].pass(bytes);
-                self.queue_out(bytes);
-            }
-            Event::Stderr(bytes) => {
-                let bytes = self.masks[STDERR].pass(bytes);
-                self.queue_err(bytes);
-            }
+            Event::Stdout(bytes) => self.show_out(bytes),
+            Event::Stderr(bytes) => self.show_err(bytes),
+            // Not by whoever reads them of the command: so two threads share the work.
+            Event::Lines { word, on_stderr: false, bytes } => self.show_out(prefixed(&word, &bytes).into()),
+            Event::Lines { word, on_stderr: true, bytes } => self.show_err(prefixed(&word, &bytes).into()),
             Event::OutputEnd => self.let_go(),
             Event::JobsToShow(names) => self.live.expect(&names),
             Event::JobOutput { job, bytes, missed } => {
@@ -379,6 +377,16 @@ impl<F: Fn(StdoutEnd)> Writer<F> {
                 }
             }
         }
+    }
+
+    fn show_out(&mut self, bytes: Bytes) {
+        let bytes = self.masks[STDOUT].pass(bytes);
+        self.queue_out(bytes);
+    }
+
+    fn show_err(&mut self, bytes: Bytes) {
+        let bytes = self.masks[STDERR].pass(bytes);
+        self.queue_err(bytes);
     }
 
     /// Shows what was held back: it did not become a secret.

@@ -123,7 +123,7 @@ impl Terminal {
             | Event::Asserted { .. }
             | Event::Usage(_)
             | Event::Over(_) => return None,
-            Event::Stdout(_) | Event::Stderr(_) | Event::OutputEnd | Event::Text(_) | Event::Verdict(_) => {
+            Event::Stdout(_) | Event::Stderr(_) | Event::Lines { .. } | Event::OutputEnd | Event::Text(_) | Event::Verdict(_) => {
                 return None;
             }
         };

@@ -2,6 +2,7 @@
 
 use crate::jobs::output::captured::Stream;
 use crate::jobs::output::text;
+use bytes::Bytes;
 use std::borrow::Cow;
 
 /// What is shown of a command's output while it runs.
@@ -13,9 +14,9 @@ pub enum Echo {
     Prefixed(String),
 }
 
-/// Cuts what comes into lines, and puts a word before each.
-pub(crate) struct Prefixer {
-    word: String,
+/// Cuts what comes into lines, which are not to be mixed with those of others.
+#[derive(Default)]
+pub(crate) struct Cutter {
     /// The beginning of a line, of stdout and of stderr.
     partial: [Vec<u8>; 2],
 }
@@ -23,12 +24,9 @@ pub(crate) struct Prefixer {
 /// A line that is longer is shown in pieces.
 const LONGEST_LINE: usize = 64 << 10;
 
-impl Prefixer {
-    pub(crate) fn new(word: &str) -> Self {
-        Self { word: word.to_owned(), partial: Default::default() }
-    }
-
-    pub(crate) fn pass(&mut self, stream: Stream, bytes: &[u8]) -> Vec<u8> {
+impl Cutter {
+    /// Passes on what is whole lines by now.
+    pub(crate) fn cut(&mut self, stream: Stream, bytes: &Bytes, mut pass: impl FnMut(Bytes)) {
         let partial = &mut self.partial[stream as usize];
         // Most of it is whole lines, which are not copied behind the beginning of one.
         let first = match partial.is_empty() {
@@ -36,43 +34,34 @@ impl Prefixer {
             false => bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1),
         };
         partial.extend_from_slice(&bytes[..first]);
-        let mut shown = Vec::new();
         if partial.ends_with(b"\n") {
-            prefix(&self.word, partial, &mut shown);
-            partial.clear();
+            pass(std::mem::take(partial).into());
         }
-        let rest = &bytes[first..];
-        let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        prefix(&self.word, &rest[..end], &mut shown);
-        partial.extend_from_slice(&rest[end..]);
+        let end = memchr::memrchr(b'\n', &bytes[first..]).map_or(first, |at| first + at + 1);
+        if first < end {
+            pass(bytes.slice(first..end));
+        }
+        partial.extend_from_slice(&bytes[end..]);
         if partial.len() >= LONGEST_LINE {
-            let whole = text::whole_characters(partial).len();
-            prefix(&self.word, &partial[..whole], &mut shown);
-            partial.drain(..whole);
+            let rest = partial.split_off(text::whole_characters(partial).len());
+            pass(std::mem::replace(partial, rest).into());
         }
-        shown
     }
 
     /// What was no whole line when the command ended.
-    pub(crate) fn rest(&mut self, stream: Stream) -> Vec<u8> {
-        prefixed(&self.word, &std::mem::take(&mut self.partial[stream as usize]))
+    pub(crate) fn rest(&mut self, stream: Stream) -> Bytes {
+        std::mem::take(&mut self.partial[stream as usize]).into()
     }
 }
 
 /// Each line after a word: `curl | hello`. So is what a carriage return begins: it would be written over the word.
 pub fn prefixed(word: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut shown = Vec::new();
-    prefix(word, bytes, &mut shown);
-    shown
-}
-
-fn prefix(word: &str, bytes: &[u8], shown: &mut Vec<u8>) {
     let prefix = format!("{word} | ");
     let again = format!("\r{prefix}");
     // To look for what is not text takes many times as long as to see that all is.
     let text = std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     let starts_over = memchr::memchr(b'\r', text.as_bytes()).is_some();
-    shown.reserve(text.len() + text.len() / 4);
+    let mut shown = Vec::with_capacity(text.len() + text.len() / 4);
     if !starts_over {
         // The last line may have no end.
         let open = !text.is_empty() && !text.ends_with('\n');
@@ -86,7 +75,7 @@ fn prefix(word: &str, bytes: &[u8], shown: &mut Vec<u8>) {
         if open {
             shown.push(b'\n');
         }
-        return;
+        return shown;
     }
     for line in text.split_inclusive('\n') {
         shown.extend_from_slice(prefix.as_bytes());
@@ -96,6 +85,7 @@ fn prefix(word: &str, bytes: &[u8], shown: &mut Vec<u8>) {
         shown.extend_from_slice(&line.as_bytes()[states.len()..]);
         shown.push(b'\n');
     }
+    shown
 }
 
 #[cfg(test)]
@@ -107,16 +97,19 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8(prefixed("a", bytes)).expect("text");
         assert_eq!(text(b"one\r\n\ntwo"), "a | one\r\na | \na | two\n");
         assert_eq!(text(b"10 %\r20 %\nf\xfcr\n"), "a | 10 %\ra | 20 %\na | f\u{fffd}r\n");
-        let mut prefixer = Prefixer::new("a");
+        let mut cutter = Cutter::default();
+        let mut cut = |stream, piece: &[u8]| {
+            let mut shown = Vec::new();
+            cutter.cut(stream, &Bytes::copy_from_slice(piece), |lines| shown.extend(prefixed("a", &lines)));
+            shown
+        };
         let piece = [b"x".repeat(LONGEST_LINE - 1), b"\xc3".to_vec()].concat();
-        let first = prefixer.pass(Stream::Stdout, &piece);
+        let first = cut(Stream::Stdout, &piece);
         assert_eq!(first.len(), LONGEST_LINE - 1 + "a | \n".len());
-        assert_eq!(prefixer.pass(Stream::Stdout, b"\xbc\n"), "a | ü\n".as_bytes());
-        let mut shown = Vec::new();
-        for piece in [&b"on"[..], b"e\ntw", b"", b"o", b"\n", b"\n\nfour\nfi"] {
-            shown.extend(prefixer.pass(Stream::Stderr, piece));
-        }
-        shown.extend(prefixer.rest(Stream::Stderr));
-        assert_eq!(shown, b"a | one\na | two\na | \na | \na | four\na | fi\n");
+        assert_eq!(cut(Stream::Stdout, b"\xbc\n"), "a | ü\n".as_bytes());
+        let pieces = [&b"on"[..], b"e\ntw", b"", b"o", b"\n", b"\n\nfour\nfi"];
+        let shown: Vec<u8> = pieces.into_iter().flat_map(|piece| cut(Stream::Stderr, piece)).collect();
+        assert_eq!(shown, b"a | one\na | two\na | \na | \na | four\n");
+        assert_eq!(&cutter.rest(Stream::Stderr)[..], b"fi");
     }
 }

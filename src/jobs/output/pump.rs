@@ -17,26 +17,24 @@
 
 use crate::event::{Bus, Event};
 use crate::jobs::output::captured::{Captured, Stream};
-use crate::jobs::output::echo::{Echo, Prefixer};
+use crate::jobs::output::echo::{Cutter, Echo};
 use crate::jobs::wait::strand;
 use crate::lock::lock;
-use crate::sys::fd::{self, Read as ReadFd, Written};
+use crate::sys::fd::{self, Written};
 use crate::sys::pty::READS;
-use crate::sys::stream::{self, PIPE};
-use bytes::{Bytes, BytesMut};
+use crate::sys::stream::{self, Chunk, LARGE_PIPE, PIPE, ReadInto};
+use bytes::Bytes;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a pipe is made to hold through which much comes: more would be of little use, and each user has a limit for all
-/// pipes together (pipe(7)).
-const LARGE_PIPE: usize = 4 * PIPE;
 /// A command that has once printed so much at a time prints much.
 const MUCH: usize = PIPE / 2;
-/// Memory for so much output at a time is got, and filled but for a rest that is too small to read into.
-const BUFFER: usize = 4 * LARGE_PIPE;
 /// What is shorter is copied rather than to keep memory for what did not come.
 const SMALL: usize = PIPE / 4;
+/// Where much comes in little pieces, so long is waited for more: each piece costs whoever writes, us and whoever reads a
+/// wake-up. A pipe that is filled at 1 GB/s has room for twice as long.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// How long whoever reads our stdout may take to make room for more before it is left to the thread that writes: that one
 /// knows how to wait for a reader that does not read.
@@ -60,14 +58,23 @@ struct Source {
     large: bool,
     /// So much of what is in it has been shown.
     shown: usize,
+    /// The last time there was little in it.
+    little: bool,
 }
 
 impl Capture {
     pub fn new(stdout: OwnedFd, stderr: OwnedFd) -> nix::Result<Self> {
         fd::set_nonblocking(&stdout)?;
         fd::set_nonblocking(&stderr)?;
-        let pipe =
-            |stream, fd| Source { stream, fd: Arc::new(fd), holds: PIPE, reads: 1, large: false, shown: 0 };
+        let pipe = |stream, fd| Source {
+            stream,
+            fd: Arc::new(fd),
+            holds: PIPE,
+            reads: 1,
+            large: false,
+            shown: 0,
+            little: false,
+        };
         let sources = vec![pipe(Stream::Stdout, stdout), pipe(Stream::Stderr, stderr)];
         Ok(Self { sources, process: None })
     }
@@ -75,7 +82,15 @@ impl Capture {
     /// Of a terminal there is one stream only.
     pub fn of_terminal(master: OwnedFd) -> Self {
         let (stream, fd) = (Stream::Stdout, Arc::new(master));
-        let sources = vec![Source { stream, fd, holds: usize::MAX, reads: READS, large: false, shown: 0 }];
+        let sources = vec![Source {
+            stream,
+            fd,
+            holds: usize::MAX,
+            reads: READS,
+            large: false,
+            shown: 0,
+            little: false,
+        }];
         Self { sources, process: None }
     }
 
@@ -96,7 +111,7 @@ struct Shared {
 /// Whoever reads holds its lock, and waits for nothing meanwhile.
 struct State {
     sources: Vec<Source>,
-    buffer: BytesMut,
+    buffer: Buffer,
     shown: Shown,
     captured: Captured,
     /// What was in the pipes when the command ended has been read and passed on. What comes now is a stranger's.
@@ -104,6 +119,34 @@ struct State {
     /// A thread reads that does nothing else.
     alone: bool,
     straight: Straight,
+}
+
+/// What is read into.
+#[derive(Default)]
+struct Buffer {
+    /// Small pieces, which are copied from there.
+    small: Vec<u8>,
+    /// Where much comes.
+    chunk: Option<Chunk>,
+}
+
+impl Buffer {
+    fn read(&mut self, fd: &OwnedFd, most: usize, large: bool) -> (ReadInto, usize) {
+        if large {
+            let chunk = self.chunk.take().filter(|chunk| chunk.room() >= PIPE);
+            let chunk = self.chunk.insert(chunk.unwrap_or_else(Chunk::new));
+            let asked = most.min(chunk.room());
+            return (chunk.read(fd, asked, SMALL), asked);
+        }
+        self.small.resize(PIPE, 0);
+        let asked = most.min(PIPE);
+        let read = match fd::read_some(fd, &mut self.small[..asked]) {
+            fd::Read::Bytes(read) => ReadInto::Bytes(Bytes::copy_from_slice(&self.small[..read])),
+            fd::Read::Nothing => ReadInto::Nothing,
+            fd::Read::End => ReadInto::End,
+        };
+        (read, asked)
+    }
 }
 
 /// Whether large output may be shown before it is read.
@@ -123,14 +166,15 @@ struct Shown {
     echo: Echo,
     /// Something has been passed on.
     begun: bool,
-    prefixer: Option<Prefixer>,
+    /// What is shown in whole lines, and the word before each.
+    lines: Option<(Arc<str>, Cutter)>,
 }
 
 impl Shown {
     fn pass(&mut self, stream: Stream, bytes: Bytes, bus: &Bus) {
         self.begun |= self.echo != Echo::Nothing;
-        match &mut self.prefixer {
-            Some(prefixer) => emit(stream, prefixer.pass(stream, &bytes).into(), bus),
+        match &mut self.lines {
+            Some((word, cutter)) => cutter.cut(stream, &bytes, |lines| emit_lines(word, stream, lines, bus)),
             None if self.echo == Echo::AsItIs => emit(stream, bytes, bus),
             None => {}
         }
@@ -142,8 +186,8 @@ impl Shown {
             return;
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if let Some(prefixer) = &mut self.prefixer {
-                emit(stream, prefixer.rest(stream).into(), bus);
+            if let Some((word, cutter)) = &mut self.lines {
+                emit_lines(word, stream, cutter.rest(stream), bus);
             }
         }
         bus.emit(Event::OutputEnd);
@@ -156,6 +200,12 @@ fn emit(stream: Stream, bytes: Bytes, bus: &Bus) {
         Stream::Stdout => Event::Stdout(bytes),
         Stream::Stderr => Event::Stderr(bytes),
     });
+}
+
+fn emit_lines(word: &Arc<str>, stream: Stream, bytes: Bytes, bus: &Bus) {
+    if !bytes.is_empty() {
+        bus.emit(Event::Lines { word: Arc::clone(word), on_stderr: stream == Stream::Stderr, bytes });
+    }
 }
 
 impl State {
@@ -197,30 +247,26 @@ type Take<'a> = dyn FnMut(Stream, Bytes, bool) + 'a;
 impl Source {
     /// Reads what can be in it, and no more: no stream starves the other, and nobody who goes on writing keeps us from the
     /// end. False: nothing more can come.
-    fn read(&mut self, buffer: &mut BytesMut, take: &mut Take) -> bool {
+    fn read(&mut self, buffer: &mut Buffer, take: &mut Take) -> bool {
         let (mut most, mut reads) = (self.holds, self.reads);
+        self.little = true;
+        let mut all = 0;
         while most > 0 {
-            if buffer.capacity() < PIPE {
-                buffer.reserve(if self.large { BUFFER } else { PIPE });
-            }
             // What has been shown is not put together with what has not.
             let shown = if self.shown > 0 { self.shown } else { usize::MAX };
-            let asked = most.min(buffer.capacity()).min(shown);
-            let read = match stream::read_more(&self.fd, buffer, asked) {
-                ReadFd::Bytes(read) => read,
-                ReadFd::Nothing => return true,
-                ReadFd::End => return false,
+            let (bytes, asked) = match buffer.read(&self.fd, most.min(shown), self.large) {
+                (ReadInto::Bytes(bytes), asked) => (bytes, asked),
+                (ReadInto::Nothing, _) => return true,
+                (ReadInto::End, _) => return false,
             };
-            if read < SMALL {
-                take(self.stream, Bytes::copy_from_slice(buffer), self.shown > 0);
-                buffer.clear();
-            } else {
-                take(self.stream, buffer.split().freeze(), self.shown > 0);
-            }
+            let read = bytes.len();
+            take(self.stream, bytes, self.shown > 0);
             self.shown = self.shown.saturating_sub(read);
+            all += read;
+            self.little = all < LARGE_PIPE / 4;
             if read >= MUCH && !self.large {
                 self.large = true;
-                self.holds = stream::grow(&self.fd, LARGE_PIPE);
+                self.holds = stream::grow(&*self.fd, LARGE_PIPE);
             }
             most -= read;
             // It was empty by then.
@@ -239,7 +285,7 @@ impl Source {
     /// As [`Self::read`], of what there is; shows it first, as far as the reader of our stdout has room.
     fn read_straight(
         &mut self,
-        buffer: &mut BytesMut,
+        buffer: &mut Buffer,
         take: &mut Take,
         straight: &mut Straight,
         bus: &Bus,
@@ -268,15 +314,15 @@ impl Source {
 
 impl Pump {
     pub(crate) fn of(capture: Capture, echo: Echo, bus: Arc<Bus>) -> Self {
-        let prefixer = match &echo {
-            Echo::Prefixed(word) => Some(Prefixer::new(word)),
+        let lines = match &echo {
+            Echo::Prefixed(word) => Some((Arc::from(word.as_str()), Cutter::default())),
             Echo::AsItIs | Echo::Nothing => None,
         };
         let straight = if echo == Echo::AsItIs { Straight::Possible } else { Straight::Impossible };
         let state = State {
             sources: capture.sources,
-            buffer: BytesMut::new(),
-            shown: Shown { echo, begun: false, prefixer },
+            buffer: Buffer::default(),
+            shown: Shown { echo, begun: false, lines },
             captured: Captured::default(),
             flushed: false,
             alone: false,
@@ -290,9 +336,17 @@ impl Pump {
         lock(&self.0.state).sources.iter().map(|source| Arc::clone(&source.fd)).collect()
     }
 
-    /// Reads from those of the sources that have something, as they are waited for in their order.
+    /// Reads from those of the sources that have something, as they are waited for in their order. Where much comes in little
+    /// pieces, waits a moment for more.
     pub(super) fn read(&self, ready: &[bool]) {
-        lock(&self.0.state).read(ready, &self.0.bus);
+        let gather = {
+            let mut state = lock(&self.0.state);
+            state.read(ready, &self.0.bus);
+            state.sources.iter().zip(ready).any(|(source, ready)| *ready && source.large && source.little)
+        };
+        if gather {
+            std::thread::sleep(GATHER);
+        }
     }
 
     /// Waits until what has been passed on is written, but for as much as may wait, or `give_up` says so; whether there is
@@ -306,7 +360,14 @@ impl Pump {
         let straight = if self.0.bus.may_go_straight() { straight } else { Straight::Impossible };
         let prompt = match straight {
             Straight::Full if give_up() => return false,
-            Straight::Full => fd::wait_writable(&[std::io::stdout().as_fd()], PROMPT),
+            Straight::Full => {
+                let stdout = std::io::stdout();
+                let has_room = fd::wait_writable(&[stdout.as_fd()], PROMPT);
+                if has_room {
+                    stream::grow_once(stdout.as_fd());
+                }
+                has_room
+            }
             // What went to the thread that writes goes first.
             Straight::Possible if is_large => self.0.bus.wait_written(PROMPT),
             Straight::Slow => self.0.bus.unwritten() == 0,

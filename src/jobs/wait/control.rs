@@ -62,22 +62,25 @@ impl Bell {
         let mut rings = lock(&self.rings);
         rings.all += 1;
         rings.general += 1;
+        rings.listeners.values_mut().for_each(Ear::wake);
+        // Who is woken takes the lock: it would sleep again at once.
+        drop(rings);
         self.condvar.notify_all();
         self.general.notify_all();
-        rings.listeners.values_mut().for_each(Ear::wake);
     }
 
     /// These commands have ended, and nothing else has happened.
     pub fn ring_for(&self, commands: impl IntoIterator<Item = JobId>) {
         let mut rings = lock(&self.rings);
         rings.all += 1;
-        self.condvar.notify_all();
         for command in commands {
             if let Some(ear) = rings.listeners.get_mut(&command).filter(|ear| ear.hears_end) {
                 ear.own += 1;
                 ear.wake();
             }
         }
+        drop(rings);
+        self.condvar.notify_all();
     }
 
     /// Read this *before* looking at the state, and pass it to [`Bell::wait`]: no ring in between is lost.

@@ -335,7 +335,10 @@ impl Queue {
 
 impl Bus {
     pub fn emit(&self, event: Event) {
-        let mut queue = self.lock();
+        self.put(self.lock(), event);
+    }
+
+    fn put(&self, mut queue: MutexGuard<Queue>, event: Event) {
         queue.queued += size(&event);
         let is_due = self.is_due(&event);
         queue.events.push_back((clock::now(), event));
@@ -386,12 +389,15 @@ impl Bus {
     /// is not allowed just now.
     pub fn straight<T>(&self, write: impl FnOnce() -> T) -> Option<T> {
         let queue = self.lock();
+        self.begin_straight(&queue).then(write)
+    }
+
+    /// Whether what is printed may go to stdout now, before anything else does.
+    fn begin_straight(&self, queue: &Queue) -> bool {
         let idle = queue.unwritten() == 0 && queue.events.is_empty() && !queue.free && !queue.closed;
-        if !idle || !self.may_go_straight() {
-            return None;
-        }
-        self.straight.gone.store(true, Relaxed);
-        Some(write())
+        let straight = idle && self.may_go_straight();
+        self.straight.gone.fetch_or(straight, Relaxed);
+        straight
     }
 
     /// Whether anything may once what there is has been written.
@@ -402,6 +408,20 @@ impl Bus {
     /// Whether anything has gone to stdout straight since this was last asked.
     pub fn has_gone_straight(&self) -> bool {
         self.straight.gone.swap(false, Relaxed)
+    }
+
+    /// As [`Self::output`], for stdout; where it may be written there at once, `write` does so as far as it goes without
+    /// waiting, and says how far.
+    pub fn print(&self, bytes: Bytes, write: impl FnOnce(&[u8]) -> usize, give_up: impl Fn() -> bool) {
+        let queue = self.lock();
+        if !self.begin_straight(&queue) {
+            drop(queue);
+            return self.output(Event::Stdout(bytes), give_up);
+        }
+        let rest = bytes.slice(write(&bytes)..);
+        if !rest.is_empty() {
+            self.put(queue, Event::Stdout(rest));
+        }
     }
 
     /// Emits output; first waits until what there is has been written, or `give_up` says so.

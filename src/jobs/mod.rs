@@ -71,7 +71,7 @@ pub use crate::sys::wait::ExitStatus;
 pub use all::Jobs;
 pub use job::{Job, JobId, Kind, State, View, describe};
 pub use log::limit;
-pub use output::text;
+pub use output::{print, text};
 pub use refused::{SMALLEST_STACK, why};
 pub use remains::{Left, Survivor, leak, process_name, shared, survivors, user_name};
 pub use stdin::{Sent, UNREAD};

@@ -76,6 +76,20 @@ fn what_a_command_prints_to_whom_it_leaves_behind_is_read_by_a_thread() {
 }
 
 #[test]
+fn what_a_script_prints_wakes_no_other_thread() {
+    if lacks(&["strace"]) {
+        return;
+    }
+    let trace = trace("elapsed_ms(); for i in 0..300 { print(i); }");
+    let count = |call: &str| trace.iter().filter(|line| line.contains(call)).count();
+    assert_eq!(count(" pwritev2(1, "), 300);
+    // Before Linux 6.4 a pipe does not say what it takes at once, and only the thread that writes knows what to do.
+    let takes_at_once = trace.iter().any(|line| line.contains(" pwritev2(1, ") && line.ends_with("= 2"));
+    let woken = count(" futex(");
+    assert!(!takes_at_once || woken < 150, "{woken} calls to sleep and to wake for 300 lines");
+}
+
+#[test]
 fn a_script_that_starts_nothing_makes_few_system_calls() {
     /// 298 in a debug build, which asks of each descriptor that it closes whether it is open; 25 more when the host does not
     /// end within 50 ms, since the guard looks at its threads then; and some air. Whoever needs more has a reason to tell.

@@ -7,11 +7,11 @@ use crate::host::explain::called;
 use crate::host::source::captured;
 use crate::host::value::error::{Fallible, ScriptError, terminated};
 use crate::issuer::Authority;
-use crate::jobs::Jobs;
 use crate::jobs::control::Control;
 use crate::jobs::env::Env;
 use crate::jobs::port::{self, FreePorts};
 use crate::jobs::strand::{self, Strand};
+use crate::jobs::{self, Jobs};
 use crate::lock::lock;
 use crate::pending::{Doing, Pending};
 use crate::select::Select;
@@ -295,7 +295,11 @@ impl Runtime {
 
     /// Emits what the script brings about; first waits until there is room for it, as for all that it prints.
     pub fn emit(&self, event: Event) {
-        strand::aside(|| self.bus.output(event, || self.control().halted()));
+        let halted = || self.control().halted();
+        strand::aside(|| match event {
+            Event::Stdout(bytes) => jobs::print(&self.bus, bytes, halted),
+            event => self.bus.output(event, halted),
+        });
     }
 
     /// Whether what a job prints is shown, although it has not the option `echo`.

@@ -14,7 +14,9 @@ use crate::secret;
 use crate::snapshot::{Snapshots, normal};
 use crate::words::quote;
 use rhai::Dynamic;
-use similar::TextDiff;
+use similar::algorithms::{Capture, Compact, Replace, myers};
+use similar::group_diff_ops;
+use similar::udiff::UnifiedHunkHeader;
 
 options! {
     /// What a snapshot can be told.
@@ -55,8 +57,7 @@ fn compare(rt: &Runtime, name: &str, now: &str) -> Fallible<Option<String>> {
     match known {
         Some(known) if known == now => Ok(None),
         Some(known) if !update => {
-            let (old, new) = (format!("{known}\n"), format!("{now}\n"));
-            let diff = TextDiff::from_lines(&old, &new).unified_diff().context_radius(2).to_string();
+            let diff = differing(&known, now);
             let error = failed(None, &format!("the snapshot `{name}` differs ({file})"));
             Err(error
                 .fact("actual", now.to_owned())
@@ -76,6 +77,22 @@ fn compare(rt: &Runtime, name: &str, now: &str) -> Fallible<Option<String>> {
             Ok(Some(format!("snapshot {how}: {name} ({file})")))
         }
     }
+}
+
+/// What differs, by lines, each change between two lines that are the same, as `diff -U2` tells it. Not by `TextDiff`: it
+/// brings all of its algorithms, each for texts of all kinds, and with them half a megabyte.
+fn differing(old: &str, new: &str) -> String {
+    let (old, new): (Vec<_>, Vec<_>) = (old.split('\n').collect(), new.split('\n').collect());
+    let mut found = Compact::new(Replace::new(Capture::new()), &old, &new);
+    let Ok(()) = myers::diff(&mut found, &old, 0..old.len(), &new, 0..new.len());
+    let mut text = String::new();
+    for hunk in group_diff_ops(found.into_inner().into_inner().into_ops(), 2) {
+        text += &format!("{}\n", UnifiedHunkHeader::new(&hunk));
+        for change in hunk.iter().flat_map(|part| part.iter_changes(&old, &new)) {
+            text += &format!("{}{}\n", change.tag(), change.value());
+        }
+    }
+    text
 }
 
 /// What is done at the end of a script all of whose tests have run: only then it is known which are not asked for.

@@ -107,6 +107,27 @@ fn a_file_that_a_configuration_names_and_a_job_may_not_read_is_told_with_its_own
 }
 
 #[test]
+fn a_closed_file_of_a_configuration_that_only_a_variable_names_is_told_also_when_the_time_is_up() {
+    let (dir, opts) = match nix::unistd::geteuid().is_root() {
+        true => ("#{user: \"nobody\"}", "user: \"nobody\", cwd: \"/\", "),
+        false => ("", ""),
+    };
+    let start = |cmd: &str, code: i32| {
+        Script::code(&format!(
+            "let dir = temp_dir({dir}); let key = dir + \"/server.key\"; write_file(key, \"\"); run([\"chmod\", \"0\", key]);
+             write_file(dir + \"/server.conf\", `ssl.keyfile = ${{key}}\n`); run([\"chmod\", \"644\", dir + \"/server.conf\"]);
+             start(\"server\", \"{cmd}\", #{{{opts}env: #{{CONFIG_FILE: dir + \"/server\"}}, ready: #{{log: \"never\"}}, timeout: \"100ms\"}})"
+        ))
+        .run()
+        .code(code)
+        .stderr_has("/server.key` belongs to `")
+        .stderr_has("and the job runs as `");
+    };
+    start("exit 3", 125);
+    start("exec sleep 61", 124);
+}
+
+#[test]
 fn a_directory_is_no_script() {
     Script::file("lib").cwd(repo("tests/error")).run().code(2).stderr_has("`lib` is a directory");
 }

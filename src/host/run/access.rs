@@ -1,10 +1,14 @@
 //! A file that a job was told of and could not read, such as the key of a server that runs as another user: whose it is.
-//! Looked for only once the job has died; what access lists or capabilities allow besides is not known here.
+//! Looked for only once the job has died, or its time is up; what access lists or capabilities allow besides is not known
+//! here.
 
+use super::runtime::rt;
 use super::spawn_error::words_of;
 use crate::host::value::error::TAIL;
-use crate::jobs::{Job, spec};
+use crate::jobs::Job;
+use crate::jobs::spec::{self, Spec};
 use nix::unistd::{Gid, Group, Uid, User, getgroups};
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +26,7 @@ pub fn denied(job: &Job) -> Option<(String, String)> {
     let log = job.log.as_ref().map(|_| job.log_tail(TAIL)).unwrap_or_default();
     let complaints: Vec<String> =
         log.into_iter().filter(|line| line.to_ascii_lowercase().contains("denied")).collect();
-    let own = words_of(&job.spec.command);
+    let own: Vec<String> = words_of(&job.spec.command).into_iter().chain(configurations(&job.spec)).collect();
     // What it reads because a configuration says so.
     let within: Vec<String> =
         own.iter().flat_map(|text| paths(text, &job.spec.cwd)).filter_map(settings).collect();
@@ -30,8 +34,10 @@ pub fn denied(job: &Job) -> Option<(String, String)> {
         within.iter().flat_map(|text| text.lines()).filter(|line| !line.trim_start().starts_with('#'));
     let texts = own.iter().chain(&complaints).map(String::as_str).chain(lines);
     let mut files = texts.flat_map(|text| paths(text, &job.spec.cwd));
-    if let Some(closed) = files.find_map(|file| who.closed(&file)) {
-        let note = format!("{}, and the job runs as `{}`", owned(&closed)?, who.name);
+    if let Some((file, closed)) = files.find_map(|file| who.closed(&file).map(|closed| (file, closed))) {
+        // A directory alone does not tell what was looked for in it.
+        let of = if closed == file { String::new() } else { format!(", above `{}`", file.display()) };
+        let note = format!("{}{of}, and the job runs as `{}`", owned(&closed)?, who.name);
         return Some((
             note,
             format!("temp_dir(#{{user: {:?}}})   (a place for files that it can read)", who.name),
@@ -41,6 +47,15 @@ pub fn denied(job: &Job) -> Option<(String, String)> {
     let said = complaints.iter().flat_map(|line| paths(line, &job.spec.cwd)).next()?;
     let note = format!("{}, and its log says that it was denied", owned(&said)?);
     Some((note, "temp_dir(#{user: …})   (a place for files of the user that it runs as)".to_owned()))
+}
+
+/// The files that variables of its own name, as RabbitMQ finds its configuration, with or without their ending.
+fn configurations(spec: &Spec) -> Vec<String> {
+    let inherited = rt().env();
+    let is_own = |name: &OsStr, value: &OsStr| inherited.get(name).map(OsString::as_os_str) != Some(value);
+    let own = spec.env.iter().filter(|(name, value)| is_own(name, value) && value.len() > 1);
+    let texts = own.filter_map(|(_, value)| value.to_str());
+    texts.flat_map(|text| ["", ".conf", ".config"].map(|ending| format!("{text}{ending}"))).collect()
 }
 
 fn who(job: &Job) -> Option<Who> {

@@ -1,5 +1,6 @@
 //! Waits that have failed, and waiting for an end.
 
+use super::access;
 use super::death;
 use super::job::{listening_ports, millis, view};
 use super::options::Common;
@@ -206,6 +207,10 @@ pub fn timeout(function: &str, facts: &TimeoutFacts) -> ScriptError {
         }
         if let Some((port, note, hint)) = owner::taken_by_log(&job.0) {
             error = error.fact("port", i64::from(port)).note(note).hint(hint);
+        }
+        if let Some((note, hint)) = access::denied(&job.0) {
+            error = error.note(note);
+            error.hint = error.hint.or(Some(hint));
         }
         if job.0.log.is_some() && job.0.log_length() == 0 {
             error =

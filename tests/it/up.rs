@@ -490,6 +490,24 @@ fn some_services_of_a_file_can_be_chosen() {
 }
 
 #[test]
+fn a_task_that_is_taken_for_a_server_is_told_how_its_file_says_so() {
+    let yaml = "services:\n  setup:\n    command: exec true\n    ready: {log: never}\n";
+    let process_compose = "processes:\n  setup:\n    command: exec true\n    ready_log_line: never\n";
+    let lines = "bgjobs script services-file --file Procfile --task setup --test COMMAND";
+    let depends = |kind: &str| format!("depends_on: {{setup: {{condition: {kind}_completed_successfully}}}}");
+    for (name, text, hint) in [
+        ("Procfile", "web: exec sleep 60\nsetup: exec true\n", lines.to_owned()),
+        ("services.yaml", yaml, depends("service")),
+        ("process-compose.yaml", process_compose, depends("process")),
+    ] {
+        let ended = Live::up(&[(name, text)], &["--exec", "true"]).ended().code(125);
+        ended
+            .says(&format!("try: {hint}   (if it is to end"))
+            .says("open stdin: `tail -f /dev/null | COMMAND`");
+    }
+}
+
+#[test]
 fn what_cannot_be_started_is_told_what_to_do() {
     let usual = "services.yaml, services.yml, services.toml, services.json, services.conf, process-compose.yaml, \
                  process-compose.yml, Procfile.dev, Procfile";

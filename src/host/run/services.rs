@@ -153,8 +153,15 @@ fn propose_task(error: &mut ScriptError, members: &[Member]) {
     }
     let name = fact("job");
     let member = members.iter().find(|member| Some(&member.service.name) == name.as_ref());
-    if let Some(hint) = member.and_then(|member| member.service.task_hint.clone()) {
+    let Some(service) = member.map(|member| &member.service) else { return };
+    if let Some(hint) = service.task_hint.clone() {
         error.hint = Some(hint);
+    }
+    // A file has no option for it.
+    if service.listed.is_some() {
+        for note in &mut error.notes {
+            *note = note.replace("`stdin: \"pipe\"`", "`tail -f /dev/null | COMMAND`");
+        }
     }
 }
 
@@ -469,11 +476,10 @@ fn check_needs(services: &[Service], given: &[Member]) -> Fallible<()> {
         let next: Vec<&str> = known.clone().filter(ready).map(|service| service.name.as_str()).collect();
         if next.is_empty() {
             let circle: Vec<&str> = names.iter().copied().filter(|name| !done.contains(name)).collect();
-            return Err(ScriptError::usage(format!(
-                "start: these services need each other in a circle: {}",
-                circle.join(", ")
-            ))
-            .into());
+            let wrong = format!("start: these services need each other in a circle: {}", circle.join(", "));
+            let first = services.iter().find(|service| circle.contains(&service.name.as_str()));
+            let listed = first.and_then(|first| first.listed.as_ref());
+            return placed(listed, circle[0], Err(ScriptError::usage(wrong).into()));
         }
         done.extend(next);
     }

@@ -976,9 +976,17 @@ fn a_python_application_and_its_tests_run_in_its_virtual_environment() {
     let dir = dir.path().to_str().expect("UTF-8");
     let flask = ["--server", "flask", "--app", "shop:app", "--test", test, "--dir", dir];
     let _ = scenario("python-app", &flask, &[]).code(7).stderr_has("\"GET /prefix HTTP/1.1\" 200");
+    let venv = format!("{dir}/.venv");
+    let absolute = [&flask[..], &["--venv", &venv]].concat();
+    let _ = scenario("python-app", &absolute, &[]).code(7);
     let script = ["--app", "missing.py", "--test", "x", "--dir", dir];
     let _ =
         scenario("python-app", &script, &[]).code(2).stderr_has("error: --app missing.py: there is no such");
+    let nowhere = ["--app", ".", "--server", "static", "--venv", "nowhere", "--test", "x"];
+    let _ = scenario("python-app", &nowhere, &[])
+        .code(2)
+        .stderr_has("error: --venv nowhere: there is no virtual environment in ")
+        .stderr_has("--> --venv nowhere\n");
     let _ = scenario("python-app", &["--app", "x", "--server", "tornado", "--test", "x"], &[])
         .code(2)
         .stderr_has("--server is \"tornado\", not flask|uvicorn|gunicorn|script|static");

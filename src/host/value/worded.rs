@@ -118,6 +118,7 @@ pub fn read(text: &str) -> Result<Worded<'_>, Wrong> {
             None if text.starts_with("localhost") || text.contains('.') && !text.contains(' ') => {
                 wrong.or(format!("http://{text}"))
             }
+            None if text.trim().is_empty() => wrong,
             None => Wrong { remark: Some("a line of the job's log"), ..wrong.or(format!("log:{text}")) },
         });
     };
@@ -226,6 +227,7 @@ mod tests {
             ("log:(", "\"(\" is not a regular expression: unclosed group"),
             ("cmd: ", "\"cmd: \" has no command"),
             ("a: b", "\"a: b\" is not a port, URL or path"),
+            ("", "\"\" is not a port, URL or path"),
         ] {
             assert_eq!(meant(text), better, "{text}");
         }

@@ -123,6 +123,8 @@ fn stay(link: &Arc<UnixStream>) -> Fallible<()> {
     let started = std::thread::Builder::new().name("setup".into()).spawn(listen);
     started.map_err(|why| ScriptError::io(format!("cannot start a thread: {why}")))?;
     let mut wait = Wait::new(&rt.jobs);
+    // As long as the scripts below take.
+    wait.timeout = None;
     wait.interval = Some(LOOK);
     wait.eager = true;
     rt.control().stay(true);

@@ -43,6 +43,18 @@ fn it_starts_once_before_the_first_script_hands_on_and_ends_after_the_last() {
     assert_eq!(place.read("log"), "up\na t\na t\na t\ndown\n");
 }
 
+/// Longer than any wait takes that nobody has given a time.
+#[test]
+fn it_lasts_as_long_as_the_scripts_take() {
+    let place = Place::with(&[
+        ("e2e/_setup.rhai", "let db = spawn(\"db\", \"exec sleep 300\");\nset_env(\"DB\", db.pid);"),
+        ("e2e/a.rhai", "sleep(\"31s\");\nrun(\"kill -0 $DB\");"),
+    ]);
+    let said =
+        "setup e2e/_setup.rhai (up after T)\nok e2e/a.rhai (T)\nbgjobs: passed in T: 1 script passed\n";
+    let _ = place.test(&["e2e"]).code(0).stderr(said);
+}
+
 #[test]
 fn a_script_alone_imports_it_as_any_module() {
     let place = shared();

@@ -17,7 +17,7 @@ use crate::host::run::ready::starting;
 use crate::host::run::runtime::{self, Runtime};
 use crate::host::run::services;
 use crate::host::run::start::restart;
-use crate::host::value::error::{Fallible, Kind, ScriptError};
+use crate::host::value::error::{Fallible, Kind, ScriptError, Thrown};
 use crate::host::value::handle::Job;
 use crate::host::value::show_duration;
 use crate::jobs::ctl::{Asker, Heard};
@@ -134,7 +134,7 @@ impl Asked<'_> {
             Request::Logs { job: name, lines } => {
                 let job = self.named(name)?;
                 self.rt.jobs.warn_of_log(&job.0);
-                let lines = job.0.log_tail((*lines).min(MOST_LINES));
+                let lines = job.0.log_tail_told((*lines).min(MOST_LINES));
                 return Ok(Answer::Logs { job: name.clone(), lines });
             }
             Request::Env => return Ok(Answer::Env(services::all_addresses())),
@@ -180,16 +180,26 @@ impl Asked<'_> {
         Ok(if on { Done::Paused } else { Done::Resumed })
     }
 
-    /// That it has ended is told here; whether that was a failure is the script's business.
+    /// That it has ended is told here; whether that was a failure is the script's business. Only of one that has died the
+    /// code says so: where somebody has stopped it, the surroundings are as they should be.
     fn must_run(&self, job: &Job) -> Fallible<()> {
-        match view(job).filter(|view| !view.comes_back).map(|view| view.state) {
-            Some(jobs::State::Ended(status)) => {
-                let (name, how) = (&job.0.spec.name, job.0.describe(status));
-                let wrong = format!("job `{name}` does not run: it has ended ({how})");
-                Err(ScriptError::new(Kind::JobDied, wrong).log_of(&job.0).into())
-            }
-            _ => Ok(()),
-        }
+        let Some(view) = view(job).filter(|view| !view.comes_back) else { return Ok(()) };
+        let jobs::State::Ended(status) = view.state else { return Ok(()) };
+        let (name, how) = (&job.0.spec.name, job.0.describe(status));
+        let (what, code) = match (view.died, view.asked) {
+            (true, _) => ("has died", exit::INFRASTRUCTURE),
+            (false, true) => ("was stopped", exit::FAILED),
+            (false, false) => ("has ended", exit::FAILED),
+        };
+        let wrong = format!("job `{name}` does not run: it {what} ({how})");
+        let error = ScriptError::new(Kind::JobDied, wrong).exit(code).log_of(&job.0);
+        Err(error.hint(format!("bgjobs ctl restart {}", quote(name))).into())
+    }
+
+    /// What to say of a wait that has failed: where the job was stopped meanwhile, that.
+    fn why_not_ready(&self, job: &Job, error: Thrown) -> Thrown {
+        let stopped = view(job).is_some_and(|view| view.asked && !view.died);
+        self.must_run(job).err().filter(|_| stopped).unwrap_or(error)
     }
 
     /// Until it is ready. While somebody else finds that out, such as the script by `start`, that is waited for: who
@@ -213,7 +223,8 @@ impl Asked<'_> {
             if !readiness.is_watched() {
                 let common = Common { timeout: Some(left), ..Common::default() };
                 let jobs = std::slice::from_ref(job);
-                return with_context(self.rt, job, |ctx| starting::wait(ctx, "ctl wait", jobs, &common));
+                let waited = with_context(self.rt, job, |ctx| starting::wait(ctx, "ctl wait", jobs, &common));
+                return waited.map_err(|error| self.why_not_ready(job, error));
             }
             if left.is_zero() {
                 let what = format!("`{}` is not ready after {}", job.0.spec.name, show_duration(timeout));

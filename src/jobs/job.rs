@@ -35,6 +35,8 @@ pub struct Job {
     pub log: Option<PathBuf>,
     /// Where in it its output begins: later than 0 when it was started again.
     pub log_from: u64,
+    /// Where in it the output of each time began that it was started again, of the last so many.
+    pub(super) again_at: Arc<Mutex<Vec<u64>>>,
     /// Which file that was when it was opened; none when it is not a regular one.
     pub file: Option<FileId>,
     /// What is kept of it, should it go.
@@ -69,6 +71,8 @@ pub struct View {
     pub ended: Option<Duration>,
     /// It ended in another way than was expected of it, and nobody asked for that.
     pub died: bool,
+    /// It was asked to end: stopped, killed, or to be started again.
+    pub asked: bool,
     /// It has ended, and rests until it is started again by its `restart`.
     pub comes_back: bool,
     /// How often that was.

@@ -11,6 +11,7 @@ use crate::jobs::output::terminal::{COLUMNS, ROWS, Terminal, start_thread, type_
 use crate::jobs::refused::why;
 use crate::jobs::spec::{self, Descriptors, Output, SpawnError, Spec, Stdin};
 use crate::jobs::table;
+use crate::lock::lock;
 use crate::sys::fork::{self, Join, Step};
 use crate::sys::{fd, open, proc, pty, tty};
 use nix::fcntl::OFlag;
@@ -105,6 +106,7 @@ impl Jobs {
             Ends { child, stdin: writer, log, file, held, capture, terminal: None }
         };
         let log_from = log.as_deref().filter(|_| again).map_or(0, reader::size);
+        let again_at = if again { self.again_at(id, file, log_from) } else { Arc::default() };
         let exec = spec.prepare(passed, child, account, self.join(limited.as_ref()));
         let (stdin, log_overflowed) = (Mutex::new(stdin), AtomicBool::new(false));
         let job = Arc::new(Job {
@@ -113,6 +115,7 @@ impl Jobs {
             spec,
             log,
             log_from,
+            again_at,
             file,
             held: Held::new(held),
             log_overflowed,
@@ -143,6 +146,23 @@ impl Jobs {
             self.logs()?.wake();
         }
         Ok((job, capture.map(|capture| capture.of_process(process))))
+    }
+
+    /// Where in its log a job was started again, now at `log_from` as well: in a log that is still the same file. Whoever
+    /// has the job from before knows of it, too.
+    fn again_at(&self, id: JobId, file: Option<FileId>, log_from: u64) -> Arc<Mutex<Vec<u64>>> {
+        const MOST: usize = 20;
+        let before = lock(&self.table).entry(id).map(|entry| Arc::clone(&entry.job));
+        let all = match before.filter(|before| before.file == file) {
+            Some(before) => Arc::clone(&before.again_at),
+            None => Arc::default(),
+        };
+        let mut offsets = lock(&all);
+        offsets.push(log_from);
+        let oldest = offsets.len().saturating_sub(MOST);
+        offsets.drain(..oldest);
+        drop(offsets);
+        all
     }
 
     /// A cgroup of its own for a job that has limits.

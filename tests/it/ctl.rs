@@ -194,17 +194,60 @@ fn each_command_does_what_it_says() {
     assert_eq!((rows.len(), rows[1][0], rows[1][2], rows[1][3]), (2, "api", "running", "yes"), "{table}");
     assert_eq!(read("states"), "running\nended\nrunning\nended\n");
     assert!(
-        read("dead").contains("job `api` does not run: it has ended (killed by SIGKILL)"),
+        read("dead").starts_with("error: job `api` does not run: it was stopped (killed by SIGKILL)\n")
+            && read("dead").ends_with("\ntry: bgjobs ctl restart api\n"),
         "{}",
         read("dead")
     );
-    assert_eq!(read("code"), "125\n");
+    // Nothing has died: somebody wanted it so.
+    assert_eq!(read("code"), "1\n");
     let done: Value = serde_json::from_str(&read("json")).expect("JSON");
     assert_eq!((&done["job"], &done["done"]), (&"api".into(), &"restarted".into()), "{done}");
     for what in ["pause", "resume", "stop", "restart", "kill"] {
         assert!(ran.stderr.contains(&format!("ctl: {what} api (asked for by sh")), "{what}: {}", ran.stderr);
     }
     let _ = ran.stderr_has(": 1 job stopped, 0 leaked\n");
+}
+
+#[test]
+fn the_end_of_a_wait_says_that_the_job_was_stopped_or_has_ended() {
+    let dir = place();
+    let test = r#"
+        (while ! bgjobs ctl jobs | grep -q 'slow .* running'; do :; done; bgjobs ctl stop slow) &
+        bgjobs ctl wait slow 2>stopped; echo $? >>codes
+        bgjobs ctl wait gone 2>ended; echo $? >>codes
+        bgjobs ctl pause gone; echo $? >>codes
+        bgjobs ctl wait task; echo $? >>codes
+        wait
+    "#;
+    fs::write(dir.path().join("test.sh"), test).expect("written");
+    let code = r#"
+        spawn("slow", "exec sleep 300", #{ready: #{log: "never"}});
+        spawn("gone", "exit 7", #{ready: #{log: "never"}, expect_exit: 7}).wait();
+        spawn("task", "exit 0", #{expect_exit: 0});
+        run("sh test.sh");"#;
+    let ran = script(dir.path(), code).run().code(0);
+    let first = |name: &str| read(dir.path(), name).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(read(dir.path(), "codes"), "1\n1\n1\n0\n", "{}", ran.stderr);
+    assert_eq!(first("stopped"), "error: job `slow` does not run: it was stopped (killed by SIGTERM)");
+    assert_eq!(first("ended"), "error: job `gone` does not run: it has ended (exit 7)");
+}
+
+/// What it prints each time is not one line that comes twice.
+#[test]
+fn a_log_that_is_shown_says_where_the_job_was_started_again() {
+    let dir = place();
+    let code = r#"
+        start("api", "echo up; exec sleep 300", #{ready: #{log: "up"}});
+        run("bgjobs ctl restart api && bgjobs ctl logs api >logs && bgjobs ctl logs api -n 1 >>logs");
+        assert_eq(job("api").output, "up\nup\n");
+        job("api").expect_exit();
+        fail("look");"#;
+    let ran = script(dir.path(), code).run().code(1);
+    assert_eq!(read(dir.path(), "logs"), "up\n-- started again --\nup\nup\n");
+    let shown = "  | up\n  | -- started again --\n  | up\n";
+    assert_eq!(ran.stderr.matches(shown).count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("  | up\n").count(), 2, "{}", ran.stderr);
 }
 
 /// A closure of the script says when the job is ready, with a variable and a module of the script.

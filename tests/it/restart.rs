@@ -55,7 +55,9 @@ fn a_job_that_has_been_started_again_too_often_has_died() {
         let _ = ran
             .code(125)
             .stderr_has("job `api` died (exit 3)")
-            .stderr_has("  | broken ×3\n")
+            .stderr_has(
+                "  | broken\n  | -- started again --\n  | broken\n  | -- started again --\n  | broken\n",
+            )
             .stderr_has("it was started again 2 times before (`restart`)")
             .stderr_has("0 leaked; started again: api 2 times\n");
     }

@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn tail(file: &File, count: usize) -> Vec<String> {
-        text::last_lines(&end_of(file), count)
+        text::last_lines(&end_of(file).bytes, count)
     }
 
     #[test]

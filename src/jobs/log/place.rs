@@ -4,6 +4,7 @@
 
 use crate::jobs::job::Job;
 use crate::jobs::log::held::FileId;
+use crate::jobs::log::piece::Stretch;
 use crate::jobs::log::reader::LogReader;
 use crate::jobs::log::whole::{end_of, read_log};
 use crate::jobs::output::text;
@@ -99,13 +100,31 @@ impl Job {
         text::last_lines(&self.log_end(), count)
     }
 
-    /// Its last lines for a report: what is repeated is folded.
+    /// The same for people: a line of its own says where it was started again, so that what it has printed each time is not
+    /// taken for one line that comes twice.
+    pub fn log_tail_told(&self, count: usize) -> Vec<String> {
+        text::last_lines(&self.log_end_told(), count)
+    }
+
+    /// The same for a report: what is repeated is folded.
     pub fn log_tail_folded(&self, count: usize) -> Vec<String> {
-        text::last_lines_folded(&self.log_end(), count)
+        text::last_lines_folded(&self.log_end_told(), count)
     }
 
     fn log_end(&self) -> Vec<u8> {
-        self.log_files().iter().flat_map(end_of).collect()
+        self.log_files().iter().flat_map(|file| end_of(file).bytes).collect()
+    }
+
+    fn log_end_told(&self) -> Vec<u8> {
+        // In a log that was truncated the offsets say nothing any more.
+        let again_at =
+            if self.log_fate() == Fate::Truncated { Vec::new() } else { lock(&self.again_at).clone() };
+        let files = self.log_files();
+        let ends = files.iter().enumerate().map(|(number, file)| {
+            let Stretch { start, bytes, .. } = end_of(file);
+            if number == 0 { with_marks(start, &bytes, &again_at) } else { bytes }
+        });
+        ends.flatten().collect()
     }
 
     /// How long it is, without what lies where it was.
@@ -143,5 +162,48 @@ impl Job {
         if let (Some(terminal), Some(_)) = (&self.terminal, self.file) {
             terminal.copy();
         }
+    }
+}
+
+/// What stands where a job was started again.
+const MARK: &str = "-- started again --\n";
+
+/// The end of a log, which begins at `start`, with a line at each of these offsets.
+fn with_marks(start: u64, bytes: &[u8], again_at: &[u64]) -> Vec<u8> {
+    let mut marked = Vec::with_capacity(bytes.len());
+    let mut done = 0;
+    for at in again_at.iter().filter_map(|at| usize::try_from(at.checked_sub(start)?).ok()) {
+        // Where nothing was printed before, there is nothing to tell apart.
+        let Some(before) = bytes.get(done..at).filter(|_| at > 0) else { continue };
+        marked.extend_from_slice(before);
+        if !matches!(marked.last(), None | Some(b'\n')) {
+            marked.push(b'\n');
+        }
+        marked.extend_from_slice(MARK.as_bytes());
+        done = at;
+    }
+    marked.extend_from_slice(&bytes[done..]);
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_where_a_job_was_started_again() {
+        let marked = |start, text: &str, again_at: &[u64]| {
+            String::from_utf8(with_marks(start, text.as_bytes(), again_at)).expect("text")
+        };
+        assert_eq!(
+            marked(0, "up\nup\nup\n", &[3, 6]),
+            "up\n-- started again --\nup\n-- started again --\nup\n"
+        );
+        // It had not ended its line; it has printed nothing yet; it had not.
+        assert_eq!(marked(0, "hupup\n", &[3]), "hup\n-- started again --\nup\n");
+        assert_eq!(marked(0, "up\n", &[3]), "up\n-- started again --\n");
+        assert_eq!(marked(0, "up\n", &[0]), "up\n");
+        // Of a long log only the end was read; of one that became shorter, nobody knows.
+        assert_eq!(marked(100, "up\nup\n", &[40, 103, 500]), "up\n-- started again --\nup\n");
     }
 }

@@ -1,6 +1,6 @@
 //! A log as one text, and the end of one.
 
-use crate::jobs::log::piece::stretch;
+use crate::jobs::log::piece::{Stretch, stretch};
 use crate::jobs::output::captured::{CAPTURE_LIMIT, fit, left_out};
 use crate::jobs::output::text;
 use crate::sys::hole;
@@ -70,21 +70,23 @@ pub fn start_of_last(file: &File, count: usize) -> u64 {
 }
 
 /// The end of a log: as much as last lines are looked for in.
-pub fn end_of(file: &File) -> Vec<u8> {
+pub(crate) fn end_of(file: &File) -> Stretch {
     const MOST: u64 = 256 << 10;
-    let mut bytes = Vec::new();
+    let mut end = Stretch { start: 0, cut: false, bytes: Vec::new() };
     for _ in 0..TRIES {
         let size = file.metadata().map_or(0, |meta| meta.size());
         let from = size.saturating_sub(MOST);
-        bytes = stretch(file, from, size).bytes;
+        end = stretch(file, from, size);
         if from > 0 {
-            bytes.drain(..bytes.len() - text::from_character(&bytes).len());
+            let skipped = end.bytes.len() - text::from_character(&end.bytes).len();
+            end.bytes.drain(..skipped);
+            end.start += skipped as u64;
         }
-        if !bytes.is_empty() || size == 0 {
+        if !end.bytes.is_empty() || size == 0 {
             break;
         }
     }
-    bytes
+    end
 }
 
 #[cfg(test)]

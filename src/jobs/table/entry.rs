@@ -214,6 +214,7 @@ impl Entry {
             started: self.started,
             ended: self.ended,
             died: self.died(),
+            asked: self.asked,
             comes_back: self.comes_back(),
             restarts: self.restarts,
             log_from: self.job.log_from,

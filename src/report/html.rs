@@ -9,6 +9,7 @@
 mod logs;
 mod told;
 
+use super::views::cases::{cases, counts};
 use super::views::model::{Outcome, Recorded, Run, Script, TestOutcome, Try};
 use askama::Template;
 use base64::Engine;
@@ -61,7 +62,7 @@ struct Told {
 /// The page about all that was recorded.
 pub fn html(recorded: &Recorded) -> String {
     let tries: Vec<Tried> = tries(recorded).collect();
-    let mut failures: Vec<Told> = tries.iter().flat_map(Tried::failures).collect();
+    let mut failures: Vec<Told> = tries.iter().filter(|one| !one.again).flat_map(Tried::failures).collect();
     let more = failures.len().saturating_sub(WITHOUT_SCRIPT);
     failures.truncate(WITHOUT_SCRIPT);
     let (verdict, name) = verdict(&tries);
@@ -71,7 +72,7 @@ pub fn html(recorded: &Recorded) -> String {
     let mut order: Vec<usize> = (0..tries.len()).collect();
     order.sort_by_key(|index| tries[*index].passed());
     for index in order {
-        let Tried { run, script, one } = &tries[index];
+        let Tried { run, script, one, .. } = &tries[index];
         let read = logs::of(&tries[index].jobs(), &one.kept, &mut room);
         let mut about = Vec::new();
         for log in read.logs {
@@ -92,7 +93,7 @@ pub fn html(recorded: &Recorded) -> String {
     let (style, script) = (compact(STYLE), compact(SCRIPT));
     let page = Page {
         verdict,
-        passed: tries.iter().all(Tried::passed),
+        passed: tries.iter().all(|one| one.again || one.passed()),
         name,
         failures,
         more,
@@ -102,6 +103,7 @@ pub fn html(recorded: &Recorded) -> String {
         script,
         data: inert(&json!({
             "runs": tries.iter().map(Tried::summary).collect::<Vec<_>>(), "damaged": damaged, "not_run": not_run,
+            "flaky": counts(&cases(recorded)).flaky,
         })),
         runs,
         logs,
@@ -130,16 +132,26 @@ struct Tried<'a> {
     run: &'a Run,
     script: &'a Script,
     one: &'a Try,
+    /// It has failed, and was tried again: the last try is the one that counts.
+    again: bool,
 }
 
 fn tries(recorded: &Recorded) -> impl Iterator<Item = Tried<'_>> {
     let scripts = recorded.runs.iter().flat_map(|run| run.scripts.iter().map(move |script| (run, script)));
-    scripts.flat_map(|(run, script)| script.tries.iter().map(move |one| Tried { run, script, one }))
+    scripts.flat_map(|(run, script)| {
+        let numbered = script.tries.iter().enumerate();
+        numbered.map(move |(at, one)| Tried { run, script, one, again: at + 1 < script.tries.len() })
+    })
 }
 
 impl Tried<'_> {
     fn passed(&self) -> bool {
         self.one.outcome == Outcome::Passed
+    }
+
+    /// Whether it is counted: as everywhere, what scripts share only when it has failed.
+    fn counts(&self) -> bool {
+        !(self.again || self.script.setup && self.passed())
     }
 
     /// Each name once; a job that was started again is in the model twice.
@@ -166,6 +178,7 @@ impl Tried<'_> {
         json!({
             "script": self.script.name, "number": one.number, "time": self.run.began, "state": state,
             "code": one.code, "cause": one.cause, "status": one.status, "end": one.took_ms,
+            "again": self.again, "counted": self.counts(),
             "counts": {
                 "failed": count(|it| matches!(it, TestOutcome::Failed(_))),
                 "passed": count(|it| matches!(it, TestOutcome::Passed)),
@@ -187,7 +200,8 @@ impl Tried<'_> {
 
 /// The verdict, and the script when it is a single one; the page makes a better one of it when it can.
 fn verdict(tries: &[Tried]) -> (String, String) {
-    let bad = tries.iter().filter(|one| !one.passed()).count();
+    let counted = tries.iter().filter(|one| one.counts());
+    let (all, bad) = (counted.clone().count(), counted.filter(|one| !one.passed()).count());
     match tries {
         [] => ("no run was recorded".to_owned(), String::new()),
         [only] => {
@@ -200,12 +214,11 @@ fn verdict(tries: &[Tried]) -> (String, String) {
             (verdict, only.script.name.clone())
         }
         _ if bad == 0 => {
-            let scripts = tries.iter().filter(|one| !one.script.setup).count();
             let passed =
-                if scripts == 1 { "1 script passed".to_owned() } else { format!("{scripts} scripts passed") };
+                if all == 1 { "1 script passed".to_owned() } else { format!("{all} scripts passed") };
             (passed, String::new())
         }
-        _ => (format!("{bad} of {} scripts did not pass", tries.len()), String::new()),
+        _ => (format!("{bad} of {all} scripts did not pass"), String::new()),
     }
 }
 
@@ -244,5 +257,19 @@ mod tests {
         let (_, rest) = page.split_once("<noscript>").expect("a part for those without");
         let (told, _) = rest.split_once("</noscript>").expect("its end");
         assert!(told.contains("<h2>a.rhai: adds</h2>") && told.contains("error: 1 &#60; 2\n"), "{told}");
+    }
+
+    #[test]
+    fn of_several_tries_the_last_counts_and_of_what_is_shared_what_has_failed() {
+        let flaky = || script("a.rhai", vec![failing("adds", "1 < 2"), passing(&["adds"])]);
+        let setup = || Script { setup: true, ..script("_setup.rhai", vec![passing(&[])]) };
+        let page = html(&recorded(vec![flaky(), setup()]));
+        assert!(page.contains("<h1 id=\"verdict\" class=\"good\">1 script passed</h1>"), "{page}");
+        assert!(page.contains("\"flaky\":1") && !page.contains("<h2>a.rhai: adds</h2>"), "{page}");
+        let bad = script("b.rhai", vec![failing("adds", "1 < 2"), failing("adds", "1 < 2")]);
+        let page = html(&recorded(vec![flaky(), setup(), bad]));
+        let verdict = "<h1 id=\"verdict\" class=\"bad\">1 of 2 scripts did not pass</h1>";
+        assert!(page.contains(verdict), "{page}");
+        assert_eq!(page.matches("<h2>b.rhai: adds</h2>").count(), 1, "{page}");
     }
 }

@@ -58,6 +58,10 @@ const isBad = (event) =>
   (event.event === "run_ended" && event.state !== "passed") ||
   event.killed === true;
 
+// What a test that was run again has failed of before.
+const againOf = (event) =>
+  event.failed_before && event.failed_before.length ? ` after it had failed: ${event.failed_before.map(text).join("; ")}` : "";
+
 // An event in one line.
 function describe(event) {
   const took = "took_ms" in event && event.took_ms !== null ? ` (${duration(number(event.took_ms))})` : "";
@@ -90,7 +94,7 @@ function describe(event) {
     case "assertion":
       return `${text(event.function)}${event.ok === false ? " does not hold" : ""}${place}`;
     case "test":
-      return `${text(event.name)}: ${text(event.outcome)}${event.reason ? `, ${text(event.reason)}` : ""}${took}${event.span_id ? `, span ${text(event.span_id)}` : ""}`;
+      return `${text(event.name)}: ${text(event.outcome)}${againOf(event)}${event.reason ? `, ${text(event.reason)}` : ""}${took}${event.span_id ? `, span ${text(event.span_id)}` : ""}`;
     case "request": {
       const came = event.error ? text(event.error) : text(event.status);
       return `${text(event.method)} ${text(event.url)}: ${came}${took}`;
@@ -307,6 +311,8 @@ function whole(run) {
 }
 
 const isFine = (run) => run.state === "passed";
+// Those that count: not a try that was followed by another.
+const counted = (runs) => runs.filter((run) => run.counted);
 
 function verdictOf(run) {
   const code = Number.isInteger(run.code) ? `exit ${run.code}` : run.status || "no code";
@@ -323,9 +329,10 @@ function verdictOf(run) {
 }
 
 // How many tests of these runs there are: 1 failed, 3 passed, 1 skipped.
-function countsOf(runs) {
+function countsOf(runs, flaky = 0) {
   const count = (word) => runs.reduce((sum, run) => sum + run.counts[word], 0);
   const parts = ["failed", "passed", "skipped"].map((word) => [count(word), word]).filter(([many]) => many);
+  const flakily = flaky ? `, ${flaky} flaky` : "";
   const all = parts.reduce((sum, [many]) => sum + many, 0);
-  return { all, words: parts.map(([many, word]) => `${many} ${word}`).join(", ") };
+  return { all, words: parts.map(([many, word]) => `${many} ${word}`).join(", ") + flakily };
 }

@@ -12,15 +12,16 @@ const signOf = (run) => (isFine(run) ? "✓" : run.state === "failed" ? "✕" : 
 
 function showVerdict() {
   const { runs } = page;
-  const bad = runs.filter((run) => !isFine(run));
+  const count = counted(runs);
+  const bad = count.filter((run) => !isFine(run));
   const one = runs.length === 1 ? runs[0] : null;
   $("verdict").className = bad.length ? "bad" : "good";
   $("verdict").textContent = one
     ? verdictOf(one)
     : bad.length
-      ? `${bad.length} of ${runs.length} scripts did not pass`
-      : `${plural(runs.length, "script")} passed`;
-  const tests = countsOf(runs);
+      ? `${bad.length} of ${count.length} scripts did not pass`
+      : `${plural(count.length, "script")} passed`;
+  const tests = countsOf(runs.filter((run) => !run.again), data.flaky);
   const parts = one ? [one.script, duration(one.end)] : [duration(runs.reduce((sum, run) => sum + run.end, 0))];
   if (tests.all) parts.push(`${plural(tests.all, "test")}: ${tests.words}`);
   if (one) parts.push(plural(whole(one).jobs.size, "job"));
@@ -33,15 +34,16 @@ function showScripts() {
   if (page.runs.length < 2) return;
   $("scripts").hidden = false;
   document.body.classList.add("many");
-  const bad = page.runs.filter((run) => !isFine(run)).length;
-  $("scripts-title").textContent = `${plural(page.runs.length, "script")}${bad ? `, ${bad} not passed` : ""}`;
+  const count = counted(page.runs);
+  const bad = count.filter((run) => !isFine(run)).length;
+  $("scripts-title").textContent = `${plural(count.length, "script")}${bad ? `, ${bad} not passed` : ""}`;
   $("scripts").open = !narrow.matches;
   $("filter").addEventListener("input", drawScripts);
   $("only-bad").addEventListener("click", () => {
     $("only-bad").setAttribute("aria-pressed", $("only-bad").getAttribute("aria-pressed") !== "true");
     drawScripts();
   });
-  $("only-bad").hidden = !bad;
+  $("only-bad").hidden = page.runs.every(isFine);
   drawScripts();
 }
 
@@ -51,8 +53,9 @@ function drawScripts() {
   const shown = page.runs.filter(
     (run) => nameOf(run).toLowerCase().includes(words) && !(onlyBad && isFine(run)),
   );
-  // Those that did not pass first; else in the order of the file.
-  shown.sort((a, b) => isFine(a) - isFine(b) || a.index - b.index);
+  // Those that did not pass first, then those that were tried again; else in the order of the file.
+  const rank = (run) => (isFine(run) ? 2 : run.again ? 1 : 0);
+  shown.sort((a, b) => rank(a) - rank(b) || a.index - b.index);
   lazyRows($("list"), shown.length, 28, (index) => {
     const run = shown[index];
     const choose = () => {
@@ -201,7 +204,7 @@ function showTests(run) {
       "button",
       { class: `row ${test.outcome}`, onclick: go },
       h("i", { role: "img", "aria-label": test.outcome }, SIGNS[test.outcome] || "?"),
-      h("span", null, test.label, test.event.reason ? h("small", null, text(test.event.reason)) : null),
+      h("span", null, test.label, h("small", null, `${text(test.event.reason)}${againOf(test.event)}`)),
       h("small", null, duration(test.to - test.from)),
     );
   });
@@ -272,7 +275,7 @@ function remember() {
 
 function recall() {
   const parts = location.hash.slice(1).split("/");
-  const run = page.runs[Number(parts[0]) - 1] || page.runs.find((one) => !isFine(one)) || page.runs[0];
+  const run = page.runs[Number(parts[0]) - 1] || counted(page.runs).find((one) => !isFine(one)) || page.runs[0];
   if (!run) return;
   let job = null;
   try {

@@ -45,6 +45,7 @@ pub fn of(script: &Script, one: &Try, began: &str, version: &str) -> Vec<Value> 
         json!({
             "event": "test", "ms": it.at_ms + it.took_ms, "name": it.name, "outcome": outcome, "reason": reason,
             "failure": why, "took_ms": it.took_ms, "span_id": it.span,
+            "failed_before": it.before.iter().map(|failure| &failure.message).collect::<Vec<_>>(),
         })
     }));
     rest.extend(one.notes.iter().map(|it| {

@@ -17,7 +17,7 @@
 //! testing  recorded runs, for the tests
 //! ```
 
-mod cases;
+pub mod cases;
 mod ctrf;
 mod github;
 mod junit;

@@ -75,7 +75,7 @@ fn what_is_not_the_whole_is_not_merged() {
             &["one.jsonl", "two.jsonl", "two.jsonl"],
             "error: shard 2 of 2 is there twice: `two.jsonl` and `two.jsonl`\n",
         ),
-        (&["one.jsonl", "other.jsonl"], "error: `other.jsonl` is a shard of another list of scripts\n"),
+        (&["one.jsonl", "other.jsonl"], "error: `other.jsonl` is one of 3 shards, and not of 2\n"),
         (&["one.jsonl", "less.jsonl"], "error: `less.jsonl` is a shard of another list of scripts\n"),
         (&["whole.jsonl"], "error: `whole.jsonl` is not of a shard\n"),
         (&["one.jsonl", "script.jsonl"], "error: `script.jsonl` is not of a shard\n"),

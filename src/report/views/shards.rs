@@ -43,7 +43,11 @@ pub fn merged(recorded: &Recorded, style: Style) -> Result<Merged, Failure> {
                 )
             };
             let notes = vec![part(first, whole, *of), part(run, other, *shard)];
-            return Err(refused(format!("`{}` is a shard of another list of scripts", run.file), notes));
+            let wrong = match (&other.hash, other.count) == (&whole.hash, whole.count) {
+                true => format!("`{}` is one of {} shards, and not of {total}", run.file, shard.total),
+                false => format!("`{}` is a shard of another list of scripts", run.file),
+            };
+            return Err(refused(wrong, notes));
         }
     }
     for index in 1..=total {
@@ -189,7 +193,7 @@ mod tests {
             (&[one, two, two], "shard 2 of 2 is there twice: `2` and `2`"),
             (&[one, ("2", 2, 2, &["c"])], "`c` ran in two shards"),
             (&[one, ("2", 2, 2, &[])], "the shards together have 2 scripts, the whole list has 3"),
-            (&[one, ("2", 2, 3, &["b"])], "`2` is a shard of another list of scripts"),
+            (&[one, ("2", 2, 3, &["b"])], "`2` is one of 3 shards, and not of 2"),
             (&[], "there is no shard"),
         ] {
             assert_eq!(refusal(parts).as_deref(), Some(message));

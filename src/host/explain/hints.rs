@@ -326,6 +326,16 @@ fn lexical(error: &LexError, here: &Here) -> Option<Advice> {
             Advice::new("a string is written in double quotes; single quotes hold one character")
                 .hint(if text.contains('"') { format!("`` `{text}` ``") } else { format!("`\"{text}\"`") })
         }
+        // As other languages write it.
+        LexError::MalformedEscapeSequence(sequence) if sequence == "\\u{" => {
+            let digits: String = here.after("{").chars().take_while(char::is_ascii_hexdigit).collect();
+            let whole = format!("\\u{{{digits}}}");
+            let ours = match digits.len() {
+                ..=4 => format!("\\u{digits:0>4}"),
+                _ => format!("\\U{digits:0>8}"),
+            };
+            Advice::new(format!("`{whole}` is not an escape sequence in a string")).hint(format!("`{ours}`"))
+        }
         LexError::MalformedEscapeSequence(sequence) => {
             Advice::new(format!("`{sequence}` is not an escape sequence in a string"))
                 .hint(format!("`\\{sequence}`, or a raw string without escapes: `#\"…{sequence}…\"#`"))

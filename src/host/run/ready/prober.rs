@@ -480,9 +480,13 @@ impl Requests {
         self.advice.or_else(|| tls().then_some(Advice::Tls)).or(self.refuses.map(Advice::Refuses))
     }
 
+    /// What the oldest has come to; nothing of one that was sent just before the wait was over, which could not have come to
+    /// anything.
     fn under_way(&self) -> Option<String> {
+        const TOO_SOON: Duration = Duration::from_millis(20);
         let first = self.under_way.first()?;
-        Some(first.flight.describe(jobs::now().saturating_sub(first.since)))
+        let time = jobs::now().saturating_sub(first.since);
+        (time >= TOO_SOON).then(|| first.flight.describe(time))
     }
 }
 

@@ -116,7 +116,7 @@ impl Lane {
         if let Written::Bytes(n) = written {
             self.full = self.way == Way::AtOnce && n < first.len();
             if self.full && self.is_read && self.length >= LARGE {
-                stream::grow_once(fd);
+                stream::grow_once(fd, stream::LARGE_PIPE);
             }
             let taken = first.split_to(n);
             self.within_line = taken.last().map_or(self.within_line, |byte| *byte != b'\n');

@@ -11,13 +11,16 @@ use nix::libc;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a pipe holds unless somebody has asked for more (pipe(7)).
 pub const PIPE: usize = 64 << 10;
 /// What a pipe is made to hold through which much comes: more would be of little use, and each user has a limit for all
 /// pipes together (pipe(7)).
 pub const LARGE_PIPE: usize = 4 * PIPE;
+/// The same for what goes from pipe to pipe, of one command at a time: as much as anybody may have without a privilege.
+pub const LARGEST_PIPE: usize = 16 * PIPE;
 
 /// Makes a pipe hold at least so many bytes; how many it holds then. A user who has too many of these keeps what it has.
 pub fn grow(pipe: impl AsFd, bytes: usize) -> usize {
@@ -29,13 +32,13 @@ pub fn grow(pipe: impl AsFd, bytes: usize) -> usize {
     usize::try_from(size).ok().filter(|size| *size > 0).unwrap_or(PIPE)
 }
 
-/// Makes the pipe that our output goes to hold more, so that whoever reads it and we wake each other less often. Once, for it
-/// belongs to others as well; and only for a reader who reads, or more would be written that nobody will.
-pub fn grow_once(pipe: BorrowedFd) {
-    static GROWN: Once = Once::new();
-    GROWN.call_once(|| {
-        grow(pipe, LARGE_PIPE);
-    });
+/// Makes the pipe that our output goes to hold more, so that whoever reads it and we wake each other less often. Once for each
+/// size, for it belongs to others as well; and only for a reader who reads, or more would be written that nobody will.
+pub fn grow_once(pipe: BorrowedFd, bytes: usize) {
+    static GROWN: AtomicUsize = AtomicUsize::new(0);
+    if GROWN.fetch_max(bytes, Relaxed) < bytes {
+        grow(pipe, bytes);
+    }
 }
 
 /// Memory that much is read into, one read behind the other. What has come is handed out without a copy, and keeps all of it.

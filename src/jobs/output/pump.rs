@@ -22,7 +22,7 @@ use crate::jobs::wait::strand;
 use crate::lock::lock;
 use crate::sys::fd::{self, Written};
 use crate::sys::pty::READS;
-use crate::sys::stream::{self, Chunk, LARGE_PIPE, PIPE, ReadInto};
+use crate::sys::stream::{self, Chunk, LARGE_PIPE, LARGEST_PIPE, PIPE, ReadInto};
 use bytes::Bytes;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
@@ -56,6 +56,8 @@ struct Source {
     reads: usize,
     /// Much comes through it.
     large: bool,
+    /// It has been made to hold as much as there may be.
+    largest: bool,
     /// So much of what is in it has been shown.
     shown: usize,
     /// The last time there was little in it.
@@ -72,6 +74,7 @@ impl Capture {
             holds: PIPE,
             reads: 1,
             large: false,
+            largest: false,
             shown: 0,
             little: false,
         };
@@ -88,6 +91,7 @@ impl Capture {
             holds: usize::MAX,
             reads: READS,
             large: false,
+            largest: false,
             shown: 0,
             little: false,
         }];
@@ -291,6 +295,9 @@ impl Source {
         bus: &Bus,
     ) -> bool {
         *straight = Straight::Possible;
+        if !std::mem::replace(&mut self.largest, true) {
+            self.holds = stream::grow(&*self.fd, LARGEST_PIPE);
+        }
         let stdout = std::io::stdout();
         match bus.straight(|| stream::show(&self.fd, stdout.as_fd(), self.holds)) {
             Some(Some(Written::Bytes(shown))) => self.shown += shown,
@@ -364,7 +371,7 @@ impl Pump {
                 let stdout = std::io::stdout();
                 let has_room = fd::wait_writable(&[stdout.as_fd()], PROMPT);
                 if has_room {
-                    stream::grow_once(stdout.as_fd());
+                    stream::grow_once(stdout.as_fd(), LARGEST_PIPE);
                 }
                 has_room
             }

@@ -19,8 +19,9 @@ use crate::jobs::wait::control::Control;
 use crate::jobs::wait::files::Files;
 use crate::lock::lock;
 use crate::sys::fork::{Exec, Step};
+use crate::sys::page::Identity;
 use crate::sys::wait::{self, Peek};
-use crate::sys::{clock, fd, fork, pidfd, signal, testing};
+use crate::sys::{clock, fd, fork, pidfd, proc, signal, testing};
 use nix::sys::signal::Signal;
 use std::cell::Cell;
 use std::os::fd::{AsFd, OwnedFd};
@@ -180,7 +181,10 @@ impl Jobs {
         if !table.phase.allows(job.kind) {
             return Err(SpawnError::Stopping);
         }
+        let before = clock::since_boot();
         let pid = start(exec, &job.spec)?;
+        let began = proc::start_between(before, clock::since_boot());
+        let who = began.map_or_else(|| Identity::of(pid), |start| Identity { pid, start });
         // Nobody reaps it as long as the lock is held: its number is still its own.
         let process = (job.kind == Kind::Command).then(|| pidfd::open(pid).ok()).flatten();
         let other = exec.credentials.as_ref().map(|user| user.uid);
@@ -189,7 +193,7 @@ impl Jobs {
             let (job, command, log) = (job.spec.name.clone(), job.spec.command.display(), job.log.clone());
             Event::JobStarted { job, command, pid, log }
         });
-        table.insert(job, pid, uid, clock::now());
+        table.insert(job, who, uid, clock::now());
         // Told once the guard knows it, too: whoever reads that may kill us. Nobody tells its end before, since that needs
         // the lock.
         started.into_iter().for_each(|event| self.bus.emit(event));

@@ -353,7 +353,7 @@ impl Page {
     /// Publishes a job; returns the slot to withdraw later, none when all are taken.
     pub fn publish(
         &self,
-        pid: i32,
+        who: Identity,
         stop_signal: i32,
         mixed: bool,
         grace_ms: u64,
@@ -369,10 +369,10 @@ impl Page {
         slot.mixed.store(u32::from(mixed), SeqCst);
         slot.asked_ns.store(0, SeqCst);
         slot.grace_ms.store(u32::try_from(grace_ms).unwrap_or(u32::MAX), SeqCst);
-        slot.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
+        slot.start.store(who.start, SeqCst);
         slot.uid.store(uid, SeqCst);
         store(&slot.name, name.as_bytes());
-        slot.pid.store(pid, SeqCst);
+        slot.pid.store(who.pid, SeqCst);
         self.show(slot);
         Some(index)
     }
@@ -472,7 +472,7 @@ impl Page {
 
 impl Who {
     fn set(&self, pid: i32) {
-        self.start.store(proc::stat(pid).map_or(0, |stat| stat.start), SeqCst);
+        self.start.store(Identity::of(pid).start, SeqCst);
         self.pid.store(u64::try_from(pid).unwrap_or(0), SeqCst);
     }
 
@@ -483,6 +483,11 @@ impl Who {
 }
 
 impl Identity {
+    /// As /proc has it; a process of which that cannot be read has none that lives.
+    pub fn of(pid: i32) -> Self {
+        Self { pid, start: proc::stat(pid).map_or(0, |stat| stat.start) }
+    }
+
     /// Whether this very process still runs.
     pub fn alive(self) -> bool {
         self.pid > 0 && proc::stat(self.pid).is_some_and(|stat| stat.start == self.start && stat.alive())

@@ -13,7 +13,7 @@ use crate::jobs::spec::{Expect, KillMode};
 use crate::jobs::stop::order::History;
 use crate::jobs::stop::step::Stage;
 use crate::jobs::table::entry::{Entry, Leader};
-use crate::sys::page;
+use crate::sys::page::{self, Identity};
 use crate::sys::proc::Stat;
 use crate::sys::wait::{self, Peek};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -207,12 +207,13 @@ impl Table {
     }
 
     /// Records a process that has just been started as this user; a restarted job replaces its old self.
-    pub fn insert(&mut self, job: Arc<Job>, pid: i32, uid: u32, now: Duration) {
+    pub fn insert(&mut self, job: Arc<Job>, who: Identity, uid: u32, now: Duration) {
         let spec = &job.spec;
         let grace = u64::try_from(spec.grace.as_millis()).unwrap_or(u64::MAX);
+        let pid = who.pid;
         let mixed = spec.kill_mode == KillMode::Mixed;
         let slot =
-            page::get().and_then(|page| page.publish(pid, spec.stop_signal, mixed, grace, uid, &spec.name));
+            page::get().and_then(|page| page.publish(who, spec.stop_signal, mixed, grace, uid, &spec.name));
         let started_as = self.history.next();
         let mut entry = Entry {
             pid,

@@ -21,7 +21,7 @@ mod tree;
 
 pub use environment::{Births, births, carriers, command, name, program, variable, variables};
 pub use files::{open_files, open_path, socket_owners, writes_to};
-pub use stat::{Stat, Usage, in_background, stat, usage};
+pub use stat::{Stat, Usage, in_background, start_between, stat, usage};
 pub use status::{available, has_room, ignores, inner_pid, keeps_death_signal, pid_namespace, real_uid, uid};
 pub use threads::{delays, runnable};
 pub use tree::{adopted, all, census, children, descendants, forest, tree};

@@ -40,10 +40,25 @@ impl Stat {
 
 /// A number of clock ticks as time.
 fn ticks(number: u64) -> Duration {
+    Duration::from_millis(number.saturating_mul(1000) / ticks_per_second())
+}
+
+fn ticks_per_second() -> u64 {
     // SAFETY: sysconf only asks.
     let per_second = unsafe { nix::libc::sysconf(nix::libc::_SC_CLK_TCK) };
-    let per_second = u64::try_from(per_second).unwrap_or(100).max(1);
-    Duration::from_millis(number.saturating_mul(1000) / per_second)
+    u64::try_from(per_second).unwrap_or(100).max(1)
+}
+
+/// The start time, as in [`Stat`], of a process that was started between these two moments ([`clock::since_boot`]): the
+/// kernel takes it from the same clock, and counts whole ticks. None when a tick has passed meanwhile: then /proc has it, to
+/// read which takes a hundred times as long.
+pub fn start_between(before: Duration, after: Duration) -> Option<u64> {
+    /// The kernel's clock and what a program reads of it may differ by how they are rounded.
+    const MARGIN: Duration = Duration::from_micros(1);
+    let per_second = u128::from(ticks_per_second());
+    let tick = |moment: Duration| u64::try_from(moment.as_nanos() * per_second / 1_000_000_000).ok();
+    let (first, last) = (tick(before.saturating_sub(MARGIN))?, tick(after + MARGIN)?);
+    (first == last).then_some(first)
 }
 
 /// What processes use of the machine.

@@ -245,3 +245,22 @@ fn a_mock_that_is_killed_is_a_job_that_died() {
     assert!(stderr.contains("job `mock` was killed by SIGKILL"), "{stderr}");
     assert_eq!(output.status.code(), Some(125), "{stderr}");
 }
+
+/// Whoever answers in the place of a job that has not found out yet that its port is taken.
+#[test]
+fn a_closure_that_a_stranger_answers_finds_no_job_ready() {
+    let port = says(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let start = |command: &str| {
+        let ready = format!("ready: || http_get(\"http://127.0.0.1:{port}/\").ok");
+        Script::code(&format!("start(\"api\", {command:?}, #{{{ready}}})")).run()
+    };
+    let _ = start(&format!("exec sleep 60 {port}"))
+        .code(125)
+        .stderr_has(&format!("port {port} is answered by pid {} (", std::process::id()))
+        .stderr_has("), which this run did not start")
+        .stderr_has("= job `api` should answer it")
+        .stderr_has("try: port: \"free\", and `$PORT` in the place of ");
+    // It may as well ask somebody else: whom the command does not name, or whom the job itself asks.
+    let _ = start("sleep 60").code(0);
+    let _ = start(&format!("sleep 60 # from http://127.0.0.1:{port}/")).code(0);
+}

@@ -6,10 +6,10 @@
 use crate::api::Type;
 use crate::event::Event;
 use crate::exit;
-use crate::host::run::job;
 use crate::host::run::ready::readiness;
 use crate::host::run::request::{Asking, parse_method, prepared};
 use crate::host::run::runtime::rt;
+use crate::host::run::{job, owner};
 use crate::host::value::Opts;
 use crate::host::value::describe::{function, properties};
 use crate::host::value::described::{Entry, FromOpts, Property};
@@ -414,6 +414,9 @@ fn perform(request: Request) -> Fallible<Response> {
         error: result.as_ref().err().map(|error| error.message.clone()),
         after: jobs::now().saturating_sub(began),
     });
+    if let (Ok(_), None, Some(port)) = (&result, &request.unix_socket, request.url.local_port()) {
+        owner::answered(port);
+    }
     match result {
         Ok(response) => Ok(Response(Arc::new(Answered { method, response }))),
         Err(error) => Err(failed(&request, &method, &error).into()),

@@ -8,7 +8,35 @@ use crate::jobs::Job;
 use crate::jobs::port::{self, Listening, NoLoopback, Owner};
 use crate::jobs::spec::Command;
 use crate::words;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
+
+thread_local! {
+    /// The ports of this machine that have answered requests of the condition that is being looked at; none while none is.
+    static ANSWERED: RefCell<Option<BTreeSet<u16>>> = const { RefCell::new(None) };
+}
+
+/// A request to this port of this machine was answered.
+pub fn answered(port: u16) {
+    ANSWERED.with_borrow_mut(|all| all.as_mut().map(|all| all.insert(port)));
+}
+
+/// Looks at a condition that is a closure; and which ports of this machine have answered what it asked.
+pub fn answers_to<T>(look: impl FnOnce() -> T) -> (T, BTreeSet<u16>) {
+    let before = ANSWERED.replace(Some(BTreeSet::new()));
+    let found = look();
+    (found, ANSWERED.replace(before).unwrap_or_default())
+}
+
+/// Whether a job should answer on this port: it was given it, or its command names it, but not in a URL, which is that of
+/// somebody else whom it asks.
+pub fn claims(job: &Job, port: u16) -> bool {
+    let command = job.spec.command.display();
+    let is_url = |word: &&str| word.contains("http://") || word.contains("https://");
+    let mut words = command.split_whitespace().filter(|word| !is_url(word));
+    job.spec.has_port(port) || words.any(|word| numbers(word).contains(&port))
+}
 
 /// Throws when no server of this machine can be reached, whatever the script does: in a sandbox.
 pub fn need_loopback(function: &str) -> Fallible<()> {

@@ -247,7 +247,17 @@ impl Prober<'static> {
                 let listens = || self.job.as_ref().is_some_and(|job| !listening_ports(job).is_empty());
                 ready_if(lived || listens(), "neither listens nor has lived that long")
             }
-            (Condition::Closure(closure), _) => call_condition(ctx, closure, self.job.as_ref()),
+            (Condition::Closure(closure), _) => {
+                let (found, asked) = owner::answers_to(|| call_condition(ctx, closure, self.job.as_ref()));
+                // What answers in the job's place is not the job.
+                let ready = matches!(found, Attempt::Ready(_));
+                let job = self.job.as_ref().map(|job| &*job.0).filter(|_| ready);
+                let stranger = job.and_then(|job| {
+                    let mut own = asked.into_iter().filter(|port| owner::claims(job, *port));
+                    own.find_map(|port| owner::check_owner(port, Some(job)).err())
+                });
+                stranger.map_or(found, Attempt::Never)
+            }
             _ => Attempt::NotYet(String::new()),
         };
         (found, answered)

@@ -1,6 +1,6 @@
 //! How fast what is printed gets through, next to the least that a shell has for it.
 
-use crate::measure::{Budget, Pairs, Table, bgjobs, directory, middle, ms, numbers, shell, time};
+use crate::measure::{Budget, Pairs, Table, bgjobs, directory, middle, ms, numbers, program, shell, time};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn streaming(table: &mut Table) {
         "run(\"exec head -c {mib}M /dev/zero\"); \
          write_file({memory:?}, output(\"grep VmHWM /proc/$PPID/status\"));"
     );
-    let ours = format!("{} script -q -e '{script}' | cat >/dev/null", env!("CARGO_BIN_EXE_bgjobs"));
+    let ours = format!("{} script -q -e '{script}' | cat >/dev/null", program());
     let peer = format!("head -c {mib}M /dev/zero | cat | cat >/dev/null");
     let pairs = pairs(table, &ours, &peer);
     speed(table, &format!("`run` streams {mib} MiB into a pipe"), "`cat | cat`", mib, &pairs, 0.85);
@@ -68,7 +68,7 @@ fn prefixing(table: &mut Table) {
     let file = dir.path().join("lines");
     let line = format!("{}\n", "x".repeat(79));
     fs::write(&file, line.repeat((mib << 20) / line.len())).expect("written");
-    let bgjobs = env!("CARGO_BIN_EXE_bgjobs");
+    let bgjobs = program();
     let file = file.display();
     let peer = format!("cat {file} | sed \"s/^/a | /\" | cat >/dev/null");
     let followed = format!("spawn(\"a\", [\"cat\", \"{file}\"], #{{echo: true, max_log: \"4GB\"}}).wait();");

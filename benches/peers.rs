@@ -1,6 +1,6 @@
 //! Tools that people use for the same task: measured where they are installed, named where not.
 
-use crate::measure::{Budget, Pairs, Table, bgjobs, directory, installed, time};
+use crate::measure::{Budget, Pairs, Table, bgjobs, directory, installed, program, time};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub fn measure(table: &mut Table) {
 
     let serve = |port: u16| format!("python3 -m http.server {port} --bind 127.0.0.1");
     let ours_serve = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bgjobs"));
+        let mut command = Command::new(program());
         let port = free();
         command.args(["script", "-q", "serve-and-test", "--cmd", &serve(port), "--url"]);
         time(command.arg(format!("http://127.0.0.1:{port}/")).args(["--test", "true"]).stdin(Stdio::null()))

@@ -1,6 +1,6 @@
 //! What a run costs that does little, next to a shell that does as much.
 
-use crate::measure::{Budget, Pairs, Table, bgjobs, directory, shell, time};
+use crate::measure::{Budget, Pairs, Table, bgjobs, directory, program, shell, time};
 use std::process::Command;
 
 pub fn measure(table: &mut Table) {
@@ -12,7 +12,7 @@ pub fn measure(table: &mut Table) {
 
     let pairs = Pairs::of(rounds, || time(&mut bgjobs("")), nothing);
     table.compare("an empty script", "`bash -c :`", &pairs, Budget::AtMost(1.0));
-    let check = || time(Command::new(env!("CARGO_BIN_EXE_bgjobs")).arg("check").arg(&script));
+    let check = || time(Command::new(program()).arg("check").arg(&script));
     let pairs = Pairs::of(rounds, check, nothing);
     table.compare("`check` of a script of 100 lines", "`bash -c :`", &pairs, Budget::AtMost(1.5));
     let one = || time(&mut shell("bash", "/bin/true; :"));

@@ -30,8 +30,11 @@ fn main() {
 /// At a fixed address where the C library is glibc, unless it is static, which says for itself where it lies: to move the
 /// program to where it is loaded took longer than all that an empty script does. The libraries lie anywhere, as ever.
 fn link() {
-    let is_static = env("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static");
-    if env("CARGO_CFG_TARGET_ENV") == "gnu" && !is_static {
+    println!("cargo::rustc-check-cfg=cfg(static_libc)");
+    let is_glibc = env("CARGO_CFG_TARGET_ENV") == "gnu";
+    if is_glibc && env("CARGO_CFG_TARGET_FEATURE").split(',').any(|feature| feature == "crt-static") {
+        println!("cargo::rustc-cfg=static_libc");
+    } else if is_glibc {
         println!("cargo::rustc-link-arg-bins=-no-pie");
     }
     order();

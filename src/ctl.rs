@@ -9,7 +9,7 @@ use crate::jobs::{self, ctl};
 use crate::report;
 use crate::rundir;
 use crate::runs::{self, Run, State};
-use crate::sys::local;
+use crate::sys::{local, names};
 use crate::words::nearest;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -165,6 +165,6 @@ fn asked(path: &Path, request: &Request) -> Result<Answer, Failure> {
 
 fn of_another_user(path: &Path) -> Failure {
     let owner = path.parent().and_then(|dir| fs::symlink_metadata(dir).ok()).map(|meta| meta.uid());
-    let owner = owner.map_or_else(|| "another".to_owned(), jobs::user_name);
+    let owner = owner.map_or_else(|| "another".to_owned(), names::user_name);
     usage(format!("the run belongs to user {owner}: `{}` is closed to you", path.display()))
 }

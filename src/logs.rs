@@ -7,14 +7,13 @@
 use crate::cli;
 use crate::event::Failure;
 use crate::exit;
-use crate::jobs;
 use crate::jobs::log::{LogReader, start_of_last};
 use crate::report::{self, Live, ReportStyle};
 use crate::rundir;
 use crate::runs::{self, Run, State};
 use crate::sys::page::Identity;
 use crate::sys::watch::{self, Watch};
-use crate::sys::{fd, open, pidfd, proc};
+use crate::sys::{fd, names, open, pidfd, proc};
 use crate::words::nearest;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -126,7 +125,7 @@ fn described(run: &Run) -> String {
 }
 
 fn foreign(word: &str, owner: u32) -> Failure {
-    let user = jobs::user_name(owner);
+    let user = names::user_name(owner);
     let message = format!("`{word}` is a run of user {user}: what its jobs print may hold secrets");
     wrong(message, Vec::new(), &format!("sudo -u {user} bgjobs logs {word}"))
 }

@@ -8,14 +8,14 @@
 use crate::cli;
 use crate::end;
 use crate::exit;
-use crate::jobs::{self, cgroup, stop};
+use crate::jobs::{cgroup, stop};
 use crate::report::{self, JobLine, LeftLine, RunLine, RunRecord, Swept, UnreadLine};
 use crate::rundir;
 use crate::runs::{self, Evidence, Leftover, Run, State, Unread};
 use crate::sys::page::{Fault, SlotView};
 use crate::sys::proc::{self, Stat};
 use crate::sys::tree::Stays;
-use crate::sys::{clock, fd, pidfd};
+use crate::sys::{clock, fd, names, pidfd};
 use nix::libc::{SIGCONT, SIGKILL};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -46,7 +46,7 @@ fn run_line(run: Run) -> RunLine {
             .any(|pid| proc::stat(*pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))),
     });
     let jobs = jobs_of(&run);
-    RunLine { name: run.name, path: run.path, user: jobs::user_name(run.uid), record, jobs }
+    RunLine { name: run.name, path: run.path, user: names::user_name(run.uid), record, jobs }
 }
 
 /// The jobs of a live run, without those that have just ended. With `--isolate pid` the record has the numbers that
@@ -156,7 +156,7 @@ fn left_line(one: &Leftover) -> LeftLine {
     LeftLine {
         run: one.run.clone(),
         pid: one.stat.pid,
-        user: proc::uid(one.stat.pid).map_or_else(|| "?".to_owned(), jobs::user_name),
+        user: proc::uid(one.stat.pid).map_or_else(|| "?".to_owned(), names::user_name),
         state: one.stat.state,
         why,
         command: proc::command(one.stat.pid),

@@ -21,6 +21,7 @@ use crate::host::value::error::{Fallible, Kind, ScriptError, Thrown};
 use crate::host::value::handle::Job;
 use crate::host::value::show_duration;
 use crate::jobs::ctl::{Asker, Heard};
+use crate::jobs::names;
 use crate::jobs::{self, Ask};
 use crate::lock::lock;
 use crate::probe::DEFAULT_TIMEOUT;
@@ -42,7 +43,7 @@ pub fn answer(heard: Heard) -> Vec<u8> {
                 .note(&format!("it is one of bgjobs {}", env!("CARGO_PKG_VERSION"))),
         },
         Heard::Stranger(uid) => {
-            let (asks, owner) = (jobs::user_name(uid), jobs::user_name(nix::unistd::geteuid().as_raw()));
+            let (asks, owner) = (names::user_name(uid), names::user_name(nix::unistd::geteuid().as_raw()));
             refused(format!("the run belongs to user {owner}: user {asks} may not ask it for anything"))
         }
         Heard::TooLong => refused("what is asked for is too long".to_owned()),

@@ -9,9 +9,9 @@
 use crate::jobs::all::Jobs;
 use crate::jobs::job::JobId;
 use crate::jobs::port::{self, Owner};
-use crate::jobs::remains::survivor::user_name;
 use crate::jobs::stop::step::{AFTER_KILL, Ask};
 use crate::lock::lock;
+use crate::sys::names::user_name;
 use crate::sys::{clock, pidfd, proc, socket};
 use nix::libc::{SIGCONT, SIGKILL, SIGTERM};
 use std::collections::HashSet;

@@ -64,6 +64,7 @@ mod usage;
 mod wait;
 
 pub use crate::sys::clock::now;
+pub use crate::sys::names;
 pub use crate::sys::page::ask_for_patience;
 pub use crate::sys::proc::command as process_command;
 pub use crate::sys::signal::{name as signal_name, names as signal_names, number as signal_number};
@@ -73,7 +74,7 @@ pub use job::{Job, JobId, Kind, State, View, describe};
 pub use log::limit;
 pub use output::{print, text};
 pub use refused::{SMALLEST_STACK, why};
-pub use remains::{Left, Survivor, leak, process_name, shared, survivors, user_name};
+pub use remains::{Left, Survivor, leak, process_name, shared, survivors};
 pub use stdin::{Sent, UNREAD};
 pub use stop::{Ask, sweep};
 pub use table::{REAPED_AT_ONCE, kill_children, signal_process};

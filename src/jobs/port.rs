@@ -1,8 +1,8 @@
 //! TCP ports: free ones, and who listens.
 
 use crate::jobs::refused::why;
-use crate::jobs::remains::survivor::user_name;
 use crate::lock::lock;
+use crate::sys::names::user_name;
 use crate::sys::{clock, fd, page, proc, socket};
 use std::collections::{BTreeSet, HashMap};
 use std::io::ErrorKind;

@@ -6,6 +6,7 @@ use crate::jobs::log::limit;
 pub use crate::jobs::plain::is_name_char;
 use crate::jobs::plain::{self, simple_command};
 use crate::sys::fork::{Credentials, Exec, Join};
+use crate::sys::names;
 use crate::sys::wait::ExitStatus;
 pub use crate::words::quote;
 use nix::libc::SIGTERM;
@@ -292,17 +293,25 @@ pub struct Account {
     pub home: PathBuf,
 }
 
+/// A static program does not know all of them.
+const NO_SUCH_USER: &str = match names::ONLY_FILES_AND_DNS {
+    true => {
+        "there is no such user in /etc/passwd (of LDAP and the like only a bgjobs that is linked dynamically knows: BGJOBS_LINK=dynamic cargo install ...)"
+    }
+    false => "there is no such user",
+};
+
 /// Looks a user up by name or number.
 pub fn account(user: &str) -> Result<Account, SpawnError> {
     let error =
         |reason: &str| SpawnError::User { user: user.to_owned(), reason: reason.to_owned(), denied: false };
     let found = match user.parse::<u32>() {
-        Ok(uid) => nix::unistd::User::from_uid(uid.into()),
-        Err(_) => nix::unistd::User::from_name(user),
+        Ok(uid) => names::user_of(uid),
+        Err(_) => names::user(user),
     };
-    let found = found.map_err(|e| error(e.desc()))?.ok_or_else(|| error("there is no such user"))?;
+    let found = found.map_err(|e| error(e.desc()))?.ok_or_else(|| error(NO_SUCH_USER))?;
     let name = CString::new(found.name.clone()).map_err(|_| error("its name has a NUL byte"))?;
-    let groups = nix::unistd::getgrouplist(&name, found.gid).map_err(|e| error(e.desc()))?;
+    let groups = names::groups(&name, found.gid).map_err(|e| error(e.desc()))?;
     Ok(Account {
         credentials: Credentials {
             uid: found.uid.as_raw(),

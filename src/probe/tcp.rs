@@ -1,7 +1,8 @@
 //! Does a TCP port accept a connection?
 
+use crate::jobs::names;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// How long one attempt may take. On this machine it takes microseconds, unless the server's backlog is full.
@@ -16,8 +17,7 @@ pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         return Ok(both.map(|ip| SocketAddr::new(ip, port)).to_vec());
     }
-    let found: Vec<SocketAddr> =
-        (host, port).to_socket_addrs().map_err(|e| format!("cannot resolve `{host}`: {e}"))?.collect();
+    let found = names::addresses(host, port).map_err(|e| format!("cannot resolve `{host}`: {e}"))?;
     if found.is_empty() { Err(format!("`{host}` has no address")) } else { Ok(found) }
 }
 

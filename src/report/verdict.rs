@@ -8,6 +8,7 @@ use super::words::{bytes_of, clip, count, duration, ignored, seconds, shorten, s
 use crate::event::{Killed, Outcome, Tested};
 use crate::exit;
 use crate::jobs::{self, ExitStatus, Left, Survivor};
+use crate::sys::names;
 use crate::sys::tree::Stays;
 use nix::errno::Errno;
 use std::fmt::Write;
@@ -217,7 +218,7 @@ fn leaks(text: &mut String, left: &Left, inside: bool) {
         );
     }
     for one in &left.shared {
-        let whose = format!("{}, user {}", size(one.size), jobs::user_name(one.owner));
+        let whose = format!("{}, user {}", size(one.size), names::user_name(one.owner));
         let (what, remove) = match &one.name {
             Ok(path) => (sanitize(path), format!("rm {}", sanitize(path))),
             Err(id) => (format!("System V segment {id}"), format!("ipcrm -m {id}")),
@@ -243,7 +244,7 @@ fn leaked(left: &Left) -> String {
 pub(super) fn not_removed(text: &mut String, stays: &[Stays]) {
     const MOST: usize = 5;
     for one in stays.iter().take(MOST) {
-        let owner = one.owner.map_or_else(String::new, |uid| format!(" (user {})", jobs::user_name(uid)));
+        let owner = one.owner.map_or_else(String::new, |uid| format!(" (user {})", names::user_name(uid)));
         let why = match one.errno {
             Errno::EBUSY => "something is mounted there",
             Errno::EPERM if nix::unistd::geteuid().is_root() => {

@@ -11,6 +11,7 @@
 //! kernel   files of /proc and /sys
 //! link     messages between guard and host
 //! local    Unix sockets that have a path, and who is at the other end
+//! names    users, groups and hosts
 //! namespace  a fork behind walls: PID, network and user namespaces
 //! open     open a file past links that others have planted
 //! page     the memory that guard and host share
@@ -40,6 +41,7 @@ pub mod ipc;
 pub mod kernel;
 pub mod link;
 pub mod local;
+pub mod names;
 pub mod namespace;
 pub mod open;
 pub mod page;

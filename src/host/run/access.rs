@@ -6,8 +6,9 @@ use super::runtime::rt;
 use super::spawn_error::words_of;
 use crate::host::value::error::TAIL;
 use crate::jobs::Job;
+use crate::jobs::names;
 use crate::jobs::spec::{self, Spec};
-use nix::unistd::{Gid, Group, Uid, User, getgroups};
+use nix::unistd::{Gid, Uid, getgroups};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -62,7 +63,7 @@ fn who(job: &Job) -> Option<Who> {
     let Some(user) = &job.spec.user else {
         let uid = Uid::effective();
         let groups = getgroups().unwrap_or_default().into_iter().chain([Gid::effective()]);
-        let name = User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
+        let name = names::user_name(uid.as_raw());
         return Some(Who { name, uid: uid.as_raw(), groups: groups.map(Gid::as_raw).collect() });
     };
     let account = spec::account(user).ok()?;
@@ -98,9 +99,7 @@ fn owned(path: &Path) -> Option<String> {
 
 fn owner(about: &Metadata) -> String {
     let (uid, gid) = (about.uid(), about.gid());
-    let user = User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name);
-    let group =
-        Group::from_gid(gid.into()).ok().flatten().map_or_else(|| gid.to_string(), |group| group.name);
+    let (user, group) = (names::user_name(uid), names::group_name(gid));
     // Whose group it is matters where that may read more than others.
     if about.mode() >> 3 & 7 == about.mode() & 7 { format!("`{user}`") } else { format!("`{user}:{group}`") }
 }

@@ -11,4 +11,4 @@ pub mod shared;
 pub(super) mod survivor;
 
 pub use leak::Left;
-pub use survivor::{Survivor, process_name, survivors, user_name};
+pub use survivor::{Survivor, process_name, survivors};

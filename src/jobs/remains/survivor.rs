@@ -1,5 +1,6 @@
 //! Processes that are still there: who they are, and whether SIGKILL reaches them.
 
+use crate::sys::names::user_name;
 use crate::sys::proc::{self, Stat};
 use crate::sys::{signal, wait};
 
@@ -49,11 +50,6 @@ fn described(stat: Stat) -> Survivor {
         command: proc::command(stat.pid),
         beyond_reach: beyond_reach(&stat),
     }
-}
-
-/// The name of a user id, or the number.
-pub fn user_name(uid: u32) -> String {
-    nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// The short name of a process.

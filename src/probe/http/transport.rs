@@ -1,6 +1,7 @@
 //! How a connection is made: names of this machine, Unix sockets, and a note of when the server has accepted.
 
 use super::flight::{Flight, Leg};
+use crate::jobs::names;
 use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
@@ -32,6 +33,7 @@ impl Resolver for Addresses {
         let loopback = host.eq_ignore_ascii_case("localhost")
             || host.len() > 10 && host.to_ascii_lowercase().ends_with(".localhost");
         if !loopback && !self.none && self.only.is_none() {
+            names::prepare();
             return DefaultResolver::default().resolve(uri, config, timeout);
         }
         let mut addresses = self.empty();

@@ -227,6 +227,7 @@ impl Jobs {
                 }
                 let owner = owner.filter(|_| ours);
                 let held = regular.as_ref().and_then(|_| open::reopen(&file).ok());
+                let held = held.map(|held| fd::out_of_the_way(held.into()).into());
                 let stdout = OwnedFd::from(file);
                 fd::set_blocking(&stdout).map_err(os("a descriptor"))?;
                 if let Some((uid, gid)) = owner {
@@ -267,7 +268,8 @@ impl Jobs {
         if let Some((uid, gid)) = owner {
             fd::give(&slave, uid, gid);
         }
-        let ours = || fd::duplicate(&master).map_err(terminal);
+        let master = fd::out_of_the_way(master);
+        let ours = || fd::duplicate(&master).map(fd::out_of_the_way).map_err(terminal);
         let slave = Arc::new(slave);
         let theirs = || Arc::clone(&slave);
         let child = Descriptors { stdin: theirs(), stdout: theirs(), stderr: theirs() };
@@ -313,7 +315,7 @@ fn open_stdin(
         }
         Stdin::Pipe => {
             let (read, write) = fd::pipe().map_err(|e| os("a pipe", why(e)))?;
-            Ok((Arc::new(read), Some(write)))
+            Ok((Arc::new(read), Some(fd::out_of_the_way(write))))
         }
         // A nameless file: a pipe would need a thread of ours to fill it.
         Stdin::Text(text) => {

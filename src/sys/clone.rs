@@ -8,7 +8,8 @@
 use super::testing;
 use nix::errno::Errno;
 use nix::libc;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 /// struct clone_args of clone3(2), in its second version, which has the cgroup. libc knows it on some machines only.
 #[repr(C)]
@@ -69,15 +70,18 @@ pub(super) type Body = unsafe extern "C" fn(*mut libc::c_void) -> !;
 
 /// Starts a child that shares the memory of this process, on a stack of its own; the calling thread stands still until it
 /// has executed a program or ended. A fork would copy the tables of all memory, for nothing: that takes the longer, the
-/// more memory and threads there are. None: that cannot be done here.
+/// more memory and threads there are. With `files` it shares our descriptors, too, until it has called [`Parting::part`].
+/// None: that cannot be done here.
 ///
 /// # Safety
 /// All signals are blocked in the calling thread. `body` keeps to async-signal-safe functions and to what the head of this
 /// file says, and writes to no memory but what `given` is for: all of it is ours. It runs no code that this thread may be
-/// within, so that a lock that is held stays so until this thread goes on.
+/// within, so that a lock that is held stays so until this thread goes on. With `files` it opens and closes nothing before
+/// it has parted from ours.
 #[cfg(target_arch = "x86_64")]
 pub(super) unsafe fn vfork(
     cgroup: Option<&OwnedFd>,
+    files: bool,
     body: Body,
     given: *mut libc::c_void,
 ) -> Option<nix::Result<libc::pid_t>> {
@@ -88,7 +92,8 @@ pub(super) unsafe fn vfork(
     let stack = stack::get();
     let (low, size) = (*stack)?;
     let mut args = CloneArgs::new(cgroup);
-    args.flags |= u64::from((libc::CLONE_VM | libc::CLONE_VFORK).cast_unsigned());
+    let files = if files { libc::CLONE_FILES } else { 0 };
+    args.flags |= u64::from((libc::CLONE_VM | libc::CLONE_VFORK | files).cast_unsigned());
     args.stack = low as u64;
     args.stack_size = size as u64;
     let result: i64;
@@ -129,10 +134,56 @@ pub(super) unsafe fn vfork(
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) unsafe fn vfork(
     _: Option<&OwnedFd>,
+    _: bool,
     _: Body,
     _: *mut libc::c_void,
 ) -> Option<nix::Result<libc::pid_t>> {
     None
+}
+
+/// How a child that shares our descriptors gets its own table of them: with those that it needs alone. A table that is copied
+/// as a whole costs the more, the more there are, and so does the exec that closes them one by one: each job that lives has
+/// one or two with us.
+#[derive(Clone, Copy)]
+pub(super) struct Parting {
+    /// What is above it is not for the child.
+    highest: RawFd,
+    /// close_range(2) with `CLOSE_RANGE_UNSHARE` (Linux 5.9): else all are copied.
+    by_range: bool,
+    /// unshare(2).
+    by_copy: bool,
+}
+
+/// Somewhere neither is allowed, as a child has found.
+static CANNOT_PART: AtomicBool = AtomicBool::new(false);
+
+impl Parting {
+    /// For a child that needs none above this one. None: it must not share them.
+    pub(super) fn above(highest: RawFd) -> Option<Self> {
+        (!CANNOT_PART.load(SeqCst)).then(|| Self {
+            highest,
+            by_range: !testing::off("close_range"),
+            by_copy: !testing::off("unshare"),
+        })
+    }
+
+    /// From now on no child is to share them.
+    pub(super) fn give_up() {
+        CANNOT_PART.store(true, SeqCst);
+    }
+
+    /// In the child; whether it has a table of its own now. Async-signal-safe.
+    ///
+    /// With this end of the range the kernel does not even copy what it would close (`dup_fd` in fs/file.c).
+    pub(super) fn part(self) -> bool {
+        const UNSHARE: libc::c_uint = 1 << 1;
+        let first = self.highest.max(2).cast_unsigned() + 1;
+        // SAFETY: plain system calls; what they close is closed for the child alone.
+        unsafe {
+            self.by_range && libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, UNSHARE) == 0
+                || self.by_copy && libc::unshare(libc::CLONE_FILES) == 0
+        }
+    }
 }
 
 /// The stack of such children, one after the other.

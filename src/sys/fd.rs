@@ -5,7 +5,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::IsTerminal;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -198,6 +198,24 @@ pub fn wait_exceptional(fd: BorrowedFd, patience: Duration) {
 /// A second descriptor of the same open file, close-on-exec.
 pub fn duplicate(fd: impl AsFd) -> nix::Result<OwnedFd> {
     fd.as_fd().try_clone_to_owned().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
+}
+
+/// The same open file by a higher number, if this one is low and low numbers become few: for what stays open for as long as a
+/// job lives. A process that is started gets a copy of the table of descriptors up to the highest that it needs, and what it
+/// needs is opened just before. While there are few, none is moved: to enlarge its table a process with threads waits for all
+/// processors (`synchronize_rcu`).
+pub fn out_of_the_way(fd: OwnedFd) -> OwnedFd {
+    /// So many are open at most before that, of what the first table holds, 64.
+    const FEW: RawFd = 40;
+    const HIGH: RawFd = 64;
+    if fd.as_raw_fd() < FEW || fd.as_raw_fd() >= HIGH {
+        return fd;
+    }
+    match fcntl(&fd, FcntlArg::F_DUPFD_CLOEXEC(HIGH)) {
+        // SAFETY: a new descriptor, which nobody else knows.
+        Ok(high) => unsafe { OwnedFd::from_raw_fd(high) },
+        Err(_) => fd,
+    }
 }
 
 /// Gives the open file to a user, who may then reopen it by name (`/dev/stderr`).

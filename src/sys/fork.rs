@@ -4,8 +4,9 @@
 //! calls are made and nothing is allocated: another thread may have held the allocator's lock when we
 //! forked (signal-safety(7)). Where it can be, the child is not even a copy of us until then, but lives in our memory.
 
+use super::clone::{self, Parting};
+use super::testing;
 use super::wait::{self, Peek};
-use super::{clone, testing};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::prctl;
@@ -141,11 +142,16 @@ struct Child<'a> {
     changed: u64,
     /// It was born in its cgroup.
     joined: bool,
+    /// It shares our descriptors, and has to get a table of its own first.
+    parting: Option<Parting>,
     /// Where to write the message; none when the memory is shared.
     status: Option<RawFd>,
     /// What it could not do, and the error; all zero when it has executed its program.
     message: [u8; 8],
 }
+
+/// The child could not get descriptors of its own: nothing else has been tried.
+const NOT_PARTED: u8 = 7;
 
 fn pointers<'a>(texts: impl Iterator<Item = &'a CStr>) -> Vec<*const libc::c_char> {
     texts.map(CStr::as_ptr).chain([std::ptr::null()]).collect()
@@ -175,6 +181,7 @@ pub fn fork_exec(exec: &Exec, shell: bool) -> Result<i32, Failure> {
         limit: super::fd::original_limit(),
         changed: super::signal::changed(),
         joined: false,
+        parting: None,
         status: None,
         message: [0; 8],
     };
@@ -204,9 +211,7 @@ pub fn fork_exec(exec: &Exec, shell: bool) -> Result<i32, Failure> {
         6 => Step::Terminal,
         _ => Step::Setup,
     };
-    let mut status = 0;
-    // SAFETY: waits for our own child, which is about to exit and which no table knows yet.
-    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    await_end(pid);
     let errno = i32::from_ne_bytes([message[4], message[5], message[6], message[7]]);
     Err(Failure { step, errno: Errno::from_raw(errno) })
 }
@@ -214,21 +219,39 @@ pub fn fork_exec(exec: &Exec, shell: bool) -> Result<i32, Failure> {
 /// The quick way; none where it cannot be gone. Another user's process goes the other: libc's `setuid` and the like speak
 /// to all threads.
 fn start_in_our_memory(child: &mut Child) -> Option<nix::Result<libc::pid_t>> {
-    if child.exec.credentials.is_some() {
+    let exec = child.exec;
+    if exec.credentials.is_some() {
         return None;
     }
-    child.joined = child.exec.cgroup.is_some();
-    let cgroup = child.exec.cgroup.as_ref().map(|join| &*join.cgroup);
-    let given = std::ptr::from_mut(child);
-    // SAFETY: all signals are blocked; `run` keeps to async-signal-safe functions, and writes to `child` alone, which
-    // nobody uses until this returns.
-    unsafe { clone::vfork(cgroup, run, given.cast()) }
+    child.joined = exec.cgroup.is_some();
+    let cgroup = exec.cgroup.as_ref().map(|join| &*join.cgroup);
+    let own = [&exec.stdin, &exec.stdout, &exec.stderr].map(|fd| fd.as_raw_fd());
+    child.parting = Parting::above(own.into_iter().fold(0, RawFd::max));
+    loop {
+        let (files, given) = (child.parting.is_some(), std::ptr::from_mut(child));
+        // SAFETY: all signals are blocked; `run` keeps to async-signal-safe functions, writes to `child` alone, which
+        // nobody uses until this returns, and parts from our descriptors first.
+        let started = unsafe { clone::vfork(cgroup, files, run, given.cast()) };
+        let Some(Ok(pid)) = started.filter(|_| child.message[0] == NOT_PARTED) else { return started };
+        // It has done nothing but to end.
+        await_end(pid);
+        Parting::give_up();
+        (child.parting, child.message) = (None, [0; 8]);
+    }
+}
+
+/// Reaps our own child, which is about to exit and which no table knows yet.
+fn await_end(pid: libc::pid_t) {
+    let mut status = 0;
+    // SAFETY: the status is valid for writing.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
 }
 
 /// By a fork, into the cgroup at once if that is possible.
 fn start_as_a_copy(child: &mut Child) -> nix::Result<libc::pid_t> {
     let (status_read, status_write) = super::fd::pipe()?;
     child.status = Some(status_write.as_raw_fd());
+    child.parting = None;
     let join = child.exec.cgroup.as_ref().filter(|_| child.exec.credentials.is_none());
     // SAFETY: the child only calls `run`, which keeps to async-signal-safe functions.
     let into = join.and_then(|join| unsafe { clone::fork_into(&join.cgroup) });
@@ -283,6 +306,10 @@ unsafe extern "C" fn run(given: *mut libc::c_void) -> ! {
             }
             libc::_exit(127)
         };
+        // 0. Descriptors of its own, before any is opened or closed: until then they are ours.
+        if child.parting.is_some_and(|parting| !parting.part()) {
+            fail(NOT_PARTED);
+        }
         // 1. Default dispositions: what we or our caller ignore, a job must not inherit, and no handler of ours may run
         //    in it.
         let mut action: libc::sigaction = std::mem::zeroed();

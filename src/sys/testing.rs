@@ -6,6 +6,7 @@
 //! BGJOBS_TEST_OFF=cgroup                      does without a cgroup
 //! BGJOBS_TEST_OFF=clone3,cgroup.kill,nowait   takes the ways of older kernels
 //! BGJOBS_TEST_OFF=vfork                       starts no child in our own memory
+//! BGJOBS_TEST_OFF=close_range,unshare         copies all descriptors for such a child; with both, shares none with it
 //! BGJOBS_TEST_OFF=grace                       no job is given its grace period
 //! BGJOBS_TEST_OFF=punch_hole                  a file system without holes
 //! BGJOBS_TEST_PANIC=THREAD:FILE               that thread of the host panics once FILE exists

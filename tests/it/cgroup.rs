@@ -229,6 +229,12 @@ fn without_clone3_all_that_a_run_starts_joins_its_cgroup() {
 }
 
 #[test]
+fn without_close_range_all_that_a_run_starts_is_born_in_its_cgroup() {
+    all_are_in("close_range");
+    all_are_in("close_range,unshare");
+}
+
+#[test]
 fn by_an_ordinary_fork_all_that_a_run_starts_is_born_in_its_cgroup() {
     all_are_in("vfork");
 }

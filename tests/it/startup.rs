@@ -197,6 +197,44 @@ fn a_command_costs_little_more_beside_live_jobs() {
     assert!(beside <= alone + MOST * JOBS, "{beside} system calls beside {JOBS} jobs, {alone} alone");
 }
 
+/// The kernel tells how large a table of descriptors it has made for a process.
+#[test]
+fn a_command_is_not_given_a_copy_of_what_is_open_for_live_jobs() {
+    const JOBS: usize = 300;
+    if lacks(&["grep"]) {
+        return;
+    }
+    let code = format!(
+        "for i in 0..{JOBS} {{ spawn([\"sleep\", \"600\"], #{{stdin: \"pipe\"}}); }}
+         print(output([\"grep\", \"FDSize\", \"/proc/self/status\"]));"
+    );
+    let size = |off: &str| -> usize {
+        let out = Script::code(&code).env("BGJOBS_TEST_OFF", off).run().code(0).stdout;
+        out.trim().trim_start_matches("FDSize:").trim().parse().expect("a number")
+    };
+    // By a kernel without close_range(2) all are copied.
+    let (usual, all) = (size("cgroup"), size("cgroup,close_range"));
+    assert!(all >= JOBS, "{all}");
+    assert_eq!(usual, 64);
+    // Where nothing of that is allowed either.
+    assert!(size("cgroup,close_range,unshare") >= JOBS);
+}
+
+#[test]
+fn what_is_open_for_a_job_stays_open_whatever_is_started_beside_it() {
+    let code = r#"
+        let jobs = [];
+        for i in 0..50 { jobs.push(spawn(["cat"], #{stdin: "pipe"})); }
+        for i in 0..5 { run(["true"]); assert_eq(output("echo a | cat"), "a"); }
+        for job in jobs { job.send("line\n"); job.close_stdin(); }
+        for job in jobs { assert_eq(job.wait().stdout, "line\n"); }
+        for i in 0..50 { assert_eq(output(["echo", "b"]), "b"); }
+    "#;
+    for off in ["", "close_range", "close_range,unshare", "vfork"] {
+        Script::code(code).env("BGJOBS_TEST_OFF", off).run().code(0);
+    }
+}
+
 #[test]
 fn however_a_program_is_started_it_is_told_alike_why_it_is_not() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -211,7 +249,13 @@ fn however_a_program_is_started_it_is_told_alike_why_it_is_not() {
          }}
          print(output([\"/bin/echo\", \"ran\"]));"
     );
-    for off in ["cgroup", "cgroup,vfork", "cgroup,clone3"] {
+    for off in [
+        "cgroup",
+        "cgroup,close_range",
+        "cgroup,close_range,unshare",
+        "cgroup,vfork",
+        "cgroup,clone3",
+    ] {
         let out = Script::code(&code).command().env("BGJOBS_TEST_OFF", off).output().expect("it starts");
         let expected = format!(
             "126 {}: cannot be executed: Text file busy\n126 /bin/echo: cannot be executed: arguments and environment are \

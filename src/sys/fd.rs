@@ -1,5 +1,6 @@
 //! Descriptors: what was inherited, writes that cannot block for ever, pipes.
 
+use super::clock;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
@@ -187,6 +188,21 @@ pub fn wait_readable(fds: &[BorrowedFd], patience: Option<Duration>) -> Vec<bool
     });
     let _ = poll(&mut list, timeout);
     list.iter().map(|fd| fd.revents().is_some_and(|events| !events.is_empty())).collect()
+}
+
+/// Whether it becomes readable within a moment, for which the calling thread does not sleep. It does not yield either: where
+/// there is more to do than processors, it would not get its turn again for milliseconds.
+pub fn soon_readable(fd: BorrowedFd, moment: Duration) -> bool {
+    let until = clock::raw() + moment;
+    loop {
+        if wait_readable(&[fd], Some(Duration::ZERO))[0] {
+            return true;
+        }
+        if clock::raw() >= until {
+            return false;
+        }
+        std::hint::spin_loop();
+    }
 }
 
 /// Waits until a file of the kernel reports a change since it was last read (POLLPRI), at most this long.

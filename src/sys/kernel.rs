@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// More than most of them have.
@@ -41,6 +42,23 @@ pub fn line(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     };
     bytes.truncate(count);
     Ok(bytes)
+}
+
+/// The bytes of such a file that is kept open, from its beginning. None when they cannot be had whole at once: another
+/// thread that reads it, too, or a change would put together what does not belong together.
+pub fn again(file: &File) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; PIECE];
+    let count = loop {
+        match file.read_at(&mut bytes, 0) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result.ok()?,
+        }
+    };
+    // The kernel goes on as long as there is room for one more line.
+    (count <= PIECE / 2).then(|| {
+        bytes.truncate(count);
+        bytes
+    })
 }
 
 /// The same as [`read`], as text.

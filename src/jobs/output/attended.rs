@@ -22,6 +22,10 @@ use std::time::Duration;
 /// How long to wait for what the table says when the kernel has said already that the command has ended.
 const DISAGREED: Duration = Duration::from_millis(10);
 
+/// Who ends closes its pipes a few microseconds before its end can be seen: to fall asleep and to be woken once more takes
+/// longer than that.
+const SOON: Duration = Duration::from_micros(20);
+
 pub struct Attended<'a> {
     listener: Listener<'a>,
     pump: Pump,
@@ -86,6 +90,13 @@ impl Attended<'_> {
             return false;
         }
         self.pump.read(ready);
+        let all_closed = !ready.is_empty() && self.pump.sources().is_empty();
+        if let Some(process) = process.filter(|_| all_closed)
+            && fd::soon_readable(process, SOON)
+        {
+            self.ended.set(true);
+            return false;
+        }
         ready.contains(&true)
     }
 

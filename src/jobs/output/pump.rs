@@ -24,6 +24,7 @@ use crate::sys::fd::{self, Written};
 use crate::sys::pty::READS;
 use crate::sys::stream::{self, Chunk, LARGE_PIPE, LARGEST_PIPE, PIPE, ReadInto};
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -125,11 +126,14 @@ struct State {
     straight: Straight,
 }
 
+thread_local! {
+    /// What small pieces are read into, and copied from: one command after the other.
+    static SMALL_PIECE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// What is read into.
 #[derive(Default)]
 struct Buffer {
-    /// Small pieces, which are copied from there.
-    small: Vec<u8>,
     /// Where much comes.
     chunk: Option<Chunk>,
 }
@@ -142,13 +146,15 @@ impl Buffer {
             let asked = most.min(chunk.room());
             return (chunk.read(fd, asked, SMALL), asked);
         }
-        self.small.resize(PIPE, 0);
         let asked = most.min(PIPE);
-        let read = match fd::read_some(fd, &mut self.small[..asked]) {
-            fd::Read::Bytes(read) => ReadInto::Bytes(Bytes::copy_from_slice(&self.small[..read])),
-            fd::Read::Nothing => ReadInto::Nothing,
-            fd::Read::End => ReadInto::End,
-        };
+        let read = SMALL_PIECE.with_borrow_mut(|piece| {
+            piece.resize(PIPE, 0);
+            match fd::read_some(fd, &mut piece[..asked]) {
+                fd::Read::Bytes(read) => ReadInto::Bytes(Bytes::copy_from_slice(&piece[..read])),
+                fd::Read::Nothing => ReadInto::Nothing,
+                fd::Read::End => ReadInto::End,
+            }
+        });
         (read, asked)
     }
 }

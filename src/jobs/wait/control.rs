@@ -31,6 +31,9 @@ struct Rings {
     listeners: HashMap<JobId, Ear>,
     /// Of those who do so no longer.
     unused: Vec<Arc<EventFd>>,
+    /// Who sleeps until it rings: to wake nobody is a system call, too.
+    sleepers: usize,
+    deaf: usize,
 }
 
 /// Of one who waits for a command, and for descriptors beside the bell.
@@ -63,10 +66,15 @@ impl Bell {
         rings.all += 1;
         rings.general += 1;
         rings.listeners.values_mut().for_each(Ear::wake);
+        let (sleepers, deaf) = (rings.sleepers, rings.deaf);
         // Who is woken takes the lock: it would sleep again at once.
         drop(rings);
-        self.condvar.notify_all();
-        self.general.notify_all();
+        if sleepers > 0 {
+            self.condvar.notify_all();
+        }
+        if deaf > 0 {
+            self.general.notify_all();
+        }
     }
 
     /// These commands have ended, and nothing else has happened.
@@ -79,8 +87,11 @@ impl Bell {
                 ear.wake();
             }
         }
+        let sleepers = rings.sleepers;
         drop(rings);
-        self.condvar.notify_all();
+        if sleepers > 0 {
+            self.condvar.notify_all();
+        }
     }
 
     /// Read this *before* looking at the state, and pass it to [`Bell::wait`]: no ring in between is lost.
@@ -122,7 +133,9 @@ impl Bell {
 
     /// As [`Bell::wait`], for who has nothing to do when a command has ended; on a thread of its own.
     pub fn wait_deaf(&self, seen: u64, deadline: Option<Duration>) {
-        sleep(&self.general, lock(&self.rings), |rings| rings.general != seen, deadline);
+        let mut rings = lock(&self.rings);
+        rings.deaf += 1;
+        sleep(&self.general, rings, |rings| rings.general != seen, deadline).deaf -= 1;
     }
 
     /// For whoever waits for a command: the rings for everybody, and, with `hears_end`, those for this one.
@@ -138,16 +151,18 @@ impl Bell {
     }
 
     fn wait_now(&self, seen: u64, deadline: Option<Duration>) {
-        sleep(&self.condvar, lock(&self.rings), |rings| rings.all != seen, deadline);
+        let mut rings = lock(&self.rings);
+        rings.sleepers += 1;
+        sleep(&self.condvar, rings, |rings| rings.all != seen, deadline).sleepers -= 1;
     }
 }
 
-fn sleep(
+fn sleep<'a>(
     condvar: &Condvar,
-    mut rings: MutexGuard<Rings>,
+    mut rings: MutexGuard<'a, Rings>,
     rung: impl Fn(&Rings) -> bool,
     deadline: Option<Duration>,
-) {
+) -> MutexGuard<'a, Rings> {
     while !rung(&rings) {
         let Some(deadline) = deadline else {
             rings = condvar.wait(rings).unwrap_or_else(PoisonError::into_inner);
@@ -155,10 +170,11 @@ fn sleep(
         };
         let left = deadline.saturating_sub(clock::now());
         if left.is_zero() {
-            return;
+            break;
         }
         rings = condvar.wait_timeout(rings, left).unwrap_or_else(PoisonError::into_inner).0;
     }
+    rings
 }
 
 pub struct Listener<'a> {

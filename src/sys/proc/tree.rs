@@ -3,7 +3,9 @@
 use super::stat::{Blind, Stat, blind, stat, stat_of};
 use crate::sys::{kernel, wait};
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::sync::{Mutex, PoisonError};
 
 /// The children of every thread of a process. /proc/PID/task/TID/children exists with
 /// CONFIG_PROC_CHILDREN, which every common kernel has; where it does not, all of /proc is read.
@@ -126,12 +128,28 @@ pub fn forest(named: impl IntoIterator<Item = i32>, known: &HashMap<i32, Stat>) 
 /// (`find_new_reaper` in kernel/exit.c), which here is the main thread.
 ///
 /// It moves before its parent's end can be seen: if there is nobody here after that, nothing of that parent lives.
+///
+/// Asked after each end, so the file is kept open: to find it takes longer than to read it.
 pub fn adopted() -> Option<Vec<i32>> {
-    let me = std::process::id().cast_signed();
-    match kernel::text(format!("/proc/{me}/task/{me}/children")) {
+    static KEPT: Mutex<Option<(u32, Option<File>)>> = Mutex::new(None);
+    let me = std::process::id();
+    let path = || format!("/proc/{me}/task/{me}/children");
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Not the one of who has forked us.
+    if kept.as_ref().is_none_or(|(whose, file)| *whose != me || file.is_none()) {
+        *kept = Some((me, File::open(path()).ok()));
+    }
+    let bytes = kept.as_ref().and_then(|(_, file)| kernel::again(file.as_ref()?));
+    let read = match bytes {
+        Some(bytes) => {
+            String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
+        }
+        None => kernel::text(path()),
+    };
+    match read {
         Ok(text) => Some(text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect()),
         Err(error) if blind(&error) => None,
-        Err(_) => children_of(me).ok(),
+        Err(_) => children_of(me.cast_signed()).ok(),
     }
 }
 

@@ -137,6 +137,21 @@ impl Jobs {
         cheap
     }
 
+    /// Looks if the reaper has left that to the script's thread, which has nothing more to wait for, and the look at its command
+    /// has not found all there was by then. A look that finds nothing would wake whoever waits for anything.
+    pub(super) fn look_for_reaper(&self) {
+        if !self.left_to_script.load(SeqCst) {
+            return;
+        }
+        let mut table = lock(&self.table);
+        if table.anyone_needs_look() {
+            drop(table);
+            self.look();
+        } else {
+            self.left_to_script.store(false, SeqCst);
+        }
+    }
+
     /// Whether somebody has ended whom nobody has looked at yet.
     fn is_behind(&self) -> bool {
         self.looking.load(SeqCst) || self.left_to_script.load(SeqCst) || signal::is_pending(Signal::SIGCHLD)

@@ -204,9 +204,8 @@ impl Jobs {
     /// wakes as well. It is trusted once: should anybody else end before it has come to it, the reaper looks at both.
     fn need_not_look(&self) -> bool {
         let attended = self.attended.load(SeqCst);
-        // Not whether anybody has ended, for which the kernel goes through all children.
         if attended == 0 || !matches!(wait::peek(attended), Peek::Ended(..)) {
-            return matches!(wait::peek_any(), Peek::Living | Peek::NoChild);
+            return !lock(&self.table).anyone_needs_look();
         }
         self.left_to_script.store(true, SeqCst);
         let is_left = self.attended.compare_exchange(attended, 0, SeqCst, SeqCst).is_ok();

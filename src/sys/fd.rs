@@ -234,6 +234,13 @@ pub fn out_of_the_way(fd: OwnedFd) -> OwnedFd {
     }
 }
 
+/// Whether half of the numbers that this process may use lie below this one: what can be done without is not kept open then.
+pub(super) fn are_scarce(fd: &OwnedFd) -> bool {
+    use nix::sys::resource::{Resource, getrlimit};
+    let number = u64::from(fd.as_raw_fd().cast_unsigned());
+    getrlimit(Resource::RLIMIT_NOFILE).is_ok_and(|(soft, _)| number >= soft / 2)
+}
+
 /// Gives the open file to a user, who may then reopen it by name (`/dev/stderr`).
 pub fn give(fd: &OwnedFd, uid: u32, gid: u32) {
     let _ = nix::unistd::fchown(fd, Some(uid.into()), Some(gid.into()));

@@ -249,13 +249,8 @@ fn however_a_program_is_started_it_is_told_alike_why_it_is_not() {
          }}
          print(output([\"/bin/echo\", \"ran\"]));"
     );
-    for off in [
-        "cgroup",
-        "cgroup,close_range",
-        "cgroup,close_range,unshare",
-        "cgroup,vfork",
-        "cgroup,clone3",
-    ] {
+    for off in ["cgroup", "cgroup,close_range", "cgroup,close_range,unshare", "cgroup,vfork", "cgroup,clone3"]
+    {
         let out = Script::code(&code).command().env("BGJOBS_TEST_OFF", off).output().expect("it starts");
         let expected = format!(
             "126 {}: cannot be executed: Text file busy\n126 /bin/echo: cannot be executed: arguments and environment are \
@@ -265,4 +260,32 @@ fn however_a_program_is_started_it_is_told_alike_why_it_is_not() {
         assert_eq!(String::from_utf8_lossy(&out.stdout), expected, "without {off}");
     }
     drop(writer);
+}
+
+/// Of most of many the kernel keeps who has ended, a few are asked.
+#[test]
+fn each_end_among_many_is_noticed_and_nobody_else_is_taken_for_ended() {
+    let code = r#"
+        let jobs = [];
+        for i in 0..40 { jobs.push(spawn(["sleep", "600"])); }
+        for i in [0, 7, 8, 9, 20, 39] {
+            jobs[i].signal("KILL");
+            assert_eq(jobs[i].wait().signal, "KILL");
+            // An orphan ends beside it, and a daemon stays.
+            run("(true &) ; (sleep 600 >/dev/null 2>&1 &)");
+        }
+        assert_eq(jobs.filter(|job| job.running).len(), 34);
+        let again = jobs[8];
+        again.restart();
+        assert(again.running, "it runs again");
+        again.kill();
+        assert_eq(jobs.filter(|job| job.running).len(), 34);
+        parallel(0..40, |i| run(["true"]), #{at_once: 20});
+        // The orphans have been reaped, and the commands but for those whose daemons live.
+        let zombies = output("grep -l '^State:.Z' $(sed 's|[0-9][0-9]*|/proc/&/status|g' /proc/$PPID/task/*/children) | wc -l");
+        assert_eq(zombies, "6");
+    "#;
+    for off in ["", "cgroup"] {
+        Script::code(code).env("BGJOBS_TEST_OFF", off).run().code(0);
+    }
 }

@@ -105,9 +105,7 @@ impl Attended<'_> {
     pub fn leave(&self) {
         // In this order: who ends from now on is the reaper's business.
         self.jobs.attended.store(0, SeqCst);
-        if self.jobs.left_to_script.load(SeqCst) {
-            self.jobs.look();
-        }
+        self.jobs.look_for_reaper();
         let _ = self.pump.go_on_alone();
     }
 

@@ -14,12 +14,15 @@ use crate::jobs::stop::order::History;
 use crate::jobs::stop::step::Stage;
 use crate::jobs::table::entry::{Entry, Leader};
 use crate::sys::page::{self, Identity};
+use crate::sys::pidfd::Ends;
 use crate::sys::proc::Stat;
-use crate::sys::wait::{self, Peek};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// So many leaders are asked one by one whether they have ended.
+const ASKED_SINGLY: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -50,6 +53,9 @@ pub(crate) struct Table {
     pub(super) live: BTreeSet<JobId>,
     /// Those of them whose leader has ended.
     pub(super) lingering: BTreeSet<JobId>,
+    /// Who of the other leaders has ended, but for a few that are asked one by one.
+    pub(super) ends: Ends,
+    pub(super) asked_singly: Vec<JobId>,
     /// Those whose death the script may have to be told.
     pub(super) suspects: BTreeSet<JobId>,
     /// Those that are to be started again.
@@ -92,6 +98,8 @@ impl Table {
             entries: BTreeMap::new(),
             live: BTreeSet::new(),
             lingering: BTreeSet::new(),
+            ends: Ends::default(),
+            asked_singly: Vec::new(),
             suspects: BTreeSet::new(),
             at_rest: BTreeSet::new(),
             over: Vec::new(),
@@ -185,15 +193,10 @@ impl Table {
         })
     }
 
-    /// The same for any of them, given that somebody has ended.
-    pub fn anyone_needs_look(&self) -> bool {
-        match wait::peek_any() {
-            Peek::Living | Peek::NoChild => false,
-            Peek::Ended(pid, _) => {
-                let lingers = |id: JobId| self.lingering.contains(&id);
-                !self.leader(pid).is_some_and(lingers) || self.live().any(|e| self.needs_look(e.job.id, true))
-            }
-        }
+    /// The same for any of them, and for whom nobody has started.
+    pub fn anyone_needs_look(&mut self) -> bool {
+        let left_others = |id: &JobId| self.entry(*id).is_some_and(|entry| entry.members > 0);
+        self.lingering.iter().any(left_others) || !self.ended_leaders().is_empty() || self.orphan_has_ended()
     }
 
     /// From now on the end of this job is unexpected whatever its code, unless something else was said.
@@ -219,6 +222,7 @@ impl Table {
             pid,
             slot,
             leader: Leader::Running,
+            watched: None,
             members: 0,
             last_member: None,
             started: now,
@@ -268,6 +272,13 @@ impl Table {
             if let Some(log) = &entry.job.log {
                 self.by_log.entry(log.clone()).or_default().push(id);
             }
+        }
+        // What it takes to watch one is more than it takes to ask some.
+        if self.asked_singly.len() >= ASKED_SINGLY {
+            entry.watched = self.ends.watch(pid, id);
+        }
+        if entry.watched.is_none() && !self.asked_singly.contains(&id) {
+            self.asked_singly.push(id);
         }
         self.by_pid.insert(pid, id);
         self.live.insert(id);

@@ -8,6 +8,7 @@ use crate::sys::page;
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, ExitStatus, Peek};
 use nix::libc::{SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct Entry {
     pub pid: i32,
     pub(super) slot: Option<usize>,
     pub(super) leader: Leader,
+    /// Its leader is among the watched ones.
+    pub(super) watched: Option<OwnedFd>,
     /// Living processes of this job besides its leader, as of the last look.
     pub(super) members: usize,
     /// How the last orphan of this job ended: the end of a daemonised job.
@@ -100,6 +103,7 @@ impl Entry {
     /// Its leader has been reaped: the number may be anybody's from now on. Its place in the record, which is to be shown.
     pub(super) fn let_go(&mut self, status: ExitStatus) -> Option<usize> {
         self.leader = Leader::Reaped(status);
+        self.watched = None;
         let slot = self.slot.take()?;
         page::get()?.withdraw(slot);
         Some(slot)

@@ -3,7 +3,7 @@
 use crate::jobs::job::{Job, JobId, Kind, State};
 use crate::jobs::spec::Restart;
 use crate::jobs::table::entries::{Phase, Table};
-use crate::jobs::table::entry::{Entry, Leader};
+use crate::jobs::table::entry::Leader;
 use crate::sys::clock;
 use crate::sys::proc::{self, Stat};
 use crate::sys::wait::{self, ExitStatus, Peek};
@@ -24,11 +24,6 @@ pub(crate) struct Change {
 
 /// A look at all descendants costs as much as there are; so many times what the last one has taken they are left alone.
 const SELDOM: u32 = 20;
-
-/// So many ends in one look, and one more for so many jobs that live, are taken one by one; then all first processes are
-/// asked at once, which costs a system call for each of them.
-const FEW: usize = 2;
-const SHARE: usize = 16;
 
 /// What a look has found.
 pub(crate) struct Look {
@@ -78,13 +73,11 @@ impl Table {
     /// The usual case, which costs the same however many jobs there are: leaders have ended and have left nobody, nor has
     /// anyone before them. Whether that was all.
     fn look_at_ends(&mut self, now: Duration, changes: &mut Vec<Change>) -> bool {
-        let mut singly = self.few();
         loop {
-            let Peek::Ended(pid, status) = wait::peek_any() else { return self.lingering.is_empty() };
-            let Some(id) = self.leader(pid).filter(|id| !self.lingering.contains(id)) else { return false };
-            let all = singly == 0;
-            let ended = if all { self.ended_leaders() } else { vec![(id, status)] };
-            singly = if all { self.few() } else { singly - 1 };
+            let ended = self.ended_leaders();
+            if ended.is_empty() {
+                return self.lingering.is_empty() && !self.orphan_has_ended();
+            }
             // Only now, when their ends have been seen: then those whom they have left had become ours before.
             if !proc::adopted().is_some_and(|adopted| adopted.is_empty()) {
                 return false;
@@ -99,9 +92,14 @@ impl Table {
         }
     }
 
-    /// So many ends are taken one by one.
-    fn few(&self) -> usize {
-        FEW + self.live.len() / SHARE
+    /// Whether a child has ended that is nobody's leader. Those are our first thread's ([`proc::adopted`]); the kernel would
+    /// have to go through all children to find them.
+    pub(super) fn orphan_has_ended(&self) -> bool {
+        let ended = |pid: i32| matches!(wait::peek(pid), Peek::Ended(..));
+        match proc::adopted() {
+            Some(adopted) => adopted.into_iter().any(|pid| self.leader(pid).is_none() && ended(pid)),
+            None => matches!(wait::peek_any(), Peek::Ended(..)),
+        }
     }
 
     fn look_at_all(&mut self, now: Duration, changes: &mut Vec<Change>) {
@@ -128,26 +126,36 @@ impl Table {
 
     /// Notes the leaders that have ended.
     fn note_leaders(&mut self) {
-        for (id, status) in self.ended_leaders() {
-            self.note_end(id, status);
+        loop {
+            let ended = self.ended_leaders();
+            if ended.is_empty() {
+                return;
+            }
+            ended.into_iter().for_each(|(id, status)| self.note_end(id, status));
         }
     }
 
-    /// The leaders whose end has not been noted yet.
-    fn ended_leaders(&self) -> Vec<(JobId, ExitStatus)> {
-        let ended = |entry: &Entry| match entry.leader {
-            Leader::Running => match wait::peek(entry.pid) {
-                Peek::Ended(_, status) => Some((entry.job.id, status)),
-                Peek::Living | Peek::NoChild => None,
-            },
-            Leader::Zombie(_) | Leader::Reaped(_) => None,
+    /// Leaders whose end has not been noted yet: some, all in the end, in the order in which they were started.
+    pub(super) fn ended_leaders(&mut self) -> Vec<(JobId, ExitStatus)> {
+        let runs = |table: &Self, id| table.entry(id).is_some_and(|entry| entry.leader == Leader::Running);
+        let mut singly = std::mem::take(&mut self.asked_singly);
+        singly.retain(|id| runs(self, *id) && self.entry(*id).is_some_and(|entry| entry.watched.is_none()));
+        let mut told = self.ends.some();
+        told.extend(&singly);
+        self.asked_singly = singly;
+        told.sort_unstable();
+        told.dedup();
+        let status = |id: &JobId| match wait::peek(self.entry(*id)?.pid) {
+            Peek::Ended(_, status) => Some((*id, status)),
+            Peek::Living | Peek::NoChild => None,
         };
-        self.live().filter_map(ended).collect()
+        told.into_iter().filter(|id| runs(self, *id)).filter_map(|id| status(&id)).collect()
     }
 
     fn note_end(&mut self, id: JobId, status: ExitStatus) {
         if let Some(entry) = self.entry_mut(id) {
             entry.leader = Leader::Zombie(status);
+            entry.watched = None;
             self.lingering.insert(id);
             self.suspects.insert(id);
         }

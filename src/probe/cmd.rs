@@ -33,7 +33,7 @@ impl<'a> CommandProbe<'a> {
     /// Starts the command unless it runs; ready once it has ended with 0.
     pub fn attempt(&mut self, look: Look) -> Attempt<(), SpawnError> {
         let Some(Running { job, since, .. }) = &self.under_way else {
-            return if look == Look::Poll { self.begin() } else { Attempt::Busy };
+            return if look != Look::Event { self.begin() } else { Attempt::Busy };
         };
         let Some(status) = self.jobs.view(job.id).and_then(|view| view.leader) else {
             return match self.limit {

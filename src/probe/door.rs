@@ -21,7 +21,7 @@ pub fn pause(waited: Duration) -> Duration {
     match waited.as_millis() {
         ..200 => Duration::from_micros(500),
         200..1_200 => Duration::from_micros(1_000),
-        1_200..5_200 => Duration::from_micros(1_300),
+        1_200..5_200 => Duration::from_micros(1_200),
         _ => (waited / 500 + Duration::from_millis(2)).min(LONGEST),
     }
 }
@@ -87,7 +87,7 @@ mod tests {
     fn who_is_slow_is_looked_at_less_and_less_often() {
         let of = |millis| pause(Duration::from_millis(millis));
         assert_eq!(of(0), Duration::from_micros(500));
-        assert_eq!(of(5_000), Duration::from_micros(1_300));
+        assert_eq!(of(5_000), Duration::from_micros(1_200));
         assert_eq!(of(6_000), Duration::from_millis(14));
         assert_eq!(of(60_000), Duration::from_millis(50));
     }

@@ -145,6 +145,8 @@ pub enum Look {
     Event,
     /// It is time to try everything.
     Poll,
+    /// As a poll, since somebody has begun to listen where nobody did.
+    Opened,
 }
 
 impl<'a> Wait<'a> {
@@ -186,6 +188,7 @@ impl<'a> Wait<'a> {
         let mut seen = Seen::default();
         let mut busy = false;
         let mut last_chance = false;
+        let mut opened = false;
         loop {
             let rings = self.attended.map_or_else(|| self.control().bell.rings(), Attended::rings);
             if self.control().halted() {
@@ -193,14 +196,19 @@ impl<'a> Wait<'a> {
             }
             let now = jobs::now();
             let expired = deadline.is_some_and(|at| now >= at);
-            let poll = now >= next_try || last_chance || expired;
+            let look = match () {
+                () if std::mem::take(&mut opened) => Look::Opened,
+                () if now >= next_try || last_chance || expired => Look::Poll,
+                () => Look::Event,
+            };
+            let poll = look != Look::Event;
             let mut wake = next_try;
             if poll || busy || self.eager {
                 busy = false;
                 if poll {
                     doors.forget();
                 }
-                match attempt(if poll { Look::Poll } else { Look::Event }) {
+                match attempt(look) {
                     Attempt::Ready(value) => {
                         self.jobs.waited();
                         return Ok(value);
@@ -212,7 +220,7 @@ impl<'a> Wait<'a> {
                     }
                     Attempt::Busy => busy = true,
                 }
-                if now >= next_try {
+                if now >= next_try || look == Look::Opened {
                     let usual = || match self.signalled || self.by_door && !doors.are_none() {
                         true => TOLD_POLL,
                         false => poll_interval(now.saturating_sub(start)),
@@ -244,16 +252,10 @@ impl<'a> Wait<'a> {
             match self.attended {
                 Some(attended) => attended.wait(rings, wake),
                 None if doors.are_none() => self.control().bell.wait(rings, wake),
-                None => {
-                    let mut opened = false;
-                    self.control().bell.wait_watching(rings, wake, &mut || {
-                        opened = doors.is_one_open();
-                        (!opened).then(|| door::pause(jobs::now().saturating_sub(start)))
-                    });
-                    if opened {
-                        next_try = now;
-                    }
-                }
+                None => self.control().bell.wait_watching(rings, wake, &mut || {
+                    opened = doors.is_one_open();
+                    (!opened).then(|| door::pause(jobs::now().saturating_sub(start)))
+                }),
             }
         }
     }

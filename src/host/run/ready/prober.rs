@@ -143,7 +143,7 @@ impl Prober<'static> {
         look: Look,
     ) -> (Attempt<Dynamic, Thrown>, Option<SocketAddr>) {
         let mut answered = None;
-        if look == Look::Poll {
+        if look != Look::Event {
             self.roam();
         }
         let found = match (&self.condition, &mut self.live) {
@@ -195,7 +195,7 @@ impl Prober<'static> {
                 let result = match tcp::local(host, *port) {
                     Some(addresses) => {
                         let now = jobs::now();
-                        if now < *even_so && jobs::port::all_closed(&addresses) {
+                        if look != Look::Opened && now < *even_so && jobs::port::all_closed(&addresses) {
                             door::leave(&addresses);
                             return (Attempt::NotYet(tcp::REFUSED.to_owned()), None);
                         }
@@ -425,7 +425,8 @@ impl Requests {
             if look == Look::Event || now < self.next {
                 return Attempt::Busy;
             }
-            if now < self.even_so
+            if look != Look::Opened
+                && now < self.even_so
                 && let Some(seen) = unreachable(target)
             {
                 return Attempt::NotYet(seen);

@@ -91,9 +91,10 @@ fn live() -> Vec<Run> {
     runs::all().into_iter().filter(|run| run.state == State::Live).collect()
 }
 
-/// `bgjobs-x7Kq2P (dev.rhai)`.
+/// `bgjobs-x7Kq2P (dev.rhai, in /home/me/shop)`.
 fn described(run: &Run) -> String {
-    let script = run.page.as_deref().map(|page| format!(" ({})", page.script()));
+    let page = run.page.as_deref();
+    let script = page.map(|page| format!(" ({}, in {})", page.script(), page.directory().display()));
     format!("{}{}", run.name, script.unwrap_or_default())
 }
 

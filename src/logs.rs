@@ -99,7 +99,7 @@ fn usual(own: Vec<Run>) -> Result<Run, Failure> {
     if live.len() > 1 {
         let message = format!("{} runs are live: which one?", live.len());
         let hint = format!("bgjobs logs {}", live.last().map_or("RUN", |run| &run.name));
-        return Err(wrong(message, live.iter().map(described).collect(), &hint));
+        return Err(wrong(message, live.iter().map(placed).collect(), &hint));
     }
     if let Some(run) = live.pop().or_else(|| over.into_iter().rfind(|run| rundir::logs(&run.path).is_some()))
     {
@@ -124,6 +124,14 @@ fn described(run: &Run) -> String {
     }
 }
 
+/// The same with the directory that it was started in, by which one of several is chosen.
+fn placed(run: &Run) -> String {
+    match run.page.as_deref().map(|page| page.directory()) {
+        Some(directory) => format!("{}, in {}", described(run), directory.display()),
+        None => described(run),
+    }
+}
+
 fn foreign(word: &str, owner: u32) -> Failure {
     let user = names::user_name(owner);
     let message = format!("`{word}` is a run of user {user}: what its jobs print may hold secrets");
@@ -140,7 +148,7 @@ fn no_such_run(word: &str, me: u32, own: &[Run]) -> Failure {
     }
     let names: Vec<&str> = own.iter().map(|run| run.name.as_str()).collect();
     let hint = nearest(word, names).map(|near| format!("bgjobs logs {near}"));
-    let known = own.iter().map(described).collect();
+    let known = own.iter().map(placed).collect();
     wrong(format!("there is no run `{word}`"), known, hint.as_deref().unwrap_or("bgjobs ps"))
 }
 
@@ -228,10 +236,16 @@ impl Showing {
         let directory = self.run.path.join(rundir::LOGS);
         let watch = watch.filter(|watch| watch.directory(&directory));
         let mut lines = self.lines;
+        let mut processes = BTreeMap::new();
         loop {
             // Before reading: what was printed just before the end counts.
             let over = self.is_over(&ends);
             self.open_new(lines);
+            for (job, pid) in self.processes() {
+                if processes.insert(job.clone(), pid).is_some_and(|before| before != pid) {
+                    report::hint(&format!("{job} was started again (pid {pid})\n"));
+                }
+            }
             // Those that come later are shown from their beginning.
             lines = None;
             let paths: Vec<PathBuf> = self.readers.keys().cloned().collect();
@@ -253,6 +267,14 @@ impl Showing {
                 wait(watch.as_ref().filter(|_| told), &ends);
             }
         }
+    }
+
+    /// The first processes of the jobs that live and are shown; a command has no log. A log goes on where its job is started
+    /// again, and says nothing of that.
+    fn processes(&self) -> BTreeMap<String, i32> {
+        let jobs = runs::at(&self.run.path).map(|run| run.jobs()).unwrap_or_default();
+        let wanted = |name: &String| self.readers.values().any(|log| log.name == *name);
+        jobs.into_iter().map(|job| (job.name, job.pid)).filter(|(name, _)| wanted(name)).collect()
     }
 
     /// What becomes readable when guard and host have ended; empty where they are not known by their numbers.

@@ -139,6 +139,7 @@ A run is found by its directory in $TMPDIR, or /tmp: one that was started with a
 pub const LOGS: &str = "\
 What is shown is what the jobs have written by now. While a run is live, its secrets are in it: only what is kept is masked.
 So nobody sees the logs of other users. Lines carry no times. The lines of several jobs stand behind the names of these.
+A log goes on where its job is started again; with -f that is said when it happens.
 A run is found by its directory in $TMPDIR, or /tmp: one that was started with another TMPDIR is only found by its path.
 
 Exit codes:

@@ -380,7 +380,9 @@ fn without_a_run_the_only_one_is_meant() {
     live.until("other");
     let said = told(&live.ctl(&["restart", "api"]), 2);
     assert!(said.starts_with("error: 2 runs of yours go on: which one is meant?\n  = bgjobs-"), "{said}");
-    assert!(said.contains(" (-e)\n") && said.contains("\ntry: bgjobs ctl --run bgjobs-"), "{said}");
+    let place = std::fs::canonicalize(live.dir.path()).expect("there");
+    assert!(said.contains(&format!(" (-e, in {})\n", place.display())), "{said}");
+    assert!(said.contains("\ntry: bgjobs ctl --run bgjobs-"), "{said}");
     assert!(said.ends_with(" restart api\n"), "{said}");
     live.end().code(0);
     assert!(other.wait().expect("it ends").success());

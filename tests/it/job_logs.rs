@@ -113,7 +113,9 @@ fn the_logs_of_the_only_live_run_are_shown() {
     let other = Live::start(base.path(), "other.rhai", "1");
     let (_, stderr, code) = logs(base.path(), &[]);
     assert!(stderr.starts_with("error: 2 runs are live: which one?\n  = ") && code == Some(2), "{stderr}");
-    assert!(stderr.contains(&format!("other.rhai, live, guard {}\n", other.id())), "{stderr}");
+    let (guard, place) = (other.id(), fs::canonicalize(base.path()).expect("there"));
+    let said = format!("other.rhai, live, guard {guard}, in {}\n", place.display());
+    assert!(stderr.contains(&said), "{stderr}");
     assert_eq!(logs(base.path(), &[&run.id(), "db", "-n", "1"]).0, "three\n");
 }
 
@@ -170,4 +172,30 @@ fn what_comes_is_shown_until_the_run_has_ended() {
     assert!(read("all.err").ends_with(" has ended\n"), "{}", read("all.err"));
     // It may have begun when the second line was there already.
     assert!(["two\n", ""].contains(&read("new").as_str()), "{}", read("new"));
+}
+
+#[test]
+fn that_a_job_is_started_again_is_said_while_its_log_goes_on() {
+    let base = base();
+    let code = r#"let db = start("db", "echo up; exec sleep 600", #{ready: #{log: "up"}});
+        write_file("shop.rhai.begun", ""); wait_file("go", "1000s");
+        for i in 0..5 { run("sleep 0.05"); } db.restart()"#;
+    let mut follower = None;
+    let live = std::thread::scope(|scope| {
+        let live = scope.spawn(|| Live::start(base.path(), "shop.rhai", code));
+        eventually("the job is up", || base.path().join("shop.rhai.begun").exists());
+        let file = |name: &str| File::create(base.path().join(name)).expect("created");
+        let mut command = command(base.path(), &["-f"]);
+        follower = Some(command.stdout(file("out")).stderr(file("err")).spawn().expect("bgjobs starts"));
+        let read = |name: &str| fs::read_to_string(base.path().join(name)).unwrap_or_default();
+        eventually("its log is shown", || read("out") == "db | up\n");
+        fs::write(base.path().join("go"), "").expect("written");
+        eventually("it is said", || read("err").contains("db was started again (pid "));
+        eventually("its log goes on", || read("out") == "db | up\ndb | up\n");
+        // Of commands nothing is said, though one of the same name follows the other.
+        assert_eq!(read("err").matches("was started again").count(), 1, "{}", read("err"));
+        live.join().expect("no panic")
+    });
+    drop(live);
+    assert_eq!(follower.expect("started").wait().expect("it ends").code(), Some(0));
 }

@@ -60,7 +60,15 @@ pub fn selected(options: &Test) -> Result<Selected, Failure> {
         let (shard, from) = shard::meant(asked_part, &|name| std::env::var(name).ok())?;
         scripts = match asked.shard_by.is_empty() {
             true => shard::part(scripts, shard),
-            false => shard::part_by(scripts, shard, &views::read(&asked.shard_by)?),
+            false => {
+                let earlier = views::read(&asked.shard_by)?;
+                if !scripts.is_empty() && !shard::tells_of_any(&scripts, &earlier) {
+                    let none =
+                        "--shard-by: it tells of none of these scripts; each counts as long as any other";
+                    warnings.push(none.to_owned());
+                }
+                shard::part_by(scripts, shard, &earlier)
+            }
         };
         let from = from.map_or_else(String::new, |from| format!(", from {from}"));
         let mine = if scripts.is_empty() { "none".to_owned() } else { scripts.len().to_string() };

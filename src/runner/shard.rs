@@ -112,10 +112,11 @@ fn told_by(
         },
     );
     let Some(shard) = shard else {
+        let asked = given.map_or_else(String::new, |total| format!("/{total}"));
         return Err(Failure {
             notes: vec![format!("{} counts from {first}", source.whose)],
             hint: Some("--shard I/N, such as 1/4   (the first of four parts)".to_owned()),
-            ..usage(format!("--shard auto: {from} ({}) is not one of so many parts", source.whose))
+            ..usage(format!("--shard auto{asked}: {from} ({}) is not one of so many parts", source.whose))
         });
     };
     Ok(Some((shard, format!("{from} ({})", source.whose))))
@@ -151,6 +152,12 @@ pub fn part_by(scripts: Vec<PathBuf>, shard: Shard, earlier: &Recorded) -> Vec<P
         }
     }
     mine
+}
+
+/// Whether these runs tell how long any of these scripts took.
+pub fn tells_of_any(scripts: &[PathBuf], earlier: &Recorded) -> bool {
+    let known = durations(earlier);
+    scripts.iter().any(|path| known.contains_key(&*path.to_string_lossy()))
 }
 
 /// How long each path has taken: all its tries of a run together, and of several runs the median.

@@ -55,6 +55,13 @@ fn parts_are_run_apart_and_put_together() {
     let mut all = [part("1/2"), part("2/2")].concat();
     all.sort_unstable();
     assert_eq!(all, SCRIPTS);
+    // Of another suite, which divides nothing.
+    fs::write(place.path().join("other.jsonl"), place.read("all.jsonl").replace(".rhai", ".other"))
+        .expect("written");
+    let said = place.ends(&["test", "a.rhai", "--shard", "1/1", "--shard-by", "other.jsonl"], 0);
+    assert!(said.contains("--shard-by: it tells of none of these scripts; "), "{said}");
+    let said = place.ends(&["test", "a.rhai", "--shard", "1/1", "--shard-by", "all.jsonl"], 0);
+    assert!(!said.contains("--shard-by"), "{said}");
 }
 
 #[test]

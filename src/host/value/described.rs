@@ -9,7 +9,8 @@ use super::kinds::{self, FromValue};
 use super::read::Opts;
 use crate::api::{self, Form, Function, Options, Type};
 use rhai::{
-    Dynamic, Engine, EvalAltResult, FuncRegistration, Module, NativeCallContext, Position, RhaiFunc, Shared,
+    Dynamic, Engine, EvalAltResult, FuncRegistration, Map, Module, NativeCallContext, Position, RhaiFunc,
+    Shared,
 };
 use std::any::TypeId;
 
@@ -96,9 +97,9 @@ pub fn register<'a>(
                 lengths |= with_and_without << form.params.len();
             }
         }
-        while lengths != 0 {
-            let length = lengths.trailing_zeros() as usize;
-            lengths &= lengths - 1;
+        let any = |length| vec![TypeId::of::<Dynamic>(); length];
+        let all = (0..32).filter(|length| lengths >> length & 1 == 1).map(any);
+        for types in all.chain(usual(entry)) {
             let function = move |ctx: Option<NativeCallContext>, args: &mut [&mut Dynamic]| {
                 let ctx = ctx.expect("asked for");
                 let args = args.iter().map(|arg| arg.flatten_clone()).collect();
@@ -106,7 +107,7 @@ pub fn register<'a>(
             };
             FuncRegistration::new(entry.about.name).set_into_module_raw(
                 &mut module,
-                vec![TypeId::of::<Dynamic>(); length],
+                types,
                 RhaiFunc::Pure {
                     func: Shared::new(function),
                     has_context: true,
@@ -117,6 +118,20 @@ pub fn register<'a>(
         }
     }
     engine.register_global_module(module.into());
+}
+
+/// The types with which functions are called that take a command, where that is one text. A function of any types is looked
+/// for once none has been found of exactly those that are given, and to see that takes Rhai longer than all else of a call:
+/// it computes what tells its own functions apart, for each of them.
+fn usual(entry: &'static Entry) -> impl Iterator<Item = Vec<TypeId>> {
+    let forms = entry.about.forms.iter().zip(entry.calls).filter(|(_, call)| call.is_some());
+    let text = forms.filter(|(form, _)| form.params.iter().any(|param| matches!(param.kind, Type::Command)));
+    text.flat_map(|(form, _)| {
+        let kind = |kind| if matches!(kind, Type::Command) { Type::Text } else { kind };
+        let types: Vec<TypeId> = form.params.iter().map(|param| kinds::type_id(kind(param.kind))).collect();
+        let with_options = form.options.map(|_| types.iter().copied().chain([TypeId::of::<Map>()]).collect());
+        std::iter::once(types).chain(with_options)
+    })
 }
 
 /// A described function on its first argument, which it may change.

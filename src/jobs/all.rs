@@ -403,6 +403,11 @@ impl Jobs {
         known.by_job.get(&id).cloned().unwrap_or_default()
     }
 
+    /// The next who asks for the ports of a job looks by himself: a job may have begun to listen since.
+    pub fn forget_ports(&self) {
+        lock(&self.ports).good_until = Duration::ZERO;
+    }
+
     /// Whether a process of this run listens on a TCP port.
     pub fn listens(&self, port: u16) -> bool {
         let ours = proc::descendants(nix::unistd::getpid().as_raw());

@@ -1,7 +1,7 @@
 //! Jobs: `spawn`, `start`, and what a job can be asked and told.
 
 use crate::host::run::job::{
-    address_of, by_name, listening_ports, millis, port_of, stop_all, stop_one, view,
+    address_of, by_name, listening_ports_now, millis, port_of, stop_all, stop_one, view,
 };
 use crate::host::run::options::{Common, JobOptions, WaitExit};
 use crate::host::run::ready::starting;
@@ -398,7 +398,7 @@ properties! {
         /// Its port: the one it was given, or the first that it listens on; `()` when there is none.
         port: Dynamic => |job| Ok(port_of(job).map_or(Dynamic::UNIT, |port| i64::from(port).into()));
         /// The TCP ports that it listens on now, ascending.
-        ports: Array => |job| Ok(listening_ports(job).into_iter().map(|port| i64::from(port).into()).collect());
+        ports: Array => |job| Ok(listening_ports_now(job).into_iter().map(|port| i64::from(port).into()).collect());
         /// The ports that its option `ports` gave it, as a map by name.
         ///
         /// ```rhai

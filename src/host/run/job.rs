@@ -22,10 +22,16 @@ pub fn listening_ports(job: &Job) -> Vec<u16> {
     rt().jobs.ports(job.0.id)
 }
 
+/// The same, as it is at this moment, for who asks once.
+pub fn listening_ports_now(job: &Job) -> Vec<u16> {
+    rt().jobs.forget_ports();
+    listening_ports(job)
+}
+
 /// The port that it was given, unless it was found to listen on another; else the first that it listens on.
 pub fn port_of(job: &Job) -> Option<u16> {
     let own = readiness::of_job(job).elsewhere().or(job.0.spec.port);
-    own.or_else(|| listening_ports(job).first().copied())
+    own.or_else(|| listening_ports_now(job).first().copied())
 }
 
 /// Where a job is to be found: at the URL or port that its `ready` names, or else at its own port.
@@ -36,7 +42,7 @@ pub fn address_of(job: &Job) -> Option<String> {
     if let Some(url) = named.filter(|_| readiness.elsewhere().is_none()) {
         return Some(url.origin());
     }
-    let listens = || listening_ports(job).first().copied();
+    let listens = || listening_ports_now(job).first().copied();
     let unused = own.is_some_and(|own| !port::in_use(own));
     let port = readiness.local_port().filter(|_| readiness.elsewhere().is_none()).or(own.filter(|_| !unused));
     port.or_else(listens).or(own).map(|port| rt().url(port))

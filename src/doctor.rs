@@ -150,7 +150,7 @@ fn orphan_of_a_trial(bound: bool) -> Option<ExitStatus> {
 /// Makes one, with the memory that guard and host share, and removes it.
 fn run_directory() -> Result<String, String> {
     let page = page::create().map_err(|errno| format!("cannot map shared memory: {errno}"))?;
-    let made = rundir::create(page).map_err(|error| format!("{error:#}"))?;
+    let made = rundir::create(page, false).map_err(|error| format!("{error:#}"))?;
     let base = rundir::base();
     let free = nix::sys::statvfs::statvfs(&base)
         .map(|fs| fs.blocks_available().saturating_mul(fs.fragment_size()))

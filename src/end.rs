@@ -222,7 +222,7 @@ fn remove_shared(run: &Path) -> Vec<Stays> {
     if rundir::is_ours(run, &shared) { tree::remove(&shared, &[], &mut ask_for_patience) } else { Vec::new() }
 }
 
-/// Whether it is over, but something of it could not be removed.
+/// Whether it is over, but something of it could not be removed: what is kept has logs, or was to be kept from the start.
 fn has_only_remains(run: &Path) -> bool {
     fs::symlink_metadata(run.join(LOGS)).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }

@@ -4,16 +4,18 @@
 //! Named by the guard before it forks. Both processes hold the lock, through one open file: it is free only
 //! when both are gone. How it ends is told in `end`.
 
+use crate::sys::open;
 use crate::sys::page::Page;
 use crate::sys::proc;
 use anyhow::Context;
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// With which the name of every run begins.
 pub const PREFIX: &str = "bgjobs-";
-/// The directory of the logs.
+/// The directory of the logs, which comes with the first of them (`jobs::launch`): a run of commands alone has none, and on
+/// ext4 it took a twentieth of such a run to make and to remove it. One that is over and has none was not kept (`end`).
 pub const LOGS: &str = "logs";
 /// The file that both processes keep locked, and that holds the record of the run. Versions up to 0.2 kept the record in
 /// other files, but locked one of this name: so each of the two sees which runs of the other live.
@@ -28,8 +30,9 @@ const LONGEST_BASE: usize = 50;
 /// Without a TMPDIR, or with one that cannot serve.
 const DEFAULT_BASE: &str = "/tmp";
 
-/// Creates the directory, 0700 and with an unpredictable name, and in it the record, a copy of this page.
-pub fn create(page: &Page) -> anyhow::Result<PathBuf> {
+/// Creates the directory, 0700 and with an unpredictable name, and in it the record, a copy of this page; `keep`: it is to
+/// stay, whether or not anything is logged.
+pub fn create(page: &Page, keep: bool) -> anyhow::Result<PathBuf> {
     let base = base();
     let dir = tempfile::Builder::new()
         .prefix(PREFIX)
@@ -40,7 +43,7 @@ pub fn create(page: &Page) -> anyhow::Result<PathBuf> {
             format!("cannot create a directory in {} (set TMPDIR to a writable one)", base.display())
         })?;
     let path = dir.keep();
-    match furnish(&path, page) {
+    match furnish(&path, page, keep) {
         Ok(()) => Ok(path),
         Err(error) => {
             // One by one, which needs no descriptor: that may be what is missing.
@@ -52,8 +55,10 @@ pub fn create(page: &Page) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn furnish(path: &Path, page: &Page) -> anyhow::Result<()> {
-    fs::DirBuilder::new().mode(0o700).create(path.join(LOGS))?;
+fn furnish(path: &Path, page: &Page, keep: bool) -> anyhow::Result<()> {
+    if keep {
+        open::private_directory(&path.join(LOGS))?;
+    }
     // Locked before it has its name: a record that is there and whose lock is free means that both processes are gone.
     let unnamed = path.join(UNNAMED_RECORD);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unnamed)?;

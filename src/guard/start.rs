@@ -120,7 +120,7 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
     // Near the end and with signals blocked: else it would be left behind.
     let page = page::create().context("cannot map shared memory")?;
     page.describe(&options.source.to_string(), &directory, options.grace);
-    let run_dir = make_room(page)?;
+    let run_dir = make_room(page, options.keep)?;
     ours.push(std::process::id().cast_signed());
     let cgroup = cgroup::create(&rundir::name(&run_dir), ours);
     if let Ok(cgroup) = &cgroup {
@@ -187,9 +187,9 @@ fn prepare(options: &Options, outputs: Outputs) -> anyhow::Result<i32> {
 }
 
 /// The run directory, with a copy of the page in it. Ours alone, whatever the umask is, which the jobs get as it was.
-fn make_room(page: &Page) -> anyhow::Result<PathBuf> {
+fn make_room(page: &Page, keep: bool) -> anyhow::Result<PathBuf> {
     let mask = umask(Mode::S_IRWXG | Mode::S_IRWXO);
-    let made = rundir::create(page);
+    let made = rundir::create(page, keep);
     umask(mask);
     made
 }

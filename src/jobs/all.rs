@@ -241,9 +241,14 @@ impl Jobs {
         lock(&self.table).unique_name(wanted)
     }
 
+    /// Where logs are kept, unless the script wants them elsewhere.
+    pub(super) fn logs_dir(&self) -> PathBuf {
+        self.run_dir.join("logs")
+    }
+
     /// Where the log of a job of this name is kept.
     pub fn log_path(&self, name: &str) -> PathBuf {
-        self.run_dir.join("logs").join(format!("{name}.log"))
+        self.logs_dir().join(format!("{name}.log"))
     }
 
     /// Has the report show what has been waited for long enough by now; or when that will be.

@@ -17,7 +17,7 @@ use crate::sys::{fd, open, proc, pty, tty};
 use nix::fcntl::OFlag;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata, Permissions};
-use std::io::{Seek, Write};
+use std::io::{ErrorKind, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -213,14 +213,21 @@ impl Jobs {
                 };
                 // Non-blocking only for the opening: a FIFO without a reader would hold it up for ever.
                 let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT | OFlag::O_NONBLOCK;
-                let file = open::with(path, flags, 0o600).map_err(log_error)?;
+                let ours = path.starts_with(&self.run_dir);
+                let file = match open::with(path, flags, 0o600) {
+                    Err(error) if ours && error.kind() == ErrorKind::NotFound => {
+                        open::private_directory(&self.logs_dir()).map_err(log_error)?;
+                        open::with(path, flags, 0o600)
+                    }
+                    opened => opened,
+                };
+                let file = file.map_err(log_error)?;
                 let regular = file.metadata().ok().filter(Metadata::is_file);
                 // Only what is there: ext4 writes a file that was truncated to the disk when it is closed, lest a program
                 // lose what it replaces so (`auto_da_alloc`), and whoever has written the log waits for that.
                 if regular.as_ref().is_some_and(|meta| meta.len() > 0) && !again {
                     file.set_len(0).map_err(log_error)?;
                 }
-                let ours = path.starts_with(&self.run_dir);
                 if ours && regular.as_ref().is_some_and(|meta| meta.mode() & 0o777 != 0o600) {
                     // Whatever the umask is: it is to be read by its name.
                     file.set_permissions(Permissions::from_mode(0o600)).map_err(log_error)?;

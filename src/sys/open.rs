@@ -13,9 +13,10 @@ use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 /// As many links as the kernel follows (path_resolution(7)).
@@ -59,6 +60,15 @@ pub fn with(path: &Path, flags: OFlag, mode: libc::mode_t) -> io::Result<File> {
         return Err(Errno::EMLINK.into());
     }
     Ok(file.into())
+}
+
+/// Makes a directory for us alone, whatever the umask is, unless it is there.
+pub fn private_directory(path: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn walk(path: &Path, flags: OFlag, mode: Mode) -> nix::Result<OwnedFd> {

@@ -178,14 +178,17 @@ fn a_failure_on_a_full_disk_is_reported_as_any() {
 
 #[test]
 fn a_disk_without_room_for_a_run_is_an_error_that_leaves_nothing() {
-    for options in ["size=4k,nr_inodes=1", "size=4k,nr_inodes=2", "size=4k,nr_inodes=3"] {
-        let Some((stdout, stderr, code)) = on_small_disk(options, "print(1)") else { return };
-        assert_eq!((stdout.as_str(), code), ("", Some(125)), "{options}: {stderr}");
+    // One for the disk itself, one for the directory, one for the record; the directory of the logs comes with the first of them.
+    for (inodes, script, wanted) in [(1, "print(1)", 125), (2, "print(1)", 125), (3, r#"spawn("true")"#, 1)] {
+        let options = format!("size=4k,nr_inodes={inodes}");
+        let Some((stdout, stderr, code)) = on_small_disk(&options, script) else { return };
+        assert_eq!((stdout.as_str(), code), ("", Some(wanted)), "{options}: {stderr}");
         assert!(
             stderr.starts_with("error: ") && stderr.contains("No space left on device"),
             "{options}: {stderr}"
         );
-        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        // Of the second kind the place in the script is told as well, and the verdict.
+        assert_eq!(stderr.lines().count(), if wanted == 1 { 5 } else { 1 }, "{stderr}");
     }
 }
 

@@ -474,6 +474,12 @@ impl Bus {
         self.pending.due()
     }
 
+    /// Whether all that is worth it has been written, and nothing is held back that may be the beginning of a secret.
+    pub fn is_at_rest(&self) -> bool {
+        let queue = self.lock();
+        queue.asleep && queue.taken == 0
+    }
+
     /// How much waits to be written.
     pub fn unwritten(&self) -> usize {
         self.lock().unwritten()

@@ -494,8 +494,11 @@ impl Ending {
     fn write_output(&self, reporter: &Reporter) -> Loss {
         let haste = || self.haste();
         reporter.wait(&|patience| self.jobs.wait_for_output(patience), &haste, &jobs::ask_for_patience);
-        self.bus.emit(Event::OutputEnd);
-        reporter.drain(&haste, &jobs::ask_for_patience);
+        // Mostly there is nothing: then nobody need be woken, and waited for.
+        if !self.bus.is_at_rest() {
+            self.bus.emit(Event::OutputEnd);
+            reporter.drain(&haste, &jobs::ask_for_patience);
+        }
         reporter.loss()
     }
 

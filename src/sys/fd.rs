@@ -46,7 +46,8 @@ pub(super) fn original_limit() -> Option<nix::libc::rlimit> {
 /// A few descriptors to be dropped when the teardown needs some.
 pub fn reserve() -> Vec<OwnedFd> {
     const SPARE: usize = 8;
-    (0..SPARE).filter_map(|_| std::fs::File::open("/dev/null").ok().map(OwnedFd::from)).collect()
+    let null = null().ok();
+    (0..SPARE).filter_map(|_| null.as_ref()?.try_clone().ok()).collect()
 }
 
 /// Opens /dev/null on those of 0, 1 and 2 that are closed: else the next file we open would become our

@@ -4,7 +4,8 @@
 use crate::measure::{Budget, Pairs, Table, bgjobs, middle, numbers, shell, time};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::wait::waitpid;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 pub fn measure(table: &mut Table) {
@@ -43,16 +44,20 @@ fn shell_time(code: &str) -> Duration {
     time(&mut shell("bash", code))
 }
 
-/// As little as a program can do to run another one so often.
+/// As little as a program can do to run another one so often, with the environment that ours hands on as well: cargo has put
+/// directories of libraries into it, in which each program looks for its own first.
 fn spawned(times: usize) -> Duration {
     let start = Instant::now();
     let program = CString::new("/bin/true").expect("a path");
+    let variable = |(name, value): (OsString, OsString)| [name.as_bytes(), b"=", value.as_bytes()].concat();
+    let environment: Vec<CString> =
+        std::env::vars_os().map(|it| CString::new(variable(it)).expect("no NUL")).collect();
     for _ in 0..times {
         let actions = PosixSpawnFileActions::init().expect("memory");
         let attributes = PosixSpawnAttr::init().expect("memory");
         let args = [program.as_c_str()];
-        let none: [&std::ffi::CStr; 0] = [];
-        let pid = posix_spawn(program.as_c_str(), &actions, &attributes, &args, &none).expect("it starts");
+        let pid =
+            posix_spawn(program.as_c_str(), &actions, &attributes, &args, &environment).expect("it starts");
         waitpid(pid, None).expect("it ends");
     }
     start.elapsed()
